@@ -1,0 +1,38 @@
+"""From a list of videos to a scored sound localiser: snakemake --cores 8 --use-conda all"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/corpus.smk"
+include: "rules/boxes.smk"
+include: "rules/audio.smk"
+include: "rules/fusion.smk"
+include: "rules/score.smk"
+
+
+# Every stage is named, not only the last: after a failed rerun the old results of later stages would look up to date.
+rule all:
+    default_target: True
+    input:
+        rules.index.output,
+        expand(rules.fetch.output, shard=SHARDS),
+        expand(rules.clips.output, shard=SHARDS),
+        expand(rules.spectrograms.output, shard=SHARDS),
+        expand(rules.detect.output, shard=SHARDS if DETECTS else []),
+        rules.detector.output if TRAINS_DETECTOR else [],
+        expand(rules.annotations.output, boxes=BOXES),
+        PROMOTION,
+        expand(rules.train.output, run=RUNS),
+        expand(rules.maps.output, run=RUNS, kind=KINDS),
+        SCORES,
+        rules.tables.output,
+        rules.figures.output,

@@ -1,0 +1,72 @@
+"""clusters → pretrain
+
+Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them.
+"""
+
+PROMOTED = any(
+    {**config["train"], **(config["runs"][run] or {})}["promote"] for run in RUNS
+)
+
+
+rule clusters:
+    """Algorithm 1, step 1: spherical k-means of the training clips' sounds."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        table="results/audio/clusters/labels.parquet",
+        centroids="results/audio/clusters/centroids.safetensors",
+        about="results/audio/clusters/centroids.json",
+    log:
+        "logs/audio/clusters.log",
+    benchmark:
+        "logs/audio/clusters.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=memory(16000),
+        runtime="4h",
+    params:
+        config=section("clusters"),
+        code=code_of("spm.audio.clusters"),
+    shell:
+        "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
+        " --spectrograms results/corpus/spectrograms"
+        " --out {output.table:q} --centroids {output.centroids:q} 2> >(tee {log:q} >&2)"
+
+
+rule pretrain:
+    """Algorithm 1, step 2: the audio network learns the pseudo-labels."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        clusters="results/audio/clusters/labels.parquet",
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        weights="results/audio/pretrain/audio.safetensors",
+        about="results/audio/pretrain/audio.json",
+        history="results/audio/pretrain/history.parquet",
+    log:
+        "logs/audio/pretrain.log",
+    benchmark:
+        "logs/audio/pretrain.jsonl"
+    conda:
+        "../envs/audio.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=memory(16000),
+        runtime="1d",
+    params:
+        config=section("pretrain"),
+        code=code_of("spm.audio.pretrain"),
+    shell:
+        "python -m spm.audio.pretrain --config {params.config:q} --index {input.index:q}"
+        " --clusters {input.clusters:q} --spectrograms results/corpus/spectrograms"
+        " --out {output.weights:q} --history {output.history:q} --state state/audio/pretrain 2> >(tee {log:q} >&2)"
+
+
+PROMOTION = (
+    [rules.clusters.output, rules.pretrain.output] if any(map(promoted, RUNS)) else []
+)

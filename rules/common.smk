@@ -1,0 +1,111 @@
+"""The checked config, the shards, and what every rule's params and resources are made of."""
+
+import json
+import shlex
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from spm.base import checks, shards
+from spm.base.config import UserError
+from spm.base.digest import code_digest
+from spm.corpus import manifest
+
+
+wildcard_constraints:
+    shard=r"\d{4}",
+    run=r"[\w-]+",
+    kind="solo|duet",
+    boxes="given|detector",
+    protocol=r"[\w.-]+",
+
+
+shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
+
+
+def beside(path):
+    """A path as given, or, where there is none, beside the Snakefile."""
+    return path if Path(path).exists() else str(Path(workflow.basedir, path))
+
+
+def section(name, *without):
+    """One section of the config as canonical JSON: what reruns a stage is what configures it."""
+    return json.dumps(
+        {key: value for key, value in config[name].items() if key not in without},
+        sort_keys=True,
+    )
+
+
+def run_section(wildcards):
+    """A run's row laid over the train section."""
+    return json.dumps(
+        {**config["train"], **(config["runs"][wildcards.run] or {})}, sort_keys=True
+    )
+
+
+def promoted(run):
+    """Whether a run starts from the promoted audio network."""
+    return {**config["train"], **(config["runs"][run] or {})}["promote"]
+
+
+def pretrained(wildcards):
+    """The promoted audio network, for the runs that start from it."""
+    return "results/audio/pretrain/audio.safetensors" if promoted(wildcards.run) else []
+
+
+def boxes_input(wildcards):
+    """What annotations are made from: the given file, or every shard's detections."""
+    detections = expand("results/boxes/detect/{shard}.parquet", shard=SHARDS)
+    return [GIVEN] if wildcards.boxes == "given" else detections
+
+
+def boxes_option(wildcards):
+    """The same for the command line, where a folder stands for its shards."""
+    return (
+        f"--boxes {shlex.quote(GIVEN)}"
+        if wildcards.boxes == "given"
+        else "--detections results/boxes/detect"
+    )
+
+
+def code_of(module):
+    """Digest of a module's code and of all it imports from spm."""
+    return code_digest(module)
+
+
+def memory(mb):
+    """So much memory, and twice as much when a cluster resubmits a job that ran out of it."""
+    return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
+
+
+def members(wildcards):
+    """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
+    return MEMBERS[wildcards.shard]
+
+
+try:
+    checks.check(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
+    MANIFEST = beside(config["corpus"]["manifest"])
+    VIDEOS = manifest.read(Path(MANIFEST))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+COUNT = config["corpus"]["shards"]
+MEMBERS = shards.members([vars(video) for video in VIDEOS], COUNT)
+SHARDS = sorted(MEMBERS)
+BOXES = config["corpus"]["boxes"]
+GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))
+RUNS = sorted(config["runs"])
+KINDS = config["maps"]["kinds"]
+DETECTS = "detector" in BOXES
+DETECTOR_WEIGHTS = (
+    config["detect"]["weights"] or "results/boxes/detector/weights.safetensors"
+)
+TRAINS_DETECTOR = DETECTS and not config["detect"]["weights"]
+
+if ("given" in BOXES or TRAINS_DETECTOR) and not Path(GIVEN).is_file():
+    raise WorkflowError(
+        f"corpus.boxes: {BOXES} wants boxes at {GIVEN}, and there is no such file: write it"
+        " (video_id,time_s,category,x,y,w,h), name another with corpus.given_boxes, name a detector's weights with"
+        " detect.weights, or train without scores: corpus.boxes: []"
+    )

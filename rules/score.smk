@@ -1,0 +1,108 @@
+"""scores → tables, figures
+
+Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, and pictures.
+"""
+
+FIGURES = ["heatmaps", "scores", "training", "coverage"]
+SCORED = expand(
+    "results/score/scores/{run}/{kind}/{boxes}/{protocol}",
+    run=RUNS,
+    kind=KINDS,
+    boxes=BOXES,
+    protocol=config["scores"]["protocols"],
+)
+SCORES = expand("{scored}.{suffix}", scored=SCORED, suffix=["parquet", "json"])
+
+
+rule scores:
+    """One run's maps under one protocol, a score a frame; the summary has intervals and baselines."""
+    input:
+        maps="results/fusion/maps/{run}/{kind}.parquet",
+        annotations="results/boxes/annotations/{boxes}.parquet",
+        index="results/corpus/index/clips.parquet",
+    output:
+        frames="results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet",
+        summary="results/score/scores/{run}/{kind}/{boxes}/{protocol}.json",
+    log:
+        "logs/score/scores/{run}/{kind}/{boxes}/{protocol}.log",
+    benchmark:
+        "logs/score/scores/{run}/{kind}/{boxes}/{protocol}.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("scores", "protocols"),
+        code=code_of("spm.score.scores"),
+    shell:
+        "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q} --annotations {input.annotations:q}"
+        " --index {input.index:q} --protocol {wildcards.protocol}"
+        " --frames {output.frames:q} --summary {output.summary:q} 2> >(tee {log:q} >&2)"
+
+
+rule tables:
+    """Every run and baseline under every protocol."""
+    input:
+        summaries=expand("{scored}.json", scored=SCORED),
+    output:
+        csv="results/score/tables/scores.csv",
+        markdown=report(
+            "results/score/tables/scores.md",
+            caption="../workflow/report/scores.rst",
+            category="Scores",
+        ),
+    log:
+        "logs/score/tables.log",
+    benchmark:
+        "logs/score/tables.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        config=section("tables"),
+        code=code_of("spm.score.tables"),
+    shell:
+        "python -m spm.score.tables --config {params.config:q} --summaries {input.summaries:q}"
+        " --csv {output.csv:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
+
+
+rule figures:
+    """Heat maps on their frames, scores beside baselines, training curves, coverage."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        coverage="results/corpus/index/coverage.csv",
+        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        annotations=expand("results/boxes/annotations/{boxes}.parquet", boxes=BOXES),
+        maps=expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS),
+        summaries=expand("{scored}.json", scored=SCORED),
+        histories=expand("results/fusion/train/{run}/history.parquet", run=RUNS),
+    output:
+        svg=report(
+            expand("results/score/figures/{figure}.svg", figure=FIGURES),
+            caption="../workflow/report/figures.rst",
+            category="Figures",
+        ),
+        png=expand("results/score/figures/{figure}.png", figure=FIGURES),
+    log:
+        "logs/score/figures.log",
+    benchmark:
+        "logs/score/figures.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("figures"),
+        code=code_of("spm.score.figures"),
+    shell:
+        "python -m spm.score.figures --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
+        " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --summaries {input.summaries:q} --histories {input.histories:q}"
+        " --out results/score/figures 2> >(tee {log:q} >&2)"

@@ -1,0 +1,165 @@
+"""The tables between the stages: one schema each, written whole or not at all.
+
+A table is sorted by its key and holds no time stamps, so that equal content gives equal bytes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from spm.base.config import UserError
+
+STRINGS = pa.list_(pa.string())
+BOX = [(side, pa.float64()) for side in "xywh"]  # top left corner and size, as fractions of the frame
+
+LEDGER = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("status", pa.string()),  # ok, gone, blocked, retry, bad
+        ("reason", pa.string()),
+        ("path", pa.string()),  # of the media file; empty unless ok
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("extractor", pa.string()),  # what fetched it: local, or yt-dlp's extractor
+    ]
+)
+VIDEOS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("status", pa.string()),  # ok, partial, no-audio, no-video, short, unreadable, empty, missing
+        ("reason", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),  # mean rate
+        ("rotation_deg", pa.int32()),
+        ("rate_hz", pa.int32()),
+        ("channels", pa.int32()),
+        ("video_s", pa.float64()),  # decoded length of the pictures
+        ("audio_s", pa.float64()),  # decoded length of the sound
+        ("clips", pa.int32()),
+    ]
+)
+CLIPS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("frame_time_s", pa.list_(pa.float64())),  # from the start of the video
+        ("frames", pa.list_(pa.binary())),  # JPEG
+        ("pcm", pa.binary()),  # 16 kHz mono, int16 little endian
+        ("rms_db", pa.float32()),  # level re full scale
+    ]
+)
+INDEX = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("shard", pa.int32()),
+        ("row", pa.int32()),  # of the shard's clips and spectrograms
+        ("kind", pa.string()),  # solo, duet
+        ("categories", STRINGS),
+        ("split", pa.string()),  # train, val, test
+        ("start_s", pa.float64()),
+        ("rms_db", pa.float32()),
+        ("audible", pa.bool_()),  # loud enough to be learnt from
+    ]
+)
+DETECTIONS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("frame", pa.int32()),
+        ("time_s", pa.float64()),
+        ("category", pa.string()),
+        ("score", pa.float32()),
+        *BOX,
+    ]
+)
+ANNOTATIONS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("frame", pa.int32()),
+        ("time_s", pa.float64()),
+        ("category", pa.string()),
+        ("score", pa.float32()),  # 1 for a box that a person drew
+        *BOX,
+        ("status", pa.string()),  # kept, or why not: low-score, other-category, silent, surplus, unmatched
+    ]
+)
+CLUSTERS = pa.schema(
+    [("clip_id", pa.string()), ("pseudo_label", pa.int32()), ("similarity", pa.float32())]  # Eq. 6
+)
+HISTORY = pa.schema([("epoch", pa.int32()), ("split", pa.string()), ("name", pa.string()), ("value", pa.float64())])
+MAPS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("frame", pa.int32()),
+        ("time_s", pa.float64()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16
+    ]
+)
+SCORES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("frame", pa.int32()),
+        ("categories", STRINGS),
+        ("iou", pa.float64()),
+    ]
+)
+
+
+def spectrograms(values: int, dtype: str) -> pa.Schema:
+    """Schema of the spectrograms: `values` = frames × mels numbers a clip, time × mel."""
+    number = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
+    return pa.schema([("clip_id", pa.string()), ("log_mel", pa.list_(number, values))])
+
+
+def batches(path: Path, columns: Sequence[str] | None = None, rows: int = 256) -> Iterator[pa.RecordBatch]:
+    """Read a table a few hundred rows at a time, whatever its length."""
+    yield from _open(path).iter_batches(rows, columns=columns)
+
+
+def read(paths: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """Read one table, or the tables of several shards, one after the other."""
+    several = [paths] if isinstance(paths, Path) else paths
+    return pa.concat_tables([_open(path).read(columns=columns) for path in several])
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} is not a whole Parquet file ({error}): delete it and run again") from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; the file takes its own only when all of it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[..., None]]:
+    """Write a table a few columns at a time: `write(name=values, …)` appends rows."""
+    with whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+        yield lambda **columns: file.write_table(pa.table(columns, schema))
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a small table from its rows."""
+    with whole(path) as part:
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), part, compression="zstd")

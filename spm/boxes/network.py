@@ -1,0 +1,78 @@
+"""Faster R-CNNs for instruments: torchvision's, with a class list of their own."""
+
+from collections.abc import Sequence
+from typing import Literal
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import (
+    FasterRCNN,
+    FasterRCNN_ResNet50_FPN_V2_Weights,
+    fasterrcnn_resnet50_fpn_v2,
+)
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.ops import MultiScaleRoIAlign
+
+from spm.base.config import UserError
+from spm.learn.backbones import CHANNELS, Start, visual_trunk
+from spm.learn.pictures import MEAN, STD
+
+Detector = Literal["resnet50_fpn_v2", "mobilenet_v2"]
+ANCHORS = (0.125, 0.25, 0.5, 0.9)  # of the picture's side, for the one feature map of the light variant
+RATIOS = (0.33, 1.0, 3.0)  # height over width
+
+
+def build(model: Detector, categories: Sequence[str], size: int, start: Start | Literal["coco"] = "none") -> FasterRCNN:
+    """A detector of `categories`; label 0 is background, label n + 1 is `categories[n]`.
+
+    Parameters
+    ----------
+    model : str
+        `resnet50_fpn_v2`: torchvision's, near the paper's; `mobilenet_v2`: one feature map at stride 16, for CPUs.
+    size : int
+        Side in pixels that pictures are resized to before detection.
+    start : str
+        `coco` (resnet50_fpn_v2 only, downloaded), or what `visual_trunk` knows (mobilenet_v2 only).
+    """
+    if model == "resnet50_fpn_v2":
+        return _resnet50(len(categories) + 1, size, start)
+    if start == "coco":
+        raise UserError("detector.start: coco goes with detector.model: resnet50_fpn_v2")
+    trunk = visual_trunk("mobilenet_v2", start)
+    trunk.out_channels = CHANNELS["mobilenet_v2"]  # type: ignore[assignment]  # where FasterRCNN looks for it
+    anchors = AnchorGenerator((tuple(int(size * side) for side in ANCHORS),), (RATIOS,))
+    pool = MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
+    return FasterRCNN(
+        trunk, len(categories) + 1, min_size=size, max_size=size, image_mean=MEAN.tolist(), image_std=STD.tolist(),
+        rpn_anchor_generator=anchors, box_roi_pool=pool, rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200,
+        rpn_pre_nms_top_n_test=300, rpn_post_nms_top_n_test=50, box_batch_size_per_image=64,
+    )  # fmt: skip
+
+
+def _resnet50(classes: int, size: int, start: str) -> FasterRCNN:
+    if start not in ("coco", "none"):
+        raise UserError(f"detector.start: {start!r} goes with detector.model: mobilenet_v2; here coco or none")
+    weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if start == "coco" else None
+    try:
+        net = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=None, min_size=size, max_size=2 * size)
+    except (URLError, OSError) as error:
+        raise UserError(
+            f"COCO weights can't be downloaded ({error}): run once with internet, or start: none"
+        ) from error
+    net.roi_heads.box_predictor = FastRCNNPredictor(net.roi_heads.box_predictor.cls_score.in_features, classes)
+    return net
+
+
+def losses(network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
+    """The sum of Faster R-CNN's four losses on pictures (B, 3, H, W) in [0, 1], in training mode."""
+    parts: dict[str, Tensor] = network(list(images), targets)
+    return torch.stack(list(parts.values())).sum()
+
+
+@torch.inference_mode()
+def detect(network: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
+    """Boxes (xyxy, pixels of the picture), labels and scores of each picture of (B, 3, H, W) in [0, 1], on the CPU."""
+    network.eval()
+    return [{name: tensor.cpu() for name, tensor in found.items()} for found in network(list(images))]

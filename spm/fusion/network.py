@@ -1,0 +1,98 @@
+"""The audio-visual network of Eqs. 1-5: where in the picture is what is heard."""
+
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from spm.audio.network import FEATURES, AudioNetwork
+from spm.learn.backbones import CHANNELS, Start, Visual, visual_trunk
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built from; its weights make no sense without it."""
+
+    visual: Visual = "resnet18"
+    projection: int = 128  # channels compared; 0 compares f_v and f_a themselves (ResNet-18 both sides)
+    epsilon: float = 0.65  # of Eq. 4: the cosine at which the mask is one half
+    tau: float = 0.03  # of Eq. 4: temperature
+    learn_scale: bool = False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
+
+    def dict(self) -> dict[str, object]:
+        """For the JSON beside the weights."""
+        return asdict(self)
+
+
+class Located(NamedTuple):
+    """What one forward pass gives for pairs of one picture and one sound each."""
+
+    cosine: Tensor  # (B, h, w), Eq. 3
+    logit: Tensor  # (B, h, w): (cosine - ε)/τ, the mask of Eq. 4 before its sigmoid
+    objects: Tensor  # (B, channels), Eq. 5
+
+
+def _projection(channels: int, width: int) -> nn.Module:
+    """Two 1 × 1 convolutions, as DSOL has on each side; on a vector they are two linear layers."""
+    if width == 0:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1))
+
+
+class FusionNetwork(nn.Module):
+    """f_v, f_a, their projections, and the two constants of the mask."""
+
+    def __init__(self, shape: Shape, start: Start = "none") -> None:
+        super().__init__()
+        if shape.projection == 0 and CHANNELS[shape.visual] != FEATURES:
+            raise ValueError(f"projection: 0 compares {CHANNELS[shape.visual]} channels with {FEATURES}: use resnet18")
+        self.shape = shape
+        self.visual = visual_trunk(shape.visual, start)
+        self.audio = AudioNetwork()
+        self.see = _projection(CHANNELS[shape.visual], shape.projection)
+        self.hear = _projection(FEATURES, shape.projection)
+        self.epsilon = nn.Parameter(torch.tensor(shape.epsilon), requires_grad=shape.learn_scale)
+        self.scale = nn.Parameter(torch.tensor(1 / shape.tau), requires_grad=shape.learn_scale)
+
+    def look(self, pictures: Tensor) -> Tensor:
+        """Eq. 1 and the projection: (B, 3, H, W) → unit vectors (B, d, h, w)."""
+        return normalize(self.see(self.visual(pictures)), dim=1)
+
+    def listen(self, features: Tensor) -> Tensor:
+        """The projection of A = f_a(a): (B, 512) → unit vectors (B, d)."""
+        return normalize(self.hear(features[:, :, None, None]).flatten(1), dim=1)
+
+    def logits(self, cosine: Tensor) -> Tensor:
+        """The mask of Eq. 4 before its sigmoid; losses take it so, for σ underflows in half precision."""
+        return (cosine - self.epsilon) * self.scale
+
+    def forward(self, pictures: Tensor, log_mels: Tensor) -> Located:
+        """Pictures (B, 3, H, W) and the log-mels (B, 201, 64) that belong to them."""
+        visual = self.visual(pictures)  # (B, channels, h, w)
+        cosine = torch.einsum("bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(self.audio(log_mels)))
+        logit = self.logits(cosine)
+        return Located(cosine, logit, potential_objects(visual, logit))
+
+
+def all_cosines(sounds: Tensor, places: Tensor) -> Tensor:
+    """Eq. 3 between every sound and every picture: unit vectors (A, d) and (B, d, h, w) → (A, B, h, w)."""
+    return torch.einsum("ad,bdhw->abhw", sounds, places)
+
+
+def potential_objects(visual: Tensor, logit: Tensor) -> Tensor:
+    """Eq. 5: O = GAP(f_v(v) ∘ m), the mean over all positions of features weighted by the soft mask.
+
+    Parameters
+    ----------
+    visual : Tensor, shape (B, channels, h, w)
+        f_v(v), not projected.
+    logit : Tensor, shape (B, h, w)
+        The mask before its sigmoid.
+
+    Returns
+    -------
+    Tensor, shape (B, channels)
+    """
+    return (visual * logit.sigmoid()[:, None]).mean((2, 3))

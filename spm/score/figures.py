@@ -1,0 +1,193 @@
+"""Pictures of what came out: heat maps on their frames, scores beside baselines, training curves, coverage.
+
+python -m spm.score.figures --config '{}' --index clips.parquet --clips clips --annotations given.parquet …
+    --maps results/fusion/maps/spm/solo.parquet … --summaries …/spm-paper.json … --histories …/history.parquet …
+    --coverage coverage.csv --out figures
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from pydantic import Field
+
+from spm.base import stage, tables
+from spm.base.config import Section
+from spm.learn import clips as corpus
+from spm.score.tables import ordered, rows, source_of
+
+COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]  # Okabe and Ito: safe for the colour-blind
+HEAT = "inferno"  # also rises in grey
+RC: Any = {
+    "svg.hashsalt": "spm", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLOURS), "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+class Figures(Section):
+    """How much is shown."""
+
+    examples: int = Field(8, ge=1)  # frames with heat maps
+    seed: int = 0  # of their choice: one at random for each of as many videos
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG and PNG, without a date, so that equal figures have equal bytes."""
+    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
+        with tables.whole(path.with_suffix(suffix)) as part:
+            figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=110)
+
+
+def chosen(index: pa.Table, kept: pd.DataFrame, maps: pd.DataFrame, config: Figures) -> pd.DataFrame:
+    """Frames to show: one at random of each video in turn, a boxed one where there is one, categories alternating."""
+    frames = maps[["clip_id", "video_id", "frame"]].merge(
+        index.select(["clip_id", "audible", "categories"]).to_pandas()
+    )
+    frames = frames[frames["audible"]]
+    frames["boxed"] = frames.set_index(["clip_id", "frame"]).index.isin(kept.set_index(["clip_id", "frame"]).index)
+    shuffled = frames.sample(frac=1, random_state=config.seed).sort_values("boxed", ascending=False, kind="stable")
+    each = shuffled.drop_duplicates("video_id")
+    turn = each.groupby(each["categories"].map(tuple)).cumcount()
+    return (
+        each.assign(turn=turn)
+        .sort_values(["turn", "boxed"], ascending=[True, False], kind="stable")
+        .head(config.examples)
+    )
+
+
+def _pictures(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[np.ndarray]:
+    wanted = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
+    jpegs = dict(zip(wanted["clip_id"].to_pylist(), corpus.frames(wanted, clips), strict=True))
+    for clip_id, frame in zip(frames["clip_id"], frames["frame"], strict=True):
+        yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
+
+
+def _show(axes: Axes, picture: np.ndarray, boxes: pd.DataFrame, heat: np.ndarray | None = None) -> None:
+    """A frame with its boxes, and a map's strength over it."""
+    height, width = picture.shape[:2]
+    axes.imshow(picture)
+    if heat is not None:
+        smooth = Image.fromarray(heat / max(float(heat.max()), 1e-12)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        axes.imshow(np.asarray(smooth), cmap=HEAT, alpha=0.6, vmin=0, vmax=1)
+    for box in boxes.itertuples():
+        corner, size = (box.x * width, box.y * height), (box.w * width, box.h * height)
+        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def heat_maps(
+    pictures: Sequence[np.ndarray], frames: pd.DataFrame, kept: pd.DataFrame, maps: dict[str, pd.DataFrame]
+) -> Figure:
+    """A column a frame: the frame with its boxes, and below it each run's map."""
+    figure = Figure(figsize=(1.7 * len(frames), 1.8 * (1 + len(maps))))
+    grid = figure.subplots(1 + len(maps), len(frames), squeeze=False)
+    shown: list[Any] = list(frames.itertuples())
+    for column, (picture, frame) in enumerate(zip(pictures, shown, strict=True)):
+        boxes = kept[(kept.clip_id == frame.clip_id) & (kept.frame == frame.frame)]
+        _show(grid[0, column], picture, boxes)
+        grid[0, column].set_title("\n".join(frame.categories), fontsize=8)
+        for row, table in enumerate(maps.values(), 1):
+            found = table[(table.clip_id == frame.clip_id) & (table.frame == frame.frame)].iloc[0]
+            _show(grid[row, column], picture, boxes, np.float32(found["map"]).reshape(found.height, found.width))
+    for row, name in enumerate(["frame", *maps]):
+        grid[row, 0].set_ylabel(name)
+    return figure
+
+
+def score_bars(table: pd.DataFrame) -> Figure:
+    """AUC of every run and baseline with its 95 % interval, a panel each test set, boxes and protocol."""
+    groups = list(table.groupby(["kind", "boxes", "protocol"], sort=False)) if len(table) else []
+    figure = Figure(figsize=(7, 0.6 + 1.9 * max(1, len(groups))))
+    for axes, (name, group) in zip(figure.subplots(max(1, len(groups)), squeeze=False)[:, 0], groups, strict=False):
+        shown = group.dropna(subset="auc").iloc[::-1]
+        reach = (shown["auc"] - shown["auc low"], shown["auc high"] - shown["auc"])
+        colour = [COLOURS[0] if trained else "#bbbbbb" for trained in shown["trained"]]
+        axes.barh(shown["run"], shown["auc"], xerr=np.clip(np.array(reach), 0, None), color=colour, ecolor="#444444")
+        axes.set(title=f"{', '.join(map(str, name))}: {group['frames'].iloc[0]} frames", xlabel="AUC", xlim=(0, 1))
+    return figure
+
+
+def curves(histories: dict[str, pd.DataFrame]) -> Figure:
+    """Loss and accuracy of each training by epoch; dashed on clips not trained on."""
+    figure = Figure(figsize=(7, 2.8))
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for colour, (run, table) in zip(COLOURS * 9, histories.items(), strict=False):
+            for split, style in (("train", "-"), ("val", "--")):
+                part = table[(table["name"] == name) & (table["split"] == split)]
+                if len(part):
+                    axes.plot(part["epoch"] + 1, part["value"], style, color=colour, marker=".", label=f"{run} {split}")
+        axes.set(xlabel="epoch", ylabel=name)
+    axes.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def coverage_bars(coverage: pd.DataFrame) -> Figure:
+    """Audible clips of each category and split (the paper's Fig. 6 counts videos)."""
+    counts = coverage.pivot_table(index=["kind", "categories"], columns="split", values="audible", aggfunc="sum")
+    figure = Figure(figsize=(7, 1 + 0.22 * len(counts)))
+    axes = figure.subplots()
+    left = np.zeros(len(counts))
+    for split in [name for name in ("train", "val", "test") if name in counts]:
+        values = counts[split].fillna(0).to_numpy()
+        axes.barh([f"{kind}: {names}" for kind, names in counts.index], values, left=left, label=split)
+        left += values
+    axes.invert_yaxis()
+    axes.set(xlabel="audible clips of 1 s")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _kept(annotations: Sequence[Path]) -> pd.DataFrame:
+    """Boxes that count, of the first source that there is."""
+    table = tables.read(annotations[0]) if annotations else tables.ANNOTATIONS.empty_table()
+    kept: pd.DataFrame = table.filter(pc.equal(table["status"], "kept")).to_pandas()
+    return kept
+
+
+def _named_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    return {path.parent.name: tables.read(path).to_pandas() for path in paths}
+
+
+def run(
+    config: Figures,
+    *,
+    index: Path,
+    clips: Path,
+    coverage: Path,
+    annotations: list[Path],
+    maps: list[Path],
+    summaries: list[Path],
+    histories: list[Path],
+    out: Path,
+) -> None:
+    """Draw every figure into the folder `out`; the heat maps are those of the first test set."""
+    indexed = tables.read(index)
+    first = [path for path in maps if path.stem == maps[0].stem]
+    by_run: dict[str, Any] = {path.parent.name: tables.read(path).to_pandas() for path in first}
+    kept = _kept(annotations)
+    frames = chosen(indexed, kept, next(iter(by_run.values())), config)
+    shown = sorted({source_of(path).protocol for path in summaries}, key=lambda name: (name != "spm-paper", name))[:1]
+    scored = [path for path in summaries if source_of(path).protocol in shown]
+    with mpl.rc_context(RC):
+        save(heat_maps(list(_pictures(indexed, clips, frames)), frames, kept, by_run), out / "heatmaps")
+        save(score_bars(ordered(list(rows(scored)))), out / "scores")
+        save(curves(_named_histories(histories)), out / "training")
+        save(coverage_bars(pd.read_csv(coverage)), out / "coverage")
+
+
+if __name__ == "__main__":
+    stage.main(run)

@@ -1,0 +1,232 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from spm.base import tables
+from spm.base.config import UserError
+from spm.score.scores import Scores, run
+
+FEW = Scores(bootstrap=50)
+BOX = {"x": 0.25, "y": 0.25, "w": 0.5, "h": 0.5}
+CLIPS = [  # clip, video, kind, split
+    ("a_0", "a", "solo", "test"),
+    ("a_1", "a", "solo", "test"),
+    ("b_0", "b", "solo", "test"),
+    ("t_0", "t", "solo", "train"),
+    ("d_0", "d", "duet", "test"),
+]
+
+
+def map_row(clip_id, frame=0, box=BOX, size=8):
+    """A map that lights exactly the cells of a box on the grid."""
+    lit = np.zeros((size, size), np.float32)
+    top, left = int(box["y"] * size), int(box["x"] * size)
+    lit[top : top + int(box["h"] * size), left : left + int(box["w"] * size)] = 1
+    return {
+        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0,
+        "height": size, "width": size, "map": lit.ravel(),
+    }  # fmt: skip
+
+
+def note(clip_id, category="cello", frame=0, box=BOX, status="kept"):
+    return {
+        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0,
+        "category": category, "score": 1.0, **box, "status": status,
+    }  # fmt: skip
+
+
+class Stage:
+    """The stage's tables in one folder, and what came of them."""
+
+    def __init__(self, folder):
+        self.files = {name: folder / f"{name}.parquet" for name in ("maps", "annotations", "index", "frames")}
+        self.files["summary"] = folder / "summary.json"
+
+    def write(self, maps, annotations):
+        clips = [dict(zip(("clip_id", "video_id", "kind", "split"), clip, strict=True)) for clip in CLIPS]
+        tables.write_rows(self.files["maps"], tables.MAPS, maps)
+        tables.write_rows(self.files["annotations"], tables.ANNOTATIONS, annotations)
+        tables.write_rows(self.files["index"], tables.INDEX, clips)
+
+    def __call__(self, maps, annotations, protocol="spm-paper", config=FEW):
+        self.write(maps, annotations)
+        run(config, protocol=protocol, **self.files)
+        return json.loads(self.files["summary"].read_text()), pq.read_table(self.files["frames"]).to_pylist()
+
+
+@pytest.fixture
+def score(tmp_path):
+    return Stage(tmp_path)
+
+
+def test_a_map_on_its_box_scores_high_and_one_beside_it_nothing(score):
+    aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
+    summary, frames = score([map_row("b_0", box=aside), map_row("a_0")], [note("a_0"), note("b_0")], "sspl")
+    assert [row["clip_id"] for row in frames] == ["a_0", "b_0"]
+    assert frames[0]["iou"] > 0.9
+    assert frames[1]["iou"] == 0
+    assert summary["run"]["iou@0.5"] == summary["run"]["ciou@0.3"] == 0.5
+    assert summary["run"]["mean_iou"] == pytest.approx(frames[0]["iou"] / 2)
+
+
+def test_the_summary_names_its_protocol_and_what_it_does(score):
+    summary, _ = score([map_row("a_0")], [note("a_0")], "ez-vsl")
+    assert summary["protocol"]["name"] == "ez-vsl"
+    assert (summary["protocol"]["rule"], summary["protocol"]["level"]) == ("rank", 0.5)
+
+
+def test_every_baseline_stands_beside_the_run_with_the_same_figures(score):
+    summary, _ = score([map_row("a_0"), map_row("b_0")], [note("a_0"), note("b_0"), note("t_0")])
+    assert set(summary["baselines"]) == {
+        "whole-image", "centre-square-25%", "centre-square-35%", "centre-square-50%", "mean-box", "oracle",
+    }  # fmt: skip
+    for figures in summary["baselines"].values():
+        assert figures.keys() == summary["run"].keys()
+    assert summary["baselines"]["whole-image"]["mean_iou"] == 0.25
+    assert summary["baselines"]["centre-square-25%"]["mean_iou"] == 1
+    assert summary["baselines"]["oracle"]["auc"] >= summary["run"]["auc"]
+
+
+def test_the_mean_box_comes_from_kept_boxes_of_training_clips_only(score):
+    aside = {"x": 0.0, "y": 0.0, "w": 0.25, "h": 0.25}
+    fallen = note("t_0", frame=1, box={"x": 0.5, "y": 0.5, "w": 0.5, "h": 0.5}, status="low-score")
+    summary, _ = score([map_row("a_0")], [note("a_0"), note("t_0", box=aside), fallen])
+    assert summary["training_boxes"] == 1
+    assert summary["baselines"]["mean-box"]["mean_iou"] == 0
+    assert summary["baselines_left_out"] == {}
+
+
+def test_without_training_boxes_the_mean_box_is_left_out_and_said_so(score):
+    summary, _ = score([map_row("a_0")], [note("a_0")])
+    assert "mean-box" not in summary["baselines"]
+    assert summary["baselines_left_out"] == {"mean-box": "no kept box in a training clip"}
+
+
+def test_frames_left_out_are_counted_with_their_reasons(score):
+    maps = [map_row("a_0"), map_row("a_0", 1), map_row("a_0", 2), map_row("a_1"), map_row("b_0")]
+    sliver = {"x": 0.5, "y": 0.5, "w": 1e-4, "h": 1e-4}
+    annotations = [
+        note("a_0"),
+        note("a_0", frame=2, box=sliver),
+        note("a_1", status="low-score"),
+        note("a_1", status="silent"),
+        note("b_0", frame=3),
+        note("d_0"),
+        note("t_0"),
+    ]
+    summary, frames = score(maps, annotations)
+    assert len(frames) == summary["frames"] == 1
+    assert summary["left_out"] == {
+        "no box": 2,  # a_0 frame 1, b_0 frame 0
+        "box smaller than a pixel": 1,
+        "no box kept: low-score, silent": 1,
+        "no map": 1,  # b_0 frame 3; duets and training clips are other sets
+    }
+
+
+def test_a_duet_is_the_mean_over_its_classes_or_one_union_as_the_protocol_says(score):
+    left, right = {**BOX, "x": 0.0}, {**BOX, "x": 0.5}
+    annotations = [note("d_0", "cello", box=left), note("d_0", "tuba", box=right)]
+    each, frames = score([map_row("d_0", box=left)], annotations, "spm-paper")
+    per_class = {name: figures["mean_iou"] for name, figures in each["run"]["per_class"].items()}
+    assert frames[0]["iou"] == pytest.approx((per_class["cello"] + per_class["tuba"]) / 2)
+    assert per_class["cello"] > 0.6 > 0.2 > per_class["tuba"]
+    assert frames[0]["categories"] == ["cello", "tuba"]
+    union, _ = score([map_row("d_0", box=left)], annotations, "dsol-solo")
+    assert union["run"]["per_class"]["cello"] == union["run"]["per_class"]["tuba"]
+    assert each["boxes"] == union["boxes"] == 2
+
+
+def test_means_over_videos_and_classes_weigh_each_once(score):
+    aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
+    maps = [map_row("a_0"), map_row("a_1"), map_row("b_0", box=aside)]
+    summary, frames = score(maps, [note("a_0"), note("a_1"), note("b_0", "tuba")], "sspl")
+    ious = [row["iou"] for row in frames]
+    assert summary["run"]["mean_iou"] == pytest.approx(np.mean(ious))
+    assert summary["run"]["video_mean"]["mean_iou"] == pytest.approx((ious[0] + ious[2]) / 2)
+    assert summary["run"]["class_mean"]["iou@0.5"] == 0.5
+    assert summary["videos"] == 2
+    assert summary["run"]["interval_95"]["iou@0.5"] == [0, 1]
+
+
+def test_one_video_gives_no_interval(score):
+    summary, _ = score([map_row("a_0"), map_row("a_1")], [note("a_0"), note("a_1")])
+    assert set(summary["run"]["interval_95"].values()) == {None}
+
+
+@pytest.mark.parametrize("maps", [[], [map_row("a_0")]])
+def test_no_boxed_frame_at_all_is_said_and_not_a_crash(score, maps):
+    summary, frames = score(maps, [])
+    assert frames == []
+    assert summary["frames"] == summary["boxes"] == 0
+    assert summary["run"]["auc"] is None
+    assert summary["run"]["interval_95"]["auc"] is None
+    assert summary["run"]["video_mean"]["ciou@0.3"] is None
+    assert summary["left_out"] == ({"no box": 1} if maps else {})
+
+
+def test_the_same_tables_in_another_order_give_the_same_bytes(score):
+    maps = [map_row("a_0"), map_row("b_0"), map_row("a_1", box={**BOX, "x": 0.375})]
+    annotations = [note("a_0"), note("a_1"), note("b_0"), note("t_0")]
+    score(maps, annotations)
+    first = [score.files[name].read_bytes() for name in ("frames", "summary")]
+    score(maps[::-1], annotations[::-1])
+    assert [score.files[name].read_bytes() for name in ("frames", "summary")] == first
+
+
+def test_the_frames_table_has_the_schema_of_the_house(score):
+    score([map_row("a_0")], [note("a_0")])
+    assert pq.read_schema(score.files["frames"]).equals(tables.SCORES)
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ([map_row("a_0"), map_row("a_0")], "'a_0', frame 0: two maps"),
+        ([map_row("a_0"), map_row("b_0", size=4)], r"'b_0', frame 0: 16 values for \(4, 4\); a map of \(8, 8\)"),
+        ([map_row("a_0") | {"map": np.ones(63)}], r"63 values for \(8, 8\)"),
+        ([map_row("a_0") | {"map": np.full(64, np.nan)}], "'a_0', frame 0: NaN"),
+        ([map_row("x_9")], "clip 'x_9' is not in"),
+    ],
+)
+def test_maps_that_cannot_be_scored_are_named(score, maps, message):
+    with pytest.raises(UserError, match=message):
+        score(maps, [note("a_0")])
+    assert not score.files["summary"].exists()
+
+
+def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(score):
+    with pytest.raises(ValidationError, match="unknown 'dsol'"):
+        Scores.model_validate({"protocols": ["spm-paper", "dsol"]})
+    with pytest.raises(UserError, match="unknown protocol 'dsol'"):
+        score([map_row("a_0")], [note("a_0")], "dsol")
+
+
+def test_the_command_line_does_what_run_does(score):
+    score.write([map_row("a_0")], [note("a_0")])
+    options = [text for name, path in score.files.items() for text in (f"--{name}", str(path))]
+    command = [sys.executable, "-m", "spm.score.scores", "--config", '{"bootstrap": 50}', "--protocol", "spm-paper"]
+    subprocess.run([*command, *options], check=True)
+    printed = score.files["summary"].read_bytes()
+    score([map_row("a_0")], [note("a_0")])
+    assert score.files["summary"].read_bytes() == printed
+
+
+def test_scoring_needs_no_torch():
+    code = "import sys, spm.score.scores; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_maps_stored_as_any_list_of_floats_are_read(score):
+    score.write([map_row("a_0")], [note("a_0")])
+    table = pq.read_table(score.files["maps"])
+    halves = table.set_column(6, "map", table["map"].cast(pa.list_(pa.float16())))
+    pq.write_table(halves, score.files["maps"])
+    run(FEW, protocol="spm-paper", **score.files)
+    assert json.loads(score.files["summary"].read_text())["frames"] == 1

@@ -1,0 +1,69 @@
+"""The JSON schema of config.yaml, made from the stages' models: python workflow/schemas/generate.py."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spm.audio.clusters import Clusters
+from spm.audio.pretrain import Pretrain
+from spm.base.config import Section
+from spm.boxes.annotations import Annotations
+from spm.boxes.detect import Detect
+from spm.boxes.detector import Detector
+from spm.corpus.clips import Clips
+from spm.corpus.fetch import Fetch
+from spm.corpus.index import Index
+from spm.corpus.manifest import Corpus
+from spm.corpus.spectrograms import Spectrograms
+from spm.fusion.maps import Maps
+from spm.fusion.train import Train
+from spm.score.figures import Figures
+from spm.score.scores import Scores
+from spm.score.tables import Tables
+
+SECTIONS: dict[str, type[Section]] = {
+    "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
+    "detector": Detector, "detect": Detect, "annotations": Annotations, "clusters": Clusters, "pretrain": Pretrain,
+    "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
+}  # fmt: skip
+FILE = Path(__file__).with_name("config.schema.json")
+
+
+def _tidy(schema: Any) -> Any:
+    """Without titles, and without defaults: the workflow hands every key on as config.yaml has it."""
+    if isinstance(schema, dict):
+        return {
+            key: {name: _tidy(part) for name, part in value.items()} if key == "properties" else _tidy(value)
+            for key, value in schema.items()
+            if key not in ("title", "default", "description")
+        }
+    return [_tidy(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def schema() -> dict[str, Any]:
+    """A section a model, every key required; a run is any part of the train section."""
+    sections = {name: _tidy(model.model_json_schema()) for name, model in SECTIONS.items()}
+    run = {**sections["train"], "type": ["object", "null"]}
+    whole = {name: {**section, "required": sorted(section["properties"])} for name, section in sections.items()}
+    runs = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": r"^[\w-]+$"},
+        "additionalProperties": run,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {**whole, "runs": runs},
+        "required": [*whole, "runs"],
+        "additionalProperties": False,
+    }
+
+
+def text() -> str:
+    """The file's content."""
+    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
