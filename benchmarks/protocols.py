@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ from spm.score import baselines, metrics, protocols
 from spm.score.metrics import Doubles, Floats
 from spm.score.protocols import PROTOCOLS, Protocol
 
-HEAD = "| {:<14} | {:>7} | {:>8} | {:>6} | {:>8} |"
-ROW = "| {:<14} | {:>7.1%} | {:>8.1%} | {:>6.1%} | {:>8.2f} |"
+HEAD = "| {:<17} | {:>7} | {:>8} | {:>6} | {:>8} |"
+ROW = "| {:<17} | {:>7.1%} | {:>8.1%} | {:>6.1%} | {:>8.2f} |"
 
 
 def usual_oracle(boxes: list[Doubles], cells: int) -> Floats:
@@ -42,7 +43,7 @@ def line(name: str, score: Callable[[], Doubles]) -> str:
 def table(title: str, score: Callable[[Protocol], Doubles]) -> str:
     """One row a protocol."""
     head = HEAD.format("protocol", "IoU@0.5", "CIoU@0.3", "AUC", "ms/frame")
-    rows = [line(name, lambda protocol=protocol: score(protocol)) for name, protocol in PROTOCOLS.items()]
+    rows = [line(name, partial(score, protocol)) for name, protocol in PROTOCOLS.items()]
     return "\n".join([f"\n{title}\n", head, "|---|---:|---:|---:|---:|", *rows])
 
 
@@ -63,7 +64,7 @@ def main() -> None:
     print(table("Our oracle", lambda protocol: baselines.oracle_ious(protocol, boxes, *size)))
     print("\nRegions, under any protocol\n")
     for name, region in baselines.regions(np.empty((0, 4)), 224).items():
-        print(line(name, lambda region=region: baselines.region_ious(region, boxes)))
+        print(line(name, partial(baselines.region_ious, region, boxes)))
 
 
 if __name__ == "__main__":

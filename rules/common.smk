@@ -91,7 +91,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 COUNT = config["corpus"]["shards"]
-MEMBERS = shards.members([vars(video) for video in VIDEOS], COUNT)
+MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))

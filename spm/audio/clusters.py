@@ -20,7 +20,8 @@ from spm.audio.network import AudioNetwork, apply
 from spm.audio.pseudo import Fit, fit
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
-from spm.learn import clips, device, weights
+from spm.corpus import reading
+from spm.learn import batches, device, weights
 
 
 class Clusters(Section):
@@ -104,13 +105,13 @@ def agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | Non
 
 def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path) -> None:
     """Cluster the training clips' sounds; each gets the centroid most similar to it."""
-    rows = clips.require(clips.select(index, split="train"), "audible training")
+    rows = reading.require(reading.select(index, split="train"), "audible training")
     if rows.num_rows < config.k:
         raise UserError(
             f"clusters.k: {config.k} clusters want as many audible training clips; there are {rows.num_rows}"
         )
     where = device.pick(config.device)
-    features = features_of(clips.log_mels(rows, spectrograms), config, where)
+    features = features_of(batches.log_mels(rows, spectrograms), config, where)
     found = _cluster(features, config, where)
     labels = found.labels.cpu().numpy()
     about = {

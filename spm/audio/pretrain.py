@@ -13,7 +13,8 @@ from spm.audio import pseudo
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
-from spm.learn import clips, device, training, weights
+from spm.corpus import reading
+from spm.learn import batches, device, training, weights
 
 HELD_OUT = 10  # every tenth clip is not trained on, and measures how well the pseudo-labels are learnt
 
@@ -39,10 +40,10 @@ def run(
     config: Pretrain, *, index: Path, clusters: Path, spectrograms: Path, out: Path, history: Path, state: Path
 ) -> None:
     """Train on nine tenths of the clustered clips, and report accuracy on the rest."""
-    rows, labelled = clips.require(clips.select(index, split="train"), "audible training"), tables.read(clusters)
+    rows, labelled = reading.require(reading.select(index, split="train"), "audible training"), tables.read(clusters)
     if not rows["clip_id"].equals(labelled["clip_id"]):
         raise UserError(f"{clusters} labels other clips than {index} lists: run the workflow again")
-    log_mels = clips.log_mels(rows, spectrograms)
+    log_mels = batches.log_mels(rows, spectrograms)
     labels = torch.from_numpy(labelled["pseudo_label"].to_numpy().copy()).long()
     held_out = torch.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
     where, how = device.pick(config.device), config.fit()
@@ -54,9 +55,8 @@ def run(
         unseen = pseudo.accuracy(network, log_mels[held_out], labels[held_out], where) if held_out.any() else hits
         return {("train", "loss"): loss, ("train", "accuracy"): hits, ("val", "accuracy"): unseen}
 
-    depends = training.fingerprint(
-        [index, clusters, *clips.files(rows, spectrograms)], config.model_dump_json(), code_digest("spm.audio.pretrain")
-    )
+    files = [index, clusters, *reading.files(rows, spectrograms)]
+    depends = training.fingerprint(files, config.model_dump_json(), code_digest("spm.audio.pretrain"))
     figures = training.train(network, optimiser, epoch, config.epochs, state=state / depends, what="pretrain")
     about = {"config": config.model_dump(), "figures": {f"{row.split} {row.name}": row.value for row in figures}}
     weights.save(out, network.audio.state_dict(), about)

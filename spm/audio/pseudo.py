@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
 from spm.audio.network import AudioNetwork, Classifier, apply
-from spm.learn import clips
+from spm.learn import batches
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ def epoch(
     """One pass over the clips in a random order; mean cross-entropy in nats, and accuracy while learning."""
     network.train()
     loss_sum = hits = seen = 0.0
-    for at in clips.shuffled(len(labels), how.batch, clips.seeded(how.seed, number)):
+    for at in batches.shuffled(len(labels), how.batch, batches.seeded(how.seed, number)):
         logits = network(log_mels[at].to(where))
         target = labels[at].to(where)
         loss = cross_entropy(logits, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        loss_sum += float(loss) * len(at)
+        loss_sum += loss.item() * len(at)
         hits += float((logits.argmax(1) == target).sum())
         seen += len(at)
     return loss_sum / max(seen, 1), hits / max(seen, 1)

@@ -18,7 +18,7 @@ from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.boxes import truth
 from spm.boxes.truth import Row
-from spm.learn import clips as corpus
+from spm.corpus import reading
 
 
 class Annotations(Section):
@@ -102,12 +102,12 @@ def run(
     table = tables.read(index)
     indexed = {row["clip_id"]: row for row in table.to_pylist()}
     if boxes is not None:
-        timed = tables.read(corpus.files(table, clips), ["clip_id", "frame_time_s"]).to_pylist()
+        timed = tables.read(reading.files(table, clips), ["clip_id", "frame_time_s"]).to_pylist()
         listed = [{**indexed[clip["clip_id"]], **clip} for clip in timed if clip["clip_id"] in indexed]
         rows = list(from_given(truth.read(boxes), listed))
         namable = {row["category"] for row in rows}
     elif detections is not None:
-        found = [box for path in corpus.files(table, detections) for box in tables.read(path).to_pylist()]
+        found = [box for path in reading.files(table, detections) for box in tables.read(path).to_pylist()]
         rows = list(from_detections(found, indexed, config))
         namable = {named(box, config) for box in found}
     else:

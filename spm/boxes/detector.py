@@ -26,8 +26,8 @@ from spm.boxes import truth
 from spm.boxes.network import Detector as Model
 from spm.boxes.network import build, detect, losses
 from spm.boxes.precision import average_precision
-from spm.learn import clips as corpus
-from spm.learn import device, pictures, training, weights
+from spm.corpus import reading
+from spm.learn import batches, device, pictures, training, weights
 from spm.learn.backbones import Start
 
 GRADIENT_NORM = 5.0  # clipped: an untrained proposal network throws large ones
@@ -70,8 +70,8 @@ def frames_with_boxes(rows: pa.Table, clips: Path, boxes: Sequence[truth.Row]) -
     rows = rows.filter(pa.array([video in given for video in rows["video_id"].to_pylist()], pa.bool_()))
     if not rows.num_rows:
         return Frames([], [], [])
-    jpegs = dict(zip(rows["clip_id"].to_pylist(), corpus.frames(rows, clips), strict=True))
-    timed = rows.append_column("frame_time_s", [corpus.frame_times(rows, clips)]).to_pylist()
+    jpegs = dict(zip(rows["clip_id"].to_pylist(), reading.frames(rows, clips), strict=True))
+    timed = rows.append_column("frame_time_s", [reading.frame_times(rows, clips)]).to_pylist()
     found = list(truth.nearest_frames(given, timed))
     return Frames(
         [jpegs[clip["clip_id"]][frame] for clip, frame, _ in found],
@@ -116,11 +116,11 @@ def train_epoch(
     """One pass over the frames; proposals are sampled from torch's own generator, so that is seeded too."""
     network.train()
     torch.manual_seed(config.seed + number)
-    random, where = corpus.seeded(config.seed, number), next(network.parameters()).device
-    batches = list(corpus.shuffled(len(frames.jpegs), config.batch, random))
+    random, where = batches.seeded(config.seed, number), next(network.parameters()).device
+    steps = list(batches.shuffled(len(frames.jpegs), config.batch, random))
     total = 0.0
-    for step, at in enumerate(batches, number * len(batches)):
-        optimiser.param_groups[0]["lr"] = _rate(step, config.epochs * len(batches), config)
+    for step, at in enumerate(steps, number * len(steps)):
+        optimiser.param_groups[0]["lr"] = _rate(step, config.epochs * len(steps), config)
         images, wanted = _batch(frames, at, categories, random)
         on_device = [{name: tensor.to(where) for name, tensor in target.items()} for target in wanted]
         loss = losses(network, images.to(where) / 255, on_device)
@@ -128,8 +128,8 @@ def train_epoch(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         optimiser.step()
-        total += float(loss)
-    return {("train", "loss"): total / max(len(batches), 1)}
+        total += loss.item()
+    return {("train", "loss"): total / max(len(steps), 1)}
 
 
 def measure(network: FasterRCNN, frames: Frames, categories: Sequence[str]) -> pd.DataFrame:
@@ -158,7 +158,7 @@ def run(
     """Train on frames of training videos; the precision table looks at test videos alone."""
     drawn = truth.read(boxes)
     learn, check = (
-        frames_with_boxes(corpus.select(index, split=split, audible=False), clips, drawn).thinned(most)
+        frames_with_boxes(reading.select(index, split=split, audible=False), clips, drawn).thinned(most)
         for split, most in (("train", config.max_frames), ("test", config.max_test_frames))
     )
     if not learn.jpegs:
@@ -171,7 +171,7 @@ def run(
     def epoch(number: int) -> training.Figures:
         return train_epoch(network, optimiser, learn, categories, config, number)
 
-    files = corpus.files(corpus.select(index, split="train", audible=False), clips)
+    files = reading.files(reading.select(index, split="train", audible=False), clips)
     depends = training.fingerprint([index, boxes, *files], config.model_dump_json(), code_digest("spm.boxes.detector"))
     figures = training.train(network, optimiser, epoch, config.epochs, state=state / depends, what="detector")
     table = measure(network, check, categories)

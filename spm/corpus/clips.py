@@ -83,7 +83,8 @@ def command(path: Path, media: Media, config: Clips, out: Decoded) -> list[str]:
     pictures, sound = _tracks(media)
     source = ffmpeg.input(f"file:{path}", threads=1, protocol_whitelist="file", itsoffset=_zero_s(media))
     common = {"threads": 1} if config.max_s is None else {"threads": 1, "t": config.max_s}
-    jpeg = {"f": "mpjpeg", "vcodec": "mjpeg", "q:v": config.jpeg_quality, "flags:v": "+bitexact"}
+    quick = {"huffman": "default", "flags:v": "+bitexact"}  # a twentieth of the time for 3 % of the size
+    jpeg = {"f": "mpjpeg", "vcodec": "mjpeg", "q:v": config.jpeg_quality, **quick}
     both = ffmpeg.merge_outputs(
         source[str(pictures.stream)].output(f"file:{out.pictures}", vf=_picture_filters(config), **jpeg, **common),
         source[str(sound.stream)].output(f"file:{out.sound}", af=SOUND_FILTERS, f="s16le", **common),

@@ -4,10 +4,13 @@ import os
 import shutil
 from functools import cache
 
-from imageio_ffmpeg import get_ffmpeg_exe
-
 
 @cache
 def binary() -> str:
     """Path of an ffmpeg executable."""
-    return os.environ.get("SPM_FFMPEG") or shutil.which("ffmpeg") or get_ffmpeg_exe()
+    found = os.environ.get("SPM_FFMPEG") or shutil.which("ffmpeg")
+    if found:
+        return found
+    from imageio_ffmpeg import get_ffmpeg_exe  # only here: an environment with ffmpeg does without it
+
+    return str(get_ffmpeg_exe())

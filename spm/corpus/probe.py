@@ -8,12 +8,12 @@ from typing import TypeVar
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from spm.base.config import UserError
 
+TS_DISCONT = 0x0200  # libavformat's AVFMT_TS_DISCONT
 AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
 
 
@@ -94,7 +94,7 @@ def _describe(container: InputContainer) -> Media:
     video, audio = _chosen(films, "pictures"), _chosen(container.streams.audio, "sound")
     return Media(
         start_s=(container.start_time or 0) / av.time_base,
-        jumps=bool(container.format.flags & Flags.ts_discont.value),
+        jumps=bool(container.format.flags & TS_DISCONT),
         length_s=container.duration / av.time_base if container.duration else None,
         pictures=_pictures(container, video) if video else None,
         sound=Sound(audio.index, audio.codec_context.sample_rate, audio.codec_context.channels) if audio else None,

@@ -18,9 +18,9 @@ from torch import Tensor
 from spm.base import stage, tables
 from spm.base.config import Section
 from spm.base.progress import progress
+from spm.corpus import reading
 from spm.fusion.network import FusionNetwork, Shape
-from spm.learn import clips as corpus
-from spm.learn import device, pictures, weights
+from spm.learn import batches, device, pictures, weights
 
 
 class Maps(Section):
@@ -69,8 +69,8 @@ def _draw(
 ) -> Iterator[dict[str, Any]]:
     """Columns of the maps of one shard's rows, a batch of clips at a time."""
     where = next(model.parameters()).device
-    jpegs, times = corpus.frames(rows, clips), corpus.frame_times(rows, clips)
-    log_mels, about = corpus.log_mels(rows, spectrograms), rows.to_pylist()
+    jpegs, times = reading.frames(rows, clips), reading.frame_times(rows, clips)
+    log_mels, about = batches.log_mels(rows, spectrograms), rows.to_pylist()
     for start in range(0, len(jpegs), config.batch):
         part = slice(start, start + config.batch)
         images = pictures.whole(pictures.decode([jpeg for frames in jpegs[part] for jpeg in frames]), size)
@@ -92,7 +92,7 @@ def run(
     """Draw the maps of the test clips of one kind, solo or duet, shard after shard."""
     model, size = load(network)
     model.to(device.pick(config.device))
-    rows = corpus.select(index, split="test", kind=kind, audible=False)
+    rows = reading.select(index, split="test", kind=kind, audible=False)
     with tables.writer(out, tables.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
             some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))

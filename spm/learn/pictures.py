@@ -1,12 +1,14 @@
 """From JPEG bytes to a normalised batch: decoded, cropped, mirrored and recoloured in one pass each."""
 
+import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.io import ImageReadMode, decode_jpeg
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])  # ImageNet's, in [0, 1]
 STD = torch.tensor([0.229, 0.224, 0.225])
@@ -34,9 +36,8 @@ def draw(batch: int, margin: int, generator: torch.Generator) -> Augmentation:
 
 def decode(jpegs: Sequence[bytes]) -> Tensor:
     """Decode pictures of one size: (B, 3, size, size), uint8."""
-    return torch.stack(
-        [decode_jpeg(torch.frombuffer(bytearray(jpeg), dtype=torch.uint8), ImageReadMode.RGB) for jpeg in jpegs]
-    )
+    arrays = [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in jpegs]
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
 
 def _recolour(brightness: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:

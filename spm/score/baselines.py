@@ -92,20 +92,20 @@ def _nearness(covered: Doubles) -> Doubles:
 def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles]:
     """Maps that an all-knowing hand would draw on an h x w grid, each shape (n, height, width), in [0, 1].
 
-    Coverage crosses one half at the edge of a box, whatever the grid. A protocol that cuts at `level` of the maximum
-    wants that crossing at `level`: so coverage is also drawn at 2 · level, under a peak well inside; in powers, for
-    boxes too small to have an inside; and as the cells that are mostly truth.
+    The first lights the cells that are mostly truth. The second is their coverage, which crosses one half at the edge
+    of a box whatever the grid; a protocol that cuts at `level` of the maximum wants that crossing at `level`, so
+    coverage is drawn at 2 · level, under a peak that rises well inside.
     """
     covered = coverage(truth, height, width)
     drawn = (covered + 1e-3 * _nearness(covered)) / 1.001
     mostly = np.where(covered >= 0.5, 1.0, 0.0)
-    return [mostly, drawn, drawn**2, drawn**4, np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
+    return [mostly, np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
 
 
 def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width: int) -> Doubles:
-    """IoU of the best of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
+    """IoU of the better of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
 
-    A map better than all the drawings may exist, so this is a floor under the true ceiling. It lies well above the
+    A map better than both drawings may exist, so this is a floor under the true ceiling. It lies well above the
     usual oracle, which lights the cells whose centre is in the box (docs/protocols.md).
     """
     scores = [np.empty(0)]

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
-from spm.learn import clips as corpus
+from spm.corpus import reading
 from spm.score.tables import ordered, rows, source_of
 
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]  # Okabe and Ito: safe for the colour-blind
@@ -68,7 +68,7 @@ def chosen(index: pa.Table, kept: pd.DataFrame, maps: pd.DataFrame, config: Figu
 
 def _pictures(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[np.ndarray]:
     wanted = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
-    jpegs = dict(zip(wanted["clip_id"].to_pylist(), corpus.frames(wanted, clips), strict=True))
+    jpegs = dict(zip(wanted["clip_id"].to_pylist(), reading.frames(wanted, clips), strict=True))
     for clip_id, frame in zip(frames["clip_id"], frames["frame"], strict=True):
         yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
 

@@ -139,29 +139,28 @@ def is_drawn(boxes: Floats, px: int) -> bool:
     return bool(((left < right) & (top < bottom)).any())
 
 
-def _minmax(maps: Maps) -> Maps:
-    """Stretch each map to [0, 1]; a constant one stays as it is, as in the peers' code."""
-    low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
-    span = np.where(high > low, high - low, 1)
-    return np.where(high > low, (maps - low) / span, maps)
+def _minmax(pixels: Maps) -> Maps:
+    """Stretch each map (n, pixels) to [0, 1]; a constant one stays as it is, as in the peers' code."""
+    low, high = pixels.min(1, keepdims=True), pixels.max(1, keepdims=True)
+    varies = high > low
+    return np.asarray((pixels - np.where(varies, low, 0)) / np.where(varies, high - low, 1), np.float32)
 
 
-def _ordered(maps: Maps, rank: NDArray[np.intp]) -> Maps:
-    """Element `rank` (n,) of the sorted pixels of each map, shape (n, 1, 1)."""
+def _ordered(pixels: Maps, rank: NDArray[np.intp]) -> Maps:
+    """Element `rank` (n,) of the sorted pixels of each map (n, pixels); shape (n, 1)."""
     kth = np.unique(rank)
-    pixels = maps.reshape(len(maps), -1)
-    pixels = np.partition(pixels, kth[0], axis=1) if len(kth) == 1 else np.sort(pixels, axis=1)
-    return np.take_along_axis(pixels, rank[:, None], axis=1)[:, :, None]
+    in_order = np.partition(pixels, kth[0], axis=1) if len(kth) == 1 else np.sort(pixels, axis=1)
+    return np.take_along_axis(in_order, rank[:, None], axis=1)
 
 
-def _threshold(protocol: Protocol, maps: Maps, truth: Mask) -> Maps:
-    """Value that separates foreground from background, shape (n, 1, 1)."""
-    pixels = protocol.raster_px**2
+def _threshold(protocol: Protocol, pixels: Maps, truth: Mask) -> Maps:
+    """Value that separates foreground from background in each map (n, pixels); shape (n, 1)."""
+    n, size = pixels.shape
     if protocol.level is None:
-        return _ordered(maps, pixels - np.count_nonzero(truth, axis=(1, 2)))
+        return _ordered(pixels, size - np.count_nonzero(truth, axis=(1, 2)))
     if protocol.rule == "rank":
-        return _ordered(maps, np.full(len(maps), int(pixels * protocol.level)))
-    return np.asarray(np.float32(protocol.level) * maps.max((1, 2), keepdims=True))
+        return _ordered(pixels, np.full(n, int(size * protocol.level)))
+    return np.asarray(np.float32(protocol.level) * pixels.max(1, keepdims=True))
 
 
 def foreground(protocol: Protocol, maps: Floats, truth: Mask) -> Mask:
@@ -189,10 +188,11 @@ def foreground(protocol: Protocol, maps: Floats, truth: Mask) -> Mask:
         raise ValueError(f"maps (n, h, w) and truth {raster_shape} expected, not {maps.shape} and {truth.shape}")
     if not np.isfinite(maps).all():
         raise ValueError("finite maps expected")
-    resized = resize(maps, protocol.raster_px)
-    resized = _minmax(resized) if protocol.normalise == "minmax" else resized
-    threshold = _threshold(protocol, resized, truth)
-    return np.asarray(resized > threshold if protocol.strict else resized >= threshold)
+    pixels = resize(maps, protocol.raster_px).reshape(len(maps), -1)
+    pixels = _minmax(pixels) if protocol.normalise == "minmax" else pixels
+    threshold = _threshold(protocol, pixels, truth)
+    chosen = pixels > threshold if protocol.strict else pixels >= threshold
+    return np.asarray(chosen.reshape(raster_shape))
 
 
 def ious(protocol: Protocol, maps: Floats, boxes: Sequence[Floats]) -> Doubles:

@@ -176,8 +176,8 @@ def intervals(ious: Doubles, videos: Sequence[str], protocol: Protocol, config: 
 
 def _grouped(ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol) -> dict[str, Figures]:
     """Figures of each group; a score counts in every group that it names."""
-    names = sorted(set().union(*groups))
-    return {name: figures(ious[[name in group for group in groups]], protocol) for name in names}
+    picked = {name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))}
+    return {name: {"truths": len(some)} | figures(some, protocol) for name, some in picked.items()}
 
 
 def _mean(groups: dict[str, Figures], protocol: Protocol) -> Figures:

@@ -5,7 +5,7 @@ python -m spm.score.tables --config '{}' --summaries results/score/scores/spm/so
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ def source_of(path: Path) -> Source:
 def _row(source: Source, system: str, is_run: bool, counts: dict[str, Any], scores: dict[str, Any]) -> dict[str, Any]:
     row = {**source._asdict(), "run": system, "trained": is_run, **{name: counts[name] for name in COUNTS}}
     for name, interval in scores["interval_95"].items():
-        low, high = interval or (None, None)
+        low, high = interval or (None, None)  # none with a single video
         row |= {name: scores[name], f"{name} low": low, f"{name} high": high}
     return row
 
@@ -64,22 +64,33 @@ def rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def markdown(table: pd.DataFrame, digits: int) -> str:
     """One table for each test set, source of boxes and protocol: trained runs first, each group best first."""
+    if table.empty:
+        return "Nothing to score: corpus.boxes names no truth.\n"
     parts = []
     for (kind, boxes, protocol), group in table.groupby(KEY, sort=False):
-        first = group.iloc[0]
+        frames, videos = group[COUNTS].iloc[0]
         parts.append(f"## {kind}, {boxes} boxes, protocol {protocol}\n")
-        parts.append(f"{first['frames']} frames of {first['videos']} videos; 95 % bootstrap over videos in brackets.\n")
-        parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
-    return "\n".join(parts) if parts else "Nothing to score: corpus.boxes names no truth.\n"
+        if frames:
+            parts.append(f"{frames} frames of {videos} videos; 95 % bootstrap over videos in brackets.\n")
+            parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
+        else:
+            parts.append("No frame of this test set has a box that counts: nothing to score.\n")
+    return "\n".join(parts)
+
+
+def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
+    bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
+    interval = f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]" if None not in bounds else ""
+    return f"{row[score]:.{digits}f}{interval}"
 
 
 def _markdown_rows(group: pd.DataFrame, digits: int) -> str:
-    scores = [name.removesuffix(" low") for name in group.columns if str(name).endswith(" low")]
+    plain = {*KEY, *COUNTS, "run", "trained"}
+    scores = [name for name in group.columns if name not in plain and not name.endswith((" low", " high"))]
     lines = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
-    for _, row in group.iterrows():
-        cells = [f"{row[s]:.{digits}f} [{row[f'{s} low']:.{digits}f}, {row[f'{s} high']:.{digits}f}]" for s in scores]
+    for row in group.to_dict("records"):
         name = f"**{row['run']}**" if row["trained"] else row["run"]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        lines.append(" | ".join([f"| {name}", *(_cell(row, score, digits) for score in scores)]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -197,7 +197,7 @@ def test_sound_that_begins_late_is_preceded_by_silence(tmp_path, suffix):
 def test_pictures_that_begin_late_are_preceded_by_the_first(tmp_path, suffix):
     found, facts = cut_one(delay(make_video(tmp_path / f"video{suffix}"), pictures_s=0.6))
     assert numbers_of(found) == on_screen("30", 3, late_s=Fraction(6, 10))
-    assert abs(shift(sound_of(found), chirps(3, RATE_HZ))) <= 1
+    assert abs(shift(sound_of(found), chirps(3, RATE_HZ))) <= 16  # Matroska counts in milliseconds
     assert (facts["video_s"], facts["clips"]) == (3.75, 3)
 
 

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from spm.base.config import UserError
-from spm.corpus import demo
-from spm.corpus.demo import Demo, Video
-from spm.corpus.demo_backdrops import PAD, grade
-from spm.corpus.demo_instruments import INSTRUMENTS
-from spm.corpus.demo_pictures import Actor, box_of, film
-from spm.corpus.demo_shapes import Motion, Pose, Shape, extent, matrix_of, rectangle, sprite, turned
-from spm.corpus.demo_sounds import hertz, play, room
-from spm.corpus.demo_voices import VOICES, Note, level, melody, sounding
+from spm.corpus.demo import scenario as demo
+from spm.corpus.demo.backdrops import PAD, grade
+from spm.corpus.demo.instruments import INSTRUMENTS
+from spm.corpus.demo.pictures import Actor, box_of, film
+from spm.corpus.demo.scenario import Demo, Video
+from spm.corpus.demo.shapes import Motion, Pose, Shape, extent, matrix_of, rectangle, sprite, turned
+from spm.corpus.demo.sounds import hertz, play, room
+from spm.corpus.demo.voices import VOICES, Note, level, melody, sounding
 
 SMALL = Demo(solos=1, duets=0, scenes=1, scene_s=1, width=128, height=96, fps=8)
 RATE_HZ = 44_100

@@ -13,7 +13,8 @@ from spm.base.config import UserError
 from spm.score import metrics, protocols, scores
 from spm.score.protocols import PROTOCOLS
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+REPOSITORY = Path(__file__).parents[2]
+DATA = REPOSITORY.parent / "shared" / "data"
 GOLDEN = DATA / "golden" / "golden_maps.npz"
 DETECTOR = {13: "accordion", 3: "acoustic_guitar", 1: "cello", 12: "flute", 8: "saxophone", 10: "trumpet", 11: "violin"}
 EXACT = st.integers(-128, 128).map(lambda n: n / 64)  # interpolated to 224 px without rounding
@@ -64,6 +65,16 @@ def test_ez_vsl_is_what_its_own_evaluator_gave(solo_ious, published):
 @golden
 def test_on_solo_frames_the_papers_reading_is_dsols(solo_ious):
     assert (solo_ious("spm-paper") == solo_ious("dsol-solo")).all()
+
+
+@golden
+@pytest.mark.parametrize("name", sorted(PROTOCOLS))
+def test_the_documentation_prints_what_the_maps_score(solo_ious, name):
+    ious = solo_ious(name)
+    printed = " | ".join(
+        f"{100 * score:.1f} %" for score in (metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious))
+    )
+    assert f"| `{name}` | {printed} |" in (REPOSITORY / "docs" / "protocols.md").read_text(encoding="utf-8")
 
 
 def class_aware(name, maps, cluster_of, frames):

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.score.scores import Scores, run
+from spm.score.protocols import PROTOCOLS
+from spm.score.scores import Scores, run, targets
 
 FEW = Scores(bootstrap=50)
 BOX = {"x": 0.25, "y": 0.25, "w": 0.5, "h": 0.5}
@@ -141,6 +142,14 @@ def test_a_duet_is_the_mean_over_its_classes_or_one_union_as_the_protocol_says(s
     union, _ = score([map_row("d_0", box=left)], annotations, "dsol-solo")
     assert union["run"]["per_class"]["cello"] == union["run"]["per_class"]["tuba"]
     assert each["boxes"] == union["boxes"] == 2
+
+
+def test_truths_come_in_the_order_of_their_classes_whatever_that_of_the_rows():
+    rows = [note("d_0", category) for category in ("tuba", "cello", "flute")]
+    found = targets(PROTOCOLS["spm-paper"], 7, rows)
+    assert [(target.frame, sorted(target.categories)) for target in found] == [
+        (7, ["cello"]), (7, ["flute"]), (7, ["tuba"]),
+    ]  # fmt: skip
 
 
 def test_means_over_videos_and_classes_weigh_each_once(score):

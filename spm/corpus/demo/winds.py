@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spm.corpus.demo_shapes import (
+from spm.corpus.demo.shapes import (
     BLACK,
     WHITE,
     Colour,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spm.corpus.demo_shapes import (
+from spm.corpus.demo.shapes import (
     BLACK,
     WHITE,
     Colour,

@@ -1,21 +1,14 @@
-"""The clips that a stage learns from, in memory as they lie in the tables: JPEG bytes and log-mels.
+"""The clips that a stage wants, chosen from the index and read from the shards that hold them."""
 
-A clip takes about 100 kB: four 256 × 256 pictures and a spectrogram in float16. MUSIC's 90,000 want 9 GB.
-"""
-
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch import Tensor
 
 from spm.base import tables
 from spm.base.config import UserError
 from spm.base.shards import table_of
-from spm.corpus.spectrograms import FRAMES, N_MELS
 
 
 def select(index: Path, *, split: str, audible: bool = True, kind: str | None = None) -> pa.Table:
@@ -39,7 +32,7 @@ def files(rows: pa.Table, folder: Path) -> list[Path]:
     return [table_of(folder, shard) for shard in np.unique(rows["shard"].to_numpy())]
 
 
-def _gather(rows: pa.Table, folder: Path, column: str) -> pa.ChunkedArray:
+def gather(rows: pa.Table, folder: Path, column: str) -> pa.ChunkedArray:
     """One column of the rows' clips, in the rows' order, read shard by shard."""
     shards, places = rows["shard"].to_numpy(), rows["row"].to_numpy()
     order = np.lexsort((places, shards))
@@ -55,32 +48,11 @@ def _gather(rows: pa.Table, folder: Path, column: str) -> pa.ChunkedArray:
 
 def frames(rows: pa.Table, clips: Path) -> list[list[bytes]]:
     """The JPEG frames of each clip."""
-    jpegs: list[list[bytes]] = _gather(rows, clips, "frames").to_pylist()
+    jpegs: list[list[bytes]] = gather(rows, clips, "frames").to_pylist()
     return jpegs
 
 
 def frame_times(rows: pa.Table, clips: Path) -> list[list[float]]:
     """The time of each frame of each clip, in seconds from the start of its video."""
-    times: list[list[float]] = _gather(rows, clips, "frame_time_s").to_pylist()
+    times: list[list[float]] = gather(rows, clips, "frame_time_s").to_pylist()
     return times
-
-
-def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
-    """The log-mels of the clips: (clips, 201, 64), in dB, of the tables' type."""
-    column = _gather(rows, spectrograms, "log_mel").combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return torch.from_numpy(column.flatten().to_numpy(zero_copy_only=False).copy()).view(-1, FRAMES, N_MELS)
-
-
-def shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Positions of every item once, in random order, `batch` at a time; a last single item is left out.
-
-    BatchNorm can't train on one item.
-    """
-    return (part for part in torch.randperm(count, generator=generator).split(batch) if len(part) > 1)
-
-
-def seeded(*numbers: int) -> torch.Generator:
-    """A generator that depends on all the numbers, so that an epoch draws the same whether resumed or not."""
-    state = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(state % 2**63)

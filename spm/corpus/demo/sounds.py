@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spm.corpus.demo_voices import Note, Voice, level
+from spm.corpus.demo.voices import Note, Voice, level
 
 Rng = np.random.Generator
 Floats = NDArray[np.float64]

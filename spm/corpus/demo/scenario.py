@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
-from spm.corpus.demo_backdrops import PAD, backdrop, grade
-from spm.corpus.demo_instruments import INSTRUMENTS
-from spm.corpus.demo_pictures import Actor, Box, film
-from spm.corpus.demo_shapes import Floats, Pose
-from spm.corpus.demo_sounds import play, room
-from spm.corpus.demo_voices import VOICES, Note, hits, level, melody, sounding, strokes
+from spm.corpus.demo.backdrops import PAD, backdrop, grade
+from spm.corpus.demo.instruments import INSTRUMENTS
+from spm.corpus.demo.pictures import Actor, Box, film
+from spm.corpus.demo.shapes import Floats, Pose
+from spm.corpus.demo.sounds import play, room
+from spm.corpus.demo.voices import VOICES, Note, hits, level, melody, sounding, strokes
 from spm.corpus.ffmpeg import binary
 
 Rng = np.random.Generator
@@ -98,10 +98,10 @@ def _rng(config: Demo, *names: object) -> Rng:
 
 
 def _pose(category: str, rng: Rng, left: float = 0, right: float = 1, share: float = 1) -> Pose:
-    """Hold an instrument somewhere between two verticals, as often near an edge as in the middle."""
+    """Hold an instrument somewhere between two verticals."""
     shown = INSTRUMENTS[category]
     area = share * np.exp(rng.uniform(*np.log(shown.area)))
-    x, y = rng.beta(0.75, 0.75, 2)
+    x, y = rng.beta(0.6, 0.6, 2)  # more often near an edge than in the middle
     return Pose(x, y, area, rng.uniform(*shown.turn_deg), bool(rng.random() < 0.5), left, right)
 
 
@@ -217,8 +217,8 @@ def encode(path: Path, frames: NDArray[np.uint8], fps: int, sound: Floats, rate:
         pictures = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps)
         command = ffmpeg.output(
             pictures, ffmpeg.input(wav.name), str(part), format="mp4", vcodec="libx264", preset="veryfast", crf=20,
-            pix_fmt="yuv420p", acodec="aac", audio_bitrate="96k", threads=1, map_metadata=-1, fflags="+bitexact",
-            sws_flags="bitexact+accurate_rnd", **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
+            pix_fmt="yuv420p", acodec="aac", aac_coder="fast", audio_bitrate="128k", threads=1, map_metadata=-1,
+            fflags="+bitexact", sws_flags="bitexact+accurate_rnd", **{"flags:v": "+bitexact", "flags:a": "+bitexact"},
         )  # fmt: skip
         try:
             command.overwrite_output().run(cmd=binary(), input=frames.tobytes(), quiet=True)
@@ -256,13 +256,9 @@ def run(config: Demo, *, out: Path, processes: int | None = None) -> None:
     """Render every video, one job each, on as many processes as there are processors unless told otherwise."""
     todo = videos(config)
     work = partial(render, config=config, folder=out / "videos")
-    workers = processes or len(os.sched_getaffinity(0))
+    workers = processes or os.cpu_count()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         boxes = [row for rows in progress(pool.map(work, todo), "videos", len(todo)) for row in rows]
     _write_csv(out / "boxes.csv", BOX_COLUMNS, boxes)
     rows = [(v.video_id, f"videos/{v.video_id}.mp4", v.kind, " ".join(v.categories)) for v in todo]
     _write_csv(out / "manifest.csv", ("video_id", "url", "kind", "categories"), rows)
-
-
-if __name__ == "__main__":
-    stage.main(run)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from spm.corpus.demo_backdrops import PAD
-from spm.corpus.demo_shapes import Drawing, Floats, Motion, Pose, Size, lit, matrix_of, sprite
+from spm.corpus.demo.backdrops import PAD
+from spm.corpus.demo.shapes import Drawing, Floats, Motion, Pose, Size, lit, matrix_of, sprite
 
 Box = tuple[float, float, float, float]  # x, y, w, h as fractions of the frame: top left corner and size
 
@@ -36,15 +36,34 @@ def _shifted(x: float, y: float) -> Floats:
 
 
 class _Layer(NamedTuple):
-    """A sprite with a margin around the frame, and how it was posed."""
+    """A sprite, and where it belongs."""
 
     picture: Image.Image
-    pose: Floats
+    corner: Floats  # (3, 3): from the sprite's pixels to the frame's, at rest
+    pose: Floats  # (3, 3): from the drawing's coordinates to the frame's pixels, at rest
 
     def at(self, moved: Floats, size: Size) -> Image.Image:
         """Show the layer as it looks in the frame after a motion in the drawing's coordinates."""
-        back = _shifted(MARGIN, MARGIN) @ self.pose @ np.linalg.inv(moved) @ np.linalg.inv(self.pose)
-        return self.picture.transform(size, Image.Transform.AFFINE, tuple(back[:2].ravel()), Image.Resampling.BILINEAR)
+        there = self.pose @ moved @ np.linalg.inv(self.pose) @ self.corner
+        width, height = self.picture.size
+        ends = (there @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]]))[:2]
+        left, top = np.floor(ends.min(1)).clip(0, size).astype(int)
+        right, bottom = np.ceil(ends.max(1)).clip(0, size).astype(int)
+        back = np.linalg.inv(there) @ _shifted(left, top)
+        near = (int(right - left), int(bottom - top))  # only what the sprite can reach is computed
+        shown = Image.new("RGBA", size)
+        if all(near):
+            coefficients = tuple(back[:2].ravel())
+            patch = self.picture.transform(near, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+            shown.paste(patch, (int(left), int(top)))
+        return shown
+
+
+def _cropped(picture: Image.Image, pose: Floats) -> _Layer:
+    """Keep the part of a sprite's canvas that shows something, and a transparent pixel around it."""
+    left, top, right, bottom = picture.getbbox() or (0, 0, *picture.size)
+    around = (left - 1, top - 1, right + 1, bottom + 1)
+    return _Layer(picture.crop(around), _shifted(left - 1 - MARGIN, top - 1 - MARGIN), pose)
 
 
 def _layers(drawing: Drawing, pose: Pose, size: Size) -> list[_Layer]:
@@ -52,7 +71,8 @@ def _layers(drawing: Drawing, pose: Pose, size: Size) -> list[_Layer]:
     matrix = matrix_of(drawing.body + drawing.part, pose, size)
     canvas = (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN)
     inside = _shifted(MARGIN, MARGIN) @ matrix
-    return [_Layer(lit(sprite(shapes, inside, canvas)), matrix) for shapes in (drawing.body, drawing.part) if shapes]
+    pictures = [lit(sprite(shapes, inside, canvas)) for shapes in (drawing.body, drawing.part) if shapes]
+    return [_cropped(picture, matrix) for picture in pictures]
 
 
 def _posed(actor: Actor, layers: Sequence[_Layer], frame: int, shake: Floats, size: Size) -> Image.Image:

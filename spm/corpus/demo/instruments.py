@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spm.corpus import demo_strings, demo_winds
-from spm.corpus.demo_shapes import Colour, Drawing, Motion, Shape, ellipse, line, rectangle, tinted
+from spm.corpus.demo import strings, winds
+from spm.corpus.demo.shapes import Colour, Drawing, Motion, Shape, ellipse, line, rectangle, tinted
 
 Rng = np.random.Generator
 
@@ -55,15 +55,15 @@ def xylophone(rng: Rng) -> Drawing:
 
 
 INSTRUMENTS = {
-    "accordion": Instrument(demo_winds.accordion, (-16, 16), (0.10, 0.42), "stroke"),
-    "acoustic_guitar": Instrument(demo_strings.acoustic_guitar, (50, 100), (0.14, 0.42), "hit"),
-    "cello": Instrument(demo_strings.cello, (-14, 18), (0.14, 0.42), "stroke"),
-    "clarinet": Instrument(demo_winds.clarinet, (12, 42), (0.09, 0.26), "level"),
-    "erhu": Instrument(demo_strings.erhu, (-12, 12), (0.12, 0.36), "stroke"),
-    "flute": Instrument(demo_winds.flute, (-22, 16), (0.06, 0.20), "level"),
-    "saxophone": Instrument(demo_winds.saxophone, (-14, 22), (0.12, 0.42), "level"),
-    "trumpet": Instrument(demo_winds.trumpet, (-24, 14), (0.10, 0.32), "level"),
-    "tuba": Instrument(demo_winds.tuba, (-12, 12), (0.20, 0.48), "level"),
-    "violin": Instrument(demo_strings.violin, (55, 115), (0.10, 0.30), "stroke"),
-    "xylophone": Instrument(xylophone, (-10, 10), (0.10, 0.40), "hit"),
+    "accordion": Instrument(winds.accordion, (-16, 16), (0.08, 0.32), "stroke"),
+    "acoustic_guitar": Instrument(strings.acoustic_guitar, (50, 100), (0.10, 0.32), "hit"),
+    "cello": Instrument(strings.cello, (-14, 18), (0.10, 0.32), "stroke"),
+    "clarinet": Instrument(winds.clarinet, (12, 42), (0.07, 0.20), "level"),
+    "erhu": Instrument(strings.erhu, (-12, 12), (0.09, 0.27), "stroke"),
+    "flute": Instrument(winds.flute, (-22, 16), (0.05, 0.15), "level"),
+    "saxophone": Instrument(winds.saxophone, (-14, 22), (0.09, 0.32), "level"),
+    "trumpet": Instrument(winds.trumpet, (-24, 14), (0.08, 0.24), "level"),
+    "tuba": Instrument(winds.tuba, (-12, 12), (0.14, 0.36), "level"),
+    "violin": Instrument(strings.violin, (55, 115), (0.08, 0.24), "stroke"),
+    "xylophone": Instrument(xylophone, (-10, 10), (0.08, 0.30), "hit"),
 }

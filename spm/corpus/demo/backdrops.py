@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from spm.corpus.demo_shapes import (
+from spm.corpus.demo.shapes import (
     BLACK,
     WHITE,
     Colour,

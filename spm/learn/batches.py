@@ -1,0 +1,33 @@
+"""What training draws from memory: log-mels as tensors, items in random order, and the seeds of both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from spm.corpus.reading import gather
+from spm.corpus.spectrograms import FRAMES, N_MELS
+
+
+def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
+    """The log-mels of the clips: (clips, 201, 64), in dB, of the tables' type."""
+    column = gather(rows, spectrograms, "log_mel").combine_chunks()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return torch.from_numpy(column.flatten().to_numpy(zero_copy_only=False).copy()).view(-1, FRAMES, N_MELS)
+
+
+def shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Positions of every item once, in random order, `batch` at a time; a last single item is left out.
+
+    BatchNorm can't train on one item.
+    """
+    return (part for part in torch.randperm(count, generator=generator).split(batch) if len(part) > 1)
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A generator that depends on all the numbers, so that an epoch draws the same whether resumed or not."""
+    state = int(np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state % 2**63)

