@@ -27,7 +27,7 @@ rule all:
         expand(rules.fetch.output, shard=SHARDS),
         expand(rules.clips.output, shard=SHARDS),
         expand(rules.spectrograms.output, shard=SHARDS),
-        expand(rules.detect.output, shard=SHARDS if DETECTS else []),
+        expand(rules.detect.output, shard=SHARDS if "detector" in BOXES else []),
         rules.detector.output if TRAINS_DETECTOR else [],
         expand(rules.annotations.output, boxes=BOXES),
         PROMOTION,

@@ -3,9 +3,7 @@
 Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them.
 """
 
-PROMOTED = any(
-    {**config["train"], **(config["runs"][run] or {})}["promote"] for run in RUNS
-)
+PROMOTED = any({**config["train"], **(config["runs"][run] or {})}["promote"] for run in RUNS)
 
 
 rule clusters:
@@ -67,6 +65,4 @@ rule pretrain:
         " --out {output.weights:q} --history {output.history:q} --state state/audio/pretrain 2> >(tee {log:q} >&2)"
 
 
-PROMOTION = (
-    [rules.clusters.output, rules.pretrain.output] if any(map(promoted, RUNS)) else []
-)
+PROMOTION = [rules.clusters.output, rules.pretrain.output] if PROMOTES else []

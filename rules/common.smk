@@ -1,4 +1,4 @@
-"""The checked config, the shards, and what every rule's params and resources are made of."""
+"""The checked config, the shards, and what every rule's inputs, params and resources are made of."""
 
 import json
 import shlex
@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from spm.base import checks, shards
 from spm.base.config import UserError
-from spm.base.digest import code_digest
+from spm.base.digest import code_digest as code_of
 from spm.corpus import manifest
 
 
@@ -30,27 +30,22 @@ def beside(path):
 
 def section(name, *without):
     """One section of the config as canonical JSON: what reruns a stage is what configures it."""
-    return json.dumps(
-        {key: value for key, value in config[name].items() if key not in without},
-        sort_keys=True,
-    )
+    return json.dumps({key: value for key, value in config[name].items() if key not in without}, sort_keys=True)
+
+
+def of_run(run):
+    """A run's row laid over the train section."""
+    return {**config["train"], **(config["runs"][run] or {})}
 
 
 def run_section(wildcards):
-    """A run's row laid over the train section."""
-    return json.dumps(
-        {**config["train"], **(config["runs"][wildcards.run] or {})}, sort_keys=True
-    )
-
-
-def promoted(run):
-    """Whether a run starts from the promoted audio network."""
-    return {**config["train"], **(config["runs"][run] or {})}["promote"]
+    """The same as canonical JSON, for params."""
+    return json.dumps(of_run(wildcards.run), sort_keys=True)
 
 
 def pretrained(wildcards):
     """The promoted audio network, for the runs that start from it."""
-    return "results/audio/pretrain/audio.safetensors" if promoted(wildcards.run) else []
+    return "results/audio/pretrain/audio.safetensors" if of_run(wildcards.run)["promote"] else []
 
 
 def boxes_input(wildcards):
@@ -61,16 +56,12 @@ def boxes_input(wildcards):
 
 def boxes_option(wildcards):
     """The same for the command line, where a folder stands for its shards."""
-    return (
-        f"--boxes {shlex.quote(GIVEN)}"
-        if wildcards.boxes == "given"
-        else "--detections results/boxes/detect"
-    )
+    return f"--boxes {shlex.quote(GIVEN)}" if wildcards.boxes == "given" else "--detections results/boxes/detect"
 
 
-def code_of(module):
-    """Digest of a module's code and of all it imports from spm."""
-    return code_digest(module)
+def members(wildcards):
+    """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
+    return MEMBERS[wildcards.shard]
 
 
 def memory(mb):
@@ -78,10 +69,7 @@ def memory(mb):
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
-def members(wildcards):
-    """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
-    return MEMBERS[wildcards.shard]
-
+config.update(checks.typed(config))
 
 try:
     checks.check(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
@@ -93,15 +81,13 @@ except UserError as error:
 COUNT = config["corpus"]["shards"]
 MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
+KINDS = config["maps"]["kinds"]
+RUNS = sorted(run for run, row in config["runs"].items() if row is not False)
+PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))
-RUNS = sorted(config["runs"])
-KINDS = config["maps"]["kinds"]
-DETECTS = "detector" in BOXES
-DETECTOR_WEIGHTS = (
-    config["detect"]["weights"] or "results/boxes/detector/weights.safetensors"
-)
-TRAINS_DETECTOR = DETECTS and not config["detect"]["weights"]
+DETECTOR_WEIGHTS = config["detect"]["weights"] or "results/boxes/detector/weights.safetensors"
+TRAINS_DETECTOR = "detector" in BOXES and not config["detect"]["weights"]
 
 if ("given" in BOXES or TRAINS_DETECTOR) and not Path(GIVEN).is_file():
     raise WorkflowError(

@@ -1,6 +1,7 @@
 """The whole config against its schema, before anything runs."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,23 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from spm.base.config import UserError
+
+PLAIN = re.compile(r"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")  # what JSON writes without quotes
+
+
+def typed(value: Any) -> Any:
+    """A config with numbers as numbers: within braces, `snakemake --config` hands every one on as text.
+
+    >>> typed({"train": {"epochs": "3", "keep": "best", "half": "false"}})
+    {'train': {'epochs': 3, 'keep': 'best', 'half': False}}
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return json.loads(value)
+    return value
 
 
 def check(config: Mapping[str, Any], schema: Path) -> None:

@@ -281,10 +281,11 @@ def folder(root: Path) -> None:
 
 
 def command(manifest: Path) -> str:
-    """How the workflow is run on a manifest of one's own."""
-    config = "corpus=" + json.dumps({"manifest": str(manifest)}, ensure_ascii=False)
+    """How the workflow is run on a manifest of one's own; without boxes beside it, there is nothing to score."""
+    boxes: dict[str, list[str]] = {} if manifest.with_name("boxes.csv").is_file() else {"boxes": []}
+    config = "corpus=" + json.dumps({"manifest": str(manifest), **boxes}, ensure_ascii=False)
     local = "workflow/configs/local.yaml"
-    return f"snakemake --cores 2 --configfile {local} --config {shlex.quote(config)} all"
+    return f"snakemake all --cores 2 --configfile {local} --config {shlex.quote(config)}"
 
 
 def main() -> None:

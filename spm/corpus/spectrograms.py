@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torchaudio.transforms import AmplitudeToDB, MelSpectrogram
+from torchaudio.transforms import AmplitudeToDB, MelScale, Spectrogram
 
 from spm.base import stage, tables
 from spm.base.config import Section
@@ -21,6 +21,7 @@ PCM_SCALE = 1 / 32768  # int16 → [-1, 1)
 N_MELS = 64
 HOP = 80  # samples: 5 ms
 FRAMES = RATE_HZ // HOP + 1  # 201: a frame centred on each hop, both ends included
+AT_ONCE = 16  # clips whose spectra stay in the processor's cache: up to three times as fast as hundreds
 
 
 class Preset(NamedTuple):
@@ -46,13 +47,21 @@ class Spectrograms(Section):
 
 
 @cache
-def _transform(preset: str) -> tuple[MelSpectrogram, AmplitudeToDB]:
-    n_fft, window, power, top_db = PRESETS[preset]
-    mel = MelSpectrogram(
-        RATE_HZ, n_fft, win_length=window, hop_length=HOP, n_mels=N_MELS, power=power,
-        pad_mode="constant", norm="slaney", mel_scale="slaney",
-    )  # fmt: skip
-    return mel, AmplitudeToDB("power", top_db=top_db)
+def _transform(preset: str) -> tuple[Spectrogram, MelScale, AmplitudeToDB]:
+    n_fft, window, _, top_db = PRESETS[preset]
+    spectrum = Spectrogram(n_fft, window, HOP, power=None, pad_mode="constant")
+    mel = MelScale(N_MELS, RATE_HZ, n_stft=n_fft // 2 + 1, norm="slaney", mel_scale="slaney")
+    return spectrum, mel, AmplitudeToDB("power", top_db=top_db)
+
+
+def _decibels(pcm: Tensor, preset: str) -> Tensor:
+    """(clips, 16000) → (clips, 64, 201)."""
+    to_spectrum, to_mel, to_db = _transform(preset)
+    spectrum = to_spectrum(pcm)
+    energy = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)  # abs() takes twice the time
+    mel = to_mel(energy if PRESETS[preset].power == 2 else energy.sqrt_())
+    db: Tensor = to_db(mel.unsqueeze(1))  # a channel each: a floor per clip
+    return db.squeeze(1)
 
 
 def log_mel(pcm: Tensor, preset: str = "dsol") -> Tensor:
@@ -72,10 +81,10 @@ def log_mel(pcm: Tensor, preset: str = "dsol") -> Tensor:
 
     Source: Hu et al., NeurIPS 2020, in their published preparation (`dsol`).
     """
-    to_mel, to_db = _transform(preset)
-    mel = to_mel(pcm)  # (clips, 64, 201)
-    db: Tensor = to_db(mel.unsqueeze(1))  # a channel each: a floor per clip
-    return db.squeeze(1).transpose(1, 2)
+    out = torch.empty(len(pcm), FRAMES, N_MELS)
+    for part, clips in zip(out.split(AT_ONCE), pcm.split(AT_ONCE), strict=True):
+        part.copy_(_decibels(clips, preset).transpose(1, 2))
+    return out
 
 
 def run(config: Spectrograms, *, clips: Path, out: Path) -> None:

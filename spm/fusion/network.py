@@ -20,6 +20,7 @@ class Shape:
     epsilon: float = 0.65  # of Eq. 4: the cosine at which the mask is one half
     tau: float = 0.03  # of Eq. 4: temperature
     learn_scale: bool = False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
+    standardise: bool = False  # the sounds' features have mean 0 and deviation 1 before they are projected
 
     def dict(self) -> dict[str, object]:
         """For the JSON beside the weights."""
@@ -52,6 +53,7 @@ class FusionNetwork(nn.Module):
         self.visual = visual_trunk(shape.visual, start)
         self.audio = AudioNetwork()
         self.see = _projection(CHANNELS[shape.visual], shape.projection)
+        self.level = nn.BatchNorm1d(FEATURES, affine=False) if shape.standardise else nn.Identity()
         self.hear = _projection(FEATURES, shape.projection)
         self.epsilon = nn.Parameter(torch.tensor(shape.epsilon), requires_grad=shape.learn_scale)
         self.scale = nn.Parameter(torch.tensor(1 / shape.tau), requires_grad=shape.learn_scale)
@@ -61,8 +63,12 @@ class FusionNetwork(nn.Module):
         return normalize(self.see(self.visual(pictures)), dim=1)
 
     def listen(self, features: Tensor) -> Tensor:
-        """The projection of A = f_a(a): (B, 512) → unit vectors (B, d)."""
-        return normalize(self.hear(features[:, :, None, None]).flatten(1), dim=1)
+        """The projection of A = f_a(a): (B, 512) → unit vectors (B, d).
+
+        The maximum of rectified features is positive: those of any two sounds have a cosine near 0.9, and projections
+        start from that blur unless `standardise` takes it away.
+        """
+        return normalize(self.hear(self.level(features)[:, :, None, None]).flatten(1), dim=1)
 
     def logits(self, cosine: Tensor) -> Tensor:
         """The mask of Eq. 4 before its sigmoid; losses take it so, for σ underflows in half precision."""

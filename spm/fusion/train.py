@@ -37,11 +37,13 @@ class Train(Section):
     start: Start = "imagenet"  # of the visual network
     crop: int = Field(224, ge=32)  # px, of the clips' frames
     projection: int = Field(128, ge=0)  # channels compared; 0 compares f_v and f_a themselves
+    standardise: bool = False  # the sounds' features have mean 0 and deviation 1 before they are projected
     epsilon: float = 0.65  # Eq. 4
     tau: float = Field(0.03, gt=0)  # Eq. 4
     learn_scale: bool = False  # ε and τ are learnt, starting there
     negatives: Negatives = "one"  # a sound: one picture of another video, or all of the batch
-    lr: float = Field(1e-4, gt=0)  # Adam
+    lr: float = Field(1e-4, gt=0)  # Adam, of both backbones
+    projection_lr: float = Field(1e-4, gt=0)  # Adam, of what starts from nothing: projections, and a learnt ε and τ
     weight_decay: float = Field(1e-4, ge=0)
     batch: int = Field(32, ge=2)
     epochs: int = Field(15, ge=1)
@@ -93,6 +95,16 @@ def build(config: Train, pretrained: Path | None) -> FusionNetwork:
         network.audio.load_state_dict(weights.load(pretrained)[0])
     network.audio.requires_grad_(not config.frozen)
     return network
+
+
+def optimiser_of(network: FusionNetwork, config: Train) -> Adam:
+    """Adam over what may change, with a rate for the backbones and one for what starts from nothing."""
+    rates = {"backbones": config.lr, "new": config.projection_lr}
+    groups: dict[str, list[Tensor]] = {name: [] for name in rates}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups["backbones" if name.startswith(("visual.", "audio.")) else "new"].append(parameter)
+    return Adam([{"params": groups[name], "lr": rates[name]} for name in rates], weight_decay=config.weight_decay)
 
 
 def scores(network: FusionNetwork, images: Tensor, data: Data, at: Tensor, where: torch.device) -> Tensor:
@@ -173,8 +185,7 @@ def run(
     check = load(reading.select(index, split="val"), clips, spectrograms, frozen)
     if config.keep == "best" and not len(check):
         raise UserError("train.keep: best wants validation clips: set index.val_solos, or train.keep: last")
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = Adam(learnt, lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = optimiser_of(network, config)
     scaler = torch.amp.GradScaler(where.type, enabled=config.half and where.type == "cuda")
 
     def epoch(number: int) -> training.Figures:

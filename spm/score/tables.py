@@ -71,7 +71,8 @@ def markdown(table: pd.DataFrame, digits: int) -> str:
         frames, videos = group[COUNTS].iloc[0]
         parts.append(f"## {kind}, {boxes} boxes, protocol {protocol}\n")
         if frames:
-            parts.append(f"{frames} frames of {videos} videos; 95 % bootstrap over videos in brackets.\n")
+            interval = "; 95 % bootstrap over videos in brackets" if videos > 1 else ", too few for an interval"
+            parts.append(f"{frames} frames of {videos} video{'s' * (videos > 1)}{interval}.\n")
             parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
         else:
             parts.append("No frame of this test set has a box that counts: nothing to score.\n")
@@ -80,7 +81,7 @@ def markdown(table: pd.DataFrame, digits: int) -> str:
 
 def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
     bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
-    interval = f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]" if None not in bounds else ""
+    interval = "" if pd.isna(bounds).any() else f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
     return f"{row[score]:.{digits}f}{interval}"
 
 
@@ -96,9 +97,9 @@ def _markdown_rows(group: pd.DataFrame, digits: int) -> str:
 
 def ordered(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows by test set, boxes and protocol, as they came; within each runs first, by falling AUC."""
+    if not found:
+        return pd.DataFrame(columns=[*Source._fields, "trained", *COUNTS])
     table = pd.DataFrame(found)
-    if table.empty:
-        return table
     place = {key: number for number, key in enumerate(dict.fromkeys(map(tuple, table[KEY].to_numpy())))}
     table["place"] = [place[tuple(key)] for key in table[KEY].to_numpy()]
     table = table.sort_values(

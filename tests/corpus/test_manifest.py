@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spm.base.config import UserError
+from spm.corpus import manifest
 from spm.corpus.manifest import ID_BYTES, Corpus, Video, address, distinct, folder, is_remote, legal, music, read, write
 
 ROOT = Path(__file__).parents[2]
@@ -202,8 +203,12 @@ def test_a_folder_of_videos_becomes_a_manifest_and_says_what_to_run(tmp_path, ca
     assert "loose.mp4: left out" in said
     command = shlex.split(said.strip().splitlines()[-1])
     assert json.loads(command[command.index("--config") + 1].removeprefix("corpus=")) == {
-        "manifest": str(root / "manifest.csv")
+        "manifest": str(root / "manifest.csv"),
+        "boxes": [],
     }
+    assert command[:2] == ["snakemake", "all"]  # a target after --config would be taken for another setting
+    (root / "boxes.csv").touch()
+    assert '"boxes"' not in manifest.command(root / "manifest.csv")
 
 
 def test_a_manifest_mended_by_hand_is_kept_beside_the_new_one(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spm.base import tables
-from spm.corpus.spectrograms import PRESETS, RATE_HZ, Spectrograms, log_mel, run
+from spm.corpus.spectrograms import AT_ONCE, PRESETS, RATE_HZ, Spectrograms, log_mel, run
 
 
 def tone(frequency_hz: float) -> torch.Tensor:
@@ -44,6 +44,13 @@ def test_a_loud_neighbour_does_not_raise_a_quiet_clips_floor():
     quiet = 1e-3 * tone(440)
     alone, beside = log_mel(quiet), log_mel(torch.cat([quiet, tone(440)]))[:1]
     torch.testing.assert_close(alone, beside)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_many_clips_are_each_as_alone(preset):
+    pcm = torch.from_numpy(np.stack([noise(seed) for seed in range(2 * AT_ONCE + 1)]))
+    alone = torch.cat([log_mel(clip[None], preset) for clip in pcm])
+    torch.testing.assert_close(log_mel(pcm, preset), alone, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("level", [1.0, 0.1, 1e-3])

@@ -62,6 +62,18 @@ def test_learnt_scales_start_at_the_constants_and_move():
     assert network.epsilon.grad.item() == pytest.approx(-5)
 
 
+def test_standardised_sounds_are_told_apart_before_anything_is_learnt():
+    torch.manual_seed(0)
+    features = 5 + 0.5 * torch.randn(64, 512)  # as rectified maxima are: far from 0, and close to each other
+    cosine = {}
+    for standardise in (False, True):
+        network = FusionNetwork(Shape(standardise=standardise))
+        heard = network.listen(features)
+        cosine[standardise] = (heard @ heard.T)[~torch.eye(64, dtype=torch.bool)].mean().item()
+    assert cosine[False] > 0.9
+    assert cosine[True] < 0.3
+
+
 def test_features_can_be_compared_without_projections_where_they_have_one_width():
     assert FusionNetwork(Shape(projection=0)).look(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 4, 4)
     with pytest.raises(ValueError, match="use resnet18"):

@@ -41,9 +41,9 @@ def _tidy(schema: Any) -> Any:
 
 
 def schema() -> dict[str, Any]:
-    """A section a model, every key required; a run is any part of the train section."""
+    """A section a model, every key required; a run is any part of the train section, or false: left out."""
     sections = {name: _tidy(model.model_json_schema()) for name, model in SECTIONS.items()}
-    run = {**sections["train"], "type": ["object", "null"]}
+    run = {"anyOf": [{**sections["train"], "type": ["object", "null"]}, {"const": False}]}
     whole = {name: {**section, "required": sorted(section["properties"])} for name, section in sections.items()}
     runs = {
         "type": "object",

