@@ -1,4 +1,7 @@
 import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -6,6 +9,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # tests of training compute on two threads, whatever the machine has
 
 from tests import corpora
+from tests.web import Site, film, handler
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -22,3 +26,24 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no shared/data beside the checkout: real recordings and golden scores are not part of it")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("media") / "film.mp4", 2.0)
+
+
+@pytest.fixture
+def site(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("no_proxy", "*")
+    files = tmp_path / "served"
+    files.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.daemon_threads = True
+    site = Site(f"http://127.0.0.1:{server.server_port}", files, media.read_bytes())
+    server.RequestHandlerClass = handler(site)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield site
+    server.shutdown()
+    server.server_close()

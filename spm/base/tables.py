@@ -154,8 +154,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[..., None]]:
-    """Write a table a few columns at a time: `write(name=values, …)` appends rows."""
-    with whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd") as file:
+    """Write a table a few columns at a time: `write(name=values, …)` appends rows.
+
+    Only names repeat: a dictionary of pictures or of numbers would cost time and save nothing.
+    """
+    names = [field.name for field in schema if pa.types.is_string(field.type)]
+    with whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=names) as file:
         yield lambda **columns: file.write_table(pa.table(columns, schema))
 
 

@@ -1,15 +1,10 @@
-"""fetch against a real HTTP server on this machine, with the misbehaviours of real ones."""
+"""fetch against a real HTTP server on this machine."""
 
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -22,97 +17,10 @@ from spm.corpus import ffmpeg, store
 from spm.corpus.answers import classify, clean
 from spm.corpus.fetch import Fetch, LiveNow, run, single
 from spm.corpus.manifest import write
+from tests.web import Site
 
 ROOT = Path(__file__).parents[2]
 QUICK = Fetch(sleep_s=0, backoff_s=0.01, timeout_s=10.0)  # a busy machine may be slow to serve
-HTML = b"<!DOCTYPE html><html><head><title>Hello</title></head><body>No video on this page.</body></html>"
-
-
-@dataclass
-class Site:
-    """What is served and what was asked: `answers` maps a path to its behaviours, one a request, the last for ever."""
-
-    root: str
-    files: Path
-    media: bytes
-    answers: dict[str, list[str]] = field(default_factory=dict)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range
-
-    def behaviour(self, path: str, given: str | None) -> str:
-        self.asked.append((path, given))
-        queue = self.answers.get(path, ["404"])
-        return queue.pop(0) if len(queue) > 1 else queue[0]
-
-    def counts(self) -> Counter[str]:
-        return Counter(path for path, _ in self.asked)
-
-
-def handler(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            """Be silent."""
-
-        def do_GET(self) -> None:
-            file = site.files / self.path.lstrip("/")
-            behaviour = "file" if file.is_file() else site.behaviour(self.path, self.headers["Range"])
-            if behaviour.isdigit():
-                self.send_error(int(behaviour))
-            elif behaviour == "stall":
-                time.sleep(60)
-            elif behaviour in ("page", "page named video"):
-                self.send(HTML, "text/html" if behaviour == "page" else "video/mp4")
-            else:
-                kind = {".mpd": "application/dash+xml", ".rss": "application/rss+xml"}.get(file.suffix, "video/mp4")
-                self.send(file.read_bytes() if behaviour == "file" else site.media, kind, behaviour)
-
-        def send(self, body: bytes, kind: str, behaviour: str = "") -> None:
-            start = int(self.headers["Range"][6:].split("-")[0]) if self.headers["Range"] else 0
-            self.send_response(206 if self.headers["Range"] else 200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body) - start))
-            if self.headers["Range"]:
-                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-            self.end_headers()
-            self.pour(body[start : len(body) // 2 if behaviour == "cut" else None], behaviour == "slow")
-
-        def pour(self, body: bytes, slow: bool) -> None:
-            try:
-                for i in range(0, len(body), 1024):
-                    self.wfile.write(body[i : i + 1024])
-                    time.sleep(0.1 if slow else 0)
-            except ConnectionError:
-                self.close_connection = True
-
-    return Handler
-
-
-def film(path: Path, seconds: float = 1.0) -> Path:
-    """A real video with sound."""
-    inputs = ["-f", "lavfi", "-i", "testsrc=s=96x64:r=10", "-f", "lavfi", "-i", "sine=440:r=16000"]
-    command = [ffmpeg.binary(), "-v", "error", "-y", *inputs, "-t", str(seconds), "-pix_fmt", "yuv420p", str(path)]
-    subprocess.run(command, check=True)
-    return path
-
-
-@pytest.fixture(scope="session")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("media") / "film.mp4", 2.0)
-
-
-@pytest.fixture
-def site(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setenv("no_proxy", "*")
-    files = tmp_path / "served"
-    files.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.daemon_threads = True
-    site = Site(f"http://127.0.0.1:{server.server_port}", files, media.read_bytes())
-    server.RequestHandlerClass = handler(site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield site
-    server.shutdown()
-    server.server_close()
 
 
 class Place:

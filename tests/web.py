@@ -1,0 +1,78 @@
+"""An HTTP server on this machine, with the misbehaviours of real ones."""
+
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from spm.corpus import ffmpeg
+
+HTML = b"<!DOCTYPE html><html><head><title>Hello</title></head><body>No video on this page.</body></html>"
+
+
+@dataclass
+class Site:
+    """What is served and what was asked: `answers` maps a path to its behaviours, one a request, the last for ever."""
+
+    root: str
+    files: Path
+    media: bytes
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range
+
+    def behaviour(self, path: str, given: str | None) -> str:
+        self.asked.append((path, given))
+        queue = self.answers.get(path, ["404"])
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+    def counts(self) -> Counter[str]:
+        return Counter(path for path, _ in self.asked)
+
+
+def handler(site: Site) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Be silent."""
+
+        def do_GET(self) -> None:
+            file = site.files / self.path.lstrip("/")
+            behaviour = "file" if file.is_file() else site.behaviour(self.path, self.headers["Range"])
+            if behaviour.isdigit():
+                self.send_error(int(behaviour))
+            elif behaviour == "stall":
+                time.sleep(60)
+            elif behaviour in ("page", "page named video"):
+                self.send(HTML, "text/html" if behaviour == "page" else "video/mp4")
+            else:
+                kind = {".mpd": "application/dash+xml", ".rss": "application/rss+xml"}.get(file.suffix, "video/mp4")
+                self.send(file.read_bytes() if behaviour == "file" else site.media, kind, behaviour)
+
+        def send(self, body: bytes, kind: str, behaviour: str = "") -> None:
+            start = int(self.headers["Range"][6:].split("-")[0]) if self.headers["Range"] else 0
+            self.send_response(206 if self.headers["Range"] else 200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body) - start))
+            if self.headers["Range"]:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.end_headers()
+            self.pour(body[start : len(body) // 2 if behaviour == "cut" else None], behaviour == "slow")
+
+        def pour(self, body: bytes, slow: bool) -> None:
+            try:
+                for i in range(0, len(body), 1024):
+                    self.wfile.write(body[i : i + 1024])
+                    time.sleep(0.1 if slow else 0)
+            except ConnectionError:
+                self.close_connection = True
+
+    return Handler
+
+
+def film(path: Path, seconds: float = 1.0) -> Path:
+    """A real video with sound."""
+    inputs = ["-f", "lavfi", "-i", "testsrc=s=96x64:r=10", "-f", "lavfi", "-i", "sine=440:r=16000"]
+    command = [ffmpeg.binary(), "-v", "error", "-y", *inputs, "-t", str(seconds), "-pix_fmt", "yuv420p", str(path)]
+    subprocess.run(command, check=True)
+    return path

@@ -1,0 +1,38 @@
+"""`make retry`: ask again for what may come back, and redo only what that changes."""
+
+import pytest
+
+from spm.base import tables
+from spm.base.shards import name_of, shard_of
+from spm.corpus.manifest import write
+from tests.project import Project
+
+SHARDS = 4
+pytestmark = pytest.mark.slow
+
+
+def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, tmp_path):
+    names = {"good": "media", "late": "503", "gone": "404"}
+    assert len({shard_of(name, SHARDS) for name in names}) == 3
+    for name, behaviour in names.items():
+        site.answers[f"/{name}.mp4"] = [behaviour]
+    write(tmp_path / "manifest.csv", [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in names])
+    config = {
+        "corpus": {"manifest": "manifest.csv", "shards": SHARDS},
+        "fetch": {"sleep_s": 0, "backoff_s": 0.01, "retries": 2},
+        "clips": {"size": 32},
+    }
+    project = Project(tmp_path, config)
+    project.run("index")
+    ledgers = {n: tables.read(tmp_path / f"results/corpus/fetch/{name_of(shard_of(n, SHARDS))}.parquet") for n in names}
+    assert {n: ledgers[n]["status"][0].as_py() for n in names} == {"good": "ok", "late": "retry", "gone": "gone"}
+
+    site.answers["/late.mp4"] = ["media"]
+    before = site.counts()
+    project.run("--forcerun", "fetch", "--until", "fetch", "--", "index")
+    assert set(site.counts() - before) == {"/late.mp4"}
+    assert project.stale("index") == {"clips": 1, "index": 1}
+    project.run("index")
+    videos = tables.read(tmp_path / "results/corpus/index/clips.parquet")["video_id"].to_pylist()
+    assert sorted(set(videos)) == ["good", "late"]
+    assert "Nothing to be done" in project.run("index")
