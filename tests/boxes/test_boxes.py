@@ -34,7 +34,7 @@ def trained(squares, tmp_path_factory):
     folder = tmp_path_factory.mktemp("detector")
     files = {name: folder / f"{name}.x" for name in ("precision", "history", "state")}
     files["out"] = folder / "weights.safetensors"
-    config = Detector(**SMALL, epochs=6)
+    config = Detector(**SMALL, epochs=12)
     detector.run(config, index=squares.index, clips=squares.clips, boxes=squares.boxes, **files)
     return files
 
