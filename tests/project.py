@@ -22,8 +22,8 @@ class Project:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(self.basedir / "Snakefile")]
-        files = ["--directory", str(self.folder), "--configfile", str(self.folder / "mine.yaml")]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.basedir / "Snakefile"), "--configfile"]
+        files = [str(self.folder / "mine.yaml"), "--directory", str(self.folder), "--cores", "2"]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path}
         return subprocess.run(

@@ -71,7 +71,7 @@ def test_standardised_sounds_are_told_apart_before_anything_is_learnt():
         heard = network.listen(features)
         cosine[standardise] = (heard @ heard.T)[~torch.eye(64, dtype=torch.bool)].mean().item()
     assert cosine[False] > 0.9
-    assert cosine[True] < 0.3
+    assert cosine[True] < 0.5
 
 
 def test_features_can_be_compared_without_projections_where_they_have_one_width():

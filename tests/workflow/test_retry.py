@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, tmp_path):
-    names = {"good": "media", "late": "503", "gone": "404"}
+    names = {"good": "media", "late": "503", "dead": "404"}
     assert len({shard_of(name, SHARDS) for name in names}) == 3
     for name, behaviour in names.items():
         site.answers[f"/{name}.mp4"] = [behaviour]
@@ -25,7 +25,7 @@ def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, 
     project = Project(tmp_path, config)
     project.run("index")
     ledgers = {n: tables.read(tmp_path / f"results/corpus/fetch/{name_of(shard_of(n, SHARDS))}.parquet") for n in names}
-    assert {n: ledgers[n]["status"][0].as_py() for n in names} == {"good": "ok", "late": "retry", "gone": "gone"}
+    assert {n: ledgers[n]["status"][0].as_py() for n in names} == {"good": "ok", "late": "retry", "dead": "gone"}
 
     site.answers["/late.mp4"] = ["media"]
     before = site.counts()

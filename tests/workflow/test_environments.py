@@ -1,0 +1,32 @@
+"""The conda environments hold the versions that the tests run with."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.project import ROOT
+
+PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+NAMES = {"pytorch-cpu": "torch", "pytorch-gpu": "torch", "matplotlib-base": "matplotlib"}
+NOT_PYTHON = {"python", "ffmpeg", "deno"}
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_versions_are_those_of_the_constraints(path: Path):
+    packages = [
+        re.match(r"([\w-]+) *(?:=([\d.]+))?", line).groups()
+        for line in yaml.safe_load(path.read_text())["dependencies"]
+    ]
+    for name, version in packages:
+        if name not in NOT_PYTHON and version:
+            pinned = PINS[NAMES.get(name, name)]
+            assert f"{pinned}.".startswith(f"{version}."), f"{path.name} has {name} {version}, constraints.txt {pinned}"
+
+
+def test_every_rule_that_runs_a_stage_names_its_environment():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    assert len(re.findall(r"^rule ", rules, re.M)) == len(re.findall(r'"\.\./envs/\w+\.yaml"', rules))
+    assert {f"../envs/{path.name}" for path in ENVIRONMENTS} == set(re.findall(r'"(\.\./envs/\w+\.yaml)"', rules))
