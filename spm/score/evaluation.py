@@ -4,13 +4,14 @@ Pure: the stage `scores` and the command `spm score` read the files.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from spm.base.config import UserError
+from spm.boxes.published import Box
 from spm.score import baselines, masks, metrics, uncertainty
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
@@ -18,13 +19,6 @@ from spm.score.protocols import Form, Protocol
 
 Key = Any  # of a frame: whatever its files call it, and that sorts
 Figures = dict[str, Any]
-
-
-class Box(NamedTuple):
-    """One box that counts."""
-
-    category: str
-    sides: tuple[float, float, float, float]  # fractions of the frame, in the form of its truth
 
 
 @dataclass(frozen=True)
@@ -91,26 +85,20 @@ def targets(protocol: Protocol, frame: int, boxes: Sequence[Box], form: Form = "
     groups: dict[str, list[Box]] = defaultdict(list)
     for box in boxes:
         groups[box.category if protocol.class_aware else "any"].append(box)
-    found = [Target(frame, frozenset(box.category for box in some), _sides(some)) for some in groups.values()]
-    drawn = [
-        target for target in found
-        if protocol.empty == "missed" or masks.is_drawn(target.boxes, protocol.raster_px, protocol.boxes or form)
-    ]  # fmt: skip
-    return sorted(drawn, key=lambda target: sorted(target.categories))
+    read = protocol.boxes or form
+    return [
+        Target(frame, frozenset(box.category for box in some), _sides(some))
+        for _, some in sorted(groups.items())
+        if protocol.empty == "missed" or any(masks.covers(box.sides, protocol.raster_px, read) for box in some)
+    ]
 
 
 def _sides(boxes: Sequence[Box]) -> Doubles:
     return np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
 
 
-def select(protocol: Protocol, drawn: Drawn, truth: Truth, why: Callable[[Key], str] = lambda _: "no box") -> Selection:
-    """Frames that have a map and a truth; the reason for each of the others.
-
-    Parameters
-    ----------
-    why : callable
-        What to say of a frame without a box that counts.
-    """
+def select(protocol: Protocol, drawn: Drawn, truth: Truth, why: Callable[[Key], str]) -> Selection:
+    """Frames that have a map and a truth; the reason for each of the others."""
     selection = Selection()
     for number, key in enumerate(drawn.keys):
         boxes = truth.boxes.get(key, ())
@@ -142,18 +130,49 @@ def _place(drawn: Drawn, target: Target) -> int:
     return drawn.classes.index(category)
 
 
-def score(protocol: Protocol, drawn: Drawn, selection: Selection, truth: Truth) -> Scored:
-    """Scores of the selected frames under one protocol."""
-    maps, boxes = _held_against(protocol, drawn, selection), [target.boxes for target in selection.targets]
-    overlap = masks.overlaps([protocol], maps, boxes, form=truth.form, annotators=truth.annotators)
-    found = overlap.iou[:, 0]
-    precision = _precision(protocol, maps, boxes, overlap, truth)
-    return Scored(
-        found,
-        _by_frame(found, selection),
-        _nsa(protocol, drawn, selection),
-        None if precision is None else _by_frame(precision, selection),
-    )
+def score(
+    protocols: Sequence[Protocol], drawn: Drawn, truth: Truth, why: Callable[[Key], str] = lambda _: "no box"
+) -> dict[str, tuple[Selection, Scored]]:
+    """Select and score the frames under each of several protocols.
+
+    Protocols that look at the same frames and truths share one pass: every map is enlarged once for all of them.
+
+    Parameters
+    ----------
+    why : callable
+        What to say of a frame without a box that counts.
+
+    Returns
+    -------
+    The frames that each protocol scores and what came out, by its name.
+    """
+    alike: dict[Any, list[Protocol]] = defaultdict(list)
+    for protocol in protocols:
+        alike[protocol.sees].append(protocol)
+    found: dict[str, tuple[Selection, Scored]] = {}
+    for some in alike.values():
+        selection = select(some[0], drawn, truth, why)
+        scored = _score_alike(some, drawn, selection, truth)
+        found |= {protocol.name: (selection, one) for protocol, one in zip(some, scored, strict=True)}
+    return {protocol.name: found[protocol.name] for protocol in protocols}
+
+
+def _score_alike(protocols: Sequence[Protocol], drawn: Drawn, selection: Selection, truth: Truth) -> Iterator[Scored]:
+    maps, boxes = _held_against(protocols[0], drawn, selection), [target.boxes for target in selection.targets]
+    overlap = masks.overlaps(protocols, maps, boxes, form=truth.form, annotators=truth.annotators)
+    swapped = overlap.swapped_precision(protocols[0].raster_px ** 2)
+    silence = {
+        protocol.nsa_at: _nsa(protocol, drawn, selection)
+        for protocol in {one.nsa_at: one for one in protocols}.values()
+    }
+    for protocol, ious, aps in zip(protocols, overlap.iou.T, swapped.T, strict=True):
+        precision = _precision(protocol, maps, boxes, truth) if protocol.precision != "swapped" else aps
+        yield Scored(
+            ious,
+            _by_frame(ious, selection),
+            silence[protocol.nsa_at],
+            None if precision is None else _by_frame(precision, selection),
+        )
 
 
 def _by_frame(values: Doubles, selection: Selection) -> Doubles:
@@ -163,24 +182,25 @@ def _by_frame(values: Doubles, selection: Selection) -> Doubles:
 
 
 def _nsa(protocol: Protocol, drawn: Drawn, selection: Selection) -> Doubles | None:
-    """No-sounding area of each frame; None where the protocol has none, or a map does not tell classes apart."""
+    """No-sounding area of each frame.
+
+    None where the protocol has none, maps do not tell classes apart, or in some frame every class with a map sounds.
+    """
     if protocol.nsa_at is None or not drawn.tells_classes(protocol) or not selection.frames:
         return None
     assert drawn.by_class is not None
     sounding = np.zeros((len(selection.frames), len(drawn.classes)), bool)
     for target in selection.targets:
         sounding[target.frame, _place(drawn, target)] = True
+    if sounding.all(1).any():
+        return None
     return metrics.silent_mean(masks.dark(protocol, drawn.by_class[selection.frames]), sounding)
 
 
-def _precision(
-    protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], overlap: masks.Overlaps, truth: Truth
-) -> Doubles | None:
+def _precision(protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth) -> Doubles | None:
     """Pixel AP of each target."""
     if protocol.precision == "none":
         return None
-    if protocol.precision == "swapped":
-        return overlap.swapped_precision(protocol.raster_px**2)[:, 0]
     parts = [np.empty(0)]
     for start in range(0, len(maps), masks.BATCH):
         part = slice(start, start + masks.BATCH)

@@ -35,44 +35,66 @@ class Taps(NamedTuple):
 
 
 @njit(cache=True)
-def _between(a: Any, b: Any, share: Any) -> Any:
-    """Interpolate, a + (b - a) · share, with one rounding at the end, as a fused multiply-add has it."""
-    return np.float32(np.float64(b - a) * np.float64(share) + np.float64(a))
+def _widen(cells: Any, columns: Any, wide: Any) -> None:
+    """(h, w) → (h, px).
+
+    a + (b - a) · share, rounded once at the end as a fused multiply-add has it: in double precision products are exact.
+    """
+    for i in range(cells.shape[0]):
+        for j in range(wide.shape[1]):
+            a, b = cells[i, columns.before[j]], cells[i, columns.after[j]]
+            wide[i, j] = np.float64(b - a) * np.float64(columns.share[j]) + np.float64(a)
 
 
 @njit(cache=True)
 def _enlarge(cells: Any, rows: Any, columns: Any, wide: Any, out: Any) -> None:
     """(h, w) → (px, px), columns first; `wide`, (h, px), is scratch."""
-    for i in range(cells.shape[0]):
-        for j in range(wide.shape[1]):
-            wide[i, j] = _between(cells[i, columns.before[j]], cells[i, columns.after[j]], columns.share[j])
+    _widen(cells, columns, wide)
+    px = wide.shape[1]
+    step, start, at = np.empty(px), np.empty(px), -1
     for i in range(out.shape[0]):
-        above, below, share = wide[rows.before[i]], wide[rows.after[i]], rows.share[i]
-        for j in range(out.shape[1]):
-            out[i, j] = _between(above[j], below[j], share)
+        if rows.before[i] != at:
+            at = rows.before[i]
+            step[:], start[:] = wide[rows.after[i]] - wide[at], wide[at]
+        share = np.float64(rows.share[i])
+        for j in range(px):
+            out[i, j] = step[j] * share + start[j]
+
+
+@njit(cache=True, fastmath={"nnan", "nsz"})
+def _extremes(pixels: Any) -> Any:
+    """Smallest and largest; pixels are known to be finite."""
+    low = high = pixels[0]
+    for value in pixels:
+        low, high = min(low, value), max(high, value)
+    return low, high
 
 
 @njit(cache=True)
-def _element(pixels: Any, rank: int, low: Any, high: Any, counts: Any) -> Any:
-    """Element `rank` of the sorted pixels: the bin of a histogram that holds it is all that is sorted."""
-    if high == low:
-        return low
-    scale = (BINS - 1) / (np.float64(high) - np.float64(low))
-    counts[:] = 0
-    for value in pixels:
-        counts[int((np.float64(value) - low) * scale)] += 1
-    below, wanted = 0, 0
-    while below + counts[wanted] <= rank:
-        below += counts[wanted]
-        wanted += 1
-    held = np.empty(counts[wanted], np.float32)
-    n = 0
-    for value in pixels:
-        if int((np.float64(value) - low) * scale) == wanted:
-            held[n] = value
+def _sort_into(bins: Any, place: Any, pixels: Any, low: Any, high: Any) -> None:
+    """Histogram of the pixels in bins of about equal width, in the numbers' order; `place`: the bin of each."""
+    scale = np.float32(BINS - 2) / (high - low) if high > low else np.float32(0)
+    for n in range(pixels.size):
+        place[n] = np.int16((pixels[n] - low) * scale)
+    bins[:] = 0
+    for one in place:
+        bins[one] += 1
+
+
+@njit(cache=True)
+def _element(rank: int, bins: Any, place: Any, pixels: Any) -> Any:
+    """Element `rank` of the sorted pixels: the bin that holds it is all that is sorted."""
+    before, wanted = 0, np.int16(0)
+    while before + bins[wanted] <= rank:
+        before += bins[wanted]
+        wanted += np.int16(1)
+    held, n = np.empty(bins[wanted], np.float32), 0
+    for at in range(place.size):
+        if place[at] == wanted:
+            held[n] = pixels[at]
             n += 1
     held.sort()
-    return held[rank - below]
+    return held[rank - before]
 
 
 @njit(cache=True)
@@ -85,26 +107,64 @@ def _stretched(value: Any, stretch: int, low: Any, high: Any) -> Any:
 
 
 @njit(cache=True)
-def _threshold(rules: Any, which: int, pixels: Any, low: Any, high: Any, truth: Any, counts: Any) -> Any:
-    kind, level = rules.kind[which], rules.level[which]
-    if kind == VALUE:
-        return level
-    if kind == MAXIMUM:
-        return level * _stretched(high, rules.stretch[which], low, high)
-    rank = int(pixels.size * level) if kind == RANK else pixels.size - (truth if truth else pixels.size // 2)
-    return _stretched(_element(pixels, rank, low, high, counts), rules.stretch[which], low, high)
+def _rank(rules: Any, which: int, size: int, truth: int) -> int:
+    """Which of the sorted pixels a rule's threshold is; -1: none."""
+    if rules.kind[which] == RANK:
+        return int(size * rules.level[which])
+    if rules.kind[which] == TRUTH_AREA:
+        return size - (truth if truth else size // 2)
+    return -1
 
 
 @njit(cache=True)
-def _count(pixels: Any, weight: Any, rules: Any, which: int, threshold: Any, low: Any, high: Any) -> Any:
+def _threshold(rules: Any, which: int, ranked: Any, low: Any, high: Any) -> Any:
+    """Where a rule parts foreground from background, in stretched values; `ranked` is the pixel of its rank."""
+    kind, level, stretch = rules.kind[which], rules.level[which], rules.stretch[which]
+    if kind == VALUE:
+        return level
+    return level * _stretched(high, stretch, low, high) if kind == MAXIMUM else _stretched(ranked, stretch, low, high)
+
+
+@njit(cache=True)
+def _ordered(value: Any) -> Any:
+    """An integer for each number, in the numbers' order."""
+    bits = np.array([value], np.float32).view(np.int32)[0]
+    return np.int64(bits) if bits >= 0 else -np.int64(bits & 0x7FFFFFFF)
+
+
+@njit(cache=True)
+def _number(order: Any) -> Any:
+    """The number of an integer of `_ordered`."""
+    bits = order if order >= 0 else (-order) | 0x80000000
+    return np.array([bits], np.int64).astype(np.uint32).view(np.float32)[0]
+
+
+@njit(cache=True)
+def _cut(rules: Any, which: int, low: Any, high: Any, threshold: Any) -> Any:
+    """The smallest value, before any stretching, that is foreground; more than `high` where none is.
+
+    Stretching keeps the order, so one comparison a pixel is enough once this number is found, by halving.
+    """
+    stretch, strict = rules.stretch[which], rules.strict[which]
+    below, above = _ordered(low) - 1, _ordered(high) + 1
+    while above - below > 1:
+        middle = (below + above) >> 1
+        value = _stretched(_number(middle), stretch, low, high)
+        if value > threshold or (value == threshold and not strict):
+            above = middle
+        else:
+            below = middle
+    return high if rules.peak[which] and above > _ordered(high) else _number(above)
+
+
+@njit(cache=True)
+def _count(pixels: Any, weight: Any, cut: Any) -> Any:
     """Foreground inside the truth, in its units, and foreground outside of it, in pixels."""
-    stretch, strict, peak = rules.stretch[which], rules.strict[which], rules.peak[which]
     inside, outside = 0, 0
     for n in range(pixels.size):
-        value = _stretched(pixels[n], stretch, low, high)
-        found = (value > threshold if strict else value >= threshold) or (peak and pixels[n] == high)
+        found = pixels[n] >= cut
         inside += found * weight[n]
-        outside += found * (weight[n] == 0)
+        outside += found & (weight[n] == 0)
     return inside, outside
 
 
@@ -115,8 +175,21 @@ def _draw(edges: Any, full: int, weight: Any) -> None:
     for k in range(len(edges)):
         left, top, right, bottom = edges[k]
         for i in range(top, bottom):
-            for j in range(left, right):
-                weight[i, j] = min(weight[i, j] + 3 - full, 2)
+            row = weight[i, left:right]
+            if full == 1:
+                row[:] = 2
+            else:
+                row[:] = np.minimum(row + 1, 2)
+
+
+@njit(cache=True)
+def _sizes(weight: Any) -> Any:
+    """How much truth there is, in its units, and on how many pixels."""
+    units, area = 0, 0
+    for one in weight:
+        units += one
+        area += one > 0
+    return units, area
 
 
 @njit(cache=True)
@@ -149,28 +222,50 @@ def overlaps(
     """
     px, n, p = len(rows.before), len(maps), len(rules.kind)
     wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
-    weight, counts = np.empty((px, px), np.uint8), np.empty(BINS, np.int64)
+    weight, bins, place = np.empty((px, px), np.uint8), np.empty(BINS, np.int64), np.empty(px**2, np.int16)
+    pixels, flat = image.ravel(), weight.ravel()
     inside, outside, truth = np.empty((n, p), np.int64), np.empty((n, p), np.int64), np.empty(n, np.int64)
     for frame in range(n):
         _enlarge(maps[frame], rows, columns, wide, image)
         _draw(edges[starts[frame] : starts[frame + 1]], full, weight)
-        pixels, flat = image.ravel(), weight.ravel()
-        low, high, area = pixels.min(), pixels.max(), np.count_nonzero(flat)
-        truth[frame] = flat.sum()
+        low, high = _extremes(pixels)
+        truth[frame], area = _sizes(flat)
+        known, ranked = -1, low
         for which in range(p):
-            threshold = _threshold(rules, which, pixels, low, high, area, counts)
-            found, strayed = _count(pixels, flat, rules, which, threshold, low, high)
+            rank = _rank(rules, which, pixels.size, area)
+            if rank >= 0 and known < 0:
+                _sort_into(bins, place, pixels, low, high)
+            if rank >= 0 and rank != known:
+                known, ranked = rank, _element(rank, bins, place, pixels)
+            cut = _cut(rules, which, low, high, _threshold(rules, which, ranked, low, high))
+            found, strayed = _count(pixels, flat, cut)
             inside[frame, which], outside[frame, which] = found, 2 * strayed
     return inside, outside, truth
 
 
 @njit(cache=True)
 def dark(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
-    """Fraction of the pixels of each map (n, h, w) that are at most `level`, once enlarged: (n,)."""
+    """Fraction of the pixels of each map (n, h, w) that are at most `level`, once enlarged: (n,).
+
+    What lies between two values on one side of the level lies there too, and is not looked at.
+    """
     px = len(rows.before)
-    wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
-    found = np.empty(len(maps))
+    wide, found = np.empty((maps.shape[1], px), np.float32), np.empty(len(maps))
     for n in range(len(maps)):
-        _enlarge(maps[n], rows, columns, wide, image)
-        found[n] = np.count_nonzero(image <= level) / image.size
+        _widen(maps[n], columns, wide)
+        count, first = 0, 0
+        while first < px:
+            end = first
+            while end < px and rows.before[end] == rows.before[first]:
+                end += 1
+            above, below = wide[rows.before[first]], wide[rows.after[first]]
+            for j in range(px):
+                if above[j] <= level and below[j] <= level:
+                    count += end - first
+                elif above[j] <= level or below[j] <= level:
+                    for i in range(first, end):
+                        step, start = np.float64(below[j] - above[j]), np.float64(above[j])
+                        count += np.float32(step * rows.share[i] + start) <= level
+            first = end
+        found[n] = count / px**2
     return found

@@ -81,10 +81,12 @@ def raster(boxes: Floats, px: int, form: Form = "xywh") -> Mask:
     return mask
 
 
-def is_drawn(boxes: Floats, px: int, form: Form = "xywh") -> bool:
-    """Whether at least one of the boxes (k, 4) covers a pixel once its edges are truncated."""
-    left, top, right, bottom = edges(boxes, px, form).T
-    return bool(((left < right) & (top < bottom)).any())
+def covers(box: Sequence[float], px: int, form: Form = "xywh") -> bool:
+    """Whether a box covers a pixel once its `edges` are truncated."""
+    x, y, right, bottom = (px * side for side in box)
+    if form == "xywh":
+        right, bottom = x + right, y + bottom
+    return int(min(max(x, 0), px)) < int(min(right, px)) and int(min(max(y, 0), px)) < int(min(bottom, px))
 
 
 def _normalised(pixels: Maps, how: str) -> Maps:
@@ -218,18 +220,17 @@ def overlaps(
     for start in range(0, max(len(maps), 1), BATCH):
         part = slice(start, start + BATCH)
         ready = np.asarray(maps[part], np.float32) if how.resize == "bilinear" else enlarged(how, maps[part])
-        drawn = [edges(some, how.raster_px, how.boxes or form) for some in boxes[part]]
-        parts.append(_counted(protocols, ready, drawn, annotators))
+        parts.append(_counted(protocols, ready, boxes[part], how.boxes or form, annotators))
     return Overlaps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _counted(
-    protocols: Sequence[Protocol], maps: Maps, drawn: Sequence[NDArray[np.int64]], annotators: int
+    protocols: Sequence[Protocol], maps: Maps, boxes: Sequence[Floats], form: Form, annotators: int
 ) -> tuple[NDArray[np.int64], ...]:
-    starts = np.cumsum([0, *map(len, drawn)])
-    rows, columns = (_taps(cells, protocols[0].raster_px) for cells in maps.shape[1:])
-    all_edges = np.concatenate([np.empty((0, 4), np.int64), *drawn])
-    inside, outside, truth = kernels.overlaps(maps, rows, columns, all_edges, starts, annotators, _rules(protocols))
+    px, starts = protocols[0].raster_px, np.cumsum([0, *map(len, boxes)])
+    rows, columns = (_taps(cells, px) for cells in maps.shape[1:])
+    drawn = edges(np.concatenate([np.empty((0, 4)), *boxes]), px, form)
+    inside, outside, truth = kernels.overlaps(maps, rows, columns, drawn, starts, annotators, _rules(protocols))
     return inside, outside, truth[:, None]
 
 

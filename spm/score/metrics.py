@@ -227,7 +227,7 @@ def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
     Parameters
     ----------
     maps : float array, shape (n, h, w)
-        Heat, of any scale: only its order counts. Finite.
+        Heat, of any scale: only its order counts, in single precision. Finite.
     truth : bool array, shape (n, h, w)
         Every frame must hold at least one pixel of truth.
 
@@ -249,15 +249,18 @@ def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
     if maps.shape != truth.shape or not np.isfinite(maps).all():
         raise ValueError(f"finite maps of the truth's shape {truth.shape} expected, not {maps.shape}")
     heat, hit = maps.reshape(len(maps), -1), truth.reshape(len(truth), -1)
-    order = np.argsort(-heat, axis=1, kind="stable")
-    ranked, hits = np.take_along_axis(heat, order, 1), np.take_along_axis(hit, order, 1).cumsum(1)
-    last = np.diff(ranked, axis=1, append=-np.inf) != 0  # equal pixels are taken together
-    precision = hits / np.arange(1, heat.shape[1] + 1)
-    return np.array([_step_area(h[end], p[end]) for h, p, end in zip(hits, precision, last, strict=True)])
+    return np.array([_area_of_steps(*one) for one in zip(heat, hit, strict=True)])
 
 
-def _step_area(hits: Any, precision: Any) -> float:
-    return float(np.diff(hits, prepend=0) @ precision / hits[-1])
+def _area_of_steps(heat: Floats, hit: Mask) -> float:
+    """AP of one frame's pixels, (p,) each: sorted as integers whose last bit is the truth, many times as fast."""
+    bits = (heat.astype(np.float32) + np.float32(0)).view(np.uint32)  # no -0
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # in the order of the numbers
+    ranked = np.sort((rising.astype(np.uint64) << 1) | hit)[::-1]
+    last = np.diff(ranked >> 1, append=0) != 0  # equal pixels are taken together
+    hits = np.cumsum(ranked & 1)[last]
+    precision = hits / (np.flatnonzero(last) + 1)
+    return float(np.diff(hits.astype(np.float64), prepend=0) @ precision / hits[-1])
 
 
 def cap(aps: ArrayLike, frame: ArrayLike, frames: int) -> float:

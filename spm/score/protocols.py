@@ -43,6 +43,11 @@ class Protocol:
         """Whether each sounding class of a frame is a truth of its own."""
         return self.merge == "class"
 
+    @property
+    def sees(self) -> tuple[object, ...]:
+        """What decides which frames, truths and pixels it looks at: protocols alike in this share a pass."""
+        return self.merge, self.boxes, self.empty, self.resize, self.raster_px
+
 
 DSOL = "Hu et al., NeurIPS 2020, music-exp"
 AVGN = "Mo and Tian, CVPR 2023"

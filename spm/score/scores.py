@@ -16,8 +16,9 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
+from spm.boxes.published import Box
 from spm.score import evaluation, protocols
-from spm.score.evaluation import Box, Drawn, Scored, Selection, Truth
+from spm.score.evaluation import Drawn, Scored, Selection, Truth
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
 
@@ -166,10 +167,10 @@ def run(
 
     boxes = {key: some for key, rows in annotated.items() if (some := boxes_of(rows))}
     truth = Truth(boxes)
-    selection = evaluation.select(rules, drawn, truth, lambda key: reason(annotated.get(key, [])))
+    found = evaluation.score([rules], drawn, truth, lambda key: reason(annotated.get(key, [])))
+    selection, scored = found[protocol]
     selection.left_out.update({"no map": missing} if (missing := without_map(mapped, set(boxes), clips)) else {})
     training = training_boxes(boxes, clips)
-    scored = evaluation.score(rules, drawn, selection, truth)
     beside = evaluation.company(selection, drawn.shape(), training, rules, truth)
 
     def account(one: Scored) -> Row:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -42,9 +42,13 @@ def test_boxes_are_united_and_cut_at_the_frame():
     assert both[2:4, 4:].all()
 
 
-def test_a_box_thinner_than_a_pixel_is_not_drawn():
-    assert not masks.is_drawn(np.array([[0.5, 0.5, 1e-4, 0.3]]), 224)
-    assert masks.is_drawn(np.array([[0.5, 0.5, 1e-4, 0.3], [0, 0, 0.1, 0.1]]), 224)
+SIDE = st.floats(-0.5, 1.5)
+
+
+@given(st.tuples(SIDE, SIDE, SIDE, SIDE), st.sampled_from(["xywh", "xyxy"]))
+@example((0.5, 0.5, 1e-4, 0.3), "xywh")
+def test_a_box_covers_a_pixel_where_it_draws_one(box, form):
+    assert masks.covers(box, 224, form) == masks.raster(np.array([box]), 224, form).any()
 
 
 ALIGNED = np.array([[0.25, 0.25, 0.5, 0.5]])

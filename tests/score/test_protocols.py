@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from spm.base.config import UserError
+from spm.boxes.published import Box
 from spm.score import evaluation, masks, metrics, protocols
-from spm.score.evaluation import Box, Drawn, Truth
+from spm.score.evaluation import Drawn, Truth
 from spm.score.protocols import PROTOCOLS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -80,8 +81,7 @@ def evaluated(name, maps, classes, frames):
     truth = Truth(
         {number: [Box(category, tuple(sides)) for category, *sides in some] for number, some in enumerate(frames)}
     )
-    selection = evaluation.select(rules, drawn, truth)
-    scored = evaluation.score(rules, drawn, selection, truth)
+    _, scored = evaluation.score([rules], drawn, truth)[name]
     return {
         "auc": metrics.auc(scored.ious),
         "ciou@0.3": metrics.ciou_at(scored.ious, 0.3),

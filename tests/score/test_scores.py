@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.score.evaluation import Box, targets
+from spm.boxes.published import Box
+from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS
 from spm.score.scores import Scores, run
 
