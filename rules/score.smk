@@ -43,11 +43,13 @@ rule scores:
 
 
 rule tables:
-    """Every run and baseline under every protocol."""
+    """Every run and baseline under every protocol, and how far runs differ."""
     input:
         summaries=expand("{scored}.json", scored=SCORED),
+        frames=expand("{scored}.parquet", scored=SCORED),
     output:
         csv="results/score/tables/scores.csv",
+        pairs="results/score/tables/pairs.csv",
         markdown=report(
             "results/score/tables/scores.md",
             caption="../workflow/report/scores.rst",
@@ -68,7 +70,7 @@ rule tables:
         code=code_of("spm.score.tables"),
     shell:
         "python -m spm.score.tables --config {params.config:q} --summaries {input.summaries:q}"
-        " --csv {output.csv:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
+        " --csv {output.csv:q} --pairs-table {output.pairs:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 
 rule figures:

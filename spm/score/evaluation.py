@@ -235,8 +235,9 @@ def figures(scored: Scored, protocol: Protocol) -> Figures:
     return {name: float(column.mean()) for name, column in columns(scored, protocol).items()}
 
 
-def _plain(ious: Doubles, protocol: Protocol) -> Figures:
-    return figures(Scored(ious, ious), protocol)
+def plain(ious: Doubles) -> Scored:
+    """Frames with one truth each, of which nothing but the IoU is known."""
+    return Scored(ious, ious)
 
 
 def intervals(scored: Scored, videos: Sequence[str], protocol: Protocol, resamples: int, seed: int) -> Figures:
@@ -252,7 +253,7 @@ def intervals(scored: Scored, videos: Sequence[str], protocol: Protocol, resampl
 def _grouped(ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol) -> dict[str, Figures]:
     """Figures of each group; a score counts in every group that it names."""
     picked = {name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))}
-    return {name: {"truths": len(some)} | _plain(some, protocol) for name, some in picked.items()}
+    return {name: {"truths": len(some)} | figures(plain(some), protocol) for name, some in picked.items()}
 
 
 def _mean(groups: dict[str, Figures], protocol: Protocol) -> Figures:
