@@ -92,21 +92,22 @@ def _nearness(covered: Doubles) -> Doubles:
 def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles]:
     """Maps that an all-knowing hand would draw on an h x w grid, each shape (n, height, width), in [0, 1].
 
-    The first lights the cells that are mostly truth. The second is their coverage, which crosses one half at the edge
-    of a box whatever the grid; a protocol that cuts at `level` of the maximum wants that crossing at `level`, so
-    coverage is drawn at 2 · level, under a peak that rises well inside.
+    The first lights the cells whose centre is truth, as is usual; the second those that are mostly truth. The third is
+    their coverage, which crosses one half at the edge of a box whatever the grid; a protocol that cuts at `level` of
+    the maximum wants that crossing at `level`, so coverage is drawn at 2 · level, under a peak that rises well inside.
     """
     covered = coverage(truth, height, width)
     drawn = (covered + 1e-3 * _nearness(covered)) / 1.001
-    mostly = np.where(covered >= 0.5, 1.0, 0.0)
-    return [mostly, np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
+    rows, columns = (((np.arange(cells) + 0.5) * truth.shape[1] / cells).astype(int) for cells in (height, width))
+    centres = truth[:, rows][:, :, columns].astype(float)
+    return [centres, (covered >= 0.5).astype(float), np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
 
 
 def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width: int, form: Form = "xywh") -> Doubles:
-    """IoU of the better of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
+    """IoU of the best of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
 
-    A map better than both drawings may exist, so this is a floor under the true ceiling. It lies well above the
-    usual oracle, which lights the cells whose centre is in the box (docs/protocols.md).
+    A map better than all of them may exist, so this is a floor under the true ceiling. It lies well above the usual
+    oracle alone (docs/protocols.md).
     """
     scores = [np.empty(0)]
     for start in range(0, len(boxes), masks.BATCH):

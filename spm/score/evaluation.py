@@ -213,7 +213,7 @@ def columns(scored: Scored, protocol: Protocol) -> dict[str, Doubles]:
     """What each frame adds to each figure: every figure is the mean of its column."""
     rates = metrics.reached(scored.ious, [protocol.iou_at, protocol.ciou_at], beyond=protocol.beyond).T
     found = {
-        "auc": metrics.area_of_each(scored.ious),
+        "auc": metrics.area_of_each(scored.ious, 1 / protocol.auc_steps * np.arange(protocol.auc_steps + 1)),
         f"iou@{protocol.iou_at}": rates[0].astype(float),
         f"ciou@{protocol.ciou_at}": rates[1].astype(float),
         "mean_iou": scored.ious,

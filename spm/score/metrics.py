@@ -16,7 +16,6 @@ Doubles = NDArray[np.float64]
 
 # Products, not decimals: the peers compare with `0.05 * i`, which at i = 3, 6, 7, 12, 14, 17 and 19 is a bit more.
 GRID: Doubles = np.asarray(0.05 * np.arange(21), np.float64)
-_TRAPEZOID: Doubles = (np.diff(GRID, append=GRID[-1]) + np.diff(GRID, prepend=GRID[0])) / 2
 
 
 def _check_masks(prediction: Mask, truth: Mask) -> None:
@@ -155,9 +154,11 @@ def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, beyond: bool = False) ->
     return float(reached(ious, [threshold], beyond=beyond).mean())
 
 
-def area_of_each(ious: ArrayLike) -> Doubles:
-    """What each frame adds to the area under the success curve, shape (n,), in [0.025, 1]: `auc` is their mean."""
-    return np.asarray(reached(ious, GRID) @ _TRAPEZOID, np.float64)
+def area_of_each(ious: ArrayLike, grid: ArrayLike = GRID) -> Doubles:
+    """What each frame adds to the area under the success curve, shape (n,): `auc` is their mean."""
+    steps = np.asarray(grid, np.float64)
+    width = (np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])) / 2  # of the trapezoid rule
+    return np.asarray(reached(ious, steps) @ width, np.float64)
 
 
 def auc(ious: ArrayLike, grid: ArrayLike = GRID) -> float:

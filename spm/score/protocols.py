@@ -32,6 +32,7 @@ class Protocol:
     empty: Literal["left-out", "missed"] = "left-out"  # a frame whose boxes cover no pixel
     resize: Literal["bilinear", "bicubic-corners"] = "bilinear"  # half-pixel centres, or corners aligned
     raster_px: int = 224  # maps are resized to it and boxes drawn on it
+    auc_steps: int = 20  # of the IoU thresholds 0 … 1 under whose success rates the area is taken
     iou_at: float = 0.5
     ciou_at: float = 0.3
     beyond: bool = False  # a frame must exceed iou_at and ciou_at; otherwise it may also meet them
