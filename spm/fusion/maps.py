@@ -58,6 +58,7 @@ def _columns(rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor)
         "video_id": [rows[n]["video_id"] for n in clip],
         "frame": frame,
         "time_s": [times[n][f] for n, f in zip(clip, frame, strict=True)],
+        "category": [None] * len(clip),
         "height": [height] * len(clip),
         "width": [width] * len(clip),
         "map": list(maps.flatten(0, 1).flatten(1).cpu().numpy()),
