@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, shards
+from spm.base import checks, runs, shards
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
 from spm.corpus import manifest
@@ -15,7 +15,7 @@ from spm.corpus import manifest
 wildcard_constraints:
     shard=r"\d{4}",
     run=r"[\w-]+",
-    kind="solo|duet",
+    kind="solo|duet|synthetic",
     boxes="given|detector",
     protocol=r"[\w.-]+",
 
@@ -34,13 +34,18 @@ def section(name, *without):
 
 
 def of_run(run):
-    """A run's row laid over the train section."""
-    return {**config["train"], **(config["runs"][run] or {})}
+    """A run's settings: `train`, its method's section, its own row."""
+    return runs.of_run(config, run)
 
 
 def run_section(wildcards):
     """The same as canonical JSON, for params."""
     return json.dumps(of_run(wildcards.run), sort_keys=True)
+
+
+def code_of_run(stage):
+    """A function of a rule's wildcards: digest of the stage's code and of the run's method, not of other methods."""
+    return lambda wildcards: " ".join(map(code_of, [stage, f"spm.fusion.methods.{of_run(wildcards.run)['method']}"]))
 
 
 def pretrained(wildcards):
@@ -82,7 +87,7 @@ COUNT = config["corpus"]["shards"]
 MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
-RUNS = sorted(run for run, row in config["runs"].items() if row is not False)
+RUNS = runs.trained(config)
 PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))

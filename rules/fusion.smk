@@ -28,7 +28,7 @@ rule train:
         runtime="3d",
     params:
         config=run_section,
-        code=code_of("spm.fusion.train"),
+        code=code_of_run("spm.fusion.train"),
     shell:
         "python -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms --pretrained {input.pretrained:q}"
@@ -58,7 +58,7 @@ rule maps:
         runtime="4h",
     params:
         config=section("maps", "kinds"),
-        code=code_of("spm.fusion.maps"),
+        code=code_of_run("spm.fusion.maps"),
     shell:
         "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms"

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from spm.audio.network import FEATURES, AudioNetwork
-from spm.learn.backbones import CHANNELS, Start, Visual, visual_trunk
+from spm.audio.network import FEATURES
+from spm.fusion.localiser import Localiser
+from spm.learn.backbones import CHANNELS, Start, Visual
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,14 @@ def _projection(channels: int, width: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1))
 
 
-class FusionNetwork(nn.Module):
-    """f_v, f_a, their projections, and the two constants of the mask."""
+class FusionNetwork(Localiser):
+    """f_v, f_a, their projections, and the two constants of the mask: what SPM and DSOL have in common."""
 
     def __init__(self, shape: Shape, start: Start = "none") -> None:
-        super().__init__()
+        super().__init__(shape.visual, start)
         if shape.projection == 0 and CHANNELS[shape.visual] != FEATURES:
             raise ValueError(f"projection: 0 compares {CHANNELS[shape.visual]} channels with {FEATURES}: use resnet18")
         self.shape = shape
-        self.visual = visual_trunk(shape.visual, start)
-        self.audio = AudioNetwork()
         self.see = _projection(CHANNELS[shape.visual], shape.projection)
         self.level = nn.BatchNorm1d(FEATURES, affine=False) if shape.standardise else nn.Identity()
         self.hear = _projection(FEATURES, shape.projection)
