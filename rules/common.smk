@@ -18,6 +18,7 @@ wildcard_constraints:
     kind="solo|duet|synthetic",
     boxes="given|detector",
     protocol=r"[\w.-]+",
+    split="train|test",
 
 
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
@@ -51,6 +52,24 @@ def code_of_run(stage):
 def pretrained(wildcards):
     """The promoted audio network, for the runs that start from it."""
     return "results/audio/pretrain/audio.safetensors" if of_run(wildcards.run)["promote"] else []
+
+
+def mosaics_input(wildcards):
+    """The tables of the mosaics to learn from, for the runs that do."""
+    return MOSAICS["train"] if of_run(wildcards.run).get("mosaic_epochs") else []
+
+
+def tested_on(kind, table):
+    """Where a test set's table lies: the corpus's, or that of the mosaics."""
+    corpus = {"index": "results/corpus/index/clips.parquet", "annotations": "results/boxes/annotations/{boxes}.parquet"}
+    mosaics = {"index": "index.parquet", "annotations": "boxes/{boxes}.parquet"}
+    return f"results/fusion/mosaics/test/{mosaics[table]}" if kind == "synthetic" else corpus[table]
+
+
+def test_shards(kind, stage):
+    """The shards of a test set's clips or spectrograms."""
+    mosaics = [f"results/fusion/mosaics/test/{stage}/0000.parquet"]
+    return mosaics if kind == "synthetic" else expand(f"results/corpus/{stage}/{{shard}}.parquet", shard=SHARDS)
 
 
 def boxes_input(wildcards):
@@ -88,6 +107,14 @@ MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS]
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
 RUNS = runs.trained(config)
+MOSAIC_TABLES = ["index.parquet", "clips/0000.parquet", "spectrograms/0000.parquet"]
+MOSAICS = {
+    split: expand(f"results/fusion/mosaics/{split}/{{table}}", table=MOSAIC_TABLES) for split in ("train", "test")
+}
+MOSAIC_SPLITS = [
+    *(["train"] if any(of_run(run).get("mosaic_epochs") for run in RUNS) else []),
+    *(["test"] if "synthetic" in KINDS else []),
+]
 PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))

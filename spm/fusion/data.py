@@ -80,11 +80,17 @@ def paired(data: Data, at: Tensor, config: Train, random: torch.Generator) -> tu
 def random_frames(data: Data, at: Tensor, crop: int, random: torch.Generator) -> Tensor:
     """One random frame of each clip, augmented: (B, 3, crop, crop)."""
     draws = torch.rand(len(at), generator=random).tolist()
-    several = [data.jpegs[clip] for clip in at.tolist()]
-    images = pictures.decode([frames[int(draw * len(frames))] for frames, draw in zip(several, draws, strict=True)])
+    images = pictures.decode(_drawn(data, at, draws))
     return pictures.augment(images, crop, pictures.draw(len(at), images.shape[-1] - crop, random))
 
 
-def fixed_frames(data: Data, at: Tensor, crop: int, frame: int = 0) -> Tensor:
-    """One frame of each clip, whole: (B, 3, crop, crop); figures drawn from it don't move by chance."""
-    return pictures.whole(pictures.decode([data.jpegs[clip][frame] for clip in at.tolist()]), crop)
+def whole_frames(data: Data, at: Tensor, crop: int, random: torch.Generator | None = None) -> Tensor:
+    """A random frame of each clip, or the first, not augmented: (B, 3, crop, crop)."""
+    draws = [0.0] * len(at) if random is None else torch.rand(len(at), generator=random).tolist()
+    return pictures.whole(pictures.decode(_drawn(data, at, draws)), crop)
+
+
+def _drawn(data: Data, at: Tensor, draws: list[float]) -> list[bytes]:
+    """The frame that a number in [0, 1) draws of each clip."""
+    several = [data.jpegs[clip] for clip in at.tolist()]
+    return [frames[int(draw * len(frames))] for frames, draw in zip(several, draws, strict=True)]

@@ -1,6 +1,6 @@
 """What every method is: a visual and an audio network, a loss between a batch's sounds and pictures, and heat maps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -31,6 +31,8 @@ class Heat(NamedTuple):
 
 class Localiser(nn.Module):
     """The base of every method: a subclass in `spm/fusion/methods/<method>.py` says `loss` and `heat`."""
+
+    class_aware = False  # whether there are maps of clusters
 
     def __init__(self, visual: Visual, start: Start) -> None:
         super().__init__()
@@ -63,9 +65,9 @@ class Localiser(nn.Module):
         """Teach one epoch: a pass over the clips, unless a method has more to it."""
         return lesson.one_pass(number)
 
-    def labels(self, log_mels: Tensor) -> Tensor | None:
+    def labels(self, log_mels: Tensor) -> Tensor:
         """The cluster of each sound, (B,), of a class-aware method."""
-        return None
+        raise NotImplementedError
 
     def learnt(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters that the run's optimiser moves."""
@@ -84,12 +86,19 @@ class Localiser(nn.Module):
         self.train()
         self.audio.train(not config.frozen)
 
-    @torch.inference_mode()
     def hear_all(self, log_mels: Tensor) -> Tensor:
         """What `sound` gives for every clip, in evaluation mode: (clips, 201, 64) → (clips, …) on the CPU."""
+        return self._all(self.sound, log_mels)
+
+    def labels_all(self, log_mels: Tensor) -> Tensor | None:
+        """The cluster of every sound, (clips,) on the CPU, of a class-aware method."""
+        return self._all(self.labels, log_mels) if self.class_aware else None
+
+    @torch.inference_mode()
+    def _all(self, what: Callable[[Tensor], Tensor], log_mels: Tensor) -> Tensor:
         self.eval()
         where = next(self.parameters()).device
-        parts = [self.sound(part.to(where)).cpu() for part in log_mels.split(BATCH)] if len(log_mels) else []
+        parts = [what(part.to(where)).cpu() for part in log_mels.split(BATCH)] if len(log_mels) else []
         return torch.cat(parts).clone() if parts else torch.empty(0)
 
 

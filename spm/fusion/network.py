@@ -1,6 +1,6 @@
 """The audio-visual network of Eqs. 1-5: where in the picture is what is heard."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spm.audio.network import FEATURES
-from spm.fusion.localiser import Localiser
+from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise
+from spm.fusion.matching import matching_accuracy, matching_loss
 from spm.learn.backbones import CHANNELS, Start, Visual
 
 
@@ -22,10 +23,6 @@ class Shape:
     tau: float = 0.03  # of Eq. 4: temperature
     learn_scale: bool = False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
     standardise: bool = False  # the sounds' features have mean 0 and deviation 1 before they are projected
-
-    def dict(self) -> dict[str, object]:
-        """For the JSON beside the weights."""
-        return asdict(self)
 
 
 class Located(NamedTuple):
@@ -79,6 +76,22 @@ class FusionNetwork(Localiser):
         cosine = torch.einsum("bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(self.audio(log_mels)))
         logit = self.logits(cosine)
         return Located(cosine, logit, potential_objects(visual, logit))
+
+    def scores(self, images: Tensor, heard: Tensor) -> Tensor:
+        """The largest logit of each sound with each picture of a batch: (B, B)."""
+        cosine = all_cosines(self.listen(heard), self.look(images))  # (B, B, h, w)
+        return self.logits(cosine.float()).amax((2, 3))
+
+    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
+        """DSOL's matching loss on the map's maximum; SPM says only "calculate loss"."""
+        scores = self.scores(images, heard)
+        return Step(matching_loss(scores, negative), matching_accuracy(scores, negative))
+
+    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
+        """The mask of Eq. 4: (B, f, 3, H, W) and (B, 201, 64) → (B, f, h, w)."""
+        places = framewise(self.look(flat_frames(images)), images)  # (B, f, d, h, w)
+        sounds = self.listen(self.sound(log_mels))
+        return Heat(self.logits(torch.einsum("bd,bfdhw->bfhw", sounds, places)).sigmoid())
 
 
 def all_cosines(sounds: Tensor, places: Tensor) -> Tensor:

@@ -56,6 +56,6 @@ class Train(Section):
         return self.epochs
 
     @property
-    def mosaic_epochs_wanted(self) -> int:
-        """Epochs on mosaics; a method that learns from them says more."""
-        return 0
+    def wants(self) -> tuple[str, ...]:
+        """What it learns from beside its clips: mosaics, duets."""
+        return ()

@@ -1,6 +1,6 @@
 """A pass over the clips, as every method learns: batches, negatives, half precision, figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from spm.fusion.data import Data, fixed_frames, paired, random_frames
+from spm.fusion.data import Data, paired, random_frames, whole_frames
 from spm.fusion.localiser import Localiser
 from spm.fusion.matching import one_each, strangers
 from spm.fusion.settings import Train
@@ -34,8 +34,7 @@ class Lesson:
     scaler: torch.amp.GradScaler
     config: Train
     data: Data
-    mosaics: Data | None = None  # for methods that learn from them
-    duets: Data | None = None
+    beside: Mapping[str, Data]  # mosaics, duets: for methods that learn from them too
 
     @property
     def where(self) -> torch.device:
@@ -88,7 +87,7 @@ class Lesson:
         self.network.eval()
         losses, hits = [], []
         for at in batches.shuffled(len(data), self.config.batch, batches.seeded(self.config.seed)):
-            images = fixed_frames(data, at, self.config.crop).to(self.where)
+            images = whole_frames(data, at, self.config.crop).to(self.where)
             sounds = (data.log_mels if data.heard is None else data.heard)[at].to(self.where)
             negative = strangers(data.videos[at]).to(self.where)
             loss, accuracy = self.network.loss(images, self.heard(data, sounds), negative)

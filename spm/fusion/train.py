@@ -4,14 +4,17 @@ python -m spm.fusion.train --config '{}' --index clips.parquet --clips clips --s
     --pretrained audio.safetensors --out network.safetensors --history history.parquet --state state/fusion/train/spm
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from torch import Tensor
 from torch.optim import Adam
 
+from spm.audio.assignment import assign
 from spm.audio.network import apply
 from spm.base import stage
 from spm.base.config import UserError
@@ -37,9 +40,42 @@ def build(config: Train, pretrained: Path | None) -> Localiser:
     return network
 
 
-def of_kinds(rows: pa.Table, config: Train) -> pa.Table:
-    """The rows of the kinds of clips that the run learns from."""
-    return rows.filter(pc.is_in(rows["kind"], pa.array(config.kinds)))
+@dataclass(frozen=True)
+class Folders:
+    """The tables of some clips."""
+
+    index: Path
+    clips: Path
+    spectrograms: Path
+
+    def files(self, rows: pa.Table) -> list[Path]:
+        """The files that hold the rows."""
+        return [self.index, *reading.files(rows, self.clips), *reading.files(rows, self.spectrograms)]
+
+
+def of_kinds(rows: pa.Table, kinds: Sequence[str]) -> pa.Table:
+    """The rows of some kinds of clips."""
+    return rows.filter(pc.is_in(rows["kind"], pa.array(kinds)))
+
+
+def scenes(config: Train, corpus: Folders, mosaics: Path | None) -> dict[str, tuple[pa.Table, Folders]]:
+    """Rows and tables of what a run learns from beside its clips."""
+    found = {}
+    if "mosaics" in config.wants:
+        if mosaics is None:
+            raise UserError(f"{config.method}: mosaic_epochs wants the mosaics for training: --mosaics folder")
+        made = Folders(mosaics / "index.parquet", mosaics / "clips", mosaics / "spectrograms")
+        found["mosaics"] = (reading.select(made.index, split="train"), made)
+    if "duets" in config.wants:
+        found["duets"] = (of_kinds(reading.select(corpus.index, split="train"), ["duet"]), corpus)
+    return found
+
+
+def optimisers(network: Localiser, config: Train) -> tuple[Adam, torch.amp.GradScaler]:
+    """Adam, and the scaler of half precision where there is a GPU."""
+    where = next(network.parameters()).device.type
+    adam = Adam(network.groups(config), weight_decay=config.weight_decay)
+    return adam, torch.amp.GradScaler(where, enabled=config.half and where == "cuda")
 
 
 def with_similar(data: Data, network: Localiser, config: Train) -> Data:
@@ -52,12 +88,21 @@ def with_similar(data: Data, network: Localiser, config: Train) -> Data:
     return replace(data, similar=most_similar(features, data.videos, config.augment_outside))
 
 
+def categories_of(network: Localiser, rows: pa.Table, log_mels: Tensor) -> dict[str, int]:
+    """The cluster that a class-aware network takes each category for, by the training solos alone."""
+    solo = torch.tensor([kind == "solo" for kind in rows["kind"].to_pylist()])
+    heard = network.labels_all(log_mels[solo])
+    truth = [names[0] for names, alone in zip(rows["categories"].to_pylist(), solo.tolist(), strict=True) if alone]
+    return {} if heard is None else assign(heard.tolist(), truth)
+
+
 def run(
     config: Row,
     *,
     index: Path,
     clips: Path,
     spectrograms: Path,
+    mosaics: Path | None,
     pretrained: Path | None,
     out: Path,
     history: Path,
@@ -66,34 +111,31 @@ def run(
     """Train on the audible training clips; resume where a killed run stopped."""
     settings = methods.settings_of(config)
     network = build(settings, pretrained).to(device.pick(settings.device))
-    hear = network.hear_all if settings.frozen else None
-    rows = of_kinds(reading.select(index, split="train"), settings)
+    folders = Folders(index, clips, spectrograms)
+    rows = of_kinds(reading.select(index, split="train"), settings.kinds)
     rows = reading.require(rows, f"audible training ({', '.join(settings.kinds)})")
+    hear = network.hear_all if settings.frozen else None
     learn = with_similar(load(rows, clips, spectrograms, hear), network, settings)
     check = load(reading.select(index, split="val"), clips, spectrograms, hear)
     if settings.keep == "best" and not len(check):
         raise UserError("train.keep: best wants validation clips: set index.val_solos, or train.keep: last")
-    where = next(network.parameters()).device
-    optimiser = Adam(network.groups(settings), weight_decay=settings.weight_decay)
-    scaler = torch.amp.GradScaler(where.type, enabled=settings.half and where.type == "cuda")
-    lesson = Lesson(network, optimiser, scaler, settings, learn)
+    beside = scenes(settings, folders, mosaics)
+    others = {name: load(some, where.clips, where.spectrograms, hear) for name, (some, where) in beside.items()}
+    lesson = Lesson(network, *optimisers(network, settings), settings, learn, others)
 
     def epoch(number: int) -> training.Figures:
         return {**network.epoch(lesson, number), **lesson.validate(check)}
 
-    files = [
-        index,
-        *reading.files(rows, clips),
-        *reading.files(rows, spectrograms),
-        *([pretrained] if pretrained else []),
-    ]
+    read = [(rows, folders), *beside.values()]
+    files = [file for some, where in read for file in where.files(some)]
     code = [code_digest("spm.fusion.train"), code_digest(f"spm.fusion.methods.{settings.method}")]
-    depends = training.fingerprint(files, settings.model_dump_json(), *code)
+    depends = training.fingerprint([*files, *filter(None, [pretrained])], settings.model_dump_json(), *code)
     best_by = ("val", "loss") if settings.keep == "best" else None
     figures = training.train(
-        network, optimiser, epoch, settings.lasts, state=state / depends, what=state.name, best_by=best_by
+        network, lesson.optimiser, epoch, settings.lasts, state=state / depends, what=state.name, best_by=best_by
     )
-    weights.save(out, network.state_dict(), {"config": settings.model_dump()})
+    about = {"config": settings.model_dump(), "categories": categories_of(network, rows, learn.log_mels)}
+    weights.save(out, network.state_dict(), about)
     training.finish(figures, history, state)
 
 

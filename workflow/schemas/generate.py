@@ -17,6 +17,7 @@ from spm.corpus.manifest import Corpus
 from spm.corpus.spectrograms import Spectrograms
 from spm.fusion import methods
 from spm.fusion.maps import Maps
+from spm.fusion.mosaics import Mosaics
 from spm.fusion.settings import Train
 from spm.score.figures import Figures
 from spm.score.scores import Scores
@@ -25,7 +26,7 @@ from spm.score.tables import Tables
 SECTIONS: dict[str, type[Section]] = {
     "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
     "detector": Detector, "detect": Detect, "annotations": Annotations, "clusters": Clusters, "pretrain": Pretrain,
-    "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
+    "mosaics": Mosaics, "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 

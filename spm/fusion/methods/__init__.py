@@ -10,7 +10,7 @@ from spm.base.config import UserError
 from spm.fusion.localiser import Localiser
 from spm.fusion.settings import Row, Train
 
-METHODS = ("spm",)
+METHODS = ("spm", "dsol")
 
 
 class Method(Protocol):
