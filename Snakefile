@@ -31,6 +31,8 @@ rule all:
         rules.detector.output if TRAINS_DETECTOR else [],
         expand(rules.annotations.output, boxes=BOXES),
         PROMOTION,
+        [MOSAICS[split] for split in MOSAIC_SPLITS],
+        expand(rules.mosaic_boxes.output, boxes=BOXES if "test" in MOSAIC_SPLITS else []),
         expand(rules.train.output, run=RUNS),
         expand(rules.maps.output, run=RUNS, kind=KINDS),
         SCORES,

@@ -3,8 +3,6 @@
 Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them.
 """
 
-PROMOTED = any({**config["train"], **(config["runs"][run] or {})}["promote"] for run in RUNS)
-
 
 rule clusters:
     """Algorithm 1, step 1: spherical k-means of the training clips' sounds."""

@@ -18,8 +18,8 @@ rule scores:
     """One run's maps under one protocol, a score a frame; the summary has intervals and baselines."""
     input:
         maps="results/fusion/maps/{run}/{kind}.parquet",
-        annotations="results/boxes/annotations/{boxes}.parquet",
-        index="results/corpus/index/clips.parquet",
+        annotations=lambda wildcards: tested_on(wildcards.kind, "annotations"),
+        index=lambda wildcards: tested_on(wildcards.kind, "index"),
     output:
         frames="results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet",
         summary="results/score/scores/{run}/{kind}/{boxes}/{protocol}.json",

@@ -93,6 +93,19 @@ ANNOTATIONS = pa.schema(
 CLUSTERS = pa.schema(
     [("clip_id", pa.string()), ("pseudo_label", pa.int32()), ("similarity", pa.float32())]  # Eq. 6
 )
+TILES = pa.schema(
+    [
+        ("mosaic_id", pa.string()),  # a clip_id of the mosaics
+        ("tile", pa.int32()),  # 0 to 3, row by row
+        ("clip_id", pa.string()),  # where it comes from
+        ("video_id", pa.string()),
+        ("frame", pa.int32()),  # of that clip
+        ("category", pa.string()),
+        ("sounding", pa.bool_()),
+        ("gain_db", pa.float64()),  # of its sound, where it is heard
+        *BOX,  # of the tile
+    ]
+)
 HISTORY = pa.schema([("epoch", pa.int32()), ("split", pa.string()), ("name", pa.string()), ("value", pa.float64())])
 MAPS = pa.schema(
     [
@@ -100,7 +113,7 @@ MAPS = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("time_s", pa.float64()),
-        ("category", pa.string()),  # of a map that tells classes apart; null: the one map of a frame
+        ("category", pa.string()),  # whose map it is; null: of everything that sounds
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16
