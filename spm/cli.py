@@ -10,6 +10,7 @@ from rich.table import Table
 
 from spm.base import tables
 from spm.base.config import UserError
+from spm.base.progress import progress
 
 if TYPE_CHECKING:
     from spm.score.elsewhere import Line
@@ -62,6 +63,41 @@ def score(
     if out:
         with tables.whole(out) as part:
             elsewhere.csv_rows(line for lines in found for line in lines).to_csv(part, index=False)
+
+
+@app.command()
+def localize(
+    videos: Annotated[list[str], typer.Argument(help="Video files, or addresses.")],
+    weights: Annotated[Path | None, typer.Option(help="network.safetensors of a run; else the newest here.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of what is made.")] = Path("localized"),
+    max_s: Annotated[int | None, typer.Option(min=1, help="Only the first seconds of each video.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Show where in a video is what is heard: an overlay video, a sheet of pictures, and maps as Parquet and JSON.
+
+    spm localize concert.mp4
+    """
+    from spm import overlay  # imported here: `spm --help` answers at once
+    from spm.localize import Localiser, found_weights, local_copy
+
+    model = Localiser(weights or found_weights(Path()), device)
+    out.mkdir(parents=True, exist_ok=True)
+    faults = []
+    for video in progress(videos, "videos"):
+        try:
+            path = local_copy(video, out)
+            seen = model.locate(path, max_s)
+            seen.write(out / f"{path.stem}.parquet")
+            overlay.sheet(seen, out / f"{path.stem}.png")
+            overlay.film(seen, out / f"{path.stem}.mp4", max_s)
+        except UserError as error:  # the others are not held up
+            faults.append(str(error))
+    for fault in faults:
+        typer.echo(f"spm: error: {fault}", err=True)
+    made = len(videos) - len(faults)
+    typer.echo(f"{made} of {len(videos)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json")
+    if faults:
+        raise typer.Exit(1)
 
 
 def _table(lines: "list[Line]") -> Table:
