@@ -28,6 +28,7 @@ rule all:
         expand(rules.clips.output, shard=SHARDS),
         expand(rules.spectrograms.output, shard=SHARDS),
         expand(rules.detect.output, shard=SHARDS if "detector" in BOXES else []),
+        rules.openimages.output if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else [],
         rules.detector.output if TRAINS_DETECTOR else [],
         expand(rules.annotations.output, boxes=BOXES),
         PROMOTION,

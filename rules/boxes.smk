@@ -1,15 +1,46 @@
-"""detector → detect → annotations
+"""openimages → detector → detect → annotations
 
-Needs: the clips; boxes that somebody drew, or a detector's weights. Gives: the boxes that maps are scored against.
+Needs: the clips; boxes that somebody drew, a detector's weights, or Open Images. Gives: boxes to score maps against.
 """
 
 
+localrules:
+    openimages,
+
+
+rule openimages:
+    """Pictures of Open Images with boxes of instruments, in the store; one that can't be had is a row."""
+    output:
+        images="results/boxes/openimages/images.parquet",
+        boxes="results/boxes/openimages/boxes.parquet",
+        counts=report(
+            "results/boxes/openimages/counts.csv",
+            caption="../workflow/report/openimages.rst",
+            category="Boxes",
+        ),
+    log:
+        "logs/boxes/openimages.log",
+    benchmark:
+        "logs/boxes/openimages.jsonl"
+    conda:
+        "../envs/fetch.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(4000),
+        runtime="1d",
+    params:
+        config=section("openimages"),
+        code=code_of("spm.boxes.openimages"),
+        store=config["corpus"]["store"] + "/openimages",
+    shell:
+        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q} --images {output.images:q}"
+        " --boxes {output.boxes:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
+
+
 rule detector:
-    """A Faster R-CNN trained on the boxes given for the training videos, where no weights are named."""
+    """A Faster R-CNN trained on Open Images or on given boxes, where no weights are named."""
     input:
-        index="results/corpus/index/clips.parquet",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
-        boxes=GIVEN,
+        unpack(detector_input),
     output:
         weights="results/boxes/detector/weights.safetensors",
         about="results/boxes/detector/weights.json",
@@ -33,8 +64,9 @@ rule detector:
     params:
         config=section("detector"),
         code=code_of("spm.boxes.detector"),
+        source=detector_option,
     shell:
-        "python -m spm.boxes.detector --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
+        "python -m spm.boxes.detector --config {params.config:q} {params.source}"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
         " --history {output.history:q} --state state/boxes/detector 2> >(tee {log:q} >&2)"
 

