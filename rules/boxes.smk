@@ -101,6 +101,8 @@ rule annotations:
     """The boxes that count, given or detected, and why each other one fell."""
     input:
         boxes=boxes_input,
+        detector=detector_classes,
+        reviews=str(REVIEWS) if REVIEWS.is_file() else [],
         index="results/corpus/index/clips.parquet",
         clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
     output:
@@ -111,6 +113,7 @@ rule annotations:
             category="Boxes",
             labels={"boxes": "{boxes}"},
         ),
+        agreement="results/boxes/annotations/{boxes}.agreement.csv",
     log:
         "logs/boxes/annotations/{boxes}.log",
     benchmark:
@@ -127,5 +130,5 @@ rule annotations:
         source=boxes_option,
     shell:
         "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
-        " --clips results/corpus/clips {params.source}"
-        " --out {output.table:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
+        " --clips results/corpus/clips {params.source} --detector {input.detector:q} --reviews {input.reviews:q}"
+        " --out {output.table:q} --counts-table {output.counts:q} --agreement {output.agreement:q} 2> >(tee {log:q} >&2)"

@@ -59,6 +59,11 @@ def boxes_option(wildcards):
     return f"--boxes {shlex.quote(GIVEN)}" if wildcards.boxes == "given" else "--detections results/boxes/detect"
 
 
+def detector_classes(wildcards):
+    """Where a detector's classes are listed; of given boxes there are none."""
+    return str(Path(DETECTOR_WEIGHTS).with_suffix(".json")) if wildcards.boxes == "detector" else []
+
+
 def detector_input(wildcards):
     """What a detector learns from: pictures of Open Images, or frames of the corpus with the boxes given for them."""
     if LEARNS_FROM == "openimages":
@@ -101,6 +106,7 @@ RUNS = sorted(run for run, row in config["runs"].items() if row is not False)
 PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))
+REVIEWS = Path(MANIFEST).parent / (config["corpus"]["reviews"] or "reviews.csv")
 DETECTOR_WEIGHTS = config["detect"]["weights"] or "results/boxes/detector/weights.safetensors"
 TRAINS_DETECTOR = "detector" in BOXES and not config["detect"]["weights"]
 LEARNS_FROM = config["detector"]["source"]

@@ -112,6 +112,7 @@ ANNOTATIONS = pa.schema(
         ("score", pa.float32()),  # 1 for a box that a person drew
         *BOX,
         ("status", pa.string()),  # kept, or why not: low-score, other-category, silent, surplus, rejected, unmatched, …
+        ("box", pa.string()),  # as it was given, `category x y w h`: reviews name it so
         ("reviewer", pa.string()),  # who decided; empty: the rules
     ]
 )

@@ -62,7 +62,8 @@ def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
     """Few channels and proposals: nearly all of a common head's time goes into its first layer."""
     if start == "coco":
         raise UserError("detector.start: coco goes with detector.model: resnet50_fpn_v2")
-    narrow = nn.Sequential(visual_trunk("mobilenet_v2", start), nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True))
+    trunk = visual_trunk("mobilenet_v2", start)
+    narrow = nn.Sequential(trunk, nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True))
     narrow.out_channels = WIDTH  # type: ignore[assignment]  # where FasterRCNN looks for it
     anchors = AnchorGenerator((tuple(int(size * side) for side in ANCHORS),), (RATIOS,))
     return FasterRCNN(

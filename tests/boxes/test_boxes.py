@@ -9,7 +9,7 @@ from spm.base import tables
 from spm.base.config import UserError
 from spm.base.shards import table_of
 from spm.boxes import annotations, detect, detector, truth
-from spm.boxes.annotations import Annotations, judge
+from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
 from spm.boxes.detector import Detector
 from spm.boxes.examples import mirror
@@ -62,8 +62,8 @@ def detected(squares, trained, tmp_path_factory):
 
 
 def annotate(squares, folder, config=None, **source):
-    files = {"out": folder / "a.parquet", "counts_table": folder / "counts.csv"}
-    source = {"boxes": None, "detections": None, **source}
+    files = {"out": folder / "a.parquet", "counts_table": folder / "counts.csv", "agreement": folder / "agreement.csv"}
+    source = {"boxes": None, "detections": None, "detector": None, "reviews": None, **source}
     annotations.run(config or Annotations(), index=squares.index, clips=squares.clips, **source, **files)
     return tables.read(files["out"]).to_pandas(), pd.read_csv(files["counts_table"])
 
@@ -107,29 +107,6 @@ def test_a_category_that_no_box_names_is_listed_as_not_scorable(squares, tmp_pat
     (tmp_path / "boxes.csv").write_text(HEAD + "cello-00,0,cello,0,0,.5,.5\n")
     _, counts = annotate(squares, tmp_path, boxes=tmp_path / "boxes.csv")
     assert counts.set_index("category")["status"].to_dict() == {"cello": "kept", "flute": "not-scorable"}
-
-
-def box(category="guitar", score=0.95, x=0.1):
-    return {"clip_id": "c", "frame": 0, "category": category, "score": score, "x": x, "y": 0.1, "w": 0.2, "h": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("boxes", "audible", "expected"),
-    [
-        ([box()], True, ["kept"]),
-        ([box(score=0.9)], True, ["low-score"]),  # above 0.9, not at it
-        ([box("violin")], True, ["other-category"]),
-        ([box()], False, ["silent"]),
-        ([box(score=0.92), box(score=0.99, x=0.3)], True, ["kept", "surplus"]),
-        ([], True, []),
-    ],
-)
-def test_every_box_that_falls_has_its_reason(boxes, audible, expected):
-    clip = {"categories": ["acoustic_guitar"], "audible": audible, "video_id": "v"}
-    judged = list(judge(boxes, clip, Annotations()))
-    assert [row["status"] for row in judged] == expected
-    assert all(row["category"] in ("acoustic_guitar", "violin") for row in judged)
-    assert [row["score"] for row in judged] == sorted((row["score"] for row in judged), reverse=True)
 
 
 @pytest.mark.parametrize(

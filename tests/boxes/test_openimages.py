@@ -204,8 +204,7 @@ def test_a_detector_learns_from_all_but_test_and_is_measured_on_test(published, 
     detector.run(Detector(**light), index=None, clips=None, **files, out=out, **left)
     precision = pd.read_csv(left["precision"]).set_index("category")
     assert precision["boxes"].to_dict() == {"cello": 4, "flute": 4, "guitar": 4}
-    network, categories = detect.load(out)
-    assert categories == ["cello", "flute", "guitar"]
+    assert detect.load(out)[1] == ["cello", "flute", "guitar"]
 
 
 def test_pictures_are_squeezed_to_squares_with_their_boxes(published, get, tmp_path):
@@ -218,4 +217,4 @@ def test_pictures_are_squeezed_to_squares_with_their_boxes(published, get, tmp_p
     assert [x, y, x2 - x, y2 - y] == pytest.approx(first[list("xywh")].tolist(), abs=1e-5)
     assert ["cello", "flute", "guitar"][target["labels"][0] - 1] == first["category"]
     whole = Image.open(published / "train" / f"{first['image_id']}.jpg").resize((48, 48), Image.Resampling.BILINEAR)
-    assert np.abs(np.asarray(whole) - found.images([0])[0].permute(1, 2, 0).numpy().astype(float)).mean() < 4
+    assert np.abs(np.asarray(whole) - found.images([0])[0].permute(1, 2, 0).numpy().astype(float)).mean() < 8
