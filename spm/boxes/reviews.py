@@ -70,8 +70,9 @@ def check(decision: Decision) -> None:
     sides = (decision.x, decision.y, decision.w, decision.h)
     if decision.verdict not in VERDICTS:
         raise ValueError(f"verdict {decision.verdict!r}: expected one of {', '.join(VERDICTS)}")
-    if not (decision.clip_id and decision.box and decision.category and decision.reviewer.strip()):
-        raise ValueError("clip_id, box, category and reviewer: expected to be named")
+    names = (decision.clip_id, decision.box, decision.category, decision.reviewer)
+    if not all(name.strip() and name.isprintable() for name in names):
+        raise ValueError(f"clip_id, box, category, reviewer {names}: expected a name each, on one line")
     x, y, w, h = sides
     inside = min(sides) >= -SLACK and max(x + w, y + h) <= 1 + SLACK and min(w, h) > 0
     if not (all(math.isfinite(side) for side in sides) and inside):
@@ -94,8 +95,11 @@ def read(path: Path) -> list[Decision]:
         Naming the line that is no decision.
     """
     text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    reader = csv.DictReader(whole.splitlines())
+    return _parsed(text[: text.rfind("\n") + 1], path)
+
+
+def _parsed(text: str, path: Path) -> list[Decision]:
+    reader = csv.DictReader(text.splitlines())
     if reader.fieldnames != COLUMNS:
         raise UserError(f"{path}: the columns are {reader.fieldnames}; expected {','.join(COLUMNS)}")
     found = []
@@ -105,6 +109,34 @@ def read(path: Path) -> list[Decision]:
         except (ValueError, TypeError) as error:
             raise UserError(f"{path}, line {line}: {error}") from error
     return found
+
+
+class Following:
+    """The decisions of a file that others may be writing to as well: each line is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.read_bytes = path, 0
+        self.by_place: defaultdict[Place, list[Decision]] = defaultdict(list)
+
+    def refresh(self) -> set[Place]:
+        """Read what was added since; the boxes that it is about."""
+        if not self.path.exists() or self.path.stat().st_size == self.read_bytes:
+            return set()
+        with self.path.open("rb") as file:
+            file.seek(self.read_bytes)
+            new = file.read()
+        new = new[: new.rfind(b"\n") + 1]
+        head = "" if self.read_bytes == 0 else ",".join(COLUMNS) + "\n"
+        added = _parsed(head + new.decode(), self.path) if new else []
+        for decision in added:
+            self.by_place[decision.place].append(decision)
+        self.read_bytes += len(new)
+        return {decision.place for decision in added}
+
+    def of(self, place: Place, reviewer: str | None = None) -> Decision | None:
+        """The decision that stands for a box: of everybody, or of one reviewer alone."""
+        given = [d for d in self.by_place.get(place, []) if reviewer in (None, d.reviewer)]
+        return standing(given).get(place)
 
 
 def append(path: Path, decision: Decision) -> None:

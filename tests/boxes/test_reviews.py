@@ -67,7 +67,8 @@ def test_reviewers_may_write_at_once(tmp_path):
     ("changed", "said"),
     [
         ({"verdict": "maybe"}, "expected one of accept, reject"),
-        ({"reviewer": " "}, "expected to be named"),
+        ({"category": "two\nlines"}, "expected a name each"),
+        ({"reviewer": " "}, "expected a name each"),
         ({"w": 0.0}, "expected a box inside the frame"),
         ({"x": 0.9}, "expected a box inside the frame"),
         ({"h": float("nan")}, "expected a box inside the frame"),
