@@ -3,8 +3,8 @@
 python -m benchmarks.review [--frames 10000] [--decisions 200] [--screenshot docs/review.png]
 
 Draws scenes of the embedded corpus, repeats them to as many frames as asked for, each with two boxes, serves the page,
-and accepts box after box: the wait is from the key to the next picture decoded and painted. Also how long the page takes
-to open, a filter to apply, and a decision to be on the disk. Wants playwright and a chromium. Target: 100 ms.
+and accepts box after box: the wait is from the key, over the decision on the disk, to the next picture decoded and
+painted. Also how long the page takes to open and a filter to apply. Wants playwright and a chromium. Target: 100 ms.
 """
 
 import argparse
@@ -70,9 +70,8 @@ def write(folder: Path, frames: int) -> None:
                 clip = {"clip_id": f"video-{row // 60:03d}_{row % 60 * 1000:07d}", "video_id": f"video-{row // 60:03d}"}
                 pcm = (random.normal(0, 2000, 16_000)).astype("<i2").tobytes()
                 times = [row % 60 + n / FRAMES for n in range(FRAMES)]
-                rows.append(
-                    {**clip, "start_s": row % 60, "frame_time_s": times, "frames": jpegs, "pcm": pcm, "rms_db": -24}
-                )
+                seen = {"start_s": row % 60, "frame_time_s": times, "frames": jpegs}
+                rows.append({**clip, **seen, "pcm": pcm, "rms_db": -24})
                 index.append({**clip, "shard": 0, "row": row, "categories": pair.split()})
                 boxes += list(_boxes(clip, times, drawn, random))
             put(**{name: [row[name] for row in rows] for name in tables.CLIPS.names})

@@ -31,9 +31,9 @@ rule openimages:
     params:
         config=section("openimages"),
         code=code_of("spm.boxes.openimages"),
-        store=config["corpus"]["store"] + "/openimages",
+        store=config["corpus"]["store"],
     shell:
-        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q} --images {output.images:q}"
+        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q}/openimages --images {output.images:q}"
         " --boxes {output.boxes:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
 
 
