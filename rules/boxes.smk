@@ -3,6 +3,8 @@
 Needs: the clips; boxes that somebody drew, a detector's weights, or Open Images. Gives: boxes to score maps against.
 """
 
+DETECTOR_ENV = "../envs/detectron2.yaml" if config["detector"]["backend"] == "detectron2" else "../envs/boxes.yaml"
+
 
 localrules:
     openimages,
@@ -33,8 +35,8 @@ rule openimages:
         code=code_of("spm.boxes.openimages"),
         store=config["corpus"]["store"],
     shell:
-        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q}/openimages --images {output.images:q}"
-        " --boxes {output.boxes:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
+        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q}/openimages"
+        " --images {output.images:q} --boxes {output.boxes:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
 
 
 rule detector:
@@ -55,7 +57,7 @@ rule detector:
     benchmark:
         "logs/boxes/detector.jsonl"
     conda:
-        "../envs/boxes.yaml"
+        DETECTOR_ENV
     threads: 8
     resources:
         gpu=1,
@@ -83,7 +85,7 @@ rule detect:
     benchmark:
         "logs/boxes/detect/{shard}.jsonl"
     conda:
-        "../envs/boxes.yaml"
+        DETECTOR_ENV
     threads: 4
     resources:
         gpu=1,

@@ -12,6 +12,7 @@ try:
     from detectron2 import model_zoo
     from detectron2.modeling import build_model
     from detectron2.structures import Boxes, Instances
+    from detectron2.utils.events import EventStorage
 except ImportError as error:
     raise UserError(
         f"detector.backend: detectron2 can't be imported ({error}): run with --use-conda, whose envs/detectron2.yaml"
@@ -36,7 +37,8 @@ class Detectron(nn.Module):
         if targets is not None:
             for one, image, target in zip(given, images, targets, strict=True):
                 one["instances"] = self._instances(target, image)
-            return self.network(given)
+            with EventStorage():  # where it notes down figures of its own; nobody reads them
+                return self.network(given)
         return [self._output(found["instances"]) for found in self.network(given)]
 
     def _input(self, image: Tensor) -> dict[str, Any]:
