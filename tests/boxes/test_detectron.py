@@ -66,8 +66,6 @@ def test_its_boxes_are_in_pixels_of_the_picture_given_whatever_it_is_resized_to(
     unlearnt = network.network.roi_heads.box_predictor.cls_score  # it would see nothing anywhere
     unlearnt.weight.data.zero_()
     unlearnt.bias.data = torch.tensor([2.0, 1.0, 0.0])
-        [2.0, 1.0, 0.0]
-    )  # unlearnt, it sees nothing
     small, large = (torch.full((1, 3, side, side), 0.7) for side in (48, 96))
     found, twice = look(network, small)[0], look(network, large)[0]
     assert len(found["boxes"]) > 0
