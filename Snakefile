@@ -31,6 +31,7 @@ rule all:
         rules.openimages.output if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else [],
         rules.detector.output if TRAINS_DETECTOR else [],
         expand(rules.annotations.output, boxes=BOXES),
+        rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
         PROMOTION,
         expand(rules.train.output, run=RUNS),
         expand(rules.maps.output, run=RUNS, kind=KINDS),

@@ -1,4 +1,4 @@
-"""openimages → detector → detect → annotations
+"""openimages → detector → detect → annotations → quality
 
 Needs: the clips; boxes that somebody drew, a detector's weights, or Open Images. Gives: boxes to score maps against.
 """
@@ -134,3 +134,33 @@ rule annotations:
         "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips {params.source} --detector {input.detector:q} --reviews {input.reviews:q}"
         " --out {output.table:q} --counts-table {output.counts:q} --agreement {output.agreement:q} 2> >(tee {log:q} >&2)"
+
+
+rule quality:
+    """Precision and recall per class of a detector's boxes, where boxes were drawn too."""
+    input:
+        given="results/boxes/annotations/given.parquet",
+        detected="results/boxes/annotations/detector.parquet",
+        index="results/corpus/index/clips.parquet",
+    output:
+        table=report(
+            "results/boxes/quality/quality.csv",
+            caption="../workflow/report/quality.rst",
+            category="Boxes",
+        ),
+    log:
+        "logs/boxes/quality.log",
+    benchmark:
+        "logs/boxes/quality.jsonl"
+    conda:
+        "../envs/boxes.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("quality"),
+        code=code_of("spm.boxes.quality"),
+    shell:
+        "python -m spm.boxes.quality --config {params.config:q} --given {input.given:q} --detected {input.detected:q}"
+        " --index {input.index:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
