@@ -4,9 +4,11 @@ python -m spm.boxes.detect --config '{}' --clips 0000.parquet --weights detector
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -15,6 +17,9 @@ from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
 from spm.learn import batches, device, pictures, weights
+
+Frame = dict[str, Any]  # clip_id, frame, time_s
+NAMES = ("boxes", "labels", "scores")
 
 
 class Detect(Section):
@@ -46,17 +51,19 @@ def load(path: Path) -> tuple[nn.Module, list[str]]:
     return network.eval(), about["categories"]
 
 
-def rows_of(
-    frame: Mapping[str, Any], found: Mapping[str, Tensor], categories: Sequence[str], side: int
-) -> Iterator[dict[str, Any]]:
-    """Rows of one frame's detections, boxes as fractions of the frame, best first."""
-    for box, label, score in zip(found["boxes"] / side, found["labels"], found["scores"], strict=True):
-        x, y, x2, y2 = box.clamp(0, 1).tolist()
-        named = {"category": categories[int(label) - 1], "score": float(score)}
-        yield {**frame, **named, "x": x, "y": y, "w": x2 - x, "h": y2 - y}
+def columns_of(
+    frames: Sequence[Frame], found: Sequence[Mapping[str, Tensor]], categories: Sequence[str], side: int
+) -> dict[str, Any]:
+    """The table's columns for the detections on some frames: boxes as fractions of the frame, the best first."""
+    at = np.repeat(np.arange(len(frames)), [len(each["scores"]) for each in found])
+    boxes, labels, scores = (np.concatenate([each[name].numpy() for each in found]) for name in NAMES)
+    x, y, x2, y2 = (boxes.astype(float) / side).clip(0, 1).T
+    named = {name: [frames[n][name] for n in at.tolist()] for name in ("clip_id", "frame", "time_s")}
+    category = np.array(categories, object)[labels - 1]
+    return {**named, "category": category, "score": scores, "x": x, "y": y, "w": x2 - x, "h": y2 - y}
 
 
-def _frames(clips: Path, most: int | None) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _frames(clips: Path, most: int | None) -> Iterator[tuple[Frame, bytes]]:
     """The clip, number and time of each frame, with its JPEG."""
     for batch in tables.batches(clips, ["clip_id", "frame_time_s", "frames"], rows=64):
         for clip in batch.to_pylist():
@@ -64,14 +71,10 @@ def _frames(clips: Path, most: int | None) -> Iterator[tuple[dict[str, Any], byt
                 yield {"clip_id": clip["clip_id"], "frame": number, "time_s": clip["frame_time_s"][number]}, jpeg
 
 
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := [item for item, _ in zip(items, range(size), strict=False)]:
-        yield batch
-
-
-def _decoded(batch: list[tuple[dict[str, Any], bytes]]) -> tuple[list[tuple[dict[str, Any], bytes]], Tensor]:
-    """The batch with its pictures (B, 3, side, side), uint8."""
-    return batch, pictures.decode([jpeg for _, jpeg in batch])
+def _batches(frames: Iterator[tuple[Frame, bytes]], size: int) -> Iterator[tuple[list[Frame], Tensor]]:
+    """So many frames at a time, and their pictures (B, 3, side, side), uint8."""
+    while batch := list(islice(frames, size)):
+        yield [frame for frame, _ in batch], pictures.decode([jpeg for _, jpeg in batch])
 
 
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
@@ -81,13 +84,9 @@ def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     network.to(where)
     with tables.writer(out, tables.DETECTIONS) as write:
         several = _batches(_frames(clips, config.frames), config.batch)
-        for batch, images in progress(batches.ahead(map(_decoded, several)), "detect"):
+        for frames, images in progress(batches.ahead(several), "detect"):
             found = detect(network, images.to(where) / 255)
-            side = images.shape[3]
-            rows = [
-                row for (frame, _), f in zip(batch, found, strict=True) for row in rows_of(frame, f, categories, side)
-            ]
-            write(**{name: [row[name] for row in rows] for name in tables.DETECTIONS.names})
+            write(**columns_of(frames, found, categories, images.shape[3]))
 
 
 if __name__ == "__main__":
