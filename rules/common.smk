@@ -83,6 +83,26 @@ def boxes_option(wildcards):
     return f"--boxes {shlex.quote(GIVEN)}" if wildcards.boxes == "given" else "--detections results/boxes/detect"
 
 
+def detector_classes(wildcards):
+    """Where a detector's classes are listed; of given boxes there are none."""
+    return str(Path(DETECTOR_WEIGHTS).with_suffix(".json")) if wildcards.boxes == "detector" else []
+
+
+def detector_input(wildcards):
+    """What a detector learns from: pictures of Open Images, or frames of the corpus with the boxes given for them."""
+    if LEARNS_FROM == "openimages":
+        return {"images": rules.openimages.output.images, "boxes": rules.openimages.output.boxes}
+    clips = expand("results/corpus/clips/{shard}.parquet", shard=SHARDS)
+    return {"index": "results/corpus/index/clips.parquet", "clips": clips, "boxes": GIVEN}
+
+
+def detector_option(wildcards, input):
+    """The same for the command line."""
+    if LEARNS_FROM == "openimages":
+        return f"--images {input.images}"
+    return f"--index {input.index} --clips results/corpus/clips"
+
+
 def members(wildcards):
     """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
     return MEMBERS[wildcards.shard]
@@ -118,12 +138,15 @@ MOSAIC_SPLITS = [
 PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))
+REVIEWS = Path(MANIFEST).parent / (config["corpus"]["reviews"] or "reviews.csv")
 DETECTOR_WEIGHTS = config["detect"]["weights"] or "results/boxes/detector/weights.safetensors"
 TRAINS_DETECTOR = "detector" in BOXES and not config["detect"]["weights"]
+LEARNS_FROM = config["detector"]["source"]
 
-if ("given" in BOXES or TRAINS_DETECTOR) and not Path(GIVEN).is_file():
+if ("given" in BOXES or (TRAINS_DETECTOR and LEARNS_FROM == "given")) and not Path(GIVEN).is_file():
     raise WorkflowError(
         f"corpus.boxes: {BOXES} wants boxes at {GIVEN}, and there is no such file: write it"
         " (video_id,time_s,category,x,y,w,h), name another with corpus.given_boxes, name a detector's weights with"
-        " detect.weights, or train without scores: corpus.boxes: []"
+        " detect.weights, let the detector learn from Open Images (detector.source), or train without scores:"
+        " corpus.boxes: []"
     )

@@ -78,6 +78,30 @@ DETECTIONS = pa.schema(
         *BOX,
     ]
 )
+OPENIMAGES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("subset", pa.string()),  # train, validation, test
+        ("status", pa.string()),  # ok, gone, bad, retry, policy, surplus
+        ("reason", pa.string()),
+        ("path", pa.string()),  # of the picture; empty unless ok
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("license", pa.string()),  # of the picture, and whom to name
+        ("author", pa.string()),
+    ]
+)
+OPENIMAGES_BOXES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("subset", pa.string()),
+        ("category", pa.string()),
+        *BOX,
+        ("status", pa.string()),  # kept, or why not: malformed, a flag as group-of, no-picture
+    ]
+)
 ANNOTATIONS = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -87,7 +111,9 @@ ANNOTATIONS = pa.schema(
         ("category", pa.string()),
         ("score", pa.float32()),  # 1 for a box that a person drew
         *BOX,
-        ("status", pa.string()),  # kept, or why not: low-score, other-category, silent, surplus, unmatched
+        ("status", pa.string()),  # kept, or why not: low-score, other-category, silent, surplus, rejected, unmatched, …
+        ("box", pa.string()),  # as it was given, `category x y w h`: reviews name it so
+        ("reviewer", pa.string()),  # who decided; empty: the rules
     ]
 )
 CLUSTERS = pa.schema(

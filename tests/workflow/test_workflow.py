@@ -10,8 +10,12 @@ import pytest
 import yaml
 
 from spm.base import tables
+from spm.boxes import reviews
+from spm.boxes.openimages import CLASSES
+from spm.boxes.reviews import Decision
 from spm.corpus.demo.scenario import Demo
 from spm.corpus.demo.scenario import run as render
+from tests.openimages import publish
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -20,6 +24,7 @@ LIGHT = {
     "clips": {"size": 64},
     "index": {"test_solos": 1, "val_solos": 0},
     "detector": {
+        "source": "given",
         "model": "mobilenet_v2",
         "start": "none",
         "size": 64,
@@ -87,7 +92,7 @@ def test_a_second_run_has_nothing_to_do(done):
     ("section", "key", "value", "rules"),
     [
         ("scores", "seed", 5, {"scores", "tables", "figures"}),
-        ("annotations", "min_score", 0.5, {"annotations", "scores", "tables", "figures"}),
+        ("annotations", "min_score", 0.5, {"annotations", "quality", "scores", "tables", "figures"}),
         ("figures", "examples", 3, {"figures"}),
         ("maps", "batch", 3, {"maps", "scores", "tables", "figures"}),
         ("train", "lr", 0.01, {"train", "maps", "scores", "tables", "figures"}),
@@ -103,6 +108,46 @@ def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key,
     assert set(stale) == rules
     if section == "pretrain":
         assert (stale["train"], stale["maps"]) == (1, 1)  # only the promoted run
+
+
+def decide(project, row, verdict):
+    sides = {side: row[side] for side in "xywh"}
+    about = {"category": row["category"], **sides, "reviewer": "ada"}
+    reviews.append(
+        project.folder / "corpus/reviews.csv", Decision(row["clip_id"], row["frame"], row["box"], verdict, **about)
+    )
+
+
+def test_a_decision_makes_annotations_and_scores_stale_and_nothing_else(copy):
+    """The first one, which makes the file, and the second."""
+    table = copy.folder / "results/boxes/annotations/given.parquet"
+    first, second = tables.read(table).to_pylist()[:2]
+    for row in (first, second):
+        decide(copy, row, "reject")
+        stale = copy.stale("all")
+        assert set(stale) == {"annotations", "quality", "scores", "tables", "figures"}
+        copy.run(str(table.relative_to(copy.folder)))
+    assert [row["status"] for row in tables.read(table).to_pylist()[:2]] == ["rejected", "rejected"]
+
+
+def test_a_detector_may_learn_from_open_images_and_what_it_finds_is_annotated(copy):
+    """From a folder in the published form, with the classes that it has."""
+    three = {name: CLASSES[name] for name in ("cello", "flute", "guitar")}
+    copy.config["openimages"] = {"mirror": str(publish(copy.folder / "open images")), "max_per_class": 3}
+    copy.config["detector"]["source"] = "openimages"
+    stale = copy.stale("all")
+    assert {rule: stale[rule] for rule in ("openimages", "detector", "detect")} == {
+        "openimages": 1,
+        "detector": 1,
+        "detect": shards(copy),
+    }
+    copy.run("results/boxes/annotations/detector.parquet")
+    about = json.loads((copy.folder / "results/boxes/detector/weights.json").read_text())
+    assert about["categories"] == sorted(three)
+    counts = pd.read_csv(copy.folder / "results/boxes/openimages/counts.csv")
+    assert set(counts["category"]) == set(three)
+    never = pd.read_csv(copy.folder / "results/boxes/annotations/detector.csv")
+    assert set(never["category"][never["status"] == "not-scorable"]) == {"trumpet", "xylophone"}
 
 
 def test_mel_settings_decode_no_video(done):

@@ -10,6 +10,8 @@ from spm.base.config import Section
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
 from spm.boxes.detector import Detector
+from spm.boxes.openimages import OpenImages
+from spm.boxes.quality import Quality
 from spm.corpus.clips import Clips
 from spm.corpus.fetch import Fetch
 from spm.corpus.index import Index
@@ -25,8 +27,9 @@ from spm.score.tables import Tables
 
 SECTIONS: dict[str, type[Section]] = {
     "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
-    "detector": Detector, "detect": Detect, "annotations": Annotations, "clusters": Clusters, "pretrain": Pretrain,
-    "mosaics": Mosaics, "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
+    "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
+    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train,
+    "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 
