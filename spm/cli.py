@@ -1,5 +1,6 @@
 """The command line beside the workflow: `spm`. Snakemake runs the workflow; this serves what is done by hand."""
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,6 +99,34 @@ def localize(
     typer.echo(f"{made} of {len(videos)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json")
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def review(
+    results: Annotated[Path, typer.Argument(help="Folder of the workflow's results.")] = Path("results"),
+    reviews: Annotated[Path, typer.Option(help="CSV that decisions are appended to.")] = Path("reviews.csv"),
+    boxes: Annotated[str, typer.Option(help="Whose boxes: detector or given.")] = "detector",
+    reviewer: Annotated[str | None, typer.Option(help="Who decides; else whoever is logged in.")] = None,
+    port: Annotated[int, typer.Option(min=0, help="0: any free one.")] = 0,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many boxes, the same for everybody.")] = None,
+    browse: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Accept, reject or mend boxes by key, on a page that only this machine can open.
+
+    spm review results --reviews videos/reviews.csv
+    """
+    from spm.boxes.review import serve
+
+    serve(
+        results / f"boxes/annotations/{boxes}.parquet",
+        results / "corpus/index/clips.parquet",
+        results / "corpus/clips",
+        reviews,
+        reviewer or getpass.getuser(),
+        port,
+        sample,
+        browse,
+    )
 
 
 def _table(lines: "list[Line]") -> Table:
