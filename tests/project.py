@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -16,8 +18,10 @@ ROOT = Path(__file__).parents[1]
 class Project:
     """A working directory with a config of its own."""
 
-    def __init__(self, folder: Path, config: dict, basedir: Path = ROOT) -> None:
-        self.folder, self.basedir = folder, basedir
+    def __init__(
+        self, folder: Path, config: dict, basedir: Path = ROOT, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.folder, self.basedir, self.environment = folder, basedir, environment
         self.config = json.loads(json.dumps(config))
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +29,7 @@ class Project:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.basedir / "Snakefile"), "--configfile"]
         files = [str(self.folder / "mine.yaml"), "--directory", str(self.folder), "--cores", "2"]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path}
+        environment = {**os.environ, "PATH": path, **self.environment}
         return subprocess.run(
             [*command, *files, *arguments],
             capture_output=True,
