@@ -62,6 +62,7 @@ class Enters(NamedTuple):
 
 # Keys that act elsewhere than in the stage of their section's name, or whose other value can't be made up.
 ENTERS = {
+    "cluster.cpu_rules": Enters("local", ()),
     "corpus.manifest": Enters("again.manifest.csv", ("fetch", "index")),
     "corpus.shards": Enters(4, ("fetch", "index")),
     "corpus.store": Enters("elsewhere", ("fetch",)),
