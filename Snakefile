@@ -19,6 +19,10 @@ include: "rules/fusion.smk"
 include: "rules/score.smk"
 
 
+if config["cluster"]["cpu_rules"] == "local":
+    workflow.localrules(*(rule.name for rule in workflow.rules if "gpu" not in rule.resources))
+
+
 # Every stage is named, not only the last: after a failed rerun the old results of later stages would look up to date.
 rule all:
     default_target: True

@@ -34,6 +34,11 @@ def section(name, *without):
     return json.dumps({key: value for key, value in config[name].items() if key not in without}, sort_keys=True)
 
 
+def untracked(name):
+    """A section whole, for the command line alone: what is made from a job's threads makes no job stale."""
+    return lambda wildcards, threads: section(name)
+
+
 def of_run(run):
     """A run's settings: `train`, its method's section, its own row."""
     return runs.of_run(config, run)

@@ -8,6 +8,10 @@ localrules:
     fetch,
 
 
+# How politely media are asked for changes when they come, not what comes.
+POLITENESS = ["retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit"]
+
+
 rule fetch:
     """Media of one shard's videos, in the store; a video that can't be had is a row with its reason."""
     input:
@@ -25,7 +29,8 @@ rule fetch:
         mem_mb=memory(2000),
         runtime="1d",
     params:
-        config=section("fetch"),
+        config=untracked("fetch"),
+        media=section("fetch", *POLITENESS),
         code=code_of("spm.corpus.fetch"),
         members=members,
         shards=COUNT,

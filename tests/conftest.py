@@ -14,6 +14,10 @@ from tests.web import Site, film, handler
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-docs", action="store_true", help="write the pages that tests make, docs/staleness.md")
+
+
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory) -> corpora.Corpus:
     """Two categories, a square and a tone each."""

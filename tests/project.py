@@ -3,10 +3,14 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -16,24 +20,39 @@ ROOT = Path(__file__).parents[1]
 class Project:
     """A working directory with a config of its own."""
 
-    def __init__(self, folder: Path, config: dict, basedir: Path = ROOT) -> None:
-        self.folder, self.basedir = folder, basedir
+    def __init__(
+        self, folder: Path, config: dict, basedir: Path = ROOT, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.folder, self.basedir, self.environment = folder, basedir, environment
         self.config = json.loads(json.dumps(config))
+        self.cores = ["--cores", "2"]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command, environment = self._command(arguments)
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, env=environment)
+
+    @contextmanager
+    def begun(self, *arguments: str, said: Path) -> Iterator["subprocess.Popen[str]"]:
+        """Snakemake under way, in a process group of its own; what is left of it in the end is killed."""
+        command, environment = self._command(arguments)
+        with said.open("w") as out:
+            process = subprocess.Popen(
+                ["env", "--default-signal=INT", *command], stdout=out, stderr=out, text=True, cwd=self.folder,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _command(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.basedir / "Snakefile"), "--configfile"]
-        files = [str(self.folder / "mine.yaml"), "--directory", str(self.folder), "--cores", "2"]
+        files = [str(self.folder / "mine.yaml"), "--directory", str(self.folder), *self.cores]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path}
-        return subprocess.run(
-            [*command, *files, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            check=False,
-            env=environment,
-        )
+        return [*command, *files, *arguments], {**os.environ, "PATH": path, **self.environment}
 
     def run(self, *arguments: str) -> str:
         done = self.snakemake(*arguments)

@@ -23,7 +23,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
+            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
     return tree
 
 
@@ -37,7 +37,14 @@ def _imports(tree: ast.Module) -> set[str]:
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return {name for name in names if name.split(".")[0] == PACKAGE and _file_of(name)}
+    ours = {name for name in names if name.split(".")[0] == PACKAGE}
+    return {name for each in ours for name in _and_above(each) if _file_of(name)}
+
+
+def _and_above(module: str) -> list[str]:
+    """A module and the packages it lies in, whose __init__ Python runs before it."""
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 @cache
@@ -52,7 +59,7 @@ def _source(module: str) -> tuple[str, frozenset[str]]:
 def imported_by(module: str) -> set[str]:
     """The module and all it imports inside this package, directly or not."""
     seen: set[str] = set()
-    waiting = [module]
+    waiting = _and_above(module)
     while waiting:
         name = waiting.pop()
         if name not in seen:

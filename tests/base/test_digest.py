@@ -55,6 +55,15 @@ def test_an_import_inside_a_function_counts(package):
     assert of("a") != before
 
 
+def test_the_package_that_a_module_lies_in_counts_once_it_has_code(package):
+    folder, of = package
+    before = of("a")
+    (folder / "__init__.py").write_text('"""What the package is."""\n')
+    assert of("a") == before
+    (folder / "__init__.py").write_text("ONE = 1\n")
+    assert of("a") != before
+
+
 def test_a_relative_import_is_refused_and_so_is_an_unknown_module(package):
     folder, of = package
     (folder / "a.py").write_text("from . import b\n")

