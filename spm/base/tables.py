@@ -113,7 +113,7 @@ MAPS = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("time_s", pa.float64()),
-        ("category", pa.string()),  # whose map it is; null: of everything that sounds
+        ("category", pa.string()),  # of a map that tells classes apart; null: the one map of a frame
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16
@@ -125,7 +125,9 @@ SCORES = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("categories", STRINGS),
-        ("iou", pa.float64()),
+        ("iou", pa.float64()),  # the mean over the frame's truths
+        ("nsa", pa.float64()),  # no-sounding area; null where it is not defined
+        ("pixel_ap", pa.float64()),  # null unless the protocol has it
     ]
 )
 

@@ -46,7 +46,7 @@ class Network(Localiser):
         attention = (cosine / self.temperature).flatten(2).softmax(2)  # (B, B, h·w)
         pooled = torch.einsum("abp,bcp->abc", attention, visual.float().flatten(2))
         apart: Tensor = self.answer(pooled) - self.level(heard).float()[:, None]
-        return apart.norm(dim=2)
+        return apart.norm(dim=2)  # type: ignore[no-any-return]
 
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
         """Contrastive, on the distances."""

@@ -53,7 +53,7 @@ class Network(Localiser):
     def distances(self, heard: Tensor, centres: Tensor) -> Tensor:
         """From each sound to each picture's centres: (A, 512) and (B, k, d) → (A, B, k)."""
         apart: Tensor = self.hear(self.level(heard)).float()[:, None, None] - centres
-        return apart.norm(dim=3)
+        return apart.norm(dim=3)  # type: ignore[no-any-return]
 
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
         """Contrastive, on the distance to the nearest centre."""

@@ -1,7 +1,7 @@
 """LVS: Chen et al., Localizing Visual Sounds the Hard Way, CVPR 2021.
 
 A tri-map: positions of the own picture surely like the sound are positive, those surely unlike it are hard negatives,
-and between the two thresholds nothing is said. Other pictures are negative everywhere.
+and between the two thresholds nothing is said. What other pictures have of the sound is negative too.
 """
 
 import torch
@@ -34,20 +34,23 @@ class Network(FusionNetwork):
         super().__init__(shape, settings.start)
         self.settings = settings
 
-    def trimap(self, own: Tensor) -> tuple[Tensor, Tensor]:
-        """Means of a sound's cosines over the positives and over the hard negatives: (B, h, w) → (B,), (B,)."""
-        positive = ((own - self.settings.epsilon) / self.settings.tau).sigmoid()
-        negative = 1 - ((own - self.settings.epsilon_negative) / self.settings.tau).sigmoid()
-        return weighted_mean(own, positive), weighted_mean(own, negative)
+    def above(self, cosine: Tensor, threshold: float) -> Tensor:
+        """How surely each position is like the sound, in [0, 1]."""
+        return ((cosine - threshold) / self.settings.tau).sigmoid()
 
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Cross-entropy of the positives against hard negatives and other pictures."""
+        """Cross-entropy of the positives against hard negatives and other pictures' positives.
+
+        The paper averages other pictures over all positions; its code, as here, over those that it takes for positive:
+        else a map that peaks in every picture, whatever is heard, would do.
+        """
         cosine = all_cosines(self.listen(heard), self.look(images)).float()
-        positive, hard = self.trimap(cosine.diagonal().permute(2, 0, 1))
-        others = cosine.mean((2, 3))
-        rows = torch.cat([positive[:, None], hard[:, None], others.masked_fill(~negative, -torch.inf)], 1)
-        loss = cross_entropy(rows / self.settings.temperature, torch.zeros_like(positive, dtype=torch.long))
-        scores = torch.diagonal_scatter(others, positive)
+        own = cosine.diagonal().permute(2, 0, 1)  # (B, h, w)
+        scores = weighted_mean(cosine, self.above(cosine, self.settings.epsilon))  # (B, B)
+        hard = weighted_mean(own, 1 - self.above(own, self.settings.epsilon_negative))  # (B,)
+        others = scores.masked_fill(~negative, -torch.inf)
+        rows = torch.cat([scores.diagonal()[:, None], hard[:, None], others], 1) / self.settings.temperature
+        loss = cross_entropy(rows, torch.zeros(len(rows), dtype=torch.long, device=rows.device))
         return Step(loss, ranking_accuracy(scores, negative))
 
     def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
@@ -56,5 +59,5 @@ class Network(FusionNetwork):
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the positions: (B, h, w) twice → (B,)."""
-    return (values * weights).sum((1, 2)) / weights.sum((1, 2)).clamp_min(1e-30)
+    """Mean over the positions: (…, h, w) twice → (…)."""
+    return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp_min(1e-30)
