@@ -43,4 +43,5 @@ rule all:
         expand(rules.maps.output, run=RUNS, kind=KINDS),
         SCORES,
         rules.tables.output,
+        PAPER,
         rules.figures.output,

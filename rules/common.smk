@@ -19,6 +19,7 @@ wildcard_constraints:
     boxes="given|detector",
     protocol=r"[\w.-]+",
     split="train|test",
+    table="table1|table2|ablation|promotion",
 
 
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")

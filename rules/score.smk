@@ -108,3 +108,97 @@ rule figures:
         " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
         " --summaries {input.summaries:q} --histories {input.histories:q}"
         " --out results/score/figures 2> >(tee {log:q} >&2)"
+
+
+def paper_runs(name):
+    """The runs of one of the paper's tables; what the config lacks for it is said when the table is asked for."""
+    wanted, paper = config["paper"][name], config["paper"]
+    lacking = [
+        *(f"runs.{run}" for run in wanted if run not in RUNS),
+        *([f"maps.kinds: {paper['kind']}"] if paper["kind"] not in KINDS else []),
+        *([f"scores.protocols: {paper['protocol']}"] if paper["protocol"] not in config["scores"]["protocols"] else []),
+        *(["corpus.boxes"] if not BOXES else []),
+        *([f"paper.{name}"] if not wanted else []),
+    ]
+    if lacking:
+        raise WorkflowError(
+            f"{name} wants {', '.join(lacking)}, which the config does not have:"
+            " lay workflow/configs/paper.yaml over it, or list other runs in its section paper"
+        )
+    return wanted
+
+
+def paper_inputs(pattern):
+    """A function of a rule's wildcards: a file for each run of the table."""
+    return lambda wildcards: [
+        pattern.format(run=run, kind=config["paper"]["kind"], boxes=BOXES[0], protocol=config["paper"]["protocol"])
+        for run in paper_runs(wildcards.table)
+    ]
+
+
+rule paper:
+    """One of the paper's tables: what it printed beside what was measured here."""
+    input:
+        summaries=paper_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json"),
+        frames=paper_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet"),
+        histories=paper_inputs("results/fusion/train/{run}/history.parquet"),
+    output:
+        csv="results/score/paper/{table}.csv",
+        markdown=report(
+            "results/score/paper/{table}.md",
+            caption="../workflow/report/paper.rst",
+            category="The paper",
+        ),
+    log:
+        "logs/score/paper/{table}.log",
+    benchmark:
+        "logs/score/paper/{table}.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        config=section("paper"),
+        code=code_of("spm.score.paper"),
+    shell:
+        "python -m spm.score.paper --config {params.config:q} --table {wildcards.table} --summaries {input.summaries:q}"
+        " --histories {input.histories:q} --csv {output.csv:q} --markdown-table {output.markdown:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
+def paper_whole(name):
+    """Whether the config has all that a table wants."""
+    try:
+        return bool(paper_runs(name))
+    except WorkflowError:
+        return False
+
+
+PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
+PAPER = expand(rules.paper.output, table=[name for name in PAPER_TABLES if paper_whole(name)])
+
+
+rule table1:
+    """Table 1: each method, printed and measured."""
+    input:
+        "results/score/paper/table1.md",
+
+
+rule table2:
+    """Table 2: the three augmentations."""
+    input:
+        "results/score/paper/table2.md",
+
+
+rule ablation:
+    """Fig. 5: what pretraining and freezing each do."""
+    input:
+        "results/score/paper/ablation.md",
+
+
+rule promotion:
+    """Each method without and with the promoted audio network."""
+    input:
+        "results/score/paper/promotion.md",

@@ -31,10 +31,14 @@ class AudioNetwork(nn.Module):
         values = log_mels.flatten(0, 1).float()
         self.mean, self.deviation = values.mean(0), values.std(0).clamp_min(1e-3)
 
+    def positions(self, log_mels: Tensor) -> Tensor:
+        """Features at each time and mel: (B, 201, 64) → (B, 512, 13, 4)."""
+        scaled = (log_mels.float() - self.mean) / self.deviation
+        return self.trunk(scaled[:, None])  # type: ignore[no-any-return]
+
     def forward(self, log_mels: Tensor) -> Tensor:
         """(B, 201, 64) → (B, 512)."""
-        scaled = (log_mels.float() - self.mean) / self.deviation
-        return self.trunk(scaled[:, None]).amax((2, 3))  # type: ignore[no-any-return]
+        return self.positions(log_mels).amax((2, 3))
 
 
 class Classifier(nn.Module):

@@ -139,7 +139,7 @@ MAPS = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("time_s", pa.float64()),
-        ("category", pa.string()),  # whose map it is; null: of everything that sounds
+        ("category", pa.string()),  # of a map that tells classes apart; null: the one map of a frame
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16

@@ -32,7 +32,7 @@ class Heat(NamedTuple):
 class Localiser(nn.Module):
     """The base of every method: a subclass in `spm/fusion/methods/<method>.py` says `loss` and `heat`."""
 
-    class_aware = False  # whether there are maps of clusters
+    class_count = 0  # clusters that have maps of their own; 0: the method is not class-aware
 
     def __init__(self, visual: Visual, start: Start) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Localiser(nn.Module):
 
     def labels_all(self, log_mels: Tensor) -> Tensor | None:
         """The cluster of every sound, (clips,) on the CPU, of a class-aware method."""
-        return self._all(self.labels, log_mels) if self.class_aware else None
+        return self._all(self.labels, log_mels) if self.class_count else None
 
     @torch.inference_mode()
     def _all(self, what: Callable[[Tensor], Tensor], log_mels: Tensor) -> Tensor:

@@ -50,3 +50,29 @@ def matching_accuracy(scores: Tensor, negative: Tensor) -> float:
     hit = (scores.diagonal() > 0).float().mean()
     miss = (scores[negative] <= 0).float().mean() if negative.any() else hit
     return float((hit + miss) / 2)
+
+
+def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """½ [y d² + (1 - y) max(0, margin - d)²], its mean over positives and negatives, half and half.
+
+    Parameters
+    ----------
+    distances : Tensor, shape (B, B)
+        From each sound (row) to each picture (column). The diagonal is positive.
+    negative : Tensor, shape (B, B), bool
+        Which pairs count as negative.
+    margin : float
+        Distance at which a stranger no longer matters.
+
+    Source: Hadsell, Chopra and LeCun, CVPR 2006, as DMC and DSOL's copy of Attention use it.
+    """
+    positive = distances.diagonal().square().mean() / 2
+    others = distances[negative]
+    return positive if not len(others) else (positive + (margin - others).clamp_min(0).square().mean() / 2) / 2
+
+
+def ranking_accuracy(scores: Tensor, negative: Tensor) -> float:
+    """Fraction of the negatives that score less than the sound's own picture: for scores without a threshold."""
+    if not negative.any():
+        return 1.0
+    return float((scores < scores.diagonal()[:, None])[negative].float().mean())

@@ -87,11 +87,14 @@ class FusionNetwork(Localiser):
         scores = self.scores(images, heard)
         return Step(matching_loss(scores, negative), matching_accuracy(scores, negative))
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """The mask of Eq. 4: (B, f, 3, H, W) and (B, 201, 64) → (B, f, h, w)."""
+    def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Eq. 3 between each clip's sound and its f frames: (B, f, 3, H, W) and (B, 201, 64) → (B, f, h, w)."""
         places = framewise(self.look(flat_frames(images)), images)  # (B, f, d, h, w)
-        sounds = self.listen(self.sound(log_mels))
-        return Heat(self.logits(torch.einsum("bd,bfdhw->bfhw", sounds, places)).sigmoid())
+        return torch.einsum("bd,bfdhw->bfhw", self.listen(self.sound(log_mels)), places)
+
+    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
+        """The mask of Eq. 4."""
+        return Heat(self.logits(self.cosines(images, log_mels)).sigmoid())
 
 
 def all_cosines(sounds: Tensor, places: Tensor) -> Tensor:

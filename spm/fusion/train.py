@@ -93,7 +93,7 @@ def categories_of(network: Localiser, rows: pa.Table, log_mels: Tensor) -> dict[
     solo = torch.tensor([kind == "solo" for kind in rows["kind"].to_pylist()])
     heard = network.labels_all(log_mels[solo])
     truth = [names[0] for names, alone in zip(rows["categories"].to_pylist(), solo.tolist(), strict=True) if alone]
-    return {} if heard is None else assign(heard.tolist(), truth)
+    return {} if heard is None else assign(heard.tolist(), truth, network.class_count)
 
 
 def run(

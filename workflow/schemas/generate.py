@@ -23,14 +23,15 @@ from spm.fusion.maps import Maps
 from spm.fusion.mosaics import Mosaics
 from spm.fusion.settings import Train
 from spm.score.figures import Figures
+from spm.score.paper import Paper
 from spm.score.scores import Scores
 from spm.score.tables import Tables
 
 SECTIONS: dict[str, type[Section]] = {
-    "cluster": Cluster, "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
-    "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
-    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train,
-    "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
+    "cluster": Cluster, "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms,
+    "index": Index, "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
+    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train, "maps": Maps,
+    "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 

@@ -69,13 +69,12 @@ class Settings(Train):
 class Network(FusionNetwork):
     """Matching, two classifiers, the dictionary of objects, and what stage one heard."""
 
-    class_aware = True
     objects: Tensor
 
     def __init__(self, settings: Settings) -> None:
         shape = Shape(settings.visual, settings.projection, 0.0, 1 / settings.inverse_tau, True, settings.standardise)
         super().__init__(shape, settings.start)
-        self.settings = settings
+        self.settings, self.class_count = settings, settings.clusters
         self.epsilon.requires_grad_(False)  # (1) has a scale and no offset
         width, k = CHANNELS[settings.visual], settings.clusters
         self.see_class, self.hear_class = nn.Linear(width, k), nn.Linear(FEATURES, k)
