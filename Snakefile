@@ -33,6 +33,8 @@ rule all:
         expand(rules.annotations.output, boxes=BOXES),
         rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
         PROMOTION,
+        [MOSAICS[split] for split in MOSAIC_SPLITS],
+        expand(rules.mosaic_boxes.output, boxes=BOXES if "test" in MOSAIC_SPLITS else []),
         expand(rules.train.output, run=RUNS),
         expand(rules.maps.output, run=RUNS, kind=KINDS),
         SCORES,

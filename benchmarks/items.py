@@ -34,7 +34,8 @@ from spm.corpus import clips as cutting
 from spm.corpus import spectrograms as sounds
 from spm.corpus.demo import scenario
 from spm.corpus.ffmpeg import binary
-from spm.fusion import train
+from spm.fusion import data as clips_of_run
+from spm.fusion import matching
 from spm.learn import batches
 
 TARGET = 8
@@ -70,12 +71,12 @@ def make_tables(videos: Sequence[Path], folder: Path) -> pa.Table:
     return pa.Table.from_pylist([clip | {"shard": 0, "row": row} for row, clip in enumerate(clips)], tables.INDEX)
 
 
-def our_epoch(data: train.Data, number: int) -> Iterator[Batch]:
-    """What `train_epoch` feeds the network: pictures, log-mels, and which pictures are negatives of which sound."""
+def our_epoch(data: clips_of_run.Data, number: int) -> Iterator[Batch]:
+    """What `Lesson.batches` feeds the network: pictures, log-mels, and which pictures are negatives of which sound."""
     generator = batches.seeded(0, number)
     for at in batches.shuffled(len(data), BATCH, generator):
-        images = train.random_frames(data, at, CROP, generator)
-        yield images, data.log_mels[at], train.one_each(train.strangers(data.videos[at]), generator)
+        images = clips_of_run.random_frames(data, at, CROP, generator)
+        yield images, data.log_mels[at], matching.one_each(matching.strangers(data.videos[at]), generator)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def main() -> None:
         videos = sorted(given.videos.glob("*.mp4")) if given.videos else render_videos(Path(scratch, "videos"))
         rows = make_tables(videos, ours)
         start_s = time.process_time()
-        data = train.load(rows, ours / "clips", ours / "spectrograms", None)
+        data = clips_of_run.load(rows, ours / "clips", ours / "spectrograms", None)
         loading_s = time.process_time() - start_s
         log_mels: dict[str, list[Tensor]] = {video.stem: [] for video in videos}
         for video, log_mel in zip(rows["video_id"].to_pylist(), data.log_mels, strict=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spm.score import baselines, metrics, protocols
+from spm.score import baselines, masks, metrics
 from spm.score.metrics import Doubles, Floats
 from spm.score.protocols import PROTOCOLS, Protocol
 
@@ -78,9 +78,9 @@ def main() -> None:
     maps, boxes = read(given.maps, given.boxes) if given.maps else make()
     size = maps.shape[1:]
 
-    print(table("The maps", lambda protocol: protocols.ious(protocol, maps, boxes)))
+    print(table("The maps", lambda protocol: masks.ious(protocol, maps, boxes)))
     usual = usual_oracle(boxes, size[0])
-    print(table("Cells whose centre is in a box", lambda protocol: protocols.ious(protocol, usual, boxes)))
+    print(table("Cells whose centre is in a box", lambda protocol: masks.ious(protocol, usual, boxes)))
     print(table("Our oracle", lambda protocol: baselines.oracle_ious(protocol, boxes, *size)))
     print("\nRegions, under any protocol\n")
     for name, region in baselines.regions(np.empty((0, 4)), 224).items():

@@ -3,8 +3,6 @@
 Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them.
 """
 
-PROMOTED = any({**config["train"], **(config["runs"][run] or {})}["promote"] for run in RUNS)
-
 
 rule clusters:
     """Algorithm 1, step 1: spherical k-means of the training clips' sounds."""
@@ -15,6 +13,7 @@ rule clusters:
         table="results/audio/clusters/labels.parquet",
         centroids="results/audio/clusters/centroids.safetensors",
         about="results/audio/clusters/centroids.json",
+        history="results/audio/clusters/history.parquet",
     log:
         "logs/audio/clusters.log",
     benchmark:
@@ -32,7 +31,7 @@ rule clusters:
     shell:
         "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
         " --spectrograms results/corpus/spectrograms"
-        " --out {output.table:q} --centroids {output.centroids:q} 2> >(tee {log:q} >&2)"
+        " --out {output.table:q} --centroids {output.centroids:q} --history {output.history:q} 2> >(tee {log:q} >&2)"
 
 
 rule pretrain:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, shards
+from spm.base import checks, runs, shards
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
 from spm.corpus import manifest
@@ -15,9 +15,10 @@ from spm.corpus import manifest
 wildcard_constraints:
     shard=r"\d{4}",
     run=r"[\w-]+",
-    kind="solo|duet",
+    kind="solo|duet|synthetic",
     boxes="given|detector",
     protocol=r"[\w.-]+",
+    split="train|test",
 
 
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
@@ -34,8 +35,8 @@ def section(name, *without):
 
 
 def of_run(run):
-    """A run's row laid over the train section."""
-    return {**config["train"], **(config["runs"][run] or {})}
+    """A run's settings: `train`, its method's section, its own row."""
+    return runs.of_run(config, run)
 
 
 def run_section(wildcards):
@@ -43,9 +44,32 @@ def run_section(wildcards):
     return json.dumps(of_run(wildcards.run), sort_keys=True)
 
 
+def code_of_run(stage):
+    """A function of a rule's wildcards: digest of the stage's code and of the run's method, not of other methods."""
+    return lambda wildcards: " ".join(map(code_of, [stage, f"spm.fusion.methods.{of_run(wildcards.run)['method']}"]))
+
+
 def pretrained(wildcards):
     """The promoted audio network, for the runs that start from it."""
     return "results/audio/pretrain/audio.safetensors" if of_run(wildcards.run)["promote"] else []
+
+
+def mosaics_input(wildcards):
+    """The tables of the mosaics to learn from, for the runs that do."""
+    return MOSAICS["train"] if of_run(wildcards.run).get("mosaic_epochs") else []
+
+
+def tested_on(kind, table):
+    """Where a test set's table lies: the corpus's, or that of the mosaics."""
+    corpus = {"index": "results/corpus/index/clips.parquet", "annotations": "results/boxes/annotations/{boxes}.parquet"}
+    mosaics = {"index": "index.parquet", "annotations": "boxes/{boxes}.parquet"}
+    return f"results/fusion/mosaics/test/{mosaics[table]}" if kind == "synthetic" else corpus[table]
+
+
+def test_shards(kind, stage):
+    """The shards of a test set's clips or spectrograms."""
+    mosaics = [f"results/fusion/mosaics/test/{stage}/0000.parquet"]
+    return mosaics if kind == "synthetic" else expand(f"results/corpus/{stage}/{{shard}}.parquet", shard=SHARDS)
 
 
 def boxes_input(wildcards):
@@ -102,7 +126,15 @@ COUNT = config["corpus"]["shards"]
 MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
-RUNS = sorted(run for run, row in config["runs"].items() if row is not False)
+RUNS = runs.trained(config)
+MOSAIC_TABLES = ["index.parquet", "clips/0000.parquet", "spectrograms/0000.parquet"]
+MOSAICS = {
+    split: expand(f"results/fusion/mosaics/{split}/{{table}}", table=MOSAIC_TABLES) for split in ("train", "test")
+}
+MOSAIC_SPLITS = [
+    *(["train"] if any(of_run(run).get("mosaic_epochs") for run in RUNS) else []),
+    *(["test"] if "synthetic" in KINDS else []),
+]
 PROMOTES = any(of_run(run)["promote"] for run in RUNS)
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))

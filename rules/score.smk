@@ -18,8 +18,8 @@ rule scores:
     """One run's maps under one protocol, a score a frame; the summary has intervals and baselines."""
     input:
         maps="results/fusion/maps/{run}/{kind}.parquet",
-        annotations="results/boxes/annotations/{boxes}.parquet",
-        index="results/corpus/index/clips.parquet",
+        annotations=lambda wildcards: tested_on(wildcards.kind, "annotations"),
+        index=lambda wildcards: tested_on(wildcards.kind, "index"),
     output:
         frames="results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet",
         summary="results/score/scores/{run}/{kind}/{boxes}/{protocol}.json",
@@ -43,11 +43,13 @@ rule scores:
 
 
 rule tables:
-    """Every run and baseline under every protocol."""
+    """Every run and baseline under every protocol, and how far runs differ."""
     input:
         summaries=expand("{scored}.json", scored=SCORED),
+        frames=expand("{scored}.parquet", scored=SCORED),
     output:
         csv="results/score/tables/scores.csv",
+        pairs="results/score/tables/pairs.csv",
         markdown=report(
             "results/score/tables/scores.md",
             caption="../workflow/report/scores.rst",
@@ -68,7 +70,7 @@ rule tables:
         code=code_of("spm.score.tables"),
     shell:
         "python -m spm.score.tables --config {params.config:q} --summaries {input.summaries:q}"
-        " --csv {output.csv:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
+        " --csv {output.csv:q} --pairs-table {output.pairs:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 
 rule figures:

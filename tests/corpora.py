@@ -13,6 +13,7 @@ from spm.corpus.spectrograms import Spectrograms
 from spm.corpus.spectrograms import run as spectrograms
 
 SOUNDS = {"cello": (200, "red"), "flute": (2500, "blue")}  # Hz, colour
+FOUR = {**SOUNDS, "trumpet": (700, "lime"), "xylophone": (5500, "yellow")}  # enough for mosaics
 SIDE = 0.4  # of the square, as a fraction of the frame
 SHARDS = 2
 
@@ -45,13 +46,15 @@ def sound(hertz: float, random: np.random.Generator) -> bytes:
     return (noisy.clip(-1, 1) * 32767).astype("<i2").tobytes()
 
 
-def write(folder: Path, *, train: int = 12, test: int = 2, seconds: int = 4, size: int = 64) -> Corpus:
+def write(
+    folder: Path, *, train: int = 12, test: int = 2, seconds: int = 4, size: int = 64, sounds: dict = SOUNDS
+) -> Corpus:
     """Videos of each category in the train and test splits, one in val; each second has two frames."""
     random = np.random.default_rng(0)
     shards: list[list[dict]] = [[] for _ in range(SHARDS)]
     index, boxes = [], ["video_id,time_s,category,x,y,w,h"]
     splits = ["train"] * train + ["val"] + ["test"] * test
-    for category, (hertz, colour) in SOUNDS.items():
+    for category, (hertz, colour) in sounds.items():
         for number, split in enumerate(splits):
             video, shard = f"{category}-{number:02d}", number % SHARDS
             for second in range(seconds):

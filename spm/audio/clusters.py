@@ -1,7 +1,7 @@
 """Pseudo-labels of the sounds: Algorithm 1, step 1.
 
 python -m spm.audio.clusters --config '{}' --index clips.parquet --spectrograms spectrograms --out clusters.parquet
-    --centroids centroids.safetensors
+    --centroids centroids.safetensors --history history.parquet
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ from spm.audio.pseudo import Fit, fit
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.corpus import reading
-from spm.learn import batches, device, weights
+from spm.learn import batches, device, training, weights
 
 
 class Clusters(Section):
@@ -103,7 +103,7 @@ def agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | Non
     return {"purity": purity(labels[solo], truth), "nmi": nmi, "solo_clips": int(solo.sum())}
 
 
-def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path) -> None:
+def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path, history: Path) -> None:
     """Cluster the training clips' sounds; each gets the centroid most similar to it."""
     rows = reading.require(reading.select(index, split="train"), "audible training")
     if rows.num_rows < config.k:
@@ -115,12 +115,14 @@ def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroi
     found = _cluster(features, config, where)
     labels = found.labels.cpu().numpy()
     about = {
-        "iterations": found.iterations,
-        "mean_similarity": float(found.similarity.mean()),
+        "iterations": len(found.course) - 1,
+        "mean_similarity": found.course[-1],
         "sizes": np.bincount(labels, minlength=config.k).tolist(),
         **agreement(rows, labels),
     }
     weights.save(centroids, {"centroids": found.centroids.float()}, about)
+    course = [training.Row(n, "train", "similarity", value) for n, value in enumerate(found.course)]
+    training.write(course, history)
     with tables.writer(out, tables.CLUSTERS) as write:
         write(clip_id=rows["clip_id"], pseudo_label=labels, similarity=found.similarity.cpu().float().numpy())
 

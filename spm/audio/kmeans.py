@@ -15,7 +15,7 @@ class Clustering(NamedTuple):
     centroids: Tensor  # (k, d), unit length: A_μ
     labels: Tensor  # (n,): argmax_μ D_iμ
     similarity: Tensor  # (n,): max_μ D_iμ, a cosine
-    iterations: int  # until no assignment changed
+    course: list[float]  # mean similarity at the beginning and after each iteration, until no assignment changed
 
 
 def assign(features: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,15 +49,15 @@ def _means(features: Tensor, labels: Tensor, similarity: Tensor, k: int) -> Tens
 
 def _lloyd(features: Tensor, centroids: Tensor, iterations: int) -> Clustering:
     similarity, labels = assign(features, centroids)
-    done = 0
+    course = [float(similarity.mean())]
     moved = True
-    while moved and done < iterations:
+    while moved and len(course) <= iterations:
         centroids = _means(features, labels, similarity, len(centroids))
         similarity, now = assign(features, centroids)
         moved = not torch.equal(now, labels)
         labels = now
-        done += 1
-    return Clustering(centroids, labels, similarity, done)
+        course.append(float(similarity.mean()))
+    return Clustering(centroids, labels, similarity, course)
 
 
 def spherical_kmeans(

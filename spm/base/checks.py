@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from spm.base.config import UserError
+from spm.base.runs import method_of, trained
 
 PLAIN = re.compile(r"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")  # what JSON writes without quotes
 
@@ -37,14 +38,24 @@ def check(config: Mapping[str, Any], schema: Path) -> None:
     UserError
         Naming the key, the value, and what was expected, in one line.
     """
-    validator = Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
-    error = best_match(validator.iter_errors(config))
+    known = json.loads(schema.read_text(encoding="utf-8"))
+    _hold(config, known)
+    methods = known["$defs"]["methods"]
+    for run in trained(config):
+        method = method_of(config, run)
+        if method not in methods:
+            raise UserError(f"config: runs.{run}.method: {method!r}; expected one of {_names(methods)}")
+        _hold(config["runs"][run] or {}, methods[method], f"runs.{run}")
+
+
+def _hold(part: Any, schema: Any, where: str = "") -> None:
+    error = best_match(Draft202012Validator(schema).iter_errors(part))
     if error is not None:
-        raise UserError(f"config: {_said(error)}")
+        raise UserError(f"config: {_said(error, where)}")
 
 
-def _said(error: ValidationError) -> str:
-    where = ".".join(map(str, error.absolute_path)) or "the top level"
+def _said(error: ValidationError, above: str) -> str:
+    where = ".".join([*([above] if above else []), *map(str, error.absolute_path)]) or "the top level"
     if error.validator == "additionalProperties":
         known = set(error.schema["properties"])
         return f"{where}: unknown key {_names(set(error.instance) - known)}; expected one of {_names(known)}"

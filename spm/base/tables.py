@@ -119,6 +119,19 @@ ANNOTATIONS = pa.schema(
 CLUSTERS = pa.schema(
     [("clip_id", pa.string()), ("pseudo_label", pa.int32()), ("similarity", pa.float32())]  # Eq. 6
 )
+TILES = pa.schema(
+    [
+        ("mosaic_id", pa.string()),  # a clip_id of the mosaics
+        ("tile", pa.int32()),  # 0 to 3, row by row
+        ("clip_id", pa.string()),  # where it comes from
+        ("video_id", pa.string()),
+        ("frame", pa.int32()),  # of that clip
+        ("category", pa.string()),
+        ("sounding", pa.bool_()),
+        ("gain_db", pa.float64()),  # of its sound, where it is heard
+        *BOX,  # of the tile
+    ]
+)
 HISTORY = pa.schema([("epoch", pa.int32()), ("split", pa.string()), ("name", pa.string()), ("value", pa.float64())])
 MAPS = pa.schema(
     [
@@ -126,6 +139,7 @@ MAPS = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("time_s", pa.float64()),
+        ("category", pa.string()),  # whose map it is; null: of everything that sounds
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16
@@ -137,7 +151,9 @@ SCORES = pa.schema(
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("categories", STRINGS),
-        ("iou", pa.float64()),
+        ("iou", pa.float64()),  # the mean over the frame's truths
+        ("nsa", pa.float64()),  # no-sounding area; null where it is not defined
+        ("pixel_ap", pa.float64()),  # null unless the protocol has it
     ]
 )
 

@@ -26,18 +26,14 @@ from spm.base import tables
 from spm.base.config import UserError
 from spm.boxes import truth
 from spm.boxes.openimages import CLASSES
+from spm.boxes.published import DETECTOR, FRAME_RATE
 from spm.boxes.truth import Row
 from spm.corpus import reading
 
 Form = Literal["coco", "openimages", "dsol"]
 NAME = re.compile(r"(?P<video_id>.+)@(?P<time_s>\d+\.\d+)\.(?:jpe?g|png)")
 SIDE = 256  # px, of pictures that are not looked at: their boxes are fractions anyway
-DSOL_FPS = 30  # of the re-encodes that its keys count frames of
-DSOL_CLASSES = (
-    "banjo", "cello", "drum", "guitar", "harp", "harmonica", "oboe", "piano", "saxophone", "trombone", "trumpet",
-    "violin", "flute", "accordion", "horn",
-)  # fmt: skip  # in the order of its category_id
-OTHER_NAMES = {"acoustic_guitar": "guitar"}  # the manifest's → Open Images' and DSOL's
+LABELS = CLASSES | {"acoustic_guitar": CLASSES["guitar"]}  # the manifest's name, too, has Open Images' label
 
 
 def name_of(row: Mapping[str, Any]) -> str:
@@ -55,11 +51,6 @@ def frame_named(name: str) -> tuple[str, float]:
     if found is None:
         raise ValueError(f"picture {name!r}: expected a name as VIDEO@SECONDS.jpg")
     return found["video_id"], float(found["time_s"])
-
-
-def _other_name(row: Mapping[str, Any]) -> str:
-    category = str(row["category"])
-    return OTHER_NAMES.get(category, category)
 
 
 def _pixels(row: Row, side: int) -> list[float]:
@@ -120,12 +111,11 @@ def _row(bbox: Sequence[float], image: Mapping[str, Any], category: str, number:
 
 def to_openimages(rows: Sequence[Row]) -> pd.DataFrame:
     """Boxes as a table of Open Images; a category that it has no label for is written by its own name."""
-    named = [(row, _other_name(row)) for row in rows]
     return pd.DataFrame(
         {
             "ImageID": Path(name_of(row)).stem,
             "Source": "spm",
-            "LabelName": CLASSES.get(name, name),
+            "LabelName": LABELS.get(row["category"], row["category"]),
             "Confidence": round(row["score"], 6),
             "XMin": round(row["x"], 6),
             "XMax": round(row["x"] + row["w"], 6),
@@ -133,22 +123,22 @@ def to_openimages(rows: Sequence[Row]) -> pd.DataFrame:
             "YMax": round(row["y"] + row["h"], 6),
             **dict.fromkeys(["IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside"], -1),
         }
-        for row, name in named
+        for row in rows
     )
 
 
 def dsol_key(row: Mapping[str, Any]) -> str:
     """The key of a frame in DSOL's files: its video, second, and number at 30 frames a second."""
-    number = round(row["time_s"] * DSOL_FPS)
-    return f"{row['video_id']}_0_1000/frame_{number // DSOL_FPS:03d}/{number:05d}.jpg"
+    number = round(row["time_s"] * FRAME_RATE)
+    return f"{row['video_id']}_0_1000/frame_{number // FRAME_RATE:03d}/{number:05d}.jpg"
 
 
 def to_dsol(rows: Sequence[Row], side: int = SIDE) -> dict[str, Any]:
     """Boxes as DSOL's solotest.json; boxes of a class that it doesn't number are left out."""
-    number = {name: n for n, name in enumerate(DSOL_CLASSES)}
+    number = {name: n for n, name in enumerate(DETECTOR)}
     found: dict[str, Any] = {}
     for key, several in groupby(sorted(rows, key=dsol_key), key=dsol_key):
-        named = [(row, number.get(_other_name(row))) for row in several]
+        named = [(row, number.get(row["category"])) for row in several]
         boxes = [
             {"box": _pixels(row, side), "normbox": [round(row[edge], 6) for edge in "xywh"], "category_id": n}
             for row, n in named

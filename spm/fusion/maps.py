@@ -1,4 +1,4 @@
-"""Heat maps of one run on one test set: the mask of Eq. 4 for every frame of every clip, sounding or not.
+"""Heat maps of one run on one test set, for every frame of every clip; a class-aware run has one a category too.
 
 python -m spm.fusion.maps --config '{}' --network network.safetensors --index clips.parquet
     --clips clips --spectrograms spectrograms --kind solo --out maps.parquet
@@ -19,64 +19,71 @@ from spm.base import stage, tables
 from spm.base.config import Section
 from spm.base.progress import progress
 from spm.corpus import reading
-from spm.fusion.network import FusionNetwork, Shape
+from spm.fusion import methods
+from spm.fusion.localiser import Heat, Localiser
+from spm.fusion.settings import Row
 from spm.learn import batches, device, pictures, weights
+
+Categories = dict[str, int]  # the cluster that stands for each
 
 
 class Maps(Section):
     """Which test sets get maps, and how many clips at once."""
 
-    kinds: tuple[Literal["solo", "duet"], ...] = ("solo",)
+    kinds: tuple[Literal["solo", "duet", "synthetic"], ...] = ("solo",)
     batch: int = Field(64, ge=1)  # clips
     device: str = "auto"
 
 
-def load(path: Path) -> tuple[FusionNetwork, int]:
-    """A trained network in evaluation mode, and the size in pixels of the pictures that it saw."""
+def load(path: Path) -> tuple[Localiser, int, Categories]:
+    """A trained network in evaluation mode, the size in pixels of the pictures that it saw, and its categories."""
     tensors, about = weights.load(path)
-    network = FusionNetwork(Shape(**about["shape"]))
+    settings = methods.settings_of(Row(**about["config"] | {"start": "none"}))
+    network = methods.build(settings)
     network.load_state_dict(tensors)
-    return network.eval(), int(about["config"]["crop"])
+    return network.eval(), settings.crop, about.get("categories", {})
 
 
-@torch.inference_mode()
-def locate(network: FusionNetwork, images: Tensor, log_mels: Tensor) -> Tensor:
-    """Heat maps in [0, 1] of clips with f frames each: (B, f, 3, H, W) and (B, 201, 64) → (B, f, h, w)."""
-    places = network.look(images.flatten(0, 1))  # (B·f, d, h, w)
-    places = places.view(*images.shape[:2], *places.shape[1:])
-    sounds = network.listen(network.audio(log_mels))
-    return network.logits(torch.einsum("bd,bfdhw->bfhw", sounds, places)).sigmoid()
+def layers(heat: Heat, categories: Categories) -> Tensor:
+    """The maps of each frame, that of everything first, then each category's by name: (B, f, 1 + c, h, w)."""
+    found = [heat.sounding]
+    if heat.clusters is not None:
+        found += [heat.clusters[:, :, categories[name]] for name in sorted(categories)]
+    return torch.stack(found, 2)
 
 
-def _columns(rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor) -> dict[str, Any]:
-    clip, frame = (
-        grid.flatten().tolist() for grid in torch.meshgrid(*map(torch.arange, maps.shape[:2]), indexing="ij")
+def _columns(rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor, names: list[str]) -> dict[str, Any]:
+    clip, frame, layer = (
+        grid.flatten().tolist() for grid in torch.meshgrid(*map(torch.arange, maps.shape[:3]), indexing="ij")
     )
-    height, width = maps.shape[2:]
+    height, width = maps.shape[3:]
     return {
         "clip_id": [rows[n]["clip_id"] for n in clip],
         "video_id": [rows[n]["video_id"] for n in clip],
         "frame": frame,
         "time_s": [times[n][f] for n, f in zip(clip, frame, strict=True)],
+        "category": [[None, *names][n] for n in layer],
         "height": [height] * len(clip),
         "width": [width] * len(clip),
-        "map": list(maps.flatten(0, 1).flatten(1).cpu().numpy()),
+        "map": list(maps.flatten(0, 2).flatten(1).cpu().numpy()),
     }
 
 
+@torch.inference_mode()
 def _draw(
-    model: FusionNetwork, size: int, rows: pa.Table, clips: Path, spectrograms: Path, config: Maps
+    model: Localiser, size: int, categories: Categories, rows: pa.Table, clips: Path, mels: Path, config: Maps
 ) -> Iterator[dict[str, Any]]:
     """Columns of the maps of one shard's rows, a batch of clips at a time."""
     where = next(model.parameters()).device
     jpegs, times = reading.frames(rows, clips), reading.frame_times(rows, clips)
-    log_mels, about = batches.log_mels(rows, spectrograms), rows.to_pylist()
+    log_mels, about = batches.log_mels(rows, mels), rows.to_pylist()
     for start in range(0, len(jpegs), config.batch):
         part = slice(start, start + config.batch)
         images = pictures.whole(pictures.decode([jpeg for frames in jpegs[part] for jpeg in frames]), size)
         images = images.view(len(jpegs[part]), -1, *images.shape[1:])
-        maps = locate(model, images.to(where), log_mels[part].to(where))
-        yield _columns(about[part], times[part], maps)
+        heat = model.heat(images.to(where), log_mels[part].to(where))
+        names = sorted(categories) if heat.clusters is not None else []
+        yield _columns(about[part], times[part], layers(heat, categories), names)
 
 
 def run(
@@ -89,14 +96,14 @@ def run(
     kind: str,
     out: Path,
 ) -> None:
-    """Draw the maps of the test clips of one kind, solo or duet, shard after shard."""
-    model, size = load(network)
+    """Draw the maps of the test clips of one kind, solo, duet or synthetic, shard after shard."""
+    model, size, categories = load(network)
     model.to(device.pick(config.device))
     rows = reading.select(index, split="test", kind=kind, audible=False)
     with tables.writer(out, tables.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
             some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
-            for columns in _draw(model, size, some, clips, spectrograms, config):
+            for columns in _draw(model, size, categories, some, clips, spectrograms, config):
                 write(**columns)
 
 

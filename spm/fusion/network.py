@@ -1,14 +1,16 @@
 """The audio-visual network of Eqs. 1-5: where in the picture is what is heard."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from spm.audio.network import FEATURES, AudioNetwork
-from spm.learn.backbones import CHANNELS, Start, Visual, visual_trunk
+from spm.audio.network import FEATURES
+from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise
+from spm.fusion.matching import matching_accuracy, matching_loss
+from spm.learn.backbones import CHANNELS, Start, Visual
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,6 @@ class Shape:
     tau: float = 0.03  # of Eq. 4: temperature
     learn_scale: bool = False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
     standardise: bool = False  # the sounds' features have mean 0 and deviation 1 before they are projected
-
-    def dict(self) -> dict[str, object]:
-        """For the JSON beside the weights."""
-        return asdict(self)
 
 
 class Located(NamedTuple):
@@ -42,16 +40,14 @@ def _projection(channels: int, width: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1))
 
 
-class FusionNetwork(nn.Module):
-    """f_v, f_a, their projections, and the two constants of the mask."""
+class FusionNetwork(Localiser):
+    """f_v, f_a, their projections, and the two constants of the mask: what SPM and DSOL have in common."""
 
     def __init__(self, shape: Shape, start: Start = "none") -> None:
-        super().__init__()
+        super().__init__(shape.visual, start)
         if shape.projection == 0 and CHANNELS[shape.visual] != FEATURES:
             raise ValueError(f"projection: 0 compares {CHANNELS[shape.visual]} channels with {FEATURES}: use resnet18")
         self.shape = shape
-        self.visual = visual_trunk(shape.visual, start)
-        self.audio = AudioNetwork()
         self.see = _projection(CHANNELS[shape.visual], shape.projection)
         self.level = nn.BatchNorm1d(FEATURES, affine=False) if shape.standardise else nn.Identity()
         self.hear = _projection(FEATURES, shape.projection)
@@ -80,6 +76,22 @@ class FusionNetwork(nn.Module):
         cosine = torch.einsum("bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(self.audio(log_mels)))
         logit = self.logits(cosine)
         return Located(cosine, logit, potential_objects(visual, logit))
+
+    def scores(self, images: Tensor, heard: Tensor) -> Tensor:
+        """The largest logit of each sound with each picture of a batch: (B, B)."""
+        cosine = all_cosines(self.listen(heard), self.look(images))  # (B, B, h, w)
+        return self.logits(cosine.float()).amax((2, 3))
+
+    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
+        """DSOL's matching loss on the map's maximum; SPM says only "calculate loss"."""
+        scores = self.scores(images, heard)
+        return Step(matching_loss(scores, negative), matching_accuracy(scores, negative))
+
+    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
+        """The mask of Eq. 4: (B, f, 3, H, W) and (B, 201, 64) → (B, f, h, w)."""
+        places = framewise(self.look(flat_frames(images)), images)  # (B, f, d, h, w)
+        sounds = self.listen(self.sound(log_mels))
+        return Heat(self.logits(torch.einsum("bd,bfdhw->bfhw", sounds, places)).sigmoid())
 
 
 def all_cosines(sounds: Tensor, places: Tensor) -> Tensor:

@@ -121,7 +121,12 @@ def train(
     return history
 
 
+def write(history: Sequence[Row], out: Path) -> None:
+    """Write a history as a table."""
+    tables.write_rows(out, tables.HISTORY, [asdict(row) for row in history])
+
+
 def finish(history: Sequence[Row], out: Path, state: Path) -> None:
     """Write the history of a training whose weights are safe, and forget its checkpoints."""
-    tables.write_rows(out, tables.HISTORY, [asdict(row) for row in history])
+    write(history, out)
     shutil.rmtree(state, ignore_errors=True)

@@ -21,6 +21,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
         part.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
     with whole(path) as part:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part)
+        part.chmod(path.with_suffix(".json").stat().st_mode)  # safetensors leaves it to its owner alone
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

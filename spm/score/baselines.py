@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spm.score import metrics, protocols
+from spm.score import masks
 from spm.score.metrics import Doubles, Floats, Mask
-from spm.score.protocols import Protocol
+from spm.score.protocols import Form, Protocol
 
 SQUARES = (0.25, 0.35, 0.5)  # fractions of the image
 
@@ -30,7 +30,7 @@ def centre_square(area: float, px: int) -> Mask:
 
 def prior(boxes: Floats, px: int) -> Doubles:
     """Fraction of the boxes (k, 4) that cover each pixel, shape (px, px); k > 0."""
-    left, top, right, bottom = protocols.edges(boxes, px).T
+    left, top, right, bottom = masks.edges(boxes, px).T
     steps = np.zeros((px + 1, px + 1))
     for row, column, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
         np.add.at(steps, (row, column), sign)
@@ -57,13 +57,13 @@ def regions(training_boxes: Floats, px: int) -> dict[str, Mask]:
     return named
 
 
-def region_ious(region: Mask, boxes: Sequence[Floats]) -> Doubles:
-    """IoU of one region (px, px) with the union of each frame's boxes, shape (n,)."""
-    scores = [np.empty(0)]
-    for start in range(0, len(boxes), protocols.BATCH):
-        truth = np.stack([protocols.raster(some, len(region)) for some in boxes[start : start + protocols.BATCH]])
-        scores.append(metrics.iou(np.broadcast_to(region, truth.shape), truth))
-    return np.concatenate(scores)
+def region_ious(region: Mask, boxes: Sequence[Floats], form: Form = "xywh") -> Doubles:
+    """IoU of one region (px, px) with the union of each frame's boxes, shape (n,); 0 where they cover no pixel."""
+    found = np.zeros(len(boxes))
+    for number, some in enumerate(boxes):
+        truth = masks.raster(some, len(region), form)
+        found[number] = np.count_nonzero(region & truth) / np.count_nonzero(region | truth)
+    return found
 
 
 def _cell_means(values: NDArray[Any], cells: int) -> Doubles:
@@ -86,32 +86,33 @@ def _nearness(covered: Doubles) -> Doubles:
     """How near each cell is to the truth, in (0, 1]: it decides between cells that are all outside, or all inside."""
     fade = [np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 2) for n in covered.shape[1:]]
     near: Doubles = fade[0] @ covered @ fade[1]
-    return np.asarray(near / near.max((1, 2), keepdims=True))
+    return np.asarray(near / np.maximum(near.max((1, 2), keepdims=True), np.finfo(float).tiny))
 
 
 def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles]:
     """Maps that an all-knowing hand would draw on an h x w grid, each shape (n, height, width), in [0, 1].
 
-    The first lights the cells that are mostly truth. The second is their coverage, which crosses one half at the edge
-    of a box whatever the grid; a protocol that cuts at `level` of the maximum wants that crossing at `level`, so
-    coverage is drawn at 2 · level, under a peak that rises well inside.
+    The first lights the cells whose centre is truth, as is usual; the second those that are mostly truth. The third is
+    their coverage, which crosses one half at the edge of a box whatever the grid; a protocol that cuts at `level` of
+    the maximum wants that crossing at `level`, so coverage is drawn at 2 · level, under a peak that rises well inside.
     """
     covered = coverage(truth, height, width)
     drawn = (covered + 1e-3 * _nearness(covered)) / 1.001
-    mostly = np.where(covered >= 0.5, 1.0, 0.0)
-    return [mostly, np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
+    rows, columns = (((np.arange(cells) + 0.5) * truth.shape[1] / cells).astype(int) for cells in (height, width))
+    centres = truth[:, rows][:, :, columns].astype(float)
+    return [centres, (covered >= 0.5).astype(float), np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
 
 
-def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width: int) -> Doubles:
-    """IoU of the better of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
+def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width: int, form: Form = "xywh") -> Doubles:
+    """IoU of the best of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
 
-    A map better than both drawings may exist, so this is a floor under the true ceiling. It lies well above the
-    usual oracle, which lights the cells whose centre is in the box (docs/protocols.md).
+    A map better than all of them may exist, so this is a floor under the true ceiling. It lies well above the usual
+    oracle alone (docs/protocols.md).
     """
     scores = [np.empty(0)]
-    for start in range(0, len(boxes), protocols.BATCH):
-        some = boxes[start : start + protocols.BATCH]
-        truth = np.stack([protocols.raster(one, protocol.raster_px) for one in some])
-        maps = drawings(truth, height, width, protocol.level if protocol.level is not None else 0.5)
-        scores.append(np.max([protocols.ious(protocol, drawn, some) for drawn in maps], axis=0))
+    for start in range(0, len(boxes), masks.BATCH):
+        some = boxes[start : start + masks.BATCH]
+        truth = np.stack([masks.raster(one, protocol.raster_px, protocol.boxes or form) for one in some])
+        maps = drawings(truth, height, width, protocol.level)
+        scores.append(np.max([masks.ious(protocol, drawn, some, form=form) for drawn in maps], axis=0))
     return np.concatenate(scores)

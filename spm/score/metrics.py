@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
@@ -15,7 +16,6 @@ Doubles = NDArray[np.float64]
 
 # Products, not decimals: the peers compare with `0.05 * i`, which at i = 3, 6, 7, 12, 14, 17 and 19 is a bit more.
 GRID: Doubles = np.asarray(0.05 * np.arange(21), np.float64)
-_TRAPEZOID: Doubles = (np.diff(GRID, append=GRID[-1]) + np.diff(GRID, prepend=GRID[0])) / 2
 
 
 def _check_masks(prediction: Mask, truth: Mask) -> None:
@@ -104,8 +104,8 @@ def ciou(ious: ArrayLike, frame: ArrayLike, frames: int) -> Doubles:
     return np.asarray(np.bincount(owner, values, minlength=frames) / classes, np.float64)
 
 
-def reached(ious: ArrayLike, thresholds: ArrayLike) -> Mask:
-    """Which frames reach which threshold (≥), shape (n, t).
+def reached(ious: ArrayLike, thresholds: ArrayLike, *, beyond: bool = False) -> Mask:
+    """Which frames reach which threshold (≥; with `beyond`, >), shape (n, t).
 
     The peers' scripts compare with `0.05 * i`, which for i = 6 is the next number above 0.3. So that 0.3 means the same
     here, a threshold that lies on their grid is replaced by the grid's own number.
@@ -116,6 +116,8 @@ def reached(ious: ArrayLike, thresholds: ArrayLike) -> Mask:
     [[False, False], [False, False], [True, True]]
     """
     wanted = np.asarray(thresholds, np.float64)
+    if beyond:
+        return np.asarray(_check_scores(ious)[:, None] > wanted)
     nearest = GRID[np.abs(wanted[:, None] - GRID).argmin(1)]
     exact = np.where(np.isclose(nearest, wanted, rtol=0, atol=1e-9), nearest, wanted)
     return np.asarray(_check_scores(ious)[:, None] >= exact)
@@ -141,7 +143,7 @@ def success_rate(ious: ArrayLike, thresholds: ArrayLike) -> Doubles:
     return np.asarray(reached(ious, thresholds).mean(0), np.float64)
 
 
-def ciou_at(ious: ArrayLike, threshold: float = 0.3) -> float:
+def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, beyond: bool = False) -> float:
     """CIoU@t: the fraction of frames whose (C)IoU reaches `threshold`, in [0, 1]; IoU@0.5 is the same at 0.5.
 
     Examples
@@ -149,21 +151,29 @@ def ciou_at(ious: ArrayLike, threshold: float = 0.3) -> float:
     >>> ciou_at([0.1, 0.35, 0.6, 0.9], 0.3)
     0.75
     """
-    return float(success_rate(ious, [threshold])[0])
+    return float(reached(ious, [threshold], beyond=beyond).mean())
 
 
-def area_of_each(ious: ArrayLike) -> Doubles:
-    """What each frame adds to the area under the success curve, shape (n,), in [0.025, 1]: `auc` is their mean."""
-    return np.asarray(reached(ious, GRID) @ _TRAPEZOID, np.float64)
+def area_of_each(ious: ArrayLike, grid: ArrayLike = GRID) -> Doubles:
+    """What each frame adds to the area under the success curve, shape (n,): `auc` is their mean."""
+    steps = np.asarray(grid, np.float64)
+    width = (np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])) / 2  # of the trapezoid rule
+    return np.asarray(reached(ious, steps) @ width, np.float64)
 
 
-def auc(ious: ArrayLike) -> float:
-    """Area under the curve of success rate against IoU threshold 0, 0.05, …, 1, by the trapezoid rule.
+def auc(ious: ArrayLike, grid: ArrayLike = GRID) -> float:
+    """Area under the curve of success rate against IoU threshold, by the trapezoid rule.
+
+    Parameters
+    ----------
+    ious : float array, shape (n,), in [0, 1]
+    grid : float array, shape (t,)
+        Rising thresholds; 0, 0.05, …, 1 unless stated otherwise.
 
     Returns
     -------
-    float in [0.025, 1]
-        The rate at threshold 0 is always 1, so frames that miss entirely still score 0.025.
+    float
+        In [0.025, 1] on the usual grid: the rate at threshold 0 is always 1, so frames that miss entirely score 0.025.
 
     Source: `tools.py` of DSOL and `Evaluator.finalize_AUC` of EZ-VSL, the same 21 points.
 
@@ -172,7 +182,7 @@ def auc(ious: ArrayLike) -> float:
     >>> round(auc([0.0, 1.0]), 4)
     0.5125
     """
-    return float(success_rate(ious, GRID) @ _TRAPEZOID)
+    return float(np.trapezoid(success_rate(ious, grid), np.asarray(grid, np.float64)))
 
 
 def nsa(maps: Floats, sounding: Mask, level: float = 0.2) -> Doubles:
@@ -202,47 +212,87 @@ def nsa(maps: Floats, sounding: Mask, level: float = 0.2) -> Doubles:
     """
     if maps.ndim != 4 or sounding.shape != maps.shape[:2]:
         raise ValueError(f"maps (n, classes, h, w) and (n, classes) expected, not {maps.shape} and {sounding.shape}")
+    return silent_mean((maps <= level).mean((2, 3)), sounding)
+
+
+def silent_mean(dark: Floats, sounding: Mask) -> Doubles:
+    """Mean of the dark fractions (n, classes) of each frame's silent classes, shape (n,): what `nsa` is made of."""
     if sounding.all(1).any():
         raise ValueError("a frame in which every class sounds has no no-sounding area")
-    dark = (maps <= level).mean((2, 3))  # (n, classes)
     return np.asarray((dark * ~sounding).sum(1) / (~sounding).sum(1), np.float64)
 
 
-def interval(
-    values: ArrayLike, videos: ArrayLike, *, resamples: int, seed: int, confidence: float = 0.95
-) -> tuple[float, float] | None:
-    """Bootstrap interval of a mean over frames, for frames that come in videos.
-
-    Whole videos are drawn with replacement, each with all its frames: frames of one video are alike, and drawing them
-    one by one would pretend to know far more than was seen.
+def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
+    """Average precision of each frame's pixels, ranked by their heat: Σ_n (R_n - R_{n-1}) P_n over distinct values.
 
     Parameters
     ----------
-    values : float array, shape (n,)
-        What each frame adds to the mean: a column of `reached(ious, …)`, or `area_of_each(ious)`.
-    videos : array, shape (n,)
-        The video of each frame.
-    resamples : int
-        How many times the videos are drawn.
-    seed : int
-        Of the draws: the same seed gives the same interval.
-    confidence : float
-        Share of the resampled means between the two ends.
+    maps : float array, shape (n, h, w)
+        Heat, of any scale: only its order counts, in single precision. Finite.
+    truth : bool array, shape (n, h, w)
+        Every frame must hold at least one pixel of truth.
 
     Returns
     -------
-    (low, high), or None with fewer than two videos, which say nothing about the next one.
+    float array, shape (n,), in (0, 1]
+        Its chance level is the truth's share of the frame.
+
+    Source: scikit-learn's `average_precision_score`, which the peers call.
 
     Examples
     --------
-    >>> interval([1, 1, 0, 0], ["a", "a", "b", "c"], resamples=1000, seed=0)
-    (0.0, 1.0)
+    Of four pixels, the first and the third by heat are truth:
+
+    >>> pixel_ap(np.array([[[0.9, 0.6], [0.4, 0.1]]]), np.array([[[True, False], [True, False]]])).round(4)
+    array([0.8333])
     """
-    names, owner = np.unique(np.asarray(videos), return_inverse=True)
-    if len(names) < 2:
-        return None
-    frames = np.bincount(owner)
-    sums = np.bincount(owner, np.asarray(values, np.float64))
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    low, high = np.quantile((drawn @ sums) / (drawn @ frames), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    _check_masks(truth, truth)
+    if maps.shape != truth.shape or not np.isfinite(maps).all():
+        raise ValueError(f"finite maps of the truth's shape {truth.shape} expected, not {maps.shape}")
+    heat, hit = maps.reshape(len(maps), -1), truth.reshape(len(truth), -1)
+    return np.array([_area_of_steps(*one) for one in zip(heat, hit, strict=True)])
+
+
+def _area_of_steps(heat: Floats, hit: Mask) -> float:
+    """AP of one frame's pixels, (p,) each: sorted as integers whose last bit is the truth, many times as fast."""
+    bits = (heat.astype(np.float32) + np.float32(0)).view(np.uint32)  # no -0
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # in the order of the numbers
+    ranked = np.sort((rising.astype(np.uint64) << 1) | hit)[::-1]
+    last = np.diff(ranked >> 1, append=0) != 0  # equal pixels are taken together
+    hits = np.cumsum(ranked & 1)[last]
+    precision = hits / (np.flatnonzero(last) + 1)
+    return float(np.diff(hits.astype(np.float64), prepend=0) @ precision / hits[-1])
+
+
+def cap(aps: ArrayLike, frame: ArrayLike, frames: int) -> float:
+    """Class-aware AP: the mean over frames of the mean pixel AP of their sounding classes, in [0, 1].
+
+    Each class is held against its own map; `ciou` with AP in place of IoU.
+
+    Source: Hu et al., CVPR 2022 (Mix and Localize); with one class a frame, the mean of per-sample AP of GAR-SSL.
+    """
+    return float(ciou(aps, frame, frames).mean())
+
+
+def piap(aps: Floats) -> float:
+    """Permutation-invariant AP: maps are given to sources as suits them best, frame by frame, in [0, 1].
+
+    Parameters
+    ----------
+    aps : float array, shape (n, maps, sources)
+        Pixel AP of every map of a frame with every source of it.
+
+    Source: Hu et al., CVPR 2022 (Mix and Localize). AVGN and GAR-SSL print other figures under the same name: the mean
+    AP of single maps, and the AP of all frames' pixels in one ranking.
+
+    Examples
+    --------
+    Two maps that found the two sources the other way round:
+
+    >>> piap(np.array([[[0.1, 0.9], [0.7, 0.2]]]))
+    0.8
+    """
+    if aps.ndim != 3 or aps.shape[1] < aps.shape[2]:
+        raise ValueError(f"(n, maps, sources) with a map for each source expected, not {aps.shape}")
+    best = [table[linear_sum_assignment(table, maximize=True)].mean() for table in aps]
+    return float(np.mean(best))

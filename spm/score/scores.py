@@ -5,24 +5,25 @@ python -m spm.score.scores --config '{}' --maps maps.parquet --annotations annot
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
-from spm.score import baselines, metrics, protocols
+from spm.boxes.published import Box
+from spm.score import evaluation, protocols
+from spm.score.evaluation import Drawn, Scored, Selection, Truth
+from spm.score.masks import Maps
 from spm.score.metrics import Doubles
-from spm.score.protocols import Maps, Protocol
 
 Key = tuple[str, int]  # clip_id, frame
 Row = dict[str, Any]
-Figures = dict[str, Any]
 
 
 class Scores(Section):
@@ -40,45 +41,43 @@ class Scores(Section):
         return names
 
 
-class Target(NamedTuple):
-    """What one map is held against: the boxes that the protocol unites to one truth."""
-
-    frame: int  # number of its frame among those scored
-    categories: frozenset[str]
-    boxes: Doubles  # (k, 4)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The frames that are scored, and why the others are not."""
-
-    keys: list[Key]  # sorted
-    videos: list[str]  # of each frame
-    targets: list[Target]
-    left_out: Counter[str]  # frames by reason
-
-
-def read_maps(path: Path) -> tuple[dict[Key, str], Maps]:
-    """Video of each map by (clip_id, frame), sorted, and the maps in that order, shape (n, h, w).
+def read_maps(path: Path) -> Drawn:
+    """Maps of every frame by (clip_id, frame), sorted; of each class too where the run tells classes apart.
 
     Raises
     ------
     UserError
-        If a map appears twice, has another size than the first, does not fill it, or holds a value that is not finite.
+        If a map appears twice or lacks, has another size than the first, does not fill it, or holds a value that is
+        not finite.
     """
-    table = tables.read(path).sort_by([("clip_id", "ascending"), ("frame", "ascending")])
+    table = tables.read(path).sort_by([(name, "ascending") for name in ("category", "clip_id", "frame")])
     rows = table.drop_columns(["map"]).to_pylist()
     maps = [values.values.to_numpy() for values in table["map"]]
     shape = (rows[0]["height"], rows[0]["width"]) if rows else (1, 1)
+    channels: dict[str | None, dict[Key, Maps]] = defaultdict(dict)
     videos: dict[Key, str] = {}
     for row, values in zip(rows, maps, strict=True):
-        key = (row["clip_id"], row["frame"])
-        if key in videos:
-            raise UserError(f"{path}: clip {key[0]!r}, frame {key[1]}: two maps; one expected")
-        if fault := _fault(row, values, shape):
+        key, channel = (row["clip_id"], row["frame"]), channels[row["category"]]
+        if fault := "two maps; one expected" if key in channel else _fault(row, values, shape):
             raise UserError(f"{path}: clip {key[0]!r}, frame {key[1]}: {fault}")
-        videos[key] = row["video_id"]
-    return videos, np.array(maps, np.float32).reshape(-1, *shape)
+        channel[key], videos[key] = values, row["video_id"]
+    return _drawn(path, channels, dict(sorted(videos.items())), shape)
+
+
+def _drawn(
+    path: Path, channels: dict[str | None, dict[Key, Maps]], videos: dict[Key, str], shape: tuple[int, int]
+) -> Drawn:
+    for category, channel in channels.items():
+        if lacking := sorted(videos.keys() - channel.keys()):
+            clip_id, frame = lacking[0]
+            of = f"of {category}" if category else "of the frame as a whole"
+            raise UserError(f"{path}: clip {clip_id!r}, frame {frame}: no map {of}; one of each expected")
+    stacks = {name: np.array([maps[key] for key in videos], np.float32).reshape(-1, *shape)
+              for name, maps in channels.items()}  # fmt: skip
+    classes = tuple(sorted(name for name in stacks if name is not None))
+    by_class = np.stack([stacks[name] for name in classes], axis=1) if classes else None
+    single = stacks.get(None) if stacks else np.zeros((0, 1, 1), np.float32)
+    return Drawn(list(videos), list(videos.values()), single, by_class, classes)
 
 
 def _fault(row: Row, values: Maps, shape: tuple[int, int]) -> str:
@@ -96,143 +95,61 @@ def by_frame(annotations: Sequence[Row]) -> dict[Key, list[Row]]:
     return dict(frames)
 
 
-def _kept(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row["status"] == "kept"]
+def boxes_of(rows: Sequence[Row]) -> list[Box]:
+    """The boxes of one frame that count."""
+    return [Box(row["category"], (row["x"], row["y"], row["w"], row["h"])) for row in rows if row["status"] == "kept"]
 
 
-def _boxes(rows: Sequence[Row]) -> Doubles:
-    return np.array([[row[side] for side in "xywh"] for row in rows], np.float64).reshape(-1, 4)
-
-
-def targets(protocol: Protocol, frame: int, kept: Sequence[Row]) -> list[Target]:
-    """Truths of one frame: one in all, or one a class. Boxes too small to cover a pixel are no truth."""
-    groups = defaultdict(list)
-    for row in kept:
-        groups[row["category"] if protocol.merge == "class" else "any"].append(row)
-    found = [Target(frame, frozenset(row["category"] for row in rows), _boxes(rows)) for rows in groups.values()]
-    drawn = [target for target in found if protocols.is_drawn(target.boxes, protocol.raster_px)]
-    return sorted(drawn, key=lambda target: sorted(target.categories))
-
-
-def _reason(rows: Sequence[Row]) -> str:
-    """Why a frame with these annotations has no truth."""
-    if _kept(rows):
-        return "box smaller than a pixel"
+def reason(rows: Sequence[Row]) -> str:
+    """Why a frame with these annotations, none of which is kept, has no truth."""
     fallen = ", ".join(sorted({row["status"] for row in rows}))
     return f"no box kept: {fallen}" if fallen else "no box"
 
 
-def select(protocol: Protocol, videos: dict[Key, str], annotated: dict[Key, list[Row]]) -> Selection:
-    """Frames that have a map and a truth; the reason for each of the others."""
-    selection = Selection([], [], [], Counter())
-    for key, video in videos.items():
-        rows = annotated.get(key, [])
-        if found := targets(protocol, len(selection.keys), _kept(rows)):
-            selection.keys.append(key)
-            selection.videos.append(video)
-            selection.targets.extend(found)
-        else:
-            selection.left_out[_reason(rows)] += 1
-    return selection
-
-
-def without_map(mapped: set[Key], annotated: dict[Key, list[Row]], clips: dict[str, Row]) -> int:
+def without_map(mapped: set[Key], boxed: set[Key], clips: dict[str, Row]) -> int:
     """Number of boxed frames of the same test set (kind and split) that the run drew no map for."""
     set_of = {clip_id: (row["kind"], row["split"]) for clip_id, row in clips.items()}
     tested = {set_of[clip_id] for clip_id, _ in mapped}
-    boxed = {key for key, rows in annotated.items() if _kept(rows)}
     return sum(set_of.get(clip_id) in tested for clip_id, _ in boxed - mapped)
 
 
-def training_boxes(annotated: dict[Key, list[Row]], clips: dict[str, Row]) -> Doubles:
+def training_boxes(boxes: dict[Key, list[Box]], clips: dict[str, Row]) -> Doubles:
     """Kept boxes (k, 4) of the clips that are trained on."""
     trained = {clip_id for clip_id, row in clips.items() if row["split"] == "train"}
-    return _boxes([row for key, rows in annotated.items() if key[0] in trained for row in _kept(rows)])
+    sides = [box.sides for key, some in boxes.items() if key[0] in trained for box in some]
+    return np.array(sides, np.float64).reshape(-1, 4)
 
 
-def figures(ious: Doubles, protocol: Protocol) -> Figures:
-    """Scores of some frames: null where there is none."""
-    iou_at, ciou_at = f"iou@{protocol.iou_at}", f"ciou@{protocol.ciou_at}"
-    if not len(ious):
-        return dict.fromkeys(("auc", iou_at, ciou_at, "mean_iou"))
-    return {
-        "auc": metrics.auc(ious),
-        iou_at: metrics.ciou_at(ious, protocol.iou_at),
-        ciou_at: metrics.ciou_at(ious, protocol.ciou_at),
-        "mean_iou": float(ious.mean()),
-    }
+def not_scorable(drawn: Drawn, boxes: dict[Key, list[Box]], clips: dict[str, Row]) -> list[str]:
+    """Categories of the clips with maps that no box of the whole truth names: nothing can be said of them."""
+    shown = {name for clip_id in {key[0] for key in boxes | dict.fromkeys(drawn.keys)} if clip_id in clips
+             for name in clips[clip_id]["categories"] or ()}  # fmt: skip
+    return sorted(shown - {box.category for some in boxes.values() for box in some})
 
 
-def intervals(ious: Doubles, videos: Sequence[str], protocol: Protocol, config: Scores) -> Figures:
-    """95 % bootstrap interval, over videos, of each score: null where videos are too few to tell."""
-    names = figures(np.empty(0), protocol)
-    if not len(ious):
-        return names
-    rates = metrics.reached(ious, [protocol.iou_at, protocol.ciou_at]).T
-    columns = [metrics.area_of_each(ious), *rates, ious]
-    draw = {"resamples": config.bootstrap, "seed": config.seed}
-    return {name: metrics.interval(column, videos, **draw) for name, column in zip(names, columns, strict=True)}
-
-
-def _grouped(ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol) -> dict[str, Figures]:
-    """Figures of each group; a score counts in every group that it names."""
-    picked = {name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))}
-    return {name: {"truths": len(some)} | figures(some, protocol) for name, some in picked.items()}
-
-
-def _mean(groups: dict[str, Figures], protocol: Protocol) -> Figures:
-    """Mean over groups, each counting once however many frames it has."""
-    names = figures(np.empty(0), protocol)
-    return {name: float(np.mean([group[name] for group in groups.values()])) for name in names} if groups else names
-
-
-def frame_ious(target_ious: Doubles, selection: Selection) -> Doubles:
-    """Score of each frame: the mean over its truths (Eq. 7), shape (frames,)."""
-    if not selection.keys:
-        return np.empty(0)
-    return metrics.ciou(target_ious, [target.frame for target in selection.targets], len(selection.keys))
-
-
-def account(target_ious: Doubles, selection: Selection, protocol: Protocol, config: Scores) -> Figures:
-    """All figures of one run or baseline: overall, with intervals, by class, and means over classes and videos."""
-    ious = frame_ious(target_ious, selection)
-    by_class = _grouped(target_ious, [target.categories for target in selection.targets], protocol)
-    by_video = _grouped(ious, [frozenset([video]) for video in selection.videos], protocol)
-    return figures(ious, protocol) | {
-        "interval_95": intervals(ious, selection.videos, protocol, config),
-        "per_class": by_class,
-        "class_mean": _mean(by_class, protocol),
-        "video_mean": _mean(by_video, protocol),
-    }
-
-
-def company(selection: Selection, shape: tuple[int, ...], training: Doubles, protocol: Protocol) -> dict[str, Doubles]:
-    """IoU of every baseline with every truth; the oracle draws on a grid of the run's `shape` (h, w)."""
-    boxes = [target.boxes for target in selection.targets]
-    regions = baselines.regions(training, protocol.raster_px)
-    scored = {name: baselines.region_ious(region, boxes) for name, region in regions.items()}
-    return scored | {"oracle": baselines.oracle_ious(protocol, boxes, *shape)}
-
-
-def counts(selection: Selection, training: Doubles) -> Figures:
+def counts(drawn: Drawn, selection: Selection, training: Doubles) -> Row:
     """How much was scored, and how much not."""
+    keys = [drawn.keys[number] for number in selection.frames]
     return {
-        "frames": len(selection.keys),
-        "clips": len({clip_id for clip_id, _ in selection.keys}),
-        "videos": len(set(selection.videos)),
+        "frames": len(keys),
+        "clips": len({clip_id for clip_id, _ in keys}),
+        "videos": len({drawn.videos[number] for number in selection.frames}),
         "boxes": sum(len(target.boxes) for target in selection.targets),
         "training_boxes": len(training),
         "left_out": dict(selection.left_out),
     }
 
 
-def _frame_rows(selection: Selection, ious: Doubles) -> list[Row]:
-    categories = [set[str]() for _ in selection.keys]
+def _frame_rows(drawn: Drawn, selection: Selection, scored: Scored) -> list[Row]:
+    categories = [set[str]() for _ in selection.frames]
     for target in selection.targets:
         categories[target.frame] |= target.categories
+    keys = [drawn.keys[number] for number in selection.frames]
+    extra = {"nsa": scored.nsa, "pixel_ap": scored.precision}
     return [
-        {"clip_id": clip_id, "video_id": video, "frame": frame, "categories": sorted(names), "iou": iou}
-        for (clip_id, frame), video, names, iou in zip(selection.keys, selection.videos, categories, ious, strict=True)
+        {"clip_id": key[0], "video_id": drawn.videos[number], "frame": key[1], "categories": sorted(heard), "iou": iou}
+        | {name: float(column[n]) for name, column in extra.items() if column is not None}
+        for n, (key, number, heard, iou) in enumerate(zip(keys, selection.frames, categories, scored.ious, strict=True))
     ]
 
 
@@ -240,30 +157,33 @@ def run(
     config: Scores, *, maps: Path, annotations: Path, index: Path, protocol: str, frames: Path, summary: Path
 ) -> None:
     """Score every map whose frame has a truth, and every baseline on the same frames."""
-    rules = protocols.named(protocol)
-    videos, drawn = read_maps(maps)
+    rules, drawn = protocols.named(protocol), read_maps(maps)
     annotated = by_frame(tables.read(annotations).to_pylist())
-    clips = {row["clip_id"]: row for row in tables.read(index, ["clip_id", "kind", "split"]).to_pylist()}
-    if strangers := sorted({clip_id for clip_id, _ in videos} - set(clips)):
+    table = tables.read(index, ["clip_id", "kind", "split", "categories"])
+    clips = {row["clip_id"]: row for row in table.to_pylist()}
+    mapped: set[Any] = set(drawn.keys)
+    if strangers := sorted({clip_id for clip_id, _ in mapped} - set(clips)):
         raise UserError(f"{maps}: clip {strangers[0]!r} is not in {index}; maps of indexed clips expected")
 
-    selection = select(rules, videos, annotated)
-    if missing := without_map(set(videos), annotated, clips):
-        selection.left_out["no map"] = missing
-    training = training_boxes(annotated, clips)
+    boxes = {key: some for key, rows in annotated.items() if (some := boxes_of(rows))}
+    truth = Truth(boxes)
+    found = evaluation.score([rules], drawn, truth, lambda key: reason(annotated.get(key, [])))
+    selection, scored = found[protocol]
+    selection.left_out.update({"no map": missing} if (missing := without_map(mapped, set(boxes), clips)) else {})
+    training = training_boxes(boxes, clips)
+    beside = evaluation.company(selection, drawn.shape(), training, rules, truth)
 
-    place = {key: number for number, key in enumerate(videos)}
-    picked = drawn[[place[selection.keys[target.frame]] for target in selection.targets]]
-    scored = protocols.ious(rules, picked, [target.boxes for target in selection.targets])
-    beside = company(selection, drawn.shape[1:], training, rules)
+    def account(one: Scored) -> Row:
+        return evaluation.account(one, drawn, selection, rules, resamples=config.bootstrap, seed=config.seed)
 
-    tables.write_rows(frames, tables.SCORES, _frame_rows(selection, frame_ious(scored, selection)))
-    content = counts(selection, training) | {
+    tables.write_rows(frames, tables.SCORES, _frame_rows(drawn, selection, scored))
+    content = counts(drawn, selection, training) | {
         "protocol": asdict(rules),
         "bootstrap": {"resamples": config.bootstrap, "seed": config.seed},
-        "map_shape": drawn.shape[1:],
-        "run": account(scored, selection, rules, config),
-        "baselines": {name: account(ious, selection, rules, config) for name, ious in beside.items()},
+        "map_shape": drawn.shape(),
+        "not_scorable": not_scorable(drawn, boxes, clips),
+        "run": account(scored),
+        "baselines": {name: account(one) for name, one in beside.items()},
         "baselines_left_out": {} if len(training) else {"mean-box": "no kept box in a training clip"},
     }
     with tables.whole(summary) as part:

@@ -1,11 +1,15 @@
-"""The score table: every run under every protocol, and its company, with intervals and counts.
+"""The score table: every run under every protocol, and its company; and what tells two runs apart.
 
 python -m spm.score.tables --config '{}' --summaries results/score/scores/spm/solo/given/spm-paper.json …
-    --csv scores.csv --markdown scores.md
+    --csv scores.csv --pairs-table pairs.csv --markdown-table scores.md
+
+A summary has the scores of its frames beside it, `.parquet` for `.json`.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +18,12 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
+from spm.score import evaluation, uncertainty
+from spm.score.protocols import Protocol
 
 KEY = ["kind", "boxes", "protocol"]
 COUNTS = ["frames", "videos"]
+PAIR = ["run", "against"]
 
 
 class Tables(Section):
@@ -108,13 +115,71 @@ def ordered(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table.drop(columns="place")
 
 
-def run(config: Tables, *, summaries: list[Path], csv: Path, markdown_table: Path) -> None:
-    """Gather the summaries into one table, as CSV with all digits and as Markdown to read."""
-    table = ordered(list(rows(summaries)))
-    with tables.whole(csv) as part:
-        table.to_csv(part, index=False)
+def pairs(paths: Iterable[Path]) -> pd.DataFrame:
+    """Every two runs on the frames that both were scored on: differences with paired 95 % bootstrap intervals."""
+    alike: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    for path in paths:
+        alike[source_of(path)[1:]].append(path)
+    found = [
+        dict(zip(KEY, place, strict=True)) | row
+        for place, several in alike.items()
+        for one, other in combinations(sorted(several), 2)
+        for row in _differences(one, other)
+    ]
+    return pd.DataFrame(found, columns=[*KEY, *PAIR, "metric", "difference", "low", "high", *COUNTS])
+
+
+def _differences(one: Path, other: Path) -> Iterator[dict[str, Any]]:
+    summary = json.loads(one.read_text(encoding="utf-8"))
+    protocol, draws = Protocol(**summary["protocol"]), summary["bootstrap"]
+    left, right = (tables.read(path.with_suffix(".parquet")).to_pandas() for path in (one, other))
+    both = left.merge(right, on=["clip_id", "video_id", "frame"], suffixes=("", " other"))
+    if both.empty:
+        return
+    ours, theirs = (
+        evaluation.columns(evaluation.plain(both[name].to_numpy()), protocol) for name in ("iou", "iou other")
+    )
+    for metric in ours:
+        gain, bounds = uncertainty.difference(ours[metric], theirs[metric], both["video_id"], **draws)
+        yield {
+            "run": source_of(one).run, "against": source_of(other).run, "metric": metric, "difference": gain,
+            "low": bounds and bounds[0], "high": bounds and bounds[1],
+            "frames": len(both), "videos": both["video_id"].nunique(),
+        }  # fmt: skip
+
+
+def pairs_markdown(table: pd.DataFrame, digits: int) -> str:
+    """A line for two runs under one protocol; what other videos would hardly turn round is bold."""
+    if table.empty:
+        return ""
+    metrics = list(dict.fromkeys(table["metric"]))
+    lines = ["## Between runs\n", "Differences, with paired 95 % bootstrap over videos; bold: without 0.\n"]
+    lines += ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    for key, group in table.groupby([*KEY, *PAIR], sort=False):
+        kind, boxes, protocol, one, other = key
+        cells = {row["metric"]: _difference_cell(row, digits) for row in group.to_dict("records")}
+        name = f"{one} − {other}: {kind}, {boxes} boxes, {protocol}"
+        lines.append(" | ".join([f"| {name}", *(cells.get(metric, "") for metric in metrics)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _difference_cell(row: Mapping[Any, Any], digits: int) -> str:
+    plain = f"{row['difference']:+.{digits}f}"
+    if pd.isna(row["low"]):
+        return plain
+    text = f"{plain} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    return f"**{text}**" if row["low"] > 0 or row["high"] < 0 else text
+
+
+def run(config: Tables, *, summaries: list[Path], csv: Path, pairs_table: Path, markdown_table: Path) -> None:
+    """Gather the summaries into one table, as CSV with all digits and as Markdown to read, and compare the runs."""
+    table, compared = ordered(list(rows(summaries))), pairs(summaries)
+    for path, content in ((csv, table), (pairs_table, compared)):
+        with tables.whole(path) as part:
+            content.to_csv(part, index=False)
+    text = "\n".join(filter(None, [markdown(table, config.digits), pairs_markdown(compared, config.digits)]))
     with tables.whole(markdown_table) as part:
-        part.write_text(markdown(table, config.digits), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

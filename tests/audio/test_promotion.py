@@ -15,8 +15,16 @@ from spm.learn import weights
 from spm.learn.batches import log_mels
 
 
+def paths(folder):
+    return {
+        "out": folder / "labels.parquet",
+        "centroids": folder / "centroids.safetensors",
+        "history": folder / "clustering.parquet",
+    }
+
+
 def cluster(squares, folder, **changes):
-    files = {"out": folder / "labels.parquet", "centroids": folder / "centroids.safetensors"}
+    files = paths(folder)
     config = Clusters(k=2, device="cpu", **changes)
     clusters.run(config, index=squares.index, spectrograms=squares.spectrograms, **files)
     return tables.read(files["out"]), json.loads(files["centroids"].with_suffix(".json").read_text())
@@ -45,6 +53,15 @@ def test_two_tones_are_two_clusters_by_every_feature(squares, tmp_path, features
     assert min(table["similarity"].to_pylist()) > 0
 
 
+def test_the_history_is_the_mean_similarity_of_each_iteration(squares, tmp_path):
+    table, about = cluster(squares, tmp_path)
+    history = tables.read(paths(tmp_path)["history"]).to_pylist()
+    assert [row["epoch"] for row in history] == list(range(about["iterations"] + 1))
+    values = [row["value"] for row in history]
+    assert values == sorted(values)
+    assert values[-1] == about["mean_similarity"] == pytest.approx(np.mean(table["similarity"]))
+
+
 def test_purity_and_nmi_count_solos_only_and_are_absent_without_any(squares):
     rows = reading.select(squares.index, split="train")
     labels = np.array([names[0] == "cello" for names in rows["categories"].to_pylist()]).astype(int)
@@ -55,9 +72,8 @@ def test_purity_and_nmi_count_solos_only_and_are_absent_without_any(squares):
 
 
 def test_more_clusters_than_clips_is_an_error_that_says_so(squares, tmp_path):
-    files = {"out": tmp_path / "l", "centroids": tmp_path / "c.safetensors"}
     with pytest.raises(UserError, match=r"k: 1000 clusters want as many audible training clips; there are 96"):
-        clusters.run(Clusters(k=1000), index=squares.index, spectrograms=squares.spectrograms, **files)
+        clusters.run(Clusters(k=1000), index=squares.index, spectrograms=squares.spectrograms, **paths(tmp_path))
 
 
 def test_statistics_are_mean_and_deviation_over_time():

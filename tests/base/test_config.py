@@ -9,6 +9,8 @@ import yaml
 
 from spm.base.checks import check
 from spm.base.config import UserError
+from spm.fusion import methods
+from spm.fusion.settings import Train
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -32,6 +34,15 @@ def test_config_yaml_names_every_key_of_every_section(config):
     }
 
 
+def test_config_yaml_names_every_key_that_a_method_adds(config):
+    assert set(config["methods"]) == set(methods.METHODS)
+    for name, section in config["methods"].items():
+        settings = methods.named(name).Settings
+        assert set(section) >= set(settings.model_fields) - set(Train.model_fields), name
+        defaults = settings().model_dump(mode="json")
+        assert {key: defaults[key] for key in section} == section, name
+
+
 def test_every_model_accepts_its_section_and_each_laid_over_file(config):
     for name in ("demo", "local"):
         over = yaml.safe_load((ROOT / "workflow" / "configs" / f"{name}.yaml").read_text())
@@ -47,8 +58,8 @@ def test_the_defaults_are_the_papers(config):
         (config["train"]["crop"], 224),
         (config["train"]["visual"], "resnet18"),
         (config["train"]["lr"], 1e-4),
-        (config["train"]["epsilon"], 0.65),
-        (config["train"]["tau"], 0.03),
+        (config["methods"]["spm"]["epsilon"], 0.65),
+        (config["methods"]["spm"]["tau"], 0.03),
         (config["clusters"]["k"], 11),
         (config["annotations"]["min_score"], 0.9),
         (config["index"]["test_solos"], 5),
@@ -60,12 +71,15 @@ def test_the_defaults_are_the_papers(config):
 @pytest.mark.parametrize(
     ("section", "key", "value", "said"),
     [
-        ("train", "epsylon", 1, r"train: unknown key epsylon; expected one of .*epsilon"),
+        ("train", "epsylon", 1, r"train: unknown key epsylon; expected one of .*epochs"),
+        ("methods", "spm", {"epsylon": 1}, r"methods\.spm: unknown key epsylon; expected one of .*epsilon"),
         ("train", "epochs", "many", r"train\.epochs: 'many' is not of type 'integer'"),
         ("train", "epochs", 0, r"train\.epochs: 0 is less than the minimum of 1"),
         ("spectrograms", "preset", "best", r"spectrograms\.preset: 'best' is not one of \['dsol', 'clean'\]"),
         ("corpus", "boxes", ["drawn"], r"corpus\.boxes\.0: 'drawn' is not one of"),
         ("runs", "other", {"promoted": True}, r"runs\.other: unknown key promoted; expected one of .*promote"),
+        ("runs", "other", {"method": "spn"}, r"runs\.other\.method: 'spn'; expected one of .*spm"),
+        ("runs", "other", {"tau": 0}, r"runs\.other\.tau: 0 is less than or equal to the minimum of 0"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_what_was_expected(config, section, key, value, said):

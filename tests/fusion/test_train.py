@@ -11,7 +11,8 @@ from spm.boxes import truth
 from spm.corpus import reading
 from spm.fusion import maps, train
 from spm.fusion.maps import Maps
-from spm.fusion.train import Train
+from spm.fusion.methods.spm import Settings
+from spm.fusion.teaching import Lesson
 from spm.learn import weights
 from spm.learn.batches import log_mels
 from tests import corpora
@@ -32,7 +33,7 @@ def promoted(squares, tmp_path_factory):
 
 def teach(squares, folder, pretrained=None, **changes):
     files = {"out": folder / "network.safetensors", "history": folder / "history.parquet", "state": folder / "state"}
-    config = Train(**{**SMALL, "epochs": 2, **changes})
+    config = Settings(**{**SMALL, "epochs": 2, **changes})
     tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
     train.run(config, index=squares.index, pretrained=pretrained, **tables_of, **files)
     return files
@@ -66,18 +67,18 @@ def test_otherwise_it_learns(squares, promoted, tmp_path, changes):
 
 def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, monkeypatch):
     whole = teach(squares, tmp_path / "whole", promoted)
-    epoch = train.train_epoch
+    epoch = Lesson.one_pass
 
-    def killed(*arguments):
-        if arguments[-1] == 1:
+    def killed(lesson, number):
+        if number == 1:
             raise KeyboardInterrupt
-        return epoch(*arguments)
+        return epoch(lesson, number)
 
-    monkeypatch.setattr(train, "train_epoch", killed)
+    monkeypatch.setattr(Lesson, "one_pass", killed)
     with pytest.raises(KeyboardInterrupt):
         teach(squares, tmp_path / "killed", promoted)
     assert list((tmp_path / "killed" / "state").rglob("*.safetensors"))
-    monkeypatch.setattr(train, "train_epoch", epoch)
+    monkeypatch.setattr(Lesson, "one_pass", epoch)
     resumed = teach(squares, tmp_path / "killed", promoted)
     for name in ("out", "history"):
         assert resumed[name].read_bytes() == whole[name].read_bytes(), name

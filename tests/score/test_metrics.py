@@ -131,29 +131,39 @@ def test_nsa_looks_only_at_silent_classes_and_counts_the_level_as_dark():
         metrics.nsa(maps, np.array([[True, True]]))
 
 
-def test_the_interval_is_wide_when_frames_come_from_few_videos():
-    values = np.repeat([1.0, 0.0, 1.0, 0.0], 100)
-    few = metrics.interval(values, np.repeat(list("abcd"), 100), resamples=1000, seed=0)
-    many = metrics.interval(values, np.arange(400), resamples=1000, seed=0)
-    assert few == (0, 1)
-    assert many[0] == pytest.approx(0.5 - 1.96 * 0.5 / 20, abs=0.01)
-    assert many[1] == pytest.approx(0.5 + 1.96 * 0.5 / 20, abs=0.01)
+HEAT = arrays(np.float64, (2, 3, 4), elements=st.integers(0, 5).map(float))  # with ties
 
 
-def test_the_interval_weighs_a_video_by_its_frames():
-    low, high = metrics.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1)
-    assert (low, high) == (0, 1)
-    middle = metrics.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1, confidence=0.0)
-    assert middle == (0.99, 0.99)
+@given(HEAT, arrays(np.bool_, (2, 3, 4)))
+def test_pixel_ap_is_sklearns(heat, truth):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    truth[:, 0, 0] = True
+    expected = [sklearn.average_precision_score(t.ravel(), h.ravel()) for t, h in zip(truth, heat, strict=True)]
+    assert metrics.pixel_ap(heat, truth) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_interval_is_the_same_for_a_seed_whatever_the_order_of_the_frames():
-    values, videos = np.array([0.1, 0.9, 0.5, 0.3]), np.array(["a", "b", "b", "c"])
-    order = [2, 0, 3, 1]
-    once = metrics.interval(values, videos, resamples=100, seed=3)
-    again = metrics.interval(values[order], videos[order], resamples=100, seed=3)
-    assert once == pytest.approx(again, abs=1e-12)
+def test_pixel_ap_wants_finite_maps_of_the_truths_shape():
+    truth = np.ones((1, 2, 2), bool)
+    with pytest.raises(ValueError, match="finite maps"):
+        metrics.pixel_ap(np.full((1, 2, 2), np.nan), truth)
+    with pytest.raises(ValueError, match="finite maps"):
+        metrics.pixel_ap(np.ones((1, 2, 3)), truth)
 
 
-def test_one_video_has_no_interval():
-    assert metrics.interval([0.0, 1.0], ["a", "a"], resamples=10, seed=0) is None
+def test_cap_is_the_mean_over_frames_of_the_mean_over_their_classes():
+    assert metrics.cap([1.0, 0.0, 0.8], [0, 0, 1], 2) == pytest.approx(0.65)
+
+
+def test_piap_does_not_care_which_map_is_which_and_takes_the_best_of_spare_ones():
+    aps = np.array([[[0.1, 0.9], [0.7, 0.2], [0.3, 0.3]]])
+    assert metrics.piap(aps) == metrics.piap(aps[:, ::-1]) == pytest.approx(0.8)
+    with pytest.raises(ValueError, match="a map for each source"):
+        metrics.piap(aps.swapaxes(1, 2))
+
+
+def test_a_threshold_that_must_be_exceeded_is_not_met_exactly():
+    assert metrics.reached([0.5, 0.51], [0.5], beyond=True).ravel().tolist() == [False, True]
+
+
+def test_auc_over_another_grid_is_the_area_over_that_grid():
+    assert metrics.auc([0.4, 0.9], [0.0, 0.5, 1.0]) == pytest.approx((1 + 0.5) / 2 * 0.5 + 0.5 / 2 * 0.5)

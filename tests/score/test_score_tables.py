@@ -1,8 +1,10 @@
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
+from spm.score.protocols import PROTOCOLS
 from spm.score.tables import Source, Tables, run, source_of
 
 SCORES = {"auc": 0.5, "iou@0.5": 0.25}
@@ -19,7 +21,8 @@ def summary(ours=1.0, interval=True, empty=False, shape=(7, 7)):
     """A summary with two baselines."""
     sizes = {"frames": 0, "videos": 0} if empty else {"frames": 20, "videos": 2 if interval else 1}
     baselines = {"whole-image": figures(0.4, interval, empty), "oracle": figures(1.6, interval, empty)}
-    return {**sizes, "map_shape": shape, "run": figures(ours, interval, empty), "baselines": baselines}
+    about = {"protocol": asdict(PROTOCOLS["sspl"]), "bootstrap": {"resamples": 100, "seed": 0}}
+    return {**sizes, **about, "map_shape": shape, "run": figures(ours, interval, empty), "baselines": baselines}
 
 
 @pytest.fixture
@@ -32,7 +35,10 @@ def gather(tmp_path):
             paths.append(tmp_path / f"{place}.json")
             paths[-1].parent.mkdir(parents=True, exist_ok=True)
             paths[-1].write_text(json.dumps(content))
-        run(Tables(**config), summaries=paths, csv=tmp_path / "scores.csv", markdown_table=tmp_path / "scores.md")
+            frames = pd.DataFrame(content.get("ious", []), columns=["clip_id", "video_id", "frame", "iou"])
+            frames.to_parquet(paths[-1].with_suffix(".parquet"))
+        files = {"csv": tmp_path / "scores.csv", "pairs_table": tmp_path / "pairs.csv"}
+        run(Tables(**config), summaries=paths, markdown_table=tmp_path / "scores.md", **files)
         return pd.read_csv(tmp_path / "scores.csv"), (tmp_path / "scores.md").read_text()
 
     return write
@@ -124,3 +130,33 @@ def test_no_summaries_give_a_csv_of_its_head_alone_and_say_why(gather):
     assert list(table.columns) == ["run", "kind", "boxes", "protocol", "trained", "frames", "videos"]
     assert table.empty
     assert text == "Nothing to score: corpus.boxes names no truth.\n"
+
+
+def scored(*ious):
+    """A summary with the scores of its frames, each of a video of its own."""
+    return summary() | {"ious": [(f"v{n}_0", f"v{n}", 0, iou) for n, iou in enumerate(ious)]}
+
+
+def test_two_runs_differ_by_what_their_frames_do_and_the_interval_is_paired(gather, tmp_path):
+    base = [0.1, 0.3, 0.5, 0.7, 0.9]
+    ours, theirs = scored(*(iou + 0.06 for iou in base)), scored(*base)
+    _, text = gather({"a/solo/given/p": ours, "b/solo/given/p": theirs})
+    pairs = pd.read_csv(tmp_path / "pairs.csv").set_index("metric")
+    assert pairs.loc["mean_iou", ["run", "against", "frames", "videos"]].tolist() == ["a", "b", 5, 5]
+    assert pairs.loc["mean_iou", "difference"] == pytest.approx(0.06)
+    assert pairs.loc["mean_iou", "low"] == pytest.approx(0.06)  # every video gains the same
+    assert "**+0.060 [+0.060, +0.060]**" in text
+    assert "| a − b: solo, given boxes, p | " in text
+
+
+def test_runs_are_compared_on_the_frames_that_both_have(gather, tmp_path):
+    gather({"a/solo/given/p": scored(0.2, 0.4, 0.9), "b/solo/given/p": scored(0.2, 0.4)})
+    pairs = pd.read_csv(tmp_path / "pairs.csv")
+    assert set(pairs["frames"]) == {2}
+    assert (pairs["difference"] == 0).all()
+
+
+def test_one_run_has_nobody_to_differ_from(gather, tmp_path):
+    _, text = gather({"a/solo/given/p": scored(0.2, 0.4)})
+    assert pd.read_csv(tmp_path / "pairs.csv").empty
+    assert "Between runs" not in text

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from spm.base import tables
 from spm.base.config import UserError
+from spm.boxes.published import Box
+from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS
-from spm.score.scores import Scores, run, targets
+from spm.score.scores import Scores, run
 
 FEW = Scores(bootstrap=50)
 BOX = {"x": 0.25, "y": 0.25, "w": 0.5, "h": 0.5}
@@ -24,13 +26,13 @@ CLIPS = [  # clip, video, kind, split
 ]
 
 
-def map_row(clip_id, frame=0, box=BOX, size=8):
+def map_row(clip_id, frame=0, box=BOX, size=8, category=None):
     """A map that lights exactly the cells of a box on the grid."""
     lit = np.zeros((size, size), np.float32)
     top, left = int(box["y"] * size), int(box["x"] * size)
     lit[top : top + int(box["h"] * size), left : left + int(box["w"] * size)] = 1
     return {
-        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0,
+        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0, "category": category,
         "height": size, "width": size, "map": lit.ravel(),
     }  # fmt: skip
 
@@ -144,9 +146,59 @@ def test_a_duet_is_the_mean_over_its_classes_or_one_union_as_the_protocol_says(s
     assert each["boxes"] == union["boxes"] == 2
 
 
+LEFT, RIGHT, NOWHERE = {**BOX, "x": 0.0}, {**BOX, "x": 0.5}, {**BOX, "w": 0.0}
+DUET = [note("d_0", "cello", box=LEFT), note("d_0", "tuba", box=RIGHT)]
+
+
+def test_a_map_of_each_class_is_held_against_its_own_class(score):
+    own = [map_row("d_0", box=LEFT, category="cello"), map_row("d_0", box=RIGHT, category="tuba")]
+    silent = [map_row("d_0", box=NOWHERE, category="flute")]
+    right, frames = score([*own, *silent], DUET, "dsol-duet")
+    assert frames[0]["iou"] > 0.6
+    assert frames[0]["nsa"] == right["run"]["nsa"] == 1
+    swapped = [map_row("d_0", box=RIGHT, category="cello"), map_row("d_0", box=LEFT, category="tuba")]
+    wrong, _ = score([*swapped, map_row("d_0", box=LEFT, category="flute")], DUET, "dsol-duet")
+    assert wrong["run"]["mean_iou"] < 0.2
+    assert 0.5 < wrong["run"]["nsa"] < 0.9
+
+
+def test_rules_without_classes_look_at_the_one_map_of_a_run_that_tells_classes_apart(score):
+    maps = [map_row("d_0", box=LEFT, category="cello"), map_row("d_0", box=RIGHT, category="tuba")]
+    with pytest.raises(UserError, match="dsol-solo holds one map against a frame; these are maps of classes"):
+        score(maps, DUET, "dsol-solo")
+    both = {"x": 0.0, "y": 0.25, "w": 1.0, "h": 0.5}
+    summary, _ = score([*maps, map_row("d_0", box=both)], DUET, "dsol-solo")
+    assert summary["run"]["mean_iou"] > 0.7
+    assert "nsa" not in summary["run"]
+
+
+def test_a_class_without_a_map_and_a_frame_without_one_of_its_maps_are_named(score):
+    with pytest.raises(UserError, match="no map of the sounding class 'tuba': there are maps of cello, flute"):
+        score([map_row("d_0", category="cello"), map_row("d_0", category="flute")], DUET)
+    with pytest.raises(UserError, match="clip 'd_0', frame 0: no map of cello; one of each expected"):
+        score([map_row("d_0", category="flute"), map_row("a_0", category="cello")], DUET)
+
+
+def test_pixel_precision_stands_where_the_protocol_has_it(score):
+    summary, frames = score([map_row("a_0")], [note("a_0")], "avgn")
+    assert frames[0]["pixel_ap"] == summary["run"]["pixel_ap"] > 0.95
+    assert frames[0]["nsa"] is None
+
+
+def test_categories_that_no_box_names_are_said_not_to_be_scorable(score):
+    score.write([map_row("a_0"), map_row("b_0")], [note("a_0")])
+    clips = [
+        {"clip_id": f"{video}_0", "video_id": video, "kind": "solo", "split": "test", "categories": [category]}
+        for video, category in (("a", "cello"), ("b", "erhu"))
+    ]
+    tables.write_rows(score.files["index"], tables.INDEX, clips)
+    run(FEW, protocol="spm-paper", **score.files)
+    assert json.loads(score.files["summary"].read_text())["not_scorable"] == ["erhu"]
+
+
 def test_truths_come_in_the_order_of_their_classes_whatever_that_of_the_rows():
-    rows = [note("d_0", category) for category in ("tuba", "cello", "flute")]
-    found = targets(PROTOCOLS["spm-paper"], 7, rows)
+    boxes = [Box(category, (0.25, 0.25, 0.5, 0.5)) for category in ("tuba", "cello", "flute")]
+    found = targets(PROTOCOLS["spm-paper"], 7, boxes)
     assert [(target.frame, sorted(target.categories)) for target in found] == [
         (7, ["cello"]), (7, ["flute"]), (7, ["tuba"]),
     ]  # fmt: skip
@@ -235,7 +287,7 @@ def test_scoring_needs_no_torch():
 def test_maps_stored_as_any_list_of_floats_are_read(score):
     score.write([map_row("a_0")], [note("a_0")])
     table = pq.read_table(score.files["maps"])
-    halves = table.set_column(6, "map", table["map"].cast(pa.list_(pa.float16())))
+    halves = table.set_column(table.column_names.index("map"), "map", table["map"].cast(pa.list_(pa.float16())))
     pq.write_table(halves, score.files["maps"])
     run(FEW, protocol="spm-paper", **score.files)
     assert json.loads(score.files["summary"].read_text())["frames"] == 1

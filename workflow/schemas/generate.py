@@ -17,8 +17,10 @@ from spm.corpus.fetch import Fetch
 from spm.corpus.index import Index
 from spm.corpus.manifest import Corpus
 from spm.corpus.spectrograms import Spectrograms
+from spm.fusion import methods
 from spm.fusion.maps import Maps
-from spm.fusion.train import Train
+from spm.fusion.mosaics import Mosaics
+from spm.fusion.settings import Train
 from spm.score.figures import Figures
 from spm.score.scores import Scores
 from spm.score.tables import Tables
@@ -26,7 +28,7 @@ from spm.score.tables import Tables
 SECTIONS: dict[str, type[Section]] = {
     "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms, "index": Index,
     "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
-    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "train": Train,
+    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train,
     "maps": Maps, "scores": Scores, "tables": Tables, "figures": Figures,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
@@ -43,22 +45,39 @@ def _tidy(schema: Any) -> Any:
     return [_tidy(part) for part in schema] if isinstance(schema, list) else schema
 
 
+def _method(name: str) -> dict[str, Any]:
+    """What a run of a method may say: every key of its settings."""
+    return _tidy(methods.named(name).Settings.model_json_schema())  # type: ignore[no-any-return]
+
+
+def _own(method: dict[str, Any]) -> dict[str, Any]:
+    """A method's section: its own keys, all of them, and any of `train` that it changes for its runs."""
+    keys = {name: part for name, part in method["properties"].items() if name != "method"}
+    return {**method, "properties": keys, "required": sorted(set(keys) - set(Train.model_fields))}
+
+
 def schema() -> dict[str, Any]:
-    """A section a model, every key required; a run is any part of the train section, or false: left out."""
+    """A section a model, every key required; a run is any part of its method's settings, or false: left out."""
     sections = {name: _tidy(model.model_json_schema()) for name, model in SECTIONS.items()}
-    run = {"anyOf": [{**sections["train"], "type": ["object", "null"]}, {"const": False}]}
     whole = {name: {**section, "required": sorted(section["properties"])} for name, section in sections.items()}
+    known = {name: _method(name) for name in methods.METHODS}
+    own = {name: _own(method) for name, method in known.items()}
     runs = {
         "type": "object",
         "minProperties": 1,
         "propertyNames": {"pattern": r"^[\w-]+$"},
-        "additionalProperties": run,
+        "additionalProperties": {"anyOf": [{"type": ["object", "null"]}, {"const": False}]},
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": {"methods": known},
         "type": "object",
-        "properties": {**whole, "runs": runs},
-        "required": [*whole, "runs"],
+        "properties": {
+            **whole,
+            "methods": {"type": "object", "properties": own, "required": sorted(own), "additionalProperties": False},
+            "runs": runs,
+        },
+        "required": [*whole, "methods", "runs"],
         "additionalProperties": False,
     }
 

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from spm.score import masks, metrics
+from spm.score.protocols import PROTOCOLS
+
+EXACT = st.integers(-128, 128).map(lambda n: n / 64)  # interpolated to 224 px without rounding
+BILINEAR = sorted(name for name, protocol in PROTOCOLS.items() if protocol.resize == "bilinear")
+MAPS = arrays(np.float32, st.tuples(st.integers(1, 3), st.just(7), st.just(7)), elements=EXACT)
+
+
+@settings(max_examples=30, deadline=None)
+@given(MAPS)
+def test_resizing_is_torchs_bilinear_with_half_pixel_centres(maps):
+    torch = pytest.importorskip("torch")
+    expected = torch.nn.functional.interpolate(torch.from_numpy(maps)[:, None], (50, 50), mode="bilinear")
+    np.testing.assert_allclose(masks.resize(maps, 50), expected[:, 0].numpy(), atol=1e-5)
+
+
+def test_resizing_a_single_cell_or_a_row_of_cells_repeats_it():
+    assert (masks.resize(np.full((1, 1, 1), 0.7), 5) == np.float32(0.7)).all()
+    assert masks.resize(np.array([[[0.0, 1.0]]]), 4)[0].tolist() == [[0, 0.25, 0.75, 1]] * 4
+
+
+def test_a_boxs_corners_are_scaled_before_they_are_added():
+    x, w = next(
+        (left / 640, width / 640)
+        for left in range(1, 320)
+        for width in range(1, 320)
+        if int(224 * (left / 640) + 224 * (width / 640)) != int(224 * (left / 640 + width / 640))
+    )
+    columns = masks.raster(np.array([[x, 0, w, 1]]), 224).any(0).nonzero()[0]
+    assert columns[-1] + 1 == int(224 * x + 224 * w)
+
+
+def test_boxes_are_united_and_cut_at_the_frame():
+    both = masks.raster(np.array([[0.0, 0.0, 0.5, 0.5], [0.25, 0.25, 0.9, 0.25]]), 8)
+    assert both.sum() == 16 + 4 * 2
+    assert both[2:4, 4:].all()
+
+
+SIDE = st.floats(-0.5, 1.5)
+
+
+@given(st.tuples(SIDE, SIDE, SIDE, SIDE), st.sampled_from(["xywh", "xyxy"]))
+@example((0.5, 0.5, 1e-4, 0.3), "xywh")
+def test_a_box_covers_a_pixel_where_it_draws_one(box, form):
+    assert masks.covers(box, 224, form) == masks.raster(np.array([box]), 224, form).any()
+
+
+ALIGNED = np.array([[0.25, 0.25, 0.5, 0.5]])
+
+
+@pytest.mark.parametrize("name", ["dsol-solo", "dsol-duet", "dsol-synthetic", "spm-paper", "sspl"])
+def test_a_map_as_fine_as_the_raster_scores_one_on_its_own_box(name):
+    drawn = masks.raster(ALIGNED, 224)[None].astype(float)
+    assert masks.ious(PROTOCOLS[name], drawn, [ALIGNED]) == [1]
+
+
+def test_the_median_rules_take_half_the_image_whatever_the_map():
+    noise = np.random.default_rng(0).random((3, 224, 224))
+    truth = np.ones((3, 224, 224), bool)
+    assert masks.foreground(PROTOCOLS["ez-vsl"], noise, truth).mean((1, 2)).tolist() == [0.5] * 3
+    assert masks.foreground(PROTOCOLS["lvs"], noise, truth).sum((1, 2)).tolist() == [25_087] * 3
+
+
+def test_the_adaptive_rule_takes_as_much_as_the_truth_has_but_its_last_pixel():
+    noise = np.random.default_rng(0).permutation(224 * 224).reshape(1, 224, 224) / 224**2
+    truth = masks.raster(np.array([[0.1, 0.2, 0.3, 0.4]]), 224)[None]
+    assert masks.foreground(PROTOCOLS["adaptive"], noise, truth).sum() == truth.sum() - 1
+
+
+def test_a_fraction_of_the_maximum_is_not_a_fraction_of_the_range():
+    halves = np.array([[[1.0, 0.6]]])
+    truth = np.ones((1, 224, 224), bool)
+    assert masks.foreground(PROTOCOLS["dsol-synthetic"], halves, truth).all()
+    assert 0 < masks.foreground(PROTOCOLS["sspl"], halves, truth).mean() < 0.6
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS, st.sampled_from(sorted(PROTOCOLS)), st.randoms())
+def test_scores_are_bounded_and_follow_their_frames(maps, name, random):
+    boxes = [np.array([[random.random() * 0.7, random.random() * 0.7, 0.3, 0.3]]) for _ in maps]
+    ious = masks.ious(PROTOCOLS[name], maps, boxes)
+    order = random.sample(range(len(maps)), len(maps))
+    assert ((ious >= 0) & (ious <= 1)).all()
+    assert (masks.ious(PROTOCOLS[name], maps[order], [boxes[i] for i in order]) == ious[order]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(MAPS, st.sampled_from(BILINEAR), st.lists(st.integers(0, 15), min_size=2, max_size=2))
+def test_mirroring_map_and_box_leaves_the_score(maps, name, corner):
+    x, y = np.array(corner) / 32
+    box, mirrored = np.array([[x, y, 0.25, 0.5]]), np.array([[0.75 - x, y, 0.25, 0.5]])
+    rules = PROTOCOLS[name]
+    ious = masks.ious(rules, maps, [box] * len(maps))
+    again = masks.ious(rules, np.ascontiguousarray(maps[:, :, ::-1]), [mirrored] * len(maps))
+    assert (again == ious).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(MAPS, st.sampled_from(["lvs", "ez-vsl", "sspl", "adaptive"]))
+def test_rules_on_the_range_do_not_care_for_a_power_of_two_as_gain(maps, name):
+    boxes = [ALIGNED] * len(maps)
+    assert (masks.ious(PROTOCOLS[name], 4 * maps, boxes) == masks.ious(PROTOCOLS[name], maps, boxes)).all()
+
+
+ANY = arrays(
+    np.float32, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), elements=st.floats(-2, 2, width=32)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ANY, st.sampled_from(BILINEAR), st.randoms(use_true_random=False))
+def test_the_compiled_loops_are_the_whole_images_to_the_bit(maps, name, random):
+    rules = PROTOCOLS[name]
+    boxes = [np.array([[random.random() * 0.5, random.random() * 0.5, 0.4, 0.3]] * random.randint(1, 2)) for _ in maps]
+    truth = np.stack([masks.raster(some, rules.raster_px) for some in boxes])
+    assert (masks.ious(rules, maps, boxes) == metrics.iou(masks.foreground(rules, maps, truth), truth)).all()
+
+
+def test_several_protocols_in_one_pass_are_each_alone():
+    maps = np.random.default_rng(1).random((5, 14, 14), np.float32)
+    rules = [PROTOCOLS[name] for name in BILINEAR]
+    together = masks.overlaps(rules, maps, [ALIGNED] * 5).iou
+    assert (together == np.stack([masks.ious(one, maps, [ALIGNED] * 5) for one in rules], axis=1)).all()
+
+
+def test_a_consensus_counts_a_pixel_of_one_annotator_half():
+    two = np.array([[0.0, 0.0, 0.5, 1.0], [0.25, 0.0, 0.5, 1.0]])
+    lit = masks.raster(np.array([[0.25, 0.0, 0.25, 1.0]]), 224)[None].astype(float)  # where both agree
+    certain, all_truth = 56, 56 + 2 * 56 / 2  # columns
+    found = masks.ious(PROTOCOLS["sspl"], lit, [two], annotators=2)
+    assert found == pytest.approx(certain / all_truth)
+    assert masks.ious(PROTOCOLS["sspl"], lit, [two]) == pytest.approx(1 / 3)
+
+
+def test_boxes_of_two_corners_are_the_same_pixels():
+    corners = np.array([[0.25, 0.25, 0.75, 0.75]])
+    assert (masks.raster(corners, 224, "xyxy") == masks.raster(ALIGNED, 224)).all()
+
+
+def test_bicubic_with_aligned_corners_is_torchs():
+    torch = pytest.importorskip("torch")
+    maps = np.random.default_rng(2).random((2, 7, 9), np.float32)
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(maps)[:, None], (50, 50), mode="bicubic", align_corners=True
+    )
+    np.testing.assert_allclose(masks.resize_cubic(maps, 50), expected[:, 0].numpy(), atol=2e-6)
+
+
+def test_bilinear_is_opencvs_to_the_bit():
+    cv2 = pytest.importorskip("cv2")
+    maps = np.random.default_rng(3).random((20, 14, 14), np.float32)
+    assert (masks.resize(maps, 224) == np.stack([cv2.resize(one, (224, 224)) for one in maps])).all()
+
+
+def test_lvs_always_takes_the_maximum_and_the_median_rules_of_others_may_not():
+    flat = np.ones((1, 224, 224))
+    flat[0, :60] = 0
+    truth = np.ones((1, 224, 224), bool)
+    assert masks.foreground(PROTOCOLS["lvs"], flat, truth).sum() == 164 * 224
+    assert masks.foreground(PROTOCOLS["adaptive"], flat, masks.raster(ALIGNED, 224)[None]).sum() == 0
+
+
+def test_swapped_precision_is_sklearns_with_swapped_arguments():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    maps = np.random.default_rng(4).random((4, 14, 14), np.float32)
+    rules = PROTOCOLS["sspl"]
+    found = masks.overlaps([rules], maps, [ALIGNED] * 4).swapped_precision(224**2)[:, 0]
+    truth = np.stack([masks.raster(ALIGNED, 224)] * 4)
+    said = masks.foreground(rules, maps, truth)
+    expected = [sklearn.average_precision_score(p.ravel(), t.ravel()) for p, t in zip(said, truth, strict=True)]
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_batches_do_not_show(monkeypatch):
+    maps = np.random.default_rng(0).random((7, 14, 14))
+    whole = masks.ious(PROTOCOLS["ez-vsl"], maps, [ALIGNED] * 7)
+    monkeypatch.setattr(masks, "BATCH", 3)
+    assert (masks.ious(PROTOCOLS["ez-vsl"], maps, [ALIGNED] * 7) == whole).all()
+
+
+def test_maps_that_cannot_be_scored_are_named():
+    rules, truth = PROTOCOLS["dsol-solo"], np.ones((1, 224, 224), bool)
+    with pytest.raises(ValueError, match=r"not \(14, 14\)"):
+        masks.foreground(rules, np.ones((14, 14)), truth)
+    with pytest.raises(ValueError, match="finite"):
+        masks.foreground(rules, np.full((1, 14, 14), np.nan), truth)
+    with pytest.raises(ValueError, match="2 maps, 1 lists"):
+        masks.ious(rules, np.ones((2, 14, 14)), [ALIGNED])

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from spm.score import uncertainty
+
+
+def test_the_interval_is_wide_when_frames_come_from_few_videos():
+    values = np.repeat([1.0, 0.0, 1.0, 0.0], 100)
+    few = uncertainty.interval(values, np.repeat(list("abcd"), 100), resamples=1000, seed=0)
+    many = uncertainty.interval(values, np.arange(400), resamples=1000, seed=0)
+    assert few == (0, 1)
+    assert many[0] == pytest.approx(0.5 - 1.96 * 0.5 / 20, abs=0.01)
+    assert many[1] == pytest.approx(0.5 + 1.96 * 0.5 / 20, abs=0.01)
+
+
+def test_the_interval_weighs_a_video_by_its_frames():
+    low, high = uncertainty.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1)
+    assert (low, high) == (0, 1)
+    middle = uncertainty.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1, confidence=0.0)
+    assert middle == (0.99, 0.99)
+
+
+def test_the_interval_is_the_same_for_a_seed_whatever_the_order_of_the_frames():
+    values, videos = np.array([0.1, 0.9, 0.5, 0.3]), np.array(["a", "b", "b", "c"])
+    order = [2, 0, 3, 1]
+    once = uncertainty.interval(values, videos, resamples=100, seed=3)
+    again = uncertainty.interval(values[order], videos[order], resamples=100, seed=3)
+    assert once == pytest.approx(again, abs=1e-12)
+
+
+def test_one_video_has_no_interval():
+    assert uncertainty.interval([0.0, 1.0], ["a", "a"], resamples=10, seed=0) is None
+
+
+def test_a_difference_is_sharper_than_the_two_means_it_is_made_of():
+    rng = np.random.default_rng(0)
+    hard = rng.random(40).repeat(5)  # what makes a video hard for everybody
+    one, other = hard + 0.05 + 0.01 * rng.random(200), hard + 0.01 * rng.random(200)
+    videos = np.arange(40).repeat(5)
+    gain, (low, high) = uncertainty.difference(one, other, videos, resamples=500, seed=0)
+    assert low < gain < high
+    assert gain == pytest.approx(0.05, abs=0.005)
+    alone = uncertainty.interval(one, videos, resamples=500, seed=0)
+    assert high - low < (alone[1] - alone[0]) / 10
+    assert low > 0
+
+
+def test_a_run_against_itself_differs_by_nothing():
+    values = np.array([0.1, 0.4, 0.3])
+    assert uncertainty.difference(values, values, ["a", "b", "b"], resamples=10, seed=0) == (0, (0, 0))
+    assert uncertainty.difference(values, values, ["a"] * 3, resamples=10, seed=0) == (0, None)
