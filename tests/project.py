@@ -33,19 +33,23 @@ class Project:
 
     @contextmanager
     def begun(self, *arguments: str, said: Path) -> Iterator["subprocess.Popen[str]"]:
-        """Snakemake under way, in a process group of its own; what is left of it in the end is killed."""
-        command, environment = self._command(arguments)
-        with said.open("w") as out:
-            process = subprocess.Popen(
-                ["env", "--default-signal=INT", *command], stdout=out, stderr=out, text=True, cwd=self.folder,
-                env=environment, start_new_session=True,
-            )  # fmt: skip
+        """Snakemake under way; what is left of it in the end is killed."""
+        process = self.begin(*arguments, said=said)
         try:
             yield process
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def begin(self, *arguments: str, said: Path) -> "subprocess.Popen[str]":
+        """Start Snakemake in a process group of its own, which hears Ctrl-C as in a terminal."""
+        command, environment = self._command(arguments)
+        with said.open("w") as out:
+            return subprocess.Popen(
+                ["env", "--default-signal=INT", *command], stdout=out, stderr=out, text=True, cwd=self.folder,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
 
     def _command(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config))

@@ -1,7 +1,9 @@
 """A stage's run() is its command line: the section of the config first, then one option a file."""
 
 import argparse
+import errno
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
@@ -9,6 +11,8 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from spm.base.config import UserError
+
+OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 
 def _option(name: str, kind: Any) -> dict[str, Any]:
@@ -26,7 +30,8 @@ def main(run: Callable[..., None]) -> None:
     Raises
     ------
     SystemExit
-        With status 2 when the command line or the section is wrong, 1 after a `UserError`; one line on stderr each.
+        With status 2 when the command line or the section is wrong, 1 after a `UserError` or where the machine's disk
+        is full, broken, or not to be written; one line on stderr each.
     """
     config, *files = inspect.signature(run, eval_str=True).parameters.values()
     module = inspect.getmodule(run)
@@ -42,3 +47,9 @@ def main(run: Callable[..., None]) -> None:
         parser.error("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
     except UserError as error:
         sys.exit(f"{parser.prog}: error: {error}")
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        said = os.strerror(error.errno)
+        sys.exit(f"{parser.prog}: error: {where}{said}: expected a disk with room, and the right to write there")

@@ -3,9 +3,11 @@
 A table is sorted by its key and holds no time stamps, so that equal content gives equal bytes.
 """
 
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pyarrow as pa
@@ -184,9 +186,15 @@ def _open(path: Path) -> pq.ParquetFile:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; the file takes its own only when all of it is there."""
+    """A temporary name to write to; the file takes its own only when all of it is there.
+
+    Who begins last wins: what others left of this file goes first, and if one of them is still writing (a job whose
+    Snakemake was killed), it fails in the end, instead of putting its half of the file here.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        left.unlink(missing_ok=True)
+    part = path.with_name(f"{path.name}.{token_hex(4)}.part")
     try:
         yield part
         part.replace(path)

@@ -6,6 +6,7 @@ Both tracks are put on the container's clock, whose zero is the start of the fil
 is later. Frame j of clip k is the picture on screen at k + j/n seconds, sample i of the sound is at i/16000 seconds.
 """
 
+import glob
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ffmpeg
@@ -249,13 +251,11 @@ def _chunks(path: Path) -> Iterator[bytes]:
 @contextmanager
 def _scratch(beside: Path) -> Iterator[Path]:
     """A folder for the decoded tracks, as large as the clips; what a killed run left there goes first."""
-    folder = beside.with_name(beside.name + ".decoded")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    for left in beside.parent.glob(f"{glob.escape(beside.name)}.*.decoded"):
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(".decoded", f"{beside.name}.", beside.parent) as folder:
+        yield Path(folder)
 
 
 @contextmanager

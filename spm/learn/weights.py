@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from spm.base.config import UserError
@@ -20,8 +21,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     with whole(path.with_suffix(".json")) as part:
         part.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
     with whole(path) as part:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part)
-        part.chmod(path.with_suffix(".json").stat().st_mode)  # safetensors leaves it to its owner alone
+        part.write_bytes(serialised({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

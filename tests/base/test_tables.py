@@ -17,6 +17,22 @@ def test_a_table_that_fails_midway_leaves_neither_itself_nor_its_part(tmp_path):
     assert list(out.parent.iterdir()) == []
 
 
+def test_of_two_that_write_one_table_the_later_wins_and_the_earlier_fails(tmp_path):
+    out, row = tmp_path / "t.parquet", {"epoch": [1], "split": ["train"], "name": ["loss"]}
+    with pytest.raises(FileNotFoundError), tables.writer(out, tables.HISTORY) as orphan:  # noqa: PT012
+        orphan(**row, value=[0.1])
+        with tables.writer(out, tables.HISTORY) as write:
+            write(**row, value=[0.2])
+    assert tables.read(out)["value"].to_pylist() == [0.2]
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path):
+    (tmp_path / "t.parquet.0123abcd.part").write_bytes(b"half of it")
+    tables.write_rows(tmp_path / "t.parquet", tables.HISTORY, [])
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
 def test_a_failed_rewrite_keeps_the_old_table(tmp_path):
     out = tmp_path / "t.parquet"
     tables.write_rows(out, tables.HISTORY, [{"epoch": 1, "split": "train", "name": "loss", "value": 0.5}])

@@ -21,10 +21,9 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="session")
-def films(tmp_path_factory) -> Path:
+def filmed(folder: Path) -> Path:
     """A folder of two videos of two categories each, with their manifest and boxes."""
-    folder = tmp_path_factory.mktemp("films")
+    folder.mkdir(exist_ok=True)
     demo = scenario.Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72)
     videos = [video for video in scenario.videos(demo) if video.categories[0] in CATEGORIES]
     boxes = [row for video in videos for row in scenario.render(video, demo, folder)]
@@ -36,6 +35,12 @@ def films(tmp_path_factory) -> Path:
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(table)
     return folder
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> Path:
+    """The videos of the smallest project."""
+    return filmed(tmp_path_factory.mktemp("films"))
 
 
 @pytest.fixture(scope="session")

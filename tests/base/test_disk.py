@@ -1,0 +1,58 @@
+"""A full disk ends each stage in one line, and nothing half-written takes a result's name."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+
+SAID = "No space left on device: expected a disk with room"
+
+
+@pytest.fixture
+def small(tmp_path) -> Iterator[Path]:
+    """A disk of 64 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def run(stage: str, config: dict, **files: object) -> subprocess.CompletedProcess[str]:
+    options = [part for name, value in files.items() for part in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", f"spm.{stage}", "--config", json.dumps(config), *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def named(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_table_that_finds_no_room(small, squares):
+    failed = run("corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=small / "0000.parquet")
+    assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
+    assert "Traceback" not in failed.stderr
+    assert named(small) == []
+
+
+def test_weights_that_find_no_room(small, squares):
+    files = {"index": squares.index, "spectrograms": squares.spectrograms}
+    made = run("audio.clusters", {"k": 2, "restarts": 1}, **files, out=small.parent / "labels.parquet",
+               centroids=small.parent / "centroids.safetensors")  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    out = {"out": small / "audio.safetensors", "history": small / "history.parquet", "state": small / "state"}
+    failed = run("audio.pretrain", {"epochs": 1}, **files, clusters=small.parent / "labels.parquet", **out)
+    assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
+    assert "Traceback" not in failed.stderr
+    assert not any(name.endswith(".safetensors") for name in named(small))
