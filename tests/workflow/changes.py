@@ -25,6 +25,8 @@ HEADER = "video_id,url,kind,categories\n"
 ROW = "{0},{0}.mp4,solo,flute\n"
 BOXES = "video_id,time_s,category,x,y,w,h\na,0,flute,0,0,1,1\n"
 
+REVIEWS = "clip_id,frame,box,verdict,reviewer\n"
+
 Edits = Mapping[str, Callable[[str], str]]  # a file: its new text, from its old one
 
 
@@ -63,6 +65,9 @@ def of_key(section: str, key: str, value: Any) -> Change:
     name = f"{section}.{key}"
     if name in flow.ENTERS:
         return Change(name, flow.ENTERS[name].jobs, {section: {key: flow.ENTERS[name].value}})
+    if section == "methods":  # a method's keys are those of its runs
+        jobs = tuple(f"train[{run}]" for run, row in flow.RUNS.items() if row.get("method", "spm") == key)
+        return Change(name, jobs, {section: {key: {"weight_decay": 0.5}}})
     if section not in flow.READS:
         raise LookupError(f"config.yaml has {name}, which is named as no stage: say in ENTERS of {DECLARE} what reruns")
     try:
@@ -83,28 +88,41 @@ def of_config() -> Iterator[Change]:
             yield Change(name, jobs, {"runs": value})
 
 
+def modules_of() -> dict[str, list[str]]:
+    """Of each stage, or stage[run] where the run's method has code of its own, the modules that its command starts."""
+    rules = re.split(r"^rule ", "".join((ROOT / path).read_text() for path in RULES), flags=re.M)[1:]
+    found = {rule.split(":")[0]: re.findall(r"python -m (spm\.[\w.]+)", rule) for rule in rules}
+    stages = {stage: modules for stage, modules in found.items() if modules}
+    for stage in ("train", "maps"):
+        of_stage = stages.pop(stage)
+        for run, row in flow.RUNS.items():
+            stages[f"{stage}[{run}]"] = [*of_stage, f"spm.fusion.methods.{row.get('method', 'spm')}"]
+    return stages
+
+
 @cache
 def importers() -> dict[str, set[str]]:
     """Of each module, the stages for which Python really loads it."""
-    rules = "".join((ROOT / path).read_text() for path in RULES)
-    names = {stage: re.search(rf"python -m (spm\.\w+\.{stage}) ", rules)[1] for stage in flow.READS}
     script = """if True:
         import importlib, json, sys
         loaded = {}
-        for stage, name in json.loads(sys.argv[1]).items():
+        for stage, names in json.loads(sys.argv[1]).items():
             for old in [each for each in sys.modules if each.split(".")[0] == "spm"]:
                 del sys.modules[old]
-            importlib.import_module(name)
+            for name in names:
+                importlib.import_module(name)
             loaded[stage] = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "spm"]
         print(json.dumps(loaded))
     """
     said = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(names)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, json.dumps(modules_of())], cwd=ROOT, capture_output=True, text=True, check=True
     )
     found: dict[str, set[str]] = {module: set() for module in MODULES}
     for stage, files in json.loads(said.stdout).items():
         for file in files:
             found[Path(file).relative_to(ROOT).as_posix()].add(stage)
+    for module, stages in flow.LATE.items():
+        found[module].update(stages)
     return found
 
 
@@ -150,9 +168,8 @@ def of_files() -> Iterator[Change]:
     yield Change("manifest: another address", first, files={manifest: lambda text: text.replace("d.mp4", "d.mkv")})
     yield Change("manifest: another order", ("index",), files={manifest: reordered})
     yield Change("manifest: touched", (), files={manifest: unchanged})
-    yield Change(
-        "boxes.csv", ("detector", "annotations[given]"), files={boxes: lambda text: text.replace("1,1", "1,0.5")}
-    )
+    yield Change("boxes.csv", ("annotations[given]",), files={boxes: lambda text: text.replace("1,1", "1,0.5")})
+    yield Change("reviews.csv: a decision", ("annotations",), files={"reviews.csv": lambda text: text + text})
     yield Change("boxes.csv: touched", (), files={boxes: unchanged})
     yield Change("code: comments, docstrings, blank lines", (), code=dict.fromkeys(MODULES, documented))
     yield Change("rules: comments", (), code=dict.fromkeys(RULES, lambda text: text + "\n\n# Why.\n"))
