@@ -33,6 +33,7 @@ rule detector:
     params:
         config=section("detector"),
         code=code_of("spm.boxes.detector"),
+        drawn=content(GIVEN) if TRAINS_DETECTOR else "",
     shell:
         "python -m spm.boxes.detector --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
@@ -93,6 +94,7 @@ rule annotations:
         config=section("annotations"),
         code=code_of("spm.boxes.annotations"),
         source=boxes_option,
+        drawn=boxes_content,
     shell:
         "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips {params.source}"

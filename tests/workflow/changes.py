@@ -36,6 +36,7 @@ class Change(NamedTuple):
     config: Mapping[str, Any] = MappingProxyType({})  # laid over the project's
     files: Edits = MappingProxyType({})  # of the working directory
     code: Edits = MappingProxyType({})  # of the checkout
+    older: bool = False  # the files are put there from a backup, with the times of long ago
 
 
 def laid_over(below: Any, above: Any) -> Any:
@@ -149,10 +150,13 @@ def of_files() -> Iterator[Change]:
     yield Change("manifest: one less", first, files={manifest: lambda text: text.replace(ROW.format("d"), "")})
     yield Change("manifest: another address", first, files={manifest: lambda text: text.replace("d.mp4", "d.mkv")})
     yield Change("manifest: another order", ("index",), files={manifest: reordered})
+    yield Change("manifest: an older one, in another order", ("index",), files={manifest: reordered}, older=True)
     yield Change("manifest: touched", (), files={manifest: unchanged})
     yield Change(
         "boxes.csv", ("detector", "annotations[given]"), files={boxes: lambda text: text.replace("1,1", "1,0.5")}
     )
+    fewer = {boxes: lambda text: text.replace("1,1", "1,0.5")}
+    yield Change("boxes.csv: an older one", ("detector", "annotations[given]"), files=fewer, older=True)
     yield Change("boxes.csv: touched", (), files={boxes: unchanged})
     yield Change("code: comments, docstrings, blank lines", (), code=dict.fromkeys(MODULES, documented))
     yield Change("rules: comments", (), code=dict.fromkeys(RULES, lambda text: text + "\n\n# Why.\n"))
