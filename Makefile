@@ -6,7 +6,7 @@ IN := . .venv/bin/activate &&
 DEMO := --directory demo --configfile workflow/configs/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench retry schema constraints
+.PHONY: help setup demo test check bench retry dag costs schema constraints
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,16 @@ bench: setup ## Speed and memory, side by side
 retry: setup ## Ask again for the videos that may come back, then run what that makes stale: make retry ARGS='--configfile …'
 	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch
 	$(IN) snakemake all --cores $(CORES) $(ARGS)
+
+# Every stage has a part in it where boxes are both given and detected; drawing reads no file of boxes, any will do.
+WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music.csv"}'
+
+dag: setup ## The rules and what each reads, drawn: docs/dag.md
+	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
+	 $(IN) snakemake tables figures --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+
+costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
+	$(IN) PYTHONPATH=. python -m spm.base.costs $(or $(LOGS),logs)
 
 schema: setup ## The JSON schema of config.yaml, from the models
 	$(IN) PYTHONPATH=. python workflow/schemas/generate.py

@@ -67,6 +67,7 @@ rule detector:
         config=section("detector"),
         code=code_of("spm.boxes.detector"),
         source=detector_option,
+        drawn=content(GIVEN) if TRAINS_DETECTOR and LEARNS_FROM == "given" else "",
     shell:
         "python -m spm.boxes.detector --config {params.config:q} {params.source}"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
@@ -130,6 +131,8 @@ rule annotations:
         config=section("annotations"),
         code=code_of("spm.boxes.annotations"),
         source=boxes_option,
+        drawn=boxes_content,
+        decided=content(REVIEWS) if REVIEWS.is_file() else "",
     shell:
         "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips {params.source} --detector {input.detector:q} --reviews {input.reviews:q}"

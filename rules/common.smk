@@ -1,5 +1,6 @@
 """The checked config, the shards, and what every rule's inputs, params and resources are made of."""
 
+import hashlib
 import json
 import shlex
 from pathlib import Path
@@ -112,6 +113,16 @@ def detector_option(wildcards, input):
 def members(wildcards):
     """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
     return MEMBERS[wildcards.shard]
+
+
+def content(path):
+    """Digest of a small file of the user's: one put in its place counts, even where it is the older."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def boxes_content(wildcards):
+    """The same of what annotations are made from, where that is a file given."""
+    return content(GIVEN) if wildcards.boxes == "given" else ""
 
 
 def memory(mb):

@@ -116,6 +116,7 @@ rule index:
     params:
         config=section("index"),
         code=code_of("spm.corpus.index"),
+        listed=content(MANIFEST),
         shards=COUNT,
     shell:
         "python -m spm.corpus.index --config {params.config:q} --manifest {input.manifest:q} --shards {params.shards}"

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from spm.base.config import UserError
 
+PACKED = {"compression": "zstd", "write_page_checksum": True}  # a flipped bit is an error, never another number
 STRINGS = pa.list_(pa.string())
 BOX = [(side, pa.float64()) for side in "xywh"]  # top left corner and size, as fractions of the frame
 
@@ -168,20 +169,31 @@ def spectrograms(values: int, dtype: str) -> pa.Schema:
 
 def batches(path: Path, columns: Sequence[str] | None = None, rows: int = 256) -> Iterator[pa.RecordBatch]:
     """Read a table a few hundred rows at a time, whatever its length."""
-    yield from _open(path).iter_batches(rows, columns=columns)
+    with _whole(path):
+        yield from pq.ParquetFile(path, page_checksum_verification=True).iter_batches(rows, columns=columns)
 
 
 def read(paths: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
     """Read one table, or the tables of several shards, one after the other."""
     several = [paths] if isinstance(paths, Path) else paths
-    return pa.concat_tables([_open(path).read(columns=columns) for path in several])
+    return pa.concat_tables([_read(path, columns) for path in several])
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    with _whole(path):
+        return pq.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say which file is broken; Arrow has errors of its own for a broken frame, and an `OSError` for a broken page."""
     try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is not a whole Parquet file ({error}): delete it and run again") from error
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        said = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a whole Parquet file ({said}): delete it and run again") from error
 
 
 @contextmanager
@@ -209,11 +221,11 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[..., None]]:
     Only names repeat: a dictionary of pictures or of numbers would cost time and save nothing.
     """
     names = [field.name for field in schema if pa.types.is_string(field.type)]
-    with whole(path) as part, pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=names) as file:
+    with whole(path) as part, pq.ParquetWriter(part, schema, use_dictionary=names, **PACKED) as file:
         yield lambda **columns: file.write_table(pa.table(columns, schema))
 
 
 def write_rows(path: Path, schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> None:
     """Write a small table from its rows."""
     with whole(path) as part:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema), part, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(list(rows), schema), part, **PACKED)

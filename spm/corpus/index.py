@@ -5,7 +5,8 @@ python -m spm.corpus.index --config '{}' --manifest music.csv --shards 16 --vide
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from spm.base.shards import shard_of, table_of
 from spm.corpus import manifest as manifests
 from spm.corpus.manifest import Video
 
+GROUP_ROWS = 50_000  # held before they are written: about 40 MB
 DECODED = {"ok", "partial"}  # statuses of a video that gave clips
 
 
@@ -77,7 +79,7 @@ def rows(
 
 
 def coverage(
-    videos: Sequence[Video], split: Mapping[str, str], status: Mapping[str, str], clips: Sequence[Mapping[str, Any]]
+    videos: Sequence[Video], split: Mapping[str, str], status: Mapping[str, str], clips: Iterable[Mapping[str, Any]]
 ) -> pd.DataFrame:
     """Videos listed and available, clips and audible clips, per kind, category set and split."""
     count: defaultdict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
@@ -89,6 +91,14 @@ def coverage(
     columns = ["listed", "available", "clips", "audible"]
     table = [(*key, *(counter[column] for column in columns)) for key, counter in sorted(count.items())]
     return pd.DataFrame(table, columns=["kind", "categories", "split", *columns])
+
+
+def _written(index: Iterable[dict[str, Any]], write: Callable[..., None]) -> Iterator[dict[str, Any]]:
+    """The same rows, written as they pass; no more than a group is held."""
+    waiting = iter(index)
+    while group := list(islice(waiting, GROUP_ROWS)):
+        write(**{name: [row[name] for row in group] for name in tables.INDEX.names})
+        yield from group
 
 
 def _check_available(available: int, listed: int, config: Index) -> None:
@@ -113,10 +123,9 @@ def run(
     split = splits(listed, available, config)
     columns = ["clip_id", "video_id", "start_s", "rms_db"]
     each = ((shard, clip) for shard in used for clip in tables.read(table_of(clips, shard), columns).to_pylist())
-    index = list(rows(each, {video.video_id: video for video in listed}, split, config))
-    tables.write_rows(out, tables.INDEX, index)
-    with tables.whole(coverage_table) as part:
-        coverage(listed, split, status, index).to_csv(part, index=False)
+    index = rows(each, {video.video_id: video for video in listed}, split, config)
+    with tables.writer(out, tables.INDEX) as write, tables.whole(coverage_table) as part:
+        coverage(listed, split, status, _written(index, write)).to_csv(part, index=False)
 
 
 if __name__ == "__main__":

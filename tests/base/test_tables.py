@@ -57,6 +57,19 @@ def test_a_table_of_another_schema_is_refused(tmp_path):
         write(epoch=[1])
 
 
+def test_a_broken_page_is_named_like_a_broken_file(tmp_path):
+    out = tmp_path / "t.parquet"
+    rows = [{"epoch": n, "split": str(n * n), "name": "loss", "value": n / 7} for n in range(1000)]
+    tables.write_rows(out, tables.HISTORY, rows)
+    content = bytearray(out.read_bytes())
+    content[100:1100] = bytes(1000)
+    out.write_bytes(content)
+    with pytest.raises(UserError, match=r"t\.parquet is not a whole Parquet file.*delete it and run again"):
+        tables.read(out)
+    with pytest.raises(UserError, match=r"t\.parquet is not a whole"):
+        list(tables.batches(out))
+
+
 def test_a_broken_file_is_named_with_its_remedy(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1 half of it")
     with pytest.raises(UserError, match=r"t\.parquet is not a whole Parquet file.*delete it and run again"):

@@ -91,8 +91,9 @@ def test_two_categories_are_too_few(squares, tmp_path):
 
 def test_boxes_lie_in_their_tiles_and_only_those_that_sound_count(four, tmp_path):
     files = make(four, tmp_path)
-    kept = {"out": tmp_path / "kept.parquet", "counts_table": tmp_path / "counts.csv"}
-    sources = {"index": four.index, "clips": four.clips, "boxes": four.boxes, "detections": None}
+    kept = {name: tmp_path / name for name in ("out", "counts_table", "agreement")}
+    sources = {"index": four.index, "clips": four.clips, "boxes": four.boxes}
+    sources |= dict.fromkeys(("detections", "detector", "reviews"))
     annotations.run(Annotations(), **sources, **kept)
     mosaic_boxes.run(MosaicBoxes(), tiles=files["tiles"], annotations=kept["out"], out=tmp_path / "boxes.parquet")
     boxes = tables.read(tmp_path / "boxes.parquet").to_pandas()

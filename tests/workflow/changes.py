@@ -38,6 +38,7 @@ class Change(NamedTuple):
     config: Mapping[str, Any] = MappingProxyType({})  # laid over the project's
     files: Edits = MappingProxyType({})  # of the working directory
     code: Edits = MappingProxyType({})  # of the checkout
+    older: bool = False  # the files are put there from a backup, with the times of long ago
 
 
 def laid_over(below: Any, above: Any) -> Any:
@@ -167,9 +168,14 @@ def of_files() -> Iterator[Change]:
     yield Change("manifest: one less", first, files={manifest: lambda text: text.replace(ROW.format("d"), "")})
     yield Change("manifest: another address", first, files={manifest: lambda text: text.replace("d.mp4", "d.mkv")})
     yield Change("manifest: another order", ("index",), files={manifest: reordered})
+    yield Change("manifest: an older one, in another order", ("index",), files={manifest: reordered}, older=True)
     yield Change("manifest: touched", (), files={manifest: unchanged})
-    yield Change("boxes.csv", ("annotations[given]",), files={boxes: lambda text: text.replace("1,1", "1,0.5")})
-    yield Change("reviews.csv: a decision", ("annotations",), files={"reviews.csv": lambda text: text + text})
+    fewer = {boxes: lambda text: text.replace("1,1", "1,0.5")}
+    decided = {"reviews.csv": lambda text: text + text}
+    yield Change("boxes.csv", ("annotations[given]",), files=fewer)
+    yield Change("boxes.csv: an older one", ("annotations[given]",), files=fewer, older=True)
+    yield Change("reviews.csv: a decision", ("annotations",), files=decided)
+    yield Change("reviews.csv: an older one", ("annotations",), files=decided, older=True)
     yield Change("boxes.csv: touched", (), files={boxes: unchanged})
     yield Change("code: comments, docstrings, blank lines", (), code=dict.fromkeys(MODULES, documented))
     yield Change("rules: comments", (), code=dict.fromkeys(RULES, lambda text: text + "\n\n# Why.\n"))

@@ -53,5 +53,5 @@ def test_the_command_of_the_paper_makes_an_environment_a_room_and_runs_in_it(ins
 
 def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
     (tmp_path / "env.yaml").write_text("channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n")
-    with pytest.raises(SolverError, match="numpy =99"):
+    with pytest.raises(SolverError, match="numpy 99"):
         asyncio.run(conda.create(installed[0], tmp_path / "env.yaml", tmp_path / "env"))

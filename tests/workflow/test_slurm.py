@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 IMPATIENT = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
 OPTIONS = ["--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--slurm-status-command", "squeue", *IMPATIENT]
 LONG = 100_000  # epochs: longer than any test
-END_S = 120  # a job's last word takes two starts of Snakemake
+END_S = 300  # a job that runs out of its minute is noticed in the next one, and followed by four starts of Snakemake
 
 
 @pytest.fixture(scope="module")

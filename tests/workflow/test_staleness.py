@@ -4,6 +4,7 @@ Snakemake makes every plan; tests/workflow/flow.py says what it should be. docs/
 `python -m pytest tests/workflow/test_staleness.py --write-docs`.
 """
 
+import os
 import re
 import shutil
 from collections import Counter
@@ -52,10 +53,12 @@ number reruns whole. What follows a stage is listed after it.
 """
 
 
-def edited(folder: Path, edits: Edits) -> None:
+def edited(folder: Path, edits: Edits, *, older: bool = False) -> None:
     for name, edit in edits.items():
         file = folder / name
         file.write_text(edit(file.read_text() if file.exists() else ""))
+        if older:
+            os.utime(file, (0, 0))
 
 
 def checkout(to: Path) -> Path:
@@ -95,7 +98,7 @@ def call(change: Change, project: Project, scratch: Path) -> Call:
     folder, basedir = project.folder, ROOT
     if change.files:
         folder = Path(shutil.copytree(folder, scratch / "project"))
-        edited(folder, change.files)
+        edited(folder, change.files, older=change.older)
     if change.code:
         basedir = checkout(scratch / "checkout")
         edited(basedir, change.code)
