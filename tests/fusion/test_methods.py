@@ -14,7 +14,7 @@ from spm.boxes import truth
 from spm.corpus import reading
 from spm.fusion import methods
 from spm.fusion.localiser import Localiser, min_max
-from spm.fusion.matching import contrastive_loss, one_each, ranking_accuracy, strangers
+from spm.fusion.matching import contrastive_loss, ranking_accuracy, strangers
 from spm.fusion.settings import Row
 from spm.learn import pictures, weights
 from spm.learn.backbones import visual_trunk
@@ -77,17 +77,16 @@ def corpus_seen(promoted, tmp_path_factory):
     return seen(corpus, "train", audio), seen(corpus, "test", audio)
 
 
-def teach(network: Localiser, clips: Seen, epochs: int, lr: float, negatives: str) -> None:
+def teach(network: Localiser, clips: Seen, epochs: int) -> None:
     """The method's own part learns, on backbones that stand still."""
-    optimiser = torch.optim.Adam(network.parameters(), lr, weight_decay=1e-4)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
     network.train()
     for number in range(epochs):
         random = seeded(0, number)
         for at in shuffled(len(clips.videos), 32, random):
             frame = torch.randint(clips.places.shape[1], (len(at),), generator=random)
-            negative = strangers(clips.videos[at])
-            negative = one_each(negative, random) if negatives == "one" else negative
-            step = network.loss(clips.places[at, frame], network.sound(clips.sounds[at]), negative)
+            places, sounds = clips.places[at, frame], network.sound(clips.sounds[at])
+            step = network.loss(places, sounds, strangers(clips.videos[at]))
             optimiser.zero_grad()
             step.loss.backward()
             optimiser.step()
@@ -107,7 +106,7 @@ def hits(network: Localiser, clips: Seen) -> float:
     return float(np.mean(found))
 
 
-RATE = {"dmc": 3e-3}
+EPOCHS = {"dmc": 25}
 HOW = {
     "spm": {"epsilon": 0.3, "tau": 0.1},
     "attention": {"temperature": 0.1},
@@ -125,7 +124,7 @@ def agreement(network: Localiser, clips: Seen) -> float:
 def taught(method: str, clips: Seen) -> Localiser:
     network = network_of(method, **HOW.get(method, {}))
     network.visual, network.audio = nn.Identity(), Heard()
-    teach(network, clips, 10, RATE.get(method, 1e-3), "all")
+    teach(network, clips, EPOCHS.get(method, 10))
     return network
 
 
