@@ -178,27 +178,3 @@ def paper_whole(name):
 
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
 PAPER = expand(rules.paper.output, table=[name for name in PAPER_TABLES if paper_whole(name)])
-
-
-rule table1:
-    """Table 1: each method, printed and measured."""
-    input:
-        "results/score/paper/table1.md",
-
-
-rule table2:
-    """Table 2: the three augmentations."""
-    input:
-        "results/score/paper/table2.md",
-
-
-rule ablation:
-    """Fig. 5: what pretraining and freezing each do."""
-    input:
-        "results/score/paper/ablation.md",
-
-
-rule promotion:
-    """Each method without and with the promoted audio network."""
-    input:
-        "results/score/paper/promotion.md",

@@ -8,6 +8,14 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # tests of training compute on two threads, whatever the machine has
 
+import torch
+
+from spm.audio.clusters import standardised, statistics
+from spm.audio.kmeans import spherical_kmeans
+from spm.audio.pseudo import Fit, fit
+from spm.corpus import reading
+from spm.learn import weights
+from spm.learn.batches import log_mels
 from tests import corpora
 from tests.web import Site, film, handler
 
@@ -22,6 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def squares(tmp_path_factory) -> corpora.Corpus:
     """Two categories, a square and a tone each."""
     return corpora.write(tmp_path_factory.mktemp("squares"))
+
+
+@pytest.fixture(scope="session")
+def promoted(squares, tmp_path_factory) -> Path:
+    """An audio network that learnt the clusters of high and low tones."""
+    path = tmp_path_factory.mktemp("audio") / "audio.safetensors"
+    mels = log_mels(reading.select(squares.index, split="train"), squares.spectrograms)
+    labels = spherical_kmeans(standardised(*[statistics(mels)] * 2), 2).labels
+    network = fit(mels, labels, 2, Fit(epochs=4, standardise=True), torch.device("cpu"))
+    weights.save(path, network.state_dict(), {})
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -127,15 +127,14 @@ def _line(row: Mapping[Any, Any], scores: Sequence[str]) -> str:
 def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
     """The table with a caption that says the corpus's test set, the protocol and the counts."""
     some = table.dropna(subset=["protocol"]).iloc[0]
-    caption = (
-        f"Measured on {int(some['frames'])} frames of {int(some['videos'])} {some['kind']} videos, {some['boxes']}"
-    )
-    scores = [column for column in table if column.startswith(("CIoU", "AUC", ACCURACY, "printed"))]
-    scores = [column for column in scores if not column.endswith((" low", " high")) and table[column].notna().any()]
+    counts = f"{int(some['frames'])} frames of {int(some['videos'])} {some['kind']} videos"
+    rules = f"{some['boxes']} boxes, protocol {some['protocol']}; 95 % intervals in brackets"
+    names = [str(column) for column in table if table[column].notna().any()]
+    scores = [name for name in names if name.startswith(("CIoU", "AUC", ACCURACY, "printed"))]
+    scores = [name for name in scores if not name.endswith((" low", " high"))]
     head = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
     lines = [_line(row, scores) for row in table.to_dict("records")]
-    parts = [f"# {TITLES[name]}", f"Measured on {caption}, protocol {some['protocol']}; 95 % intervals in brackets.",
-             "\n".join([*head, *lines])]  # fmt: skip
+    parts = [f"# {TITLES[name]}", f"Measured on {counts}, {rules}.", "\n".join([*head, *lines])]
     for row in gained.to_dict("records"):
         interval = f" [{_number(row['low'])}, {_number(row['high'])}]" if _number(row["low"]) != "–" else ""
         parts.append(f"- {row['run']} over {row['over']}, {row['score']}: {row['gain']:+.3f}{interval}")

@@ -44,7 +44,7 @@ def test_config_yaml_names_every_key_that_a_method_adds(config):
 
 
 def test_every_model_accepts_its_section_and_each_laid_over_file(config):
-    for name in ("demo", "local"):
+    for name in ("demo", "local", "paper"):
         over = yaml.safe_load((ROOT / "workflow" / "configs" / f"{name}.yaml").read_text())
         merged = {section: {**config[section], **over.get(section, {})} for section in config}
         check(merged, SCHEMA)

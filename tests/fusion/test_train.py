@@ -2,33 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from spm.audio.clusters import standardised, statistics
-from spm.audio.kmeans import spherical_kmeans
-from spm.audio.pseudo import Fit, fit
 from spm.base import tables
 from spm.base.config import UserError
 from spm.boxes import truth
-from spm.corpus import reading
 from spm.fusion import maps, train
 from spm.fusion.maps import Maps
 from spm.fusion.methods.spm import Settings
 from spm.fusion.teaching import Lesson
 from spm.learn import weights
-from spm.learn.batches import log_mels
 from tests import corpora
 
 SMALL = {"visual": "mobilenet_v2", "start": "none", "crop": 56, "negatives": "all", "batch": 16, "device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def promoted(squares, tmp_path_factory):
-    """An audio network that learnt the clusters of high and low tones."""
-    path = tmp_path_factory.mktemp("audio") / "audio.safetensors"
-    mels = log_mels(reading.select(squares.index, split="train"), squares.spectrograms)
-    labels = spherical_kmeans(standardised(*[statistics(mels)] * 2), 2).labels
-    network = fit(mels, labels, 2, Fit(epochs=4, standardise=True), torch.device("cpu"))
-    weights.save(path, network.state_dict(), {})
-    return path
 
 
 def teach(squares, folder, pretrained=None, **changes):

