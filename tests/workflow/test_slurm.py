@@ -1,5 +1,6 @@
 """The workflow on a real SLURM of one node, through the profile that users get."""
 
+import os
 import re
 import shutil
 import signal
@@ -110,7 +111,7 @@ def test_jobs_cancelled_or_out_of_time_go_on_where_they_stopped_and_ctrl_c_leave
         subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
         third = training(cluster, done, nth=3)
         assert epochs(done) >= before
-        running.send_signal(signal.SIGINT)
+        os.killpg(running.pid, signal.SIGINT)  # a terminal sends it to all in the foreground
         assert running.wait(60) != 0
     states = [job["JobState"] for _, job in submitted(cluster, done).values()]
     assert states[:2] == ["CANCELLED", "TIMEOUT"]
