@@ -1,4 +1,4 @@
-"""`snakemake --cores 8 --use-conda all`, with a conda whose packages are empty: see tests/conda.py."""
+"""Each environment's file is strict, pinned and solvable, by a conda whose packages are empty: see tests/conda.py."""
 
 import asyncio
 import re
@@ -10,7 +10,6 @@ from rattler.exceptions import SolverError
 
 from tests import conda
 from tests.workflow import flow
-from tests.workflow.conftest import begun, results
 
 CHANNELS = ["conda-forge", "nodefaults"]
 
@@ -36,19 +35,6 @@ def test_gpu_stages_ask_for_a_gpu_build_that_a_login_node_resolves_too():
     torches = {file.stem: re.findall(r"pytorch-\w+", file.read_text()) for file in conda.ENVIRONMENTS}
     assert {name for name, found in torches.items() if "pytorch-gpu" in found} == gpu
     assert not any("pytorch-cpu" in torches[name] for name in gpu)
-
-
-@pytest.mark.slow
-def test_the_command_of_the_paper_makes_an_environment_a_room_and_runs_in_it(installed, films, undisturbed, tmp_path):
-    project = begun(films, tmp_path / "project", environment=installed[1])
-    project.cores = ["--cores", "8"]
-    project.run("--use-conda", "all")
-    made = {path.parent for path in (tmp_path / "project/.snakemake/conda").glob("*/calls")}
-    ran = {stage for env in made for stage in re.findall(r"-m spm\.\w+\.(\w+)", (env / "calls").read_text())}
-    assert ran == set(flow.READS) - {"detector", "detect"}
-    assert len(made) == len(conda.ENVIRONMENTS)
-    assert results(project) == results(undisturbed)
-    assert "Nothing to be done" in project.run("--use-conda", "all")
 
 
 def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
