@@ -110,6 +110,40 @@ def detector_option(wildcards, input):
     return f"--index {input.index} --clips results/corpus/clips"
 
 
+def paper_runs(name):
+    """The runs of one of the paper's tables; what the config lacks for it is said when the table is asked for."""
+    wanted, paper = config["paper"][name], config["paper"]
+    lacking = [
+        *(f"runs.{run}" for run in wanted if run not in RUNS),
+        *([f"maps.kinds: {paper['kind']}"] if paper["kind"] not in KINDS else []),
+        *([f"scores.protocols: {paper['protocol']}"] if paper["protocol"] not in config["scores"]["protocols"] else []),
+        *(["corpus.boxes"] if not BOXES else []),
+        *([f"paper.{name}"] if not wanted else []),
+    ]
+    if lacking:
+        raise WorkflowError(
+            f"{name} wants {', '.join(lacking)}, which the config does not have:"
+            " lay workflow/configs/paper.yaml over it, or list other runs in its section paper"
+        )
+    return wanted
+
+
+def paper_inputs(pattern):
+    """A function of a rule's wildcards: a file for each run of the table."""
+    return lambda wildcards: [
+        pattern.format(run=run, kind=config["paper"]["kind"], boxes=BOXES[0], protocol=config["paper"]["protocol"])
+        for run in paper_runs(wildcards.table)
+    ]
+
+
+def paper_whole(name):
+    """Whether the config has all that a table wants."""
+    try:
+        return bool(paper_runs(name))
+    except WorkflowError:
+        return False
+
+
 def members(wildcards):
     """Digest of a shard's rows of the manifest: a new video makes its own shard stale and no other."""
     return MEMBERS[wildcards.shard]

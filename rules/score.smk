@@ -110,32 +110,6 @@ rule figures:
         " --out results/score/figures 2> >(tee {log:q} >&2)"
 
 
-def paper_runs(name):
-    """The runs of one of the paper's tables; what the config lacks for it is said when the table is asked for."""
-    wanted, paper = config["paper"][name], config["paper"]
-    lacking = [
-        *(f"runs.{run}" for run in wanted if run not in RUNS),
-        *([f"maps.kinds: {paper['kind']}"] if paper["kind"] not in KINDS else []),
-        *([f"scores.protocols: {paper['protocol']}"] if paper["protocol"] not in config["scores"]["protocols"] else []),
-        *(["corpus.boxes"] if not BOXES else []),
-        *([f"paper.{name}"] if not wanted else []),
-    ]
-    if lacking:
-        raise WorkflowError(
-            f"{name} wants {', '.join(lacking)}, which the config does not have:"
-            " lay workflow/configs/paper.yaml over it, or list other runs in its section paper"
-        )
-    return wanted
-
-
-def paper_inputs(pattern):
-    """A function of a rule's wildcards: a file for each run of the table."""
-    return lambda wildcards: [
-        pattern.format(run=run, kind=config["paper"]["kind"], boxes=BOXES[0], protocol=config["paper"]["protocol"])
-        for run in paper_runs(wildcards.table)
-    ]
-
-
 rule paper:
     """One of the paper's tables: what it printed beside what was measured here."""
     input:
@@ -166,14 +140,6 @@ rule paper:
         "python -m spm.score.paper --config {params.config:q} --table {wildcards.table} --summaries {input.summaries:q}"
         " --histories {input.histories:q} --csv {output.csv:q} --markdown-table {output.markdown:q}"
         " 2> >(tee {log:q} >&2)"
-
-
-def paper_whole(name):
-    """Whether the config has all that a table wants."""
-    try:
-        return bool(paper_runs(name))
-    except WorkflowError:
-        return False
 
 
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]

@@ -48,8 +48,8 @@ def test_a_table_that_finds_no_room(small, squares):
 
 def test_weights_that_find_no_room(small, squares):
     files = {"index": squares.index, "spectrograms": squares.spectrograms}
-    made = run("audio.clusters", {"k": 2, "restarts": 1}, **files, out=small.parent / "labels.parquet",
-               centroids=small.parent / "centroids.safetensors")  # fmt: skip
+    beside = {"centroids": small.parent / "centroids.safetensors", "history": small.parent / "clustering.parquet"}
+    made = run("audio.clusters", {"k": 2, "restarts": 1}, **files, out=small.parent / "labels.parquet", **beside)
     assert made.returncode == 0, made.stderr
     out = {"out": small / "audio.safetensors", "history": small / "history.parquet", "state": small / "state"}
     failed = run("audio.pretrain", {"epochs": 1}, **files, clusters=small.parent / "labels.parquet", **out)

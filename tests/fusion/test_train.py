@@ -19,7 +19,7 @@ def teach(squares, folder, pretrained=None, **changes):
     files = {"out": folder / "network.safetensors", "history": folder / "history.parquet", "state": folder / "state"}
     config = Settings(**{**SMALL, "epochs": 2, **changes})
     tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
-    train.run(config, index=squares.index, pretrained=pretrained, **tables_of, **files)
+    train.run(config, index=squares.index, mosaics=None, pretrained=pretrained, **tables_of, **files)
     return files
 
 
