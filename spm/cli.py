@@ -103,8 +103,8 @@ def localize(
 
 @app.command()
 def review(
-    results: Annotated[Path, typer.Argument(help="Folder of the workflow's results.")] = Path("results"),
-    reviews: Annotated[Path, typer.Option(help="CSV that decisions are appended to.")] = Path("reviews.csv"),
+    reviews: Annotated[Path, typer.Argument(help="CSV that decisions are appended to: beside the manifest.")],
+    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path("results"),
     boxes: Annotated[str, typer.Option(help="Whose boxes: detector or given.")] = "detector",
     reviewer: Annotated[str | None, typer.Option(help="Who decides; else whoever is logged in.")] = None,
     port: Annotated[int, typer.Option(min=0, help="0: any free one.")] = 0,
@@ -113,7 +113,7 @@ def review(
 ) -> None:
     """Accept, reject or mend boxes by key, on a page that only this machine can open.
 
-    spm review results --reviews videos/reviews.csv
+    spm review videos/reviews.csv
     """
     from spm.boxes.review import serve
 

@@ -27,7 +27,7 @@ VERSION = "24.11.0"
 SUBDIR = "linux-64"
 CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for a channel's name
 IN_CONDA = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "matplotlib": ("matplotlib-base",)}
-NOT_FROM_PYPI = {"ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
+NOT_FROM_PYPI = {"detectron2": "0.6", "ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
