@@ -369,7 +369,7 @@ def test_the_bytes_depend_neither_on_the_threads_nor_on_the_run(tmp_path):
 
 
 def test_nothing_is_left_beside_the_tables(tmp_path, media):
-    (tmp_path / "clips.parquet.decoded" / "0").mkdir(parents=True)  # by a run that was killed
+    (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(parents=True)  # by a run that was killed
     cut_one(media)
     left = {path.name for path in tmp_path.iterdir()} - {media.name}
     assert left == {"ledger.parquet", "clips.parquet", "videos.parquet"}
