@@ -49,11 +49,8 @@ READS_NOT = {
     "scores[duet]": MOSAICS,
     "scores[synthetic]": ("index", "annotations", "mosaics[train]"),
     "paper": (
-        *(f"train[{run}]" for run in ("no-promotion", "another-seed")),
-        *(
-            f"scores[{value}]"
-            for value in ("no-promotion", "another-seed", "duet", "synthetic", "detector", "dsol-solo")
-        ),
+        *(f"{stage}[{run}]" for stage in ("train", "scores") for run in ("no-promotion", "another-seed", "more")),
+        *(f"scores[{value}]" for value in ("duet", "synthetic", "detector", "dsol-solo")),
     ),
 }
 ENVIRONMENTS = {
