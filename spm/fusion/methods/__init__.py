@@ -10,7 +10,7 @@ from spm.base.config import UserError
 from spm.fusion.localiser import Localiser
 from spm.fusion.settings import Row, Train
 
-METHODS = ("spm", "dsol", "object_that_sound", "attention", "dmc", "lvs", "ez_vsl")
+METHODS = ("spm", "dsol", "object_that_sound", "attention", "dmc", "lvs", "ez_vsl", "sspl", "sound_of_pixels")
 
 
 class Method(Protocol):
