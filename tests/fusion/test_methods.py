@@ -116,11 +116,14 @@ def hits(network: Localiser, clips: Seen) -> float:
     return float(np.mean(found))
 
 
-EPOCHS = {"dmc": 25}
+EPOCHS = {"dmc": 25, "sound_of_pixels": 25}
+SHORT = 33  # frames of a log-mel where a whole one takes long: a sixth of a second
 HOW = {
     "spm": {"epsilon": 0.3, "tau": 0.1},
     "attention": {"temperature": 0.1},
     "lvs": {"epsilon": 0.3, "epsilon_negative": 0.1, "tau": 0.1},
+    "sspl": {"width": 64, "projected": 256},
+    "sound_of_pixels": {"components": 8},
 }
 
 
@@ -141,6 +144,19 @@ def taught(method: str, clips: Seen) -> Localiser:
 @pytest.mark.parametrize("method", ["spm", "object_that_sound", "lvs", "ez_vsl"])
 def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_seen, method):
     assert hits(taught(method, corpus_seen[0]), corpus_seen[1]) > CENTRE + 0.05
+
+
+def test_sound_of_pixels_finds_the_square_too(corpus, audio):
+    train, test = (seen(corpus, split, lambda log_mels: log_mels[:, :SHORT].float()) for split in ("train", "test"))
+    network = network_of("sound_of_pixels", **HOW["sound_of_pixels"])
+    network.visual, network.audio = nn.Identity(), audio.requires_grad_(False)
+    teach(network, train, EPOCHS["sound_of_pixels"])
+    assert hits(network, test) > CENTRE + 0.05
+
+
+def test_sspl_knows_a_clip_by_another_view_of_it(corpus_seen):
+    """Which is not to find the square: that it did not do here. A collapsed network knows nothing by anything."""
+    assert agreement(taught("sspl", corpus_seen[0]), corpus_seen[1]) > 0.75
 
 
 @pytest.mark.parametrize("method", ["attention", "dmc"])
@@ -222,6 +238,59 @@ def test_ez_vsl_is_infonce_on_maxima_both_ways():
     one_way, other_way = -score.log_softmax(1).diagonal().mean(), -score.log_softmax(0).diagonal().mean()
     loss = network.loss(images, heard, ~torch.eye(3, dtype=torch.bool)).loss
     torch.testing.assert_close(loss, (one_way + other_way) / 2, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_sound_of_pixels_keeps_of_the_sound_what_a_position_asks_for():
+    network, (images, sounds) = network_of("sound_of_pixels", components=3).eval(), pair()
+    network.scale.copy_(torch.tensor([0.5, 1.0, 2.0]))
+    network.offset.fill_(0.1)
+    loud, parts = 10 ** (sounds[0] / 10), network.components(sounds)[0]
+    place = network.see(network.visual(images))[0].sigmoid()
+    weigh = [torch.sigmoid(sum(s * p * part for s, p, part in zip([0.5, 1, 2], k, parts, strict=True)) + 0.1)
+             for k in place.flatten(1).T]  # fmt: skip
+    kept = torch.stack([(mask * loud).sum() / loud.sum() for mask in weigh]).view(1, 4, 4)
+    torch.testing.assert_close(network.heat(images[:1, None], sounds[:1]).sounding[0], min_max(kept), atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_sound_of_pixels_asks_of_a_mix_which_sound_is_the_louder_one():
+    network, (images, sounds) = network_of("sound_of_pixels", components=3).eval(), pair()
+    loud = 10 ** (sounds / 10)
+    mix, parts = loud.sum(0), network.components(10 * loud.sum(0, keepdim=True).log10())[0]
+    weight = mix.log1p().clamp(1e-3, 10)
+    lost = 0.0
+    for one, image in enumerate(images):
+        shown = network.see(network.visual(image[None])).amax((2, 3))[0].sigmoid()
+        mask = torch.einsum("k,ktm->tm", shown, parts).sigmoid()
+        likely = torch.where(loud[one] >= loud[1 - one], mask, 1 - mask)
+        lost -= float((likely.log() * weight).sum() / weight.sum()) / 2
+    loss, right = network.loss(images, network.sound(sounds), ~torch.eye(2, dtype=torch.bool))
+    assert loss.item() == pytest.approx(lost, rel=1e-3)
+    assert 0 <= right <= 1
+
+
+@torch.inference_mode()
+def test_sspl_codes_by_the_sound_and_without_corrections_by_the_picture_alone():
+    coding = network_of("sspl", width=8, projected=8).eval().coding
+    visual, (one, two) = torch.randn(1, 8, 4, 4), torch.randn(2, 1, 512)
+    assert not torch.allclose(coding(visual, one), coding(visual, two))
+    for haste in coding.haste:
+        haste.zero_()
+    torch.testing.assert_close(coding(visual, one), coding(visual, two))
+
+
+def test_sspl_guesses_each_view_from_the_other_and_learns_from_its_guesses_alone():
+    network, (images, sounds) = network_of("sspl", width=8, projected=64).eval(), pair()
+    heard, strange = network.sound(sounds).detach(), ~torch.eye(2, dtype=torch.bool)
+    both = torch.cat([images, images.flip(3)])
+    one, two = (network.project(network.attended(view, heard)) for view in both.chunk(2))
+    wanted = -(cosine_similarity(network.guess(one), two) + cosine_similarity(network.guess(two), one)).mean() / 2
+    step = network.loss(both, heard, strange)
+    torch.testing.assert_close(step.loss, wanted)
+    step.loss.backward()
+    assert network.guess[0].weight.grad.abs().max() > 0
+    assert all(part.grad is None for part in network.visual.parameters())
 
 
 def test_contrastive_loss_forgets_strangers_beyond_the_margin():
