@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, runs, shards
+from spm.base import checks, runs, shards, versions
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
 from spm.corpus import manifest
@@ -173,6 +173,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+config["versions"] = versions.said()  # for the report's first page; no rule reads it
 COUNT = config["corpus"]["shards"]
 MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
