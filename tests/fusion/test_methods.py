@@ -311,5 +311,5 @@ def test_a_flat_map_is_zero_and_any_other_spans_0_to_1():
 
 
 def test_a_method_that_there_is_not_is_said_with_those_there_are():
-    with pytest.raises(UserError, match=r"train\.method: 'lsv': any of spm, dsol, .*lvs.* expected"):
+    with pytest.raises(UserError, match=r"train\.method: 'lsv': any of attention, .*lvs.* expected"):
         methods.named("lsv")
