@@ -1,7 +1,9 @@
 """Processes that read what strangers wrote, each with so much memory and so much time."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import NamedTuple
 
 # Set by the shell, since Python can't set limits between fork and exec while other threads run. A system that knows no
@@ -21,6 +23,16 @@ class Bounds(NamedTuple):
 
 class TooLong(Exception):
     """A process that was stopped because its time was up."""
+
+
+@contextmanager
+def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads, each of which waits for a process; after an error nothing further is begun."""
+    several = ThreadPoolExecutor(threads)
+    try:
+        yield several
+    finally:
+        several.shutdown(cancel_futures=True)
 
 
 def run(

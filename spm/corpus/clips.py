@@ -11,7 +11,6 @@ import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -268,16 +267,6 @@ def _scratch(beside: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads, each of which waits for an ffmpeg; after an error no further video is begun."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _written(write: Callable[..., None], rows: Iterable[dict[str, Any]]) -> None:
     """Write rows in groups of one size, whatever the lengths of the videos they come from."""
     waiting = iter(rows)
@@ -285,11 +274,20 @@ def _written(write: Callable[..., None], rows: Iterable[dict[str, Any]]) -> None
         write(**{name: [row[name] for row in group] for name in tables.CLIPS.names})
 
 
+def _check_there(listed: list[dict[str, Any]]) -> None:
+    """A store that was deleted or moved is no property of its videos: as rows they would silently be fewer."""
+    fetched = [Path(row["path"]) for row in listed if row["status"] == "ok"]
+    if away := [path for path in fetched if not path.exists()]:
+        said = f"{len(away)} of {len(fetched)} videos that were fetched are no longer where they were, as {away[0]}"
+        raise UserError(f"{said}: bring them back, or fetch again with `make retry`")
+
+
 def run(config: Clips, *, ledger: Path, clips: Path, videos: Path, threads: int) -> None:
     """Cut every video of one shard, `threads` at once; a row for each, whether it could be cut or not."""
     listed = sorted(tables.read(ledger).to_pylist(), key=itemgetter("video_id"))
+    _check_there(listed)
     facts: list[dict[str, Any]] = []
-    with _scratch(clips) as scratch, _pool(threads) as pool, tables.writer(clips, tables.CLIPS) as write:
+    with _scratch(clips) as scratch, bounded.pool(threads) as pool, tables.writer(clips, tables.CLIPS) as write:
         folders = [scratch / str(number) for number in range(len(listed))]
         decoded = pool.map(partial(decode, config=config), listed, folders)
         _written(write, _all_rows(progress(decoded, "clips", len(listed)), facts, config))
