@@ -37,7 +37,7 @@ def test_each_is_drawn_with_the_same_bytes_each_time(project, tmp_path):
 
 def test_classifiers_are_those_of_the_run_that_has_them(sources):
     epochs = [
-        {"epoch": n, "split": "train", "name": f"{side} accuracy", "value": value + n / 10}
+        {"epoch": n, "split": "train", "name": f"{side} accuracy", "value": round(value + n / 10, 1)}
         for n in range(3) for side, value in (("image", 0.5), ("audio", 0.2))
     ]  # fmt: skip
     figure = FIGURES["fig2"](sources._replace(histories={**sources.histories, "dsol": pd.DataFrame(epochs)}))
