@@ -117,6 +117,12 @@ def test_every_command_is_known_here():
     assert len(FOUND) > 50  # they are found at all
 
 
+def test_the_version_to_cite_is_this_one():
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    assert f"Version {version}." in (ROOT / "docs/citing.md").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_a_page_that_another_test_runs_is_run_by_it():
     for page, test in ELSEWHERE.items():
         if (ROOT / "docs" / page).exists():
