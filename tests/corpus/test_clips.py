@@ -266,8 +266,11 @@ def test_a_video_that_was_not_fetched_is_missing_for_the_ledgers_reason(tmp_path
     assert (facts["status"], facts["reason"], facts["clips"]) == ("missing", "gone: HTTP 404", 0)
 
 
-def test_a_file_that_left_the_store_is_missing(tmp_path):
-    assert verdict(tmp_path / "away.mp4") == ("missing", "was fetched, but is no longer in the store")
+def test_files_that_left_the_store_stop_the_job(tmp_path, media):
+    rows = [ledger_row(path) for path in (media, tmp_path / "away.mp4")]
+    with pytest.raises(UserError, match=r"1 of 2 videos .* no longer where they were, .*away\.mp4.*make retry"):
+        cut_all(tmp_path, rows)
+    assert not (tmp_path / "clips.parquet").exists()
 
 
 def test_zero_bytes_are_empty(tmp_path):

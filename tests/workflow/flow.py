@@ -103,6 +103,7 @@ ENTERS = {
     "corpus.boxes": Enters(["given"], ("tables", "figures")),
     "corpus.given_boxes": Enters("again.boxes.csv", ("annotations[given]",)),
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
+    "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
     "detector.source": Enters("given", ("detector",)),
     "detect.weights": Enters("weights.safetensors", ("detect",)),
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
@@ -130,7 +131,7 @@ ENTERS = {
 LATE = {"spm/boxes/detectron.py": ("detector", "detect")}
 # Keys that change how a result is reached, not the result: nothing reruns.
 HOW = {
-    "fetch": {"retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit"},
+    "fetch": {"retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit", "give_up_s"},
 }
 
 
