@@ -92,15 +92,16 @@ def folder(media, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def listed(folder) -> str:
     """What is said when the videos are listed as the README and the tutorial say."""
-    [command] = of("python -m spm.corpus.manifest")
+    [command] = of("spm manifest")
     return said(command, folder)
 
 
 def said(command: str, folder: Path) -> str:
     """What a command prints; it must end well."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERM": "dumb"}
-    arguments = [sys.executable if part == "python" else part for part in shlex.split(command)]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    name, *rest = shlex.split(command)
+    start = {"python": [sys.executable], "spm": [sys.executable, "-m", "spm.cli"]}.get(name, [name])
+    done = subprocess.run([*start, *rest], capture_output=True, text=True, cwd=folder, env=environment, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -150,10 +151,8 @@ def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
 @pytest.mark.parametrize("command", of(*OURS))
 def test_every_option_of_our_own_commands_is_in_their_help(command, folder):
     words = shlex.split(command)
-    start = [sys.executable, "-m", "spm.cli"] if words[0] == "spm" else words[:3]
-    rest = words[1:] if words[0] == "spm" else words[3:]
-    sub = rest[:1] if words[0] == "spm" or rest[:1] in (["export"], ["import"]) else []
-    text = said(shlex.join([*start, *sub, "--help"]), folder)
+    start = words[:2] if words[0] == "spm" else words[: 4 if words[3:4] in (["export"], ["import"]) else 3]
+    text = said(shlex.join([*start, "--help"]), folder)
     assert not {option for option in options(command) if option not in text}
 
 
