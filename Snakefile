@@ -45,6 +45,7 @@ rule all:
         rules.tables.output,
         PAPER,
         rules.figures.output,
+        rules.cards.output,
 
 
 rule table1:

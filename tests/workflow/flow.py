@@ -32,6 +32,7 @@ READS = {
     "tables": ["scores"],
     "paper": ["train", "scores"],
     "figures": ["clips", "index", "annotations", "train", "maps", "scores"],
+    "cards": ["fetch", "clips", "index", "train", "tables"],
 }
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
 # … but for these jobs, stage[wildcard], which do without.
@@ -60,7 +61,7 @@ ENVIRONMENTS = {
     "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": ("scores", "tables", "paper", "figures"),
+    "score": ("scores", "tables", "paper", "figures", "cards"),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 

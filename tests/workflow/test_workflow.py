@@ -91,12 +91,12 @@ def test_a_second_run_has_nothing_to_do(done):
 @pytest.mark.parametrize(
     ("section", "key", "value", "rules"),
     [
-        ("scores", "seed", 5, {"scores", "tables", "figures"}),
-        ("annotations", "min_score", 0.5, {"annotations", "quality", "scores", "tables", "figures"}),
+        ("scores", "seed", 5, {"scores", "tables", "figures", "cards"}),
+        ("annotations", "min_score", 0.5, {"annotations", "quality", "scores", "tables", "figures", "cards"}),
         ("figures", "examples", 3, {"figures"}),
-        ("maps", "batch", 3, {"maps", "scores", "tables", "figures"}),
-        ("train", "lr", 0.01, {"train", "maps", "scores", "tables", "figures"}),
-        ("pretrain", "epochs", 2, {"pretrain", "train", "maps", "scores", "tables", "figures"}),
+        ("maps", "batch", 3, {"maps", "scores", "tables", "figures", "cards"}),
+        ("train", "lr", 0.01, {"train", "maps", "scores", "tables", "figures", "cards"}),
+        ("pretrain", "epochs", 2, {"pretrain", "train", "maps", "scores", "tables", "figures", "cards"}),
     ],
 )
 def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key, value, rules):
@@ -125,7 +125,7 @@ def test_a_decision_makes_annotations_and_scores_stale_and_nothing_else(copy):
     for row in (first, second):
         decide(copy, row, "reject")
         stale = copy.stale("all")
-        assert set(stale) == {"annotations", "quality", "scores", "tables", "figures"}
+        assert set(stale) == {"annotations", "quality", "scores", "tables", "figures", "cards"}
         copy.run(str(table.relative_to(copy.folder)))
     assert [row["status"] for row in tables.read(table).to_pylist()[:2]] == ["rejected", "rejected"]
 

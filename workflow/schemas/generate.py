@@ -22,6 +22,7 @@ from spm.fusion import methods
 from spm.fusion.maps import Maps
 from spm.fusion.mosaics import Mosaics
 from spm.fusion.settings import Train
+from spm.score.cards import Cards
 from spm.score.figures import Figures
 from spm.score.paper import Paper
 from spm.score.scores import Scores
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[Section]] = {
     "index": Index, "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
     "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train, "maps": Maps,
     "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
+    "cards": Cards,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 
