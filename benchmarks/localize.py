@@ -1,6 +1,6 @@
 """How many seconds of video a second `spm localize` gets through, at the default size, and where its time goes.
 
-python -m benchmarks.localize [--seconds 60] [--rounds 3] [--visual resnet18] [--crop 224]
+python -m benchmarks.localize [--seconds 60] [--rounds 3] [--visual resnet18] [--crop 224] [--maps-per-s 2]
 
 Renders a video of the embedded corpus at 640×360 and 25 pictures a second, and localises it with an untrained network
 of the config's default form: decoding, maps, and the overlay video, each with the time it took. Each figure is a
@@ -24,7 +24,7 @@ from spm.corpus.demo.scenario import PAIRS, Demo, Video, shoot
 from spm.fusion import methods
 from spm.fusion.settings import Row
 from spm.learn import weights
-from spm.localize import Localiser
+from spm.localize import MAPS_PER_S, Localiser
 
 TARGET = 5.0  # seconds of video a second
 WIDTH, HEIGHT, FPS, RATE_HZ, SCENE_S = 640, 360, 24, 44_100, 5
@@ -36,9 +36,9 @@ def render(path: Path, seconds: int) -> None:
     scenes = range(-(-seconds // SCENE_S))
     takes = [shoot(Video("bench", "duet", PAIRS[n % len(PAIRS)]), n, config, RATE_HZ, 1) for n in scenes]
     sound = path.with_suffix(".pcm")
-    sound.write_bytes(b"".join(take.sound.tobytes() for take in takes))
+    sound.write_bytes(b"".join((32767 * take.sound.clip(-1, 1)).astype("<i2").tobytes() for take in takes))
     pictures = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(FPS), "-i", "pipe:"]
-    heard = ["-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1", "-i", str(sound)]
+    heard = ["-f", "s16le", "-ar", str(RATE_HZ), "-ac", str(takes[0].sound.shape[1]), "-i", str(sound)]
     command = [ffmpeg.binary(), "-v", "error", "-y", *pictures, *heard, "-t", str(seconds), "-pix_fmt", "yuv420p"]
     frames = b"".join(frame.tobytes() for take in takes for frame in take.frames)
     subprocess.run([*command, str(path)], input=frames, check=True)
@@ -79,16 +79,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--visual", default="resnet18")
     parser.add_argument("--crop", type=int, default=224)
+    parser.add_argument("--maps-per-s", type=int, default=MAPS_PER_S)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         video, path = Path(scratch, "video.mp4"), Path(scratch, "network.safetensors")
         render(video, given.seconds)
         untrained(path, given.visual, given.crop)
-        model = Localiser(path)
+        model = Localiser(path, maps_per_s=given.maps_per_s)
         turns = [measure(model, video, Path(scratch)) for _ in range(given.rounds)]
-    print(
-        f"{given.seconds} s of {WIDTH}×{HEIGHT} px, {given.visual} at {given.crop} px, {torch.get_num_threads()} threads"
+    size = (
+        f"{given.seconds} s of {WIDTH}×{HEIGHT} px, {given.visual} at {given.crop} px, {given.maps_per_s} maps a second"
     )
+    print(f"{size}, {torch.get_num_threads()} threads")
     for what in turns[0]:
         print(f"{what:<18} {median(turn[what] for turn in turns):6.1f} s")
     rate = given.seconds / median(sum(turn.values()) for turn in turns)

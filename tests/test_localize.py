@@ -40,7 +40,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seen(network, video):
-    return Localiser(network, "cpu").locate(video)
+    return Localiser(network, "cpu", maps_per_s=4).locate(video)
 
 
 def test_a_video_has_four_maps_a_second_at_their_times(seen):
@@ -69,7 +69,7 @@ def test_the_maps_are_those_of_the_workflow(network, video, tmp_path):
     folders = {"clips": cut.parent, "spectrograms": mels.parent, "index": tmp_path / "index.parquet"}
     maps.run(maps.Maps(device="cpu"), network=network, kind="solo", out=tmp_path / "m.parquet", **folders)
     drawn = np.array(tables.read(tmp_path / "m.parquet")["map"].to_pylist(), np.float32).reshape(-1, 4, 4)
-    np.testing.assert_allclose(Localiser(network, "cpu").locate(video).maps, drawn, atol=1e-5)
+    np.testing.assert_allclose(Localiser(network, "cpu", maps_per_s=4).locate(video).maps, drawn, atol=1e-5)
 
 
 def test_a_second_has_its_strongest_frame_with_peak_and_box(seen):

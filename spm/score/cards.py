@@ -72,7 +72,7 @@ MODEL = """\
 # {run}: a localiser of what sounds in a video
 
 Method `{method}`, trained on {learnt}.
-Of a picture, {crop} × {crop} px, and the second of sound about it, it draws a map in [0, 1]: where the sound comes from.
+Of a picture, {crop} × {crop} px, and the second of sound about it, it draws a map in [0, 1]: where it comes from.
 
     from spm import localize
     seen = localize.video("concert.mp4", "network.safetensors")
