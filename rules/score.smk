@@ -154,7 +154,8 @@ MADE = [
     *(["detect"] if "detector" in BOXES else []),
     *(["annotations", "scores"] if BOXES else []),
     *(["clusters"] if PROMOTES else []),
-    *(["tiles"] if MOSAIC_SPLITS else []),
+    *(["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"] if MOSAIC_SPLITS else []),
+    *(["mosaic_boxes"] if BOXES and "test" in MOSAIC_SPLITS else []),
 ]
 
 

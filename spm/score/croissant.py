@@ -70,7 +70,7 @@ def _field(table: Table, column: pa.Field) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"{table.name}/{column.name}",
         "name": column.name,
-        "description": meaning(table.name, column.name),
+        "description": meaning(table, column.name),
         "dataType": MEDIA.get(column.name, kind),
         **({"repeated": True} if repeated else {}),
         "source": {"fileSet": {"@id": f"{table.name}-files"}, "extract": {"column": column.name}},
