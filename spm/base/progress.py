@@ -10,11 +10,11 @@ Item = TypeVar("Item")
 
 
 def progress(
-    items: Iterable[Item], what: str, total: int | None = None, *, unit: str = "it", quiet: bool = False
+    items: Iterable[Item], what: str, total: int | None = None, *, form: str | None = None, quiet: bool = False
 ) -> "tqdm[Item]":
-    """Iterate with a bar that names what is counted and when it will be done; a quiet one says nothing."""
+    """Iterate with a bar that names what is counted and when it will be done; `form` is tqdm's `bar_format`; a quiet one says nothing."""
     live = sys.stderr.isatty()
     return tqdm(
-        items, desc=what, total=total, mininterval=0.2 if live else 10, ascii=not live, dynamic_ncols=live, unit=unit,
-        disable=quiet,
+        items, desc=what, total=total, mininterval=0.2 if live else 10, ascii=not live, dynamic_ncols=live,
+        bar_format=form, disable=quiet,
     )  # fmt: skip

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from spm.localize import Localiser
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
 EXAMPLES = """\
   spm localize concert.mp4
   spm localize videos/*.mp4 --weights results/fusion/train/spm
@@ -71,7 +72,7 @@ def _each(
     files = [place for place in places.values() if isinstance(place, Path)]
     names = dict(zip(files, distinct(files), strict=True))
     total_s = sum(min(seconds_of(file), max_s or math.inf) for file in files)
-    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), unit="s", quiet=quiet)
+    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), form=BAR, quiet=quiet)
     with bar:
         for video, place in places.items():
             if isinstance(place, Path):
