@@ -51,6 +51,7 @@ rule all:
         rules.extremes.output,
         rules.films.output,
         rules.pages.output,
+        rules.cards.output,
 
 
 rule table1:

@@ -38,6 +38,7 @@ READS = {
     "extremes": ["clips", "index", "annotations", "maps", "scores"],
     "films": ["clips", "index", "annotations", "maps"],
     "pages": ["tables", "paper"],
+    "cards": ["fetch", "clips", "index", "train", "tables"],
 }
 OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
@@ -85,6 +86,7 @@ ENVIRONMENTS = {
         "extremes",
         "films",
         "pages",
+        "cards",
     ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
