@@ -149,7 +149,7 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
 def _usable(row: dict[str, Any], config: Clips) -> Media:
     if row["status"] != "ok":
         raise Unusable("missing", f"{row['status']}: {row['reason']}")
-    return apart(Path(row["path"]), config.bounds._replace(time_s=min(config.time_s, PROBE_S)))
+    return apart(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
 
 
 def _probed(media: Media) -> dict[str, Any]:
