@@ -45,6 +45,11 @@ rule all:
         rules.tables.output,
         PAPER,
         rules.figures.output,
+        rules.samples.output,
+        rules.scatter.output if PROMOTES else [],
+        rules.extremes.output,
+        rules.films.output,
+        rules.pages.output,
 
 
 rule table1:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, runs
+from spm.base import checks, runs, versions
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
 from spm.corpus import membership
@@ -173,6 +173,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+config["versions"] = versions.said()  # for the report's first page; no rule reads it
 COUNT = config["corpus"]["shards"]
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]

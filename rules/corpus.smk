@@ -102,6 +102,7 @@ rule index:
             "results/corpus/index/coverage.csv",
             caption="../workflow/report/coverage.rst",
             category="Corpus",
+            labels={"figure": "coverage, as CSV"},
         ),
     log:
         "logs/corpus/index.log",

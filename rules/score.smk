@@ -3,7 +3,7 @@
 Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, and pictures.
 """
 
-FIGURES = ["heatmaps", "scores", "training", "coverage"]
+FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
 SCORED = expand(
     "results/score/scores/{run}/{kind}/{boxes}/{protocol}",
     run=RUNS,
@@ -12,6 +12,17 @@ SCORED = expand(
     protocol=config["scores"]["protocols"],
 )
 SCORES = expand("{scored}.{suffix}", scored=SCORED, suffix=["parquet", "json"])
+
+# What pictures of single frames show: the first test set, the first source of boxes, the first protocol.
+SHOWN = {
+    "index": tested_on(KINDS[0], "index"),
+    "clips": test_shards(KINDS[0], "clips"),
+    "annotations": expand(tested_on(KINDS[0], "annotations"), boxes=BOXES[:1]),
+    "maps": expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS[:1]),
+}
+SHOWN_SCORES = expand(
+    "{kind}/{boxes}/{protocol}", kind=KINDS[:1], boxes=BOXES[:1], protocol=config["scores"]["protocols"][:1]
+)
 
 
 rule scores:
@@ -54,6 +65,7 @@ rule tables:
             "results/score/tables/scores.md",
             caption="../workflow/report/scores.rst",
             category="Scores",
+            labels={"table": "scores, as Markdown"},
         ),
     log:
         "logs/score/tables.log",
@@ -74,21 +86,28 @@ rule tables:
 
 
 rule figures:
-    """Heat maps on their frames, scores beside baselines, training curves, coverage."""
+    """Heat maps on their frames, scores beside baselines and by class, training curves, coverage."""
     input:
         index="results/corpus/index/clips.parquet",
+        manifest=MANIFEST,
+        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
         coverage="results/corpus/index/coverage.csv",
         clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
         annotations=expand("results/boxes/annotations/{boxes}.parquet", boxes=BOXES),
         maps=expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS),
         summaries=expand("{scored}.json", scored=SCORED),
         histories=expand("results/fusion/train/{run}/history.parquet", run=RUNS),
+        audio_histories=[rules.clusters.output.history, rules.pretrain.output.history] if PROMOTES else [],
     output:
-        svg=report(
-            expand("results/score/figures/{figure}.svg", figure=FIGURES),
-            caption="../workflow/report/figures.rst",
-            category="Figures",
-        ),
+        svg=[
+            report(
+                f"results/score/figures/{figure}.svg",
+                caption=f"../workflow/report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
+        ],
         png=expand("results/score/figures/{figure}.png", figure=FIGURES),
     log:
         "logs/score/figures.log",
@@ -105,9 +124,141 @@ rule figures:
         code=code_of("spm.score.figures"),
     shell:
         "python -m spm.score.figures --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
+        " --manifest {input.manifest:q} --videos {input.videos:q}"
         " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
-        " --summaries {input.summaries:q} --histories {input.histories:q}"
+        " --summaries {input.summaries:q} --histories {input.histories:q} --audio-histories {input.audio_histories:q}"
         " --out results/score/figures 2> >(tee {log:q} >&2)"
+
+
+rule samples:
+    """Training clips of each category: a frame and its log-mel spectrogram."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        svg=report(
+            "results/score/samples/samples.svg",
+            caption="../workflow/report/figures/samples.rst",
+            category="Corpus",
+            labels={"figure": "samples"},
+        ),
+        png="results/score/samples/samples.png",
+    log:
+        "logs/score/samples.log",
+    benchmark:
+        "logs/score/samples.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("samples"),
+        code=code_of("spm.score.samples"),
+    shell:
+        "python -m spm.score.samples --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
+        " --spectrograms results/corpus/spectrograms --out results/score/samples 2> >(tee {log:q} >&2)"
+
+
+rule scatter:
+    """The training clips' sounds on two principal components, by pseudo-label and by class."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        labels="results/audio/clusters/labels.parquet",
+        about="results/audio/clusters/centroids.json",
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        svg=report(
+            "results/score/scatter/scatter.svg",
+            caption="../workflow/report/figures/scatter.rst",
+            category="Clusters",
+            labels={"figure": "scatter"},
+        ),
+        png="results/score/scatter/scatter.png",
+    log:
+        "logs/score/scatter.log",
+    benchmark:
+        "logs/score/scatter.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("scatter"),
+        code=code_of("spm.score.scatter"),
+    shell:
+        "python -m spm.score.scatter --config {params.config:q} --index {input.index:q} --labels {input.labels:q}"
+        " --about {input.about:q} --spectrograms results/corpus/spectrograms"
+        " --out results/score/scatter 2> >(tee {log:q} >&2)"
+
+
+rule extremes:
+    """Each run's best, median and worst test frames, with their boxes."""
+    input:
+        **SHOWN,
+        scores=expand("results/score/scores/{run}/{scored}.parquet", run=RUNS, scored=SHOWN_SCORES),
+    output:
+        svg=[
+            report(
+                f"results/score/extremes/{run}.svg",
+                caption="../workflow/report/figures/extremes.rst",
+                category="Heat maps",
+                labels={"figure": f"{run}: best, median, worst"},
+            )
+            for run in RUNS
+        ],
+        png=expand("results/score/extremes/{run}.png", run=RUNS),
+    log:
+        "logs/score/extremes.log",
+    benchmark:
+        "logs/score/extremes.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("extremes"),
+        code=code_of("spm.score.extremes"),
+    shell:
+        "python -m spm.score.extremes --config {params.config:q} --index {input.index:q}"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --scores {input.scores:q} --out results/score/extremes 2> >(tee {log:q} >&2)"
+
+
+rule films:
+    """A test video of each run under its maps, with its sound, in a page that plays them."""
+    input:
+        **SHOWN,
+    output:
+        page=report(
+            "results/score/films/films.html",
+            caption="../workflow/report/figures/films.rst",
+            category="Heat maps",
+            labels={"figure": "films of every run"},
+        ),
+    log:
+        "logs/score/films.log",
+    benchmark:
+        "logs/score/films.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("films"),
+        code=code_of("spm.score.films"),
+    shell:
+        "python -m spm.score.films --config {params.config:q} --index {input.index:q}"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --out {output.page:q} 2> >(tee {log:q} >&2)"
 
 
 rule paper:
@@ -122,6 +273,7 @@ rule paper:
             "results/score/paper/{table}.md",
             caption="../workflow/report/paper.rst",
             category="The paper",
+            labels={"table": "{table}, as Markdown"},
         ),
     log:
         "logs/score/paper/{table}.log",
@@ -143,4 +295,40 @@ rule paper:
 
 
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
-PAPER = expand(rules.paper.output, table=[name for name in PAPER_TABLES if paper_whole(name)])
+WHOLE_TABLES = [name for name in PAPER_TABLES if paper_whole(name)]
+PAPER = expand(rules.paper.output, table=WHOLE_TABLES)
+PAGED = {
+    "scores": "results/score/tables/scores.md",
+    **{table: f"results/score/paper/{table}.md" for table in WHOLE_TABLES},
+}
+
+
+rule pages:
+    """The tables as pages, which a browser shows within the report."""
+    input:
+        markdown=PAGED.values(),
+    output:
+        html=[
+            report(
+                f"results/score/pages/{page}.html",
+                caption=f"../workflow/report/{'scores' if page == 'scores' else 'paper'}.rst",
+                category="Scores" if page == "scores" else "The paper",
+                labels={"table": page},
+            )
+            for page in PAGED
+        ],
+    log:
+        "logs/score/pages.log",
+    benchmark:
+        "logs/score/pages.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.score.pages"),
+    shell:
+        "python -m spm.score.pages --config '{{}}' --markdown {input.markdown:q} --out results/score/pages"
+        " 2> >(tee {log:q} >&2)"

@@ -24,6 +24,14 @@ def _option(name: str, kind: Any) -> dict[str, Any]:
     return {"type": kind, "required": True}
 
 
+def of_the_machine(error: OSError) -> str:
+    """What is wrong with the machine, in one line; empty where the error is not the machine's."""
+    if error.errno not in OF_THE_MACHINE:
+        return ""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{os.strerror(error.errno)}: expected a disk with room, and the right to write there"
+
+
 def main(run: Callable[..., None]) -> None:
     """Call `run` with what the command line names: --config JSON, then its keyword-only arguments.
 
@@ -48,8 +56,6 @@ def main(run: Callable[..., None]) -> None:
     except UserError as error:
         sys.exit(f"{parser.prog}: error: {error}")
     except OSError as error:
-        if error.errno not in OF_THE_MACHINE:
+        if not (said := of_the_machine(error)):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        said = os.strerror(error.errno)
-        sys.exit(f"{parser.prog}: error: {where}{said}: expected a disk with room, and the right to write there")
+        sys.exit(f"{parser.prog}: error: {said}")

@@ -31,8 +31,14 @@ READS = {
     "scores": ["index", "annotations", "mosaics", "mosaic_boxes", "maps"],
     "tables": ["scores"],
     "paper": ["train", "scores"],
-    "figures": ["clips", "index", "annotations", "train", "maps", "scores"],
+    "figures": ["clips", "index", "annotations", "clusters", "pretrain", "train", "maps", "scores"],
+    "samples": ["clips", "index", "spectrograms"],
+    "scatter": ["index", "spectrograms", "clusters"],
+    "extremes": ["clips", "index", "annotations", "maps", "scores"],
+    "films": ["clips", "index", "annotations", "maps"],
+    "pages": ["tables", "paper"],
 }
+OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
 # … but for these jobs, stage[wildcard], which do without.
 READS_NOT = {
@@ -48,6 +54,8 @@ READS_NOT = {
     "scores[solo]": MOSAICS,
     "scores[duet]": MOSAICS,
     "scores[synthetic]": ("index", "annotations", "mosaics[train]"),
+    "extremes": ("maps[duet]", "maps[synthetic]", "scores[duet]", "scores[synthetic]", *OTHERS),
+    "films": ("maps[duet]", "maps[synthetic]", *OTHERS),
     "paper": (
         *(f"{stage}[{run}]" for stage in ("train", "scores") for run in ("no-promotion", "another-seed", "more")),
         *(f"scores[{value}]" for value in ("duet", "synthetic", "detector", "dsol-solo")),
@@ -60,7 +68,7 @@ ENVIRONMENTS = {
     "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": ("scores", "tables", "paper", "figures"),
+    "score": ("scores", "tables", "paper", "figures", "samples", "scatter", "extremes", "films", "pages"),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
@@ -85,6 +93,7 @@ class Enters(NamedTuple):
     jobs: tuple[str, ...]  # stages, or stage[wildcard]
 
 
+EVERY_RUN = ("tables", "figures", "extremes", "films")  # they show the runs beside one another
 # Keys that act elsewhere than in the stage of their section's name, or whose other value can't be made up.
 ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
@@ -114,8 +123,8 @@ ENTERS = {
     "paper.table2": Enters(["spm"], ("paper",)),
     "paper.ablation": Enters(["spm"], ("paper",)),
     "paper.promotion": Enters(["no-promotion", "spm"], ("paper",)),
-    "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", "tables", "figures")),
-    "runs (one less)": Enters({"another-seed": False}, ("tables", "figures")),
+    "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", *EVERY_RUN)),
+    "runs (one less)": Enters({"another-seed": False}, EVERY_RUN),
     "runs (a changed one)": Enters({"another-seed": {"seed": 2}}, ("train[another-seed]",)),
 }
 # Modules that a stage imports only where its config wants them: Python loads them late, and their code counts.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from spm import doctor
 from tests import slurm
 from tests.project import ROOT, Project
 from tests.slurm import Cluster, until
@@ -33,6 +34,14 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         yield one
     finally:
         one.stop()
+
+
+def test_the_doctor_holds_the_profiles_partitions_against_the_clusters(cluster, tmp_path):
+    (found,) = doctor.slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
+    assert (found.state, found.found) == ("ok", "partitions cpu, gpu")
+    (tmp_path / "profile.yaml").write_text("default-resources:\n  slurm_partition: standard\n")
+    (found,) = doctor.slurm(tmp_path / "profile.yaml")
+    assert (found.state, found.found) == ("warn", "partitions cpu, gpu, none named standard")
 
 
 @pytest.fixture

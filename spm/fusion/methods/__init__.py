@@ -4,13 +4,14 @@ A method's module has `Settings`, a `Train` with the method's own keys, and `Net
 """
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from spm.base.config import UserError
 from spm.fusion.localiser import Localiser
 from spm.fusion.settings import Row, Train
 
-METHODS = ("spm", "dsol", "object_that_sound", "attention", "dmc", "lvs", "ez_vsl")
+METHODS = tuple(sorted(module.name for module in iter_modules(__path__)))
 
 
 class Method(Protocol):

@@ -1,0 +1,6 @@
+"""python -m spm.cli: the same as `spm`."""
+
+from spm.cli import main
+
+if __name__ == "__main__":
+    main()
