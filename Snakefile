@@ -50,6 +50,7 @@ rule all:
         rules.extremes.output,
         rules.films.output,
         rules.pages.output,
+        rules.costs.output,
 
 
 rule table1:

@@ -37,6 +37,7 @@ READS = {
     "extremes": ["clips", "index", "annotations", "maps", "scores"],
     "films": ["clips", "index", "annotations", "maps"],
     "pages": ["tables", "paper"],
+    "costs": ["index", "quality", "figures", "samples", "scatter", "extremes", "films", "pages"],
 }
 OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
@@ -68,7 +69,7 @@ ENVIRONMENTS = {
     "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": ("scores", "tables", "paper", "figures", "samples", "scatter", "extremes", "films", "pages"),
+    "score": ("scores", "tables", "paper", "figures", "samples", "scatter", "extremes", "films", "pages", "costs"),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
