@@ -1,8 +1,10 @@
 """Each environment's file is strict, pinned, solvable and enough for its stages, by the conda of tests/conda.py."""
 
 import asyncio
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,17 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(films, un
     }
     assert results(project) == results(undisturbed)
     assert not project.stale("all", "--use-conda")
+
+
+def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
+    path = f"{installed[1]['PATH']}{os.pathsep}{Path(sys.executable).parent}"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", conda.ROOT / "Snakefile", "--containerize"]
+    done = subprocess.run(
+        command, cwd=conda.ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+    )
+    used = [file for file in conda.ENVIRONMENTS if flow.ENVIRONMENTS[file.stem]]
+    assert all(f"COPY envs/{file.name} /conda-envs/" in done.stdout for file in used)
+    assert done.stdout.count("conda env create --prefix") == len(used)
 
 
 def test_an_environments_python_sees_what_its_file_names_and_nothing_else(installed, tmp_path):
