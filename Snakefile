@@ -52,6 +52,7 @@ rule all:
         rules.films.output,
         rules.pages.output,
         rules.cards.output,
+        rules.costs.output,
 
 
 rule table1:

@@ -427,3 +427,38 @@ rule cards:
         " --ledgers {input.ledgers:q} --videos {input.videos:q} --names {params.names:q} --scores {input.scores:q}"
         " --networks {input.networks:q} --out {output.dataset:q} --croissant-file {output.croissant:q}"
         " 2> >(tee {log:q} >&2)"
+
+
+rule costs:
+    """What each stage cost, when all have run; beside the logs that say it, since its bytes differ from run to run."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        last=[
+            rules.pages.output,
+            rules.figures.output,
+            rules.samples.output,
+            rules.extremes.output,
+            rules.films.output,
+            rules.cards.output,
+            PAPER_FIGURES,
+            rules.scatter.output if PROMOTES else [],
+            rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
+        ],
+    output:
+        markdown="logs/costs.md",
+        html=report("logs/costs.html", caption="../workflow/report/costs.rst", category="Costs"),
+    log:
+        "logs/score/costs.log",
+    benchmark:
+        "logs/score/costs.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.score.costs"),
+    shell:
+        "python -m spm.score.costs --config '{{}}' --logs logs --index {input.index:q}"
+        " --markdown-table {output.markdown:q} --page {output.html:q} 2> >(tee {log:q} >&2)"

@@ -39,6 +39,18 @@ READS = {
     "films": ["clips", "index", "annotations", "maps"],
     "pages": ["tables", "paper"],
     "cards": ["fetch", "clips", "index", "train", "tables"],
+    "costs": [
+        "index",
+        "quality",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+    ],
 }
 OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
@@ -87,6 +99,7 @@ ENVIRONMENTS = {
         "films",
         "pages",
         "cards",
+        "costs",
     ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
