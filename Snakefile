@@ -44,6 +44,7 @@ rule all:
         SCORES,
         rules.tables.output,
         PAPER,
+        PAPER_FIGURES,
         rules.figures.output,
         rules.samples.output,
         rules.scatter.output if PROMOTES else [],
@@ -74,3 +75,9 @@ rule promotion:
     """Each method without and with the promoted audio network."""
     input:
         "results/score/paper/promotion.md",
+
+
+rule drawings:
+    """Figs. 2, 3 with 5, 4, 6 and 7, as far as the config has their runs."""
+    input:
+        PAPER_FIGURES,

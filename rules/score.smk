@@ -297,6 +297,54 @@ rule paper:
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
 WHOLE_TABLES = [name for name in PAPER_TABLES if paper_whole(name)]
 PAPER = expand(rules.paper.output, table=WHOLE_TABLES)
+DRAWN_OF = {"fig2": "ablation", "fig3": "ablation", "fig4": "table1", "fig6": None, "fig7": "table2"}
+
+
+rule paper_figures:
+    """One of the paper's figures, drawn of the runs that the config names."""
+    input:
+        index=lambda wildcards: tested_on(config["paper"]["kind"] if wildcards.figure == "fig4" else "solo", "index"),
+        clips=lambda wildcards: test_shards(config["paper"]["kind"], "clips") if wildcards.figure == "fig4" else [],
+        annotations=lambda wildcards: (
+            expand(tested_on(config["paper"]["kind"], "annotations"), boxes=BOXES[:1])
+            if wildcards.figure == "fig4"
+            else []
+        ),
+        histories=figure_inputs("results/fusion/train/{run}/history.parquet", "fig2", "fig3"),
+        maps=figure_inputs("results/fusion/maps/{run}/{kind}.parquet", "fig4"),
+        summaries=figure_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json", "fig7"),
+    output:
+        svg=report(
+            "results/score/paper/{figure}.svg",
+            caption="../workflow/report/figures/paper.rst",
+            category="The paper",
+            labels={"figure": "{figure}"},
+        ),
+        png="results/score/paper/{figure}.png",
+    log:
+        "logs/score/paper/{figure}.log",
+    benchmark:
+        "logs/score/paper/{figure}.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("paper"),
+        clips=lambda wildcards, input: Path(input.clips[0]).parent if input.clips else ".",
+        code=code_of("spm.score.paper_figures"),
+    shell:
+        "python -m spm.score.paper_figures --config {params.config:q} --figure {wildcards.figure} --index {input.index:q}"
+        " --clips {params.clips:q} --annotations {input.annotations:q} --histories {input.histories:q}"
+        " --maps {input.maps:q} --summaries {input.summaries:q} --out results/score/paper/{wildcards.figure}"
+        " 2> >(tee {log:q} >&2)"
+
+
+PAPER_FIGURES = expand(
+    rules.paper_figures.output, figure=[name for name, table in DRAWN_OF.items() if table is None or paper_whole(table)]
+)
 PAGED = {
     "scores": "results/score/tables/scores.md",
     **{table: f"results/score/paper/{table}.md" for table in WHOLE_TABLES},

@@ -29,7 +29,11 @@ LIGHT = {
     },
     "maps": {"kinds": ["solo", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
-    "paper": {"table1": ["spm", "dsol", "dsol-promoted"], "promotion": ["dsol", "dsol-promoted"]},
+    "paper": {
+        "table1": ["spm", "dsol", "dsol-promoted"],
+        "ablation": ["dsol", "dsol-promoted"],
+        "promotion": ["dsol", "dsol-promoted"],
+    },
 }
 
 
@@ -41,7 +45,7 @@ def done(tmp_path_factory):
     few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
     few.to_csv(folder / "corpus" / "manifest.csv", index=False)
     project = Project(folder, LIGHT)
-    project.run("--", "table1", "promotion")
+    project.run("--", "table1", "promotion", "drawings")
     return project
 
 
@@ -56,6 +60,11 @@ def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
     assert "12 frames of 12 synthetic videos, given boxes, protocol dsol-synthetic" in written
     maps = tables.read(done.folder / "results/fusion/maps/dsol/synthetic.parquet")
     assert set(maps["category"].to_pylist()) == {None, "cello", "flute", "trumpet", "xylophone"}
+
+
+def test_the_papers_figures_are_drawn_as_far_as_there_are_runs(done):
+    drawn = {path.name for path in (done.folder / "results/score/paper").glob("fig*.svg")}
+    assert drawn == {"fig2.svg", "fig3.svg", "fig4.svg", "fig6.svg"}
 
 
 def test_what_promotion_adds_is_said_with_its_interval(done):
