@@ -51,6 +51,8 @@ rule all:
         rules.extremes.output,
         rules.films.output,
         rules.pages.output,
+        rules.cards.output,
+        rules.costs.output,
 
 
 rule table1:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, runs, shards, versions
+from spm.base import checks, runs, versions
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
-from spm.corpus import manifest
+from spm.corpus import membership
 
 
 wildcard_constraints:
@@ -178,13 +178,12 @@ config.update(checks.typed(config))
 try:
     checks.check(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
     MANIFEST = beside(config["corpus"]["manifest"])
-    VIDEOS = manifest.read(Path(MANIFEST))
+    MEMBERS = membership.of_list(Path(MANIFEST), config["corpus"]["shards"], Path(".snakemake/spm"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 config["versions"] = versions.said()  # for the report's first page; no rule reads it
 COUNT = config["corpus"]["shards"]
-MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
 RUNS = runs.trained(config)

@@ -1,6 +1,7 @@
-"""scores → tables, figures
+"""scores → tables, figures, cards
 
-Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, and pictures.
+Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, pictures, and
+a description of the data set and of each network.
 """
 
 FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
@@ -380,3 +381,84 @@ rule pages:
     shell:
         "python -m spm.score.pages --config '{{}}' --markdown {input.markdown:q} --out results/score/pages"
         " 2> >(tee {log:q} >&2)"
+
+
+# The tables that this config has made: a card lists no other.
+MADE = [
+    *("fetch", "videos", "clips", "spectrograms", "index", "history", "maps"),
+    *(["openimages", "openimages_boxes"] if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else []),
+    *(["detect"] if "detector" in BOXES else []),
+    *(["annotations", "scores"] if BOXES else []),
+    *(["clusters"] if PROMOTES else []),
+    *(["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"] if MOSAIC_SPLITS else []),
+    *(["mosaic_boxes"] if BOXES and "test" in MOSAIC_SPLITS else []),
+]
+
+
+rule cards:
+    """A card and Croissant metadata of what was made, and a card beside each network."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        coverage="results/corpus/index/coverage.csv",
+        ledgers=expand("results/corpus/fetch/{shard}.parquet", shard=SHARDS),
+        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
+        scores="results/score/tables/scores.csv",
+        networks=expand("results/fusion/train/{run}/network.json", run=RUNS),
+    output:
+        dataset="results/README.md",
+        croissant="results/croissant.json",
+        models=expand("results/fusion/train/{run}/README.md", run=RUNS),
+    log:
+        "logs/score/cards.log",
+    benchmark:
+        "logs/score/cards.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        config=section("cards"),
+        code=code_of("spm.score.cards"),
+        names=MADE,
+    shell:
+        "python -m spm.score.cards --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
+        " --ledgers {input.ledgers:q} --videos {input.videos:q} --names {params.names:q} --scores {input.scores:q}"
+        " --networks {input.networks:q} --out {output.dataset:q} --croissant-file {output.croissant:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
+rule costs:
+    """What each stage cost, when all have run; beside the logs that say it, since its bytes differ from run to run."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        last=[
+            rules.pages.output,
+            rules.figures.output,
+            rules.samples.output,
+            rules.extremes.output,
+            rules.films.output,
+            rules.cards.output,
+            PAPER_FIGURES,
+            rules.scatter.output if PROMOTES else [],
+            rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
+        ],
+    output:
+        markdown="logs/costs.md",
+        html=report("logs/costs.html", caption="../workflow/report/costs.rst", category="Costs"),
+    log:
+        "logs/score/costs.log",
+    benchmark:
+        "logs/score/costs.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.score.costs"),
+    shell:
+        "python -m spm.score.costs --config '{{}}' --logs logs --index {input.index:q}"
+        " --markdown-table {output.markdown:q} --page {output.html:q} 2> >(tee {log:q} >&2)"

@@ -6,7 +6,9 @@ Both tracks are put on the container's clock, whose zero is the start of the fil
 is later. Frame j of clip k is the picture on screen at k + j/n seconds, sample i of the sound is at i/16000 seconds.
 """
 
+import errno
 import glob
+import os
 import re
 import shutil
 import signal
@@ -45,7 +47,8 @@ SOUND_FILTERS = (
 PROBE_S = 60  # a header is read in a fraction of a second
 STOPPED = -1  # by us, in place of a status
 NOT_STARTED = {126, 127}  # of the shell
-KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 255}  # 255: ffmpeg caught the signal and stopped
+KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+CAUGHT = 255  # ffmpeg heard the signal and stopped, or it failed with EPERM, of which it tells
 OURS = re.compile("No space left|quota exceeded|File too large|Permission denied|Read-only file", re.I)
 
 
@@ -149,7 +152,7 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
 def _usable(row: dict[str, Any], config: Clips) -> Media:
     if row["status"] != "ok":
         raise Unusable("missing", f"{row['status']}: {row['reason']}")
-    return apart(Path(row["path"]), config.bounds._replace(time_s=min(config.time_s, PROBE_S)))
+    return apart(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
 
 
 def _probed(media: Media) -> dict[str, Any]:
@@ -172,7 +175,7 @@ def _run_ffmpeg(arguments: list[str], row: dict[str, Any], config: Clips) -> tup
     log = done.stderr.decode(errors="replace")
     if done.returncode in NOT_STARTED:
         raise UserError(f"ffmpeg: {arguments[0]} does not start ({log.strip()}); name another in SPM_FFMPEG")
-    if done.returncode in KILLED:
+    if done.returncode in KILLED or (done.returncode == CAUGHT and os.strerror(errno.EPERM) not in log):
         raise UserError(f"ffmpeg was stopped from outside at {row['video_id']}: run again, with more memory?")
     if done.returncode and (fault := OURS.search(log)):
         raise UserError(f"ffmpeg could not write what it decoded of {row['video_id']}: {fault[0]}")

@@ -268,7 +268,7 @@ def run(config: Fetch, *, manifest: Path, shard: int, shards: int, store: Path, 
     """Fetch the videos of one shard into the store; leave the ledger of what came of each."""
     if not 0 <= shard < shards:
         raise UserError(f"shard {shard}: expected 0 to {shards - 1}, as there are {shards} shards")
-    videos = [video for video in read(manifest) if shard_of(video.video_id, shards) == shard]
+    videos = read(manifest, wanted=lambda video_id: shard_of(video_id, shards) == shard)
     usable(store)
     check_format(config)
     cookies = cookies_of(config)

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -97,8 +97,8 @@ def is_remote(place: str) -> bool:
     return place.startswith(("http://", "https://"))
 
 
-def read(path: Path) -> list[Video]:
-    """Read a manifest; every row is checked before the first is returned.
+def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> list[Video]:
+    """Read a manifest; every row is checked before the first is returned, or those whose ids are wanted.
 
     A list may come from strangers: an id or an address that can't be used is its video's `flaw`, and stops nobody.
 
@@ -112,13 +112,17 @@ def read(path: Path) -> list[Video]:
     videos = []
     for line, header, cells in _lines(path):
         try:
-            video = _video(_fields(header, cells), path, before)
+            row = _fields(header, cells)
+            if not wanted(row["video_id"]):
+                before[row["kind"], frozenset(row["categories"].split())] += 1
+                continue
+            video = _video(row, path, before)
             if (first := seen.setdefault(video.video_id, line)) != line:
                 raise UserError(f"video_id {video.video_id!r}: expected once, but line {first} has it too")
         except UserError as error:
             raise UserError(f"{path}, line {line}: {error}") from error
         videos.append(video)
-    if not videos:
+    if not before:
         raise UserError(f"{path}: no videos: expected at least one line after the header")
     return videos
 

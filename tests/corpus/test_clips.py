@@ -406,6 +406,7 @@ def stand_in(path: Path, script: str) -> str:
     ("script", "message"),
     [
         (f"kill -{int(signal.SIGKILL)} $$", "stopped from outside"),
+        ("exit 255", "stopped from outside"),
         ("echo No space left on device >&2; exit 1", "No space"),
     ],
 )
@@ -414,6 +415,12 @@ def test_what_the_machine_did_wrong_is_no_fault_of_the_video(media, monkeypatch,
     monkeypatch.setattr(stage_module, "binary", lambda: program)
     with pytest.raises(UserError, match=message):
         cut_one(media)
+
+
+def test_a_failure_with_the_status_of_a_signal_is_the_videos(media, monkeypatch):
+    program = stand_in(media.with_name("ffmpeg"), "echo Error opening decoder: Operation not permitted >&2; exit 255")
+    monkeypatch.setattr(stage_module, "binary", lambda: program)
+    assert verdict(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
 def test_a_reason_names_no_path_and_no_address(media, monkeypatch):

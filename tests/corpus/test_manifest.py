@@ -50,6 +50,12 @@ def test_positions_count_the_videos_of_the_same_kind_and_categories_in_any_order
     assert [video.position for video in read(wrote(path, HEADER + rows))] == [0, 0, 1, 1, 0]
 
 
+def test_the_rows_that_are_wanted_are_read_with_the_positions_that_they_have_among_all(path):
+    wrote(path, HEADER + "".join(f"v{n},{n}.mp4,solo,violin\n" for n in range(4)))
+    assert read(path, wanted=lambda video_id: video_id in ("v1", "v3")) == [read(path)[1], read(path)[3]]
+    assert read(path, wanted=lambda video_id: False) == []
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -82,7 +82,7 @@ def test_weights_are_read_as_written_and_broken_ones_are_named(tmp_path):
     assert torch.equal(tensors["a"], torch.arange(6.0).view(2, 3).T)
     assert about == {"k": 1}
     whole = path.read_bytes()
-    for half in (whole[:-4], whole[:100], b""):
+    for half in (whole[:-4], whole[:20], b""):
         path.write_bytes(half)
         with pytest.raises(UserError, match=r"no whole weights at .*w\.safetensors.*delete both and run again"):
             weights.load(path)

@@ -38,6 +38,19 @@ READS = {
     "extremes": ["clips", "index", "annotations", "maps", "scores"],
     "films": ["clips", "index", "annotations", "maps"],
     "pages": ["tables", "paper"],
+    "cards": ["fetch", "clips", "index", "train", "tables"],
+    "costs": [
+        "index",
+        "quality",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+    ],
 }
 OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
@@ -85,6 +98,8 @@ ENVIRONMENTS = {
         "extremes",
         "films",
         "pages",
+        "cards",
+        "costs",
     ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}

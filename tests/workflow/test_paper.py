@@ -91,7 +91,7 @@ def test_more_mosaics_to_learn_from_leave_those_to_score_on_alone(done):
 def test_a_table_whose_runs_are_missing_says_what_to_lay_over(tmp_path):
     failed = Project(tmp_path, {}).snakemake("--dry-run", "--", "table1")
     assert failed.returncode != 0
-    assert "table1 wants runs.object-that-sound, " in failed.stdout + failed.stderr
+    assert "table1 wants runs.sound-of-pixels, runs.object-that-sound, " in failed.stdout + failed.stderr
     assert "lay workflow/configs/paper.yaml over it" in failed.stdout + failed.stderr
 
 
@@ -100,5 +100,5 @@ def test_every_table_of_the_paper_is_planned_on_its_corpus(tmp_path):
     (tmp_path / "detector.json").touch()
     project = Project(tmp_path, PAPER | {"detect": {"weights": "detector.safetensors"}})
     stale = project.stale("--", "table1", "table2", "ablation", "promotion")
-    assert (stale["paper"], stale["train"], stale["pretrain"], stale["mosaics"]) == (4, 18, 1, 2)
-    assert stale["maps"] == stale["scores"] == len(PAPER["runs"]) == 18
+    assert (stale["paper"], stale["train"], stale["pretrain"], stale["mosaics"]) == (4, 22, 1, 2)
+    assert stale["maps"] == stale["scores"] == len(PAPER["runs"]) == 22
