@@ -96,7 +96,7 @@ ENTERS = {
     "corpus.given_boxes": Enters("again.boxes.csv", ("annotations[given]",)),
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
     "detector.source": Enters("given", ("detector",)),
-    "detect.weights": Enters("weights.safetensors", ("detect",)),
+    "detect.weights": Enters("weights.safetensors", ("detect", "cards")),  # no table of Open Images to list
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
     "spectrograms.dtype": Enters("float32", ("spectrograms", "mosaic_spectrograms")),
     "openimages.subsets": Enters(["train"], ("openimages",)),
