@@ -31,9 +31,10 @@ demo: setup ## The whole workflow on the embedded corpus, offline: scores, figur
 test: setup ## All tests
 	$(IN) python -m pytest
 
-check: setup ## Style, types, workflow lint, spelling
+check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
 	$(IN) snakemake --lint && codespell
+	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 bench: setup ## Speed and memory, side by side
 	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python $$each || exit 1; done
@@ -47,13 +48,14 @@ WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.md
 	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
-	 $(IN) snakemake tables figures cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+	 $(IN) snakemake tables figures samples scatter extremes films pages cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
 
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
 	$(IN) PYTHONPATH=. python -m spm.base.costs $(or $(LOGS),logs)
 
-schema: setup ## The JSON schema of config.yaml, from the models
+schema: setup ## The JSON schema of config.yaml and docs/config.md, from the models
 	$(IN) PYTHONPATH=. python workflow/schemas/generate.py
+	$(IN) PYTHONPATH=. python workflow/schemas/reference.py
 
 constraints: setup ## The tested versions, from .venv
 	(echo "# The versions that spm is tested with, on Python 3.11. Made by: make constraints"; \

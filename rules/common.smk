@@ -7,10 +7,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, runs, shards
+from spm.base import checks, runs, versions
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
-from spm.corpus import manifest
+from spm.corpus import membership
 
 
 wildcard_constraints:
@@ -21,6 +21,7 @@ wildcard_constraints:
     protocol=r"[\w.-]+",
     split="train|test",
     table="table1|table2|ablation|promotion",
+    figure=r"fig\d",
 
 
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
@@ -128,12 +129,20 @@ def paper_runs(name):
     return wanted
 
 
+def paper_files(name, pattern):
+    """A file for each run of one of the paper's tables."""
+    paper = {"kind": config["paper"]["kind"], "protocol": config["paper"]["protocol"]}
+    return [pattern.format(run=run, boxes=BOXES[0], **paper) for run in paper_runs(name)]
+
+
 def paper_inputs(pattern):
     """A function of a rule's wildcards: a file for each run of the table."""
-    return lambda wildcards: [
-        pattern.format(run=run, kind=config["paper"]["kind"], boxes=BOXES[0], protocol=config["paper"]["protocol"])
-        for run in paper_runs(wildcards.table)
-    ]
+    return lambda wildcards: paper_files(wildcards.table, pattern)
+
+
+def figure_inputs(pattern, *figures):
+    """The same for those of the paper's figures that read such files."""
+    return lambda wildcards: paper_files(DRAWN_OF[wildcards.figure], pattern) if wildcards.figure in figures else []
 
 
 def paper_whole(name):
@@ -169,12 +178,12 @@ config.update(checks.typed(config))
 try:
     checks.check(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
     MANIFEST = beside(config["corpus"]["manifest"])
-    VIDEOS = manifest.read(Path(MANIFEST))
+    MEMBERS = membership.of_list(Path(MANIFEST), config["corpus"]["shards"], Path(".snakemake/spm"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+config["versions"] = versions.said()  # for the report's first page; no rule reads it
 COUNT = config["corpus"]["shards"]
-MEMBERS = shards.members([{**vars(video), "position": None} for video in VIDEOS], COUNT)
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
 RUNS = runs.trained(config)

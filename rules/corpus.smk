@@ -9,7 +9,7 @@ localrules:
 
 
 # How politely media are asked for changes when they come, not what comes.
-POLITENESS = ["retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit"]
+POLITENESS = ["retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit", "give_up_s"]
 
 
 rule fetch:
@@ -102,6 +102,7 @@ rule index:
             "results/corpus/index/coverage.csv",
             caption="../workflow/report/coverage.rst",
             category="Corpus",
+            labels={"figure": "coverage, as CSV"},
         ),
     log:
         "logs/corpus/index.log",

@@ -74,9 +74,10 @@ rule mosaic_boxes:
         mem_mb=memory(2000),
         runtime="1h",
     params:
+        config=section("mosaic_boxes"),
         code=code_of("spm.fusion.mosaic_boxes"),
     shell:
-        "python -m spm.fusion.mosaic_boxes --config '{{}}' --tiles {input.tiles:q}"
+        "python -m spm.fusion.mosaic_boxes --config {params.config:q} --tiles {input.tiles:q}"
         " --annotations {input.annotations:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
 
 

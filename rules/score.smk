@@ -4,7 +4,7 @@ Needs: maps and the boxes that count. Gives: scores under each protocol beside t
 a description of the data set and of each network.
 """
 
-FIGURES = ["heatmaps", "scores", "training", "coverage"]
+FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
 SCORED = expand(
     "results/score/scores/{run}/{kind}/{boxes}/{protocol}",
     run=RUNS,
@@ -13,6 +13,17 @@ SCORED = expand(
     protocol=config["scores"]["protocols"],
 )
 SCORES = expand("{scored}.{suffix}", scored=SCORED, suffix=["parquet", "json"])
+
+# What pictures of single frames show: the first test set, the first source of boxes, the first protocol.
+SHOWN = {
+    "index": tested_on(KINDS[0], "index"),
+    "clips": test_shards(KINDS[0], "clips"),
+    "annotations": expand(tested_on(KINDS[0], "annotations"), boxes=BOXES[:1]),
+    "maps": expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS[:1]),
+}
+SHOWN_SCORES = expand(
+    "{kind}/{boxes}/{protocol}", kind=KINDS[:1], boxes=BOXES[:1], protocol=config["scores"]["protocols"][:1]
+)
 
 
 rule scores:
@@ -55,6 +66,7 @@ rule tables:
             "results/score/tables/scores.md",
             caption="../workflow/report/scores.rst",
             category="Scores",
+            labels={"table": "scores, as Markdown"},
         ),
     log:
         "logs/score/tables.log",
@@ -75,21 +87,28 @@ rule tables:
 
 
 rule figures:
-    """Heat maps on their frames, scores beside baselines, training curves, coverage."""
+    """Heat maps on their frames, scores beside baselines and by class, training curves, coverage."""
     input:
         index="results/corpus/index/clips.parquet",
+        manifest=MANIFEST,
+        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
         coverage="results/corpus/index/coverage.csv",
         clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
         annotations=expand("results/boxes/annotations/{boxes}.parquet", boxes=BOXES),
         maps=expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS),
         summaries=expand("{scored}.json", scored=SCORED),
         histories=expand("results/fusion/train/{run}/history.parquet", run=RUNS),
+        audio_histories=[rules.clusters.output.history, rules.pretrain.output.history] if PROMOTES else [],
     output:
-        svg=report(
-            expand("results/score/figures/{figure}.svg", figure=FIGURES),
-            caption="../workflow/report/figures.rst",
-            category="Figures",
-        ),
+        svg=[
+            report(
+                f"results/score/figures/{figure}.svg",
+                caption=f"../workflow/report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
+        ],
         png=expand("results/score/figures/{figure}.png", figure=FIGURES),
     log:
         "logs/score/figures.log",
@@ -106,9 +125,141 @@ rule figures:
         code=code_of("spm.score.figures"),
     shell:
         "python -m spm.score.figures --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
+        " --manifest {input.manifest:q} --videos {input.videos:q}"
         " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
-        " --summaries {input.summaries:q} --histories {input.histories:q}"
+        " --summaries {input.summaries:q} --histories {input.histories:q} --audio-histories {input.audio_histories:q}"
         " --out results/score/figures 2> >(tee {log:q} >&2)"
+
+
+rule samples:
+    """Training clips of each category: a frame and its log-mel spectrogram."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        svg=report(
+            "results/score/samples/samples.svg",
+            caption="../workflow/report/figures/samples.rst",
+            category="Corpus",
+            labels={"figure": "samples"},
+        ),
+        png="results/score/samples/samples.png",
+    log:
+        "logs/score/samples.log",
+    benchmark:
+        "logs/score/samples.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("samples"),
+        code=code_of("spm.score.samples"),
+    shell:
+        "python -m spm.score.samples --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
+        " --spectrograms results/corpus/spectrograms --out results/score/samples 2> >(tee {log:q} >&2)"
+
+
+rule scatter:
+    """The training clips' sounds on two principal components, by pseudo-label and by class."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        labels="results/audio/clusters/labels.parquet",
+        about="results/audio/clusters/centroids.json",
+        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+    output:
+        svg=report(
+            "results/score/scatter/scatter.svg",
+            caption="../workflow/report/figures/scatter.rst",
+            category="Clusters",
+            labels={"figure": "scatter"},
+        ),
+        png="results/score/scatter/scatter.png",
+    log:
+        "logs/score/scatter.log",
+    benchmark:
+        "logs/score/scatter.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("scatter"),
+        code=code_of("spm.score.scatter"),
+    shell:
+        "python -m spm.score.scatter --config {params.config:q} --index {input.index:q} --labels {input.labels:q}"
+        " --about {input.about:q} --spectrograms results/corpus/spectrograms"
+        " --out results/score/scatter 2> >(tee {log:q} >&2)"
+
+
+rule extremes:
+    """Each run's best, median and worst test frames, with their boxes."""
+    input:
+        **SHOWN,
+        scores=expand("results/score/scores/{run}/{scored}.parquet", run=RUNS, scored=SHOWN_SCORES),
+    output:
+        svg=[
+            report(
+                f"results/score/extremes/{run}.svg",
+                caption="../workflow/report/figures/extremes.rst",
+                category="Heat maps",
+                labels={"figure": f"{run}: best, median, worst"},
+            )
+            for run in RUNS
+        ],
+        png=expand("results/score/extremes/{run}.png", run=RUNS),
+    log:
+        "logs/score/extremes.log",
+    benchmark:
+        "logs/score/extremes.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("extremes"),
+        code=code_of("spm.score.extremes"),
+    shell:
+        "python -m spm.score.extremes --config {params.config:q} --index {input.index:q}"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --scores {input.scores:q} --out results/score/extremes 2> >(tee {log:q} >&2)"
+
+
+rule films:
+    """A test video of each run under its maps, with its sound, in a page that plays them."""
+    input:
+        **SHOWN,
+    output:
+        page=report(
+            "results/score/films/films.html",
+            caption="../workflow/report/figures/films.rst",
+            category="Heat maps",
+            labels={"figure": "films of every run"},
+        ),
+    log:
+        "logs/score/films.log",
+    benchmark:
+        "logs/score/films.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("films"),
+        code=code_of("spm.score.films"),
+    shell:
+        "python -m spm.score.films --config {params.config:q} --index {input.index:q}"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --out {output.page:q} 2> >(tee {log:q} >&2)"
 
 
 rule paper:
@@ -123,6 +274,7 @@ rule paper:
             "results/score/paper/{table}.md",
             caption="../workflow/report/paper.rst",
             category="The paper",
+            labels={"table": "{table}, as Markdown"},
         ),
     log:
         "logs/score/paper/{table}.log",
@@ -144,7 +296,91 @@ rule paper:
 
 
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
-PAPER = expand(rules.paper.output, table=[name for name in PAPER_TABLES if paper_whole(name)])
+WHOLE_TABLES = [name for name in PAPER_TABLES if paper_whole(name)]
+PAPER = expand(rules.paper.output, table=WHOLE_TABLES)
+DRAWN_OF = {"fig2": "ablation", "fig3": "ablation", "fig4": "table1", "fig6": None, "fig7": "table2"}
+
+
+rule paper_figures:
+    """One of the paper's figures, drawn of the runs that the config names."""
+    input:
+        index=lambda wildcards: tested_on(config["paper"]["kind"] if wildcards.figure == "fig4" else "solo", "index"),
+        clips=lambda wildcards: test_shards(config["paper"]["kind"], "clips") if wildcards.figure == "fig4" else [],
+        annotations=lambda wildcards: (
+            expand(tested_on(config["paper"]["kind"], "annotations"), boxes=BOXES[:1])
+            if wildcards.figure == "fig4"
+            else []
+        ),
+        histories=figure_inputs("results/fusion/train/{run}/history.parquet", "fig2", "fig3"),
+        maps=figure_inputs("results/fusion/maps/{run}/{kind}.parquet", "fig4"),
+        summaries=figure_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json", "fig7"),
+    output:
+        svg=report(
+            "results/score/paper/{figure}.svg",
+            caption="../workflow/report/figures/paper.rst",
+            category="The paper",
+            labels={"figure": "{figure}"},
+        ),
+        png="results/score/paper/{figure}.png",
+    log:
+        "logs/score/paper/{figure}.log",
+    benchmark:
+        "logs/score/paper/{figure}.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("paper"),
+        clips=lambda wildcards, input: Path(input.clips[0]).parent if input.clips else ".",
+        code=code_of("spm.score.paper_figures"),
+    shell:
+        "python -m spm.score.paper_figures --config {params.config:q} --figure {wildcards.figure} --index {input.index:q}"
+        " --clips {params.clips:q} --annotations {input.annotations:q} --histories {input.histories:q}"
+        " --maps {input.maps:q} --summaries {input.summaries:q} --out results/score/paper/{wildcards.figure}"
+        " 2> >(tee {log:q} >&2)"
+
+
+PAPER_FIGURES = expand(
+    rules.paper_figures.output, figure=[name for name, table in DRAWN_OF.items() if table is None or paper_whole(table)]
+)
+PAGED = {
+    "scores": "results/score/tables/scores.md",
+    **{table: f"results/score/paper/{table}.md" for table in WHOLE_TABLES},
+}
+
+
+rule pages:
+    """The tables as pages, which a browser shows within the report."""
+    input:
+        markdown=PAGED.values(),
+    output:
+        html=[
+            report(
+                f"results/score/pages/{page}.html",
+                caption=f"../workflow/report/{'scores' if page == 'scores' else 'paper'}.rst",
+                category="Scores" if page == "scores" else "The paper",
+                labels={"table": page},
+            )
+            for page in PAGED
+        ],
+    log:
+        "logs/score/pages.log",
+    benchmark:
+        "logs/score/pages.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.score.pages"),
+    shell:
+        "python -m spm.score.pages --config '{{}}' --markdown {input.markdown:q} --out results/score/pages"
+        " 2> >(tee {log:q} >&2)"
 
 
 # The tables that this config has made: a card lists no other.
@@ -191,3 +427,38 @@ rule cards:
         " --ledgers {input.ledgers:q} --videos {input.videos:q} --names {params.names:q} --scores {input.scores:q}"
         " --networks {input.networks:q} --out {output.dataset:q} --croissant-file {output.croissant:q}"
         " 2> >(tee {log:q} >&2)"
+
+
+rule costs:
+    """What each stage cost, when all have run; beside the logs that say it, since its bytes differ from run to run."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        last=[
+            rules.pages.output,
+            rules.figures.output,
+            rules.samples.output,
+            rules.extremes.output,
+            rules.films.output,
+            rules.cards.output,
+            PAPER_FIGURES,
+            rules.scatter.output if PROMOTES else [],
+            rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
+        ],
+    output:
+        markdown="logs/costs.md",
+        html=report("logs/costs.html", caption="../workflow/report/costs.rst", category="Costs"),
+    log:
+        "logs/score/costs.log",
+    benchmark:
+        "logs/score/costs.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.score.costs"),
+    shell:
+        "python -m spm.score.costs --config '{{}}' --logs logs --index {input.index:q}"
+        " --markdown-table {output.markdown:q} --page {output.html:q} 2> >(tee {log:q} >&2)"

@@ -27,7 +27,8 @@ from spm.base.progress import progress
 from spm.corpus import clips as cutting
 from spm.corpus.clips import Clips
 from spm.corpus.fetch import Fetch, Session, fetch
-from spm.corpus.manifest import Video, address, is_remote, legal
+from spm.corpus.manifest import Video, address, is_remote
+from spm.corpus.names import legal
 from spm.corpus.probe import Unusable, probe
 from spm.corpus.spectrograms import PCM_SCALE, log_mel
 from spm.corpus.store import usable

@@ -1,8 +1,10 @@
 """A conda small enough to run without its channels: py-rattler solves and installs, from a channel of empty packages.
 
-What it proves: that Snakemake's --use-conda creates, activates and reuses an environment of each of the project's
-files, and that each file solves to the versions that the tests run with. What it can't: that conda-forge has them.
-Run as a script, it is the `conda` that Snakemake calls.
+An environment that Snakemake creates with it is a real one: its Python sees the packages that its file names and what
+they require, linked from where the tests run, and no others. What it proves: that --use-conda creates, activates and
+reuses an environment of each of the project's files, that each solves to the versions that the tests run with, and has
+all that its stages import. What it can't: that conda-forge has them. Run as a script, it is the `conda` that Snakemake
+calls.
 """
 
 import argparse
@@ -17,9 +19,13 @@ import shlex
 import sys
 import tarfile
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 
 import yaml
+from imageio_ffmpeg import get_ffmpeg_exe
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.project import ROOT
 
@@ -28,7 +34,9 @@ SUBDIR = "linux-64"
 CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for a channel's name
 IN_CONDA = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "matplotlib": ("matplotlib-base",)}
 NOT_FROM_PYPI = {"detectron2": "0.6", "ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
+NOT_PYTHON = {"python", "ffmpeg", "deno", "detectron2"}  # or not to be had here
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+NOTE = "import sys\nwith open(sys.prefix + '/calls', 'a') as calls:\n    print(*sys.orig_argv[1:3], file=calls)\n"
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
@@ -38,26 +46,16 @@ def tested() -> dict[str, str]:
     return {**names, **NOT_FROM_PYPI, "python": ".".join(map(str, sys.version_info[:3]))}
 
 
-def _package(folder: Path, name: str, version: str, files: Mapping[str, str]) -> dict[str, object]:
-    """Write a package that holds a few scripts; its record for the channel's list."""
+def _package(folder: Path, name: str, version: str) -> dict[str, object]:
+    """Write a package that holds nothing; its record for the channel's list."""
     about = {"name": name, "version": version, "build": "0", "build_number": 0, "depends": [], "subdir": SUBDIR}
-    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
-    sizes = {path: len(text.encode()) for path, text in files.items()}
-    paths = [
-        {"_path": path, "path_type": "hardlink", "sha256": digests[path], "size_in_bytes": sizes[path]}
-        for path in files
-    ]
-    inside = {
-        "info/index.json": json.dumps(about),
-        "info/paths.json": json.dumps({"paths": paths, "paths_version": 1}),
-        "info/files": "\n".join(files),
-        **files,
-    }
+    paths = {"paths": [], "paths_version": 1}
+    inside = {"info/index.json": json.dumps(about), "info/paths.json": json.dumps(paths), "info/files": ""}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for path, text in inside.items():
             entry = tarfile.TarInfo(path)
-            entry.size, entry.mode = len(text.encode()), 0o755
+            entry.size = len(text.encode())
             tar.addfile(entry, io.BytesIO(text.encode()))
     content = bz2.compress(packed.getvalue())
     (folder / f"{name}-{version}-0.tar.bz2").write_bytes(content)
@@ -65,16 +63,12 @@ def _package(folder: Path, name: str, version: str, files: Mapping[str, str]) ->
 
 
 def _channel(folder: Path, packages: Mapping[str, str]) -> None:
-    """Write a channel of one version of each package; its Python is the one that runs this, and notes its calls."""
-    python = f'#!/bin/sh\necho "$@" >> "$CONDA_PREFIX/calls"\nexec {shlex.quote(sys.executable)} "$@"\n'
+    """Write a channel of one version of each package."""
     for subdir in (SUBDIR, "noarch"):
         (folder / subdir).mkdir(parents=True)
         there = packages if subdir == SUBDIR else {}
         records = {
-            f"{name}-{version}-0.tar.bz2": _package(
-                folder / subdir, name, version, {"bin/python": python} if name == "python" else {}
-            )
-            for name, version in there.items()
+            f"{name}-{version}-0.tar.bz2": _package(folder / subdir, name, version) for name, version in there.items()
         }
         listed = {"info": {"subdir": subdir}, "packages": records, "packages.conda": {}, "repodata_version": 1}
         (folder / subdir / "repodata.json").write_text(json.dumps(listed))
@@ -114,6 +108,40 @@ async def create(root: Path, file: Path, prefix: Path) -> None:
     await rattler.install(found, prefix, cache_dir=root / "pkgs", show_progress=False)
 
 
+def required(names: Iterable[str]) -> dict[str, metadata.Distribution]:
+    """The distributions that run the tests under these names, and what they require, by their names."""
+    found: dict[str, metadata.Distribution] = {}
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        found[name] = metadata.distribution(name)
+        needs = map(Requirement, found[name].requires or [])
+        waiting += [need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})]
+    return found
+
+
+def furnish(prefix: Path) -> None:
+    """Make an environment's Python, which notes its calls, and link what its packages stand for."""
+    pip = {conda: name for name, several in IN_CONDA.items() for conda in several}
+    made = {path.name.rsplit("-", 2)[0] for path in (prefix / "conda-meta").glob("*.json")}
+    site = prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    site.mkdir(parents=True)
+    (prefix / "bin").mkdir(exist_ok=True)
+    python = Path(sys.executable).resolve()
+    (prefix / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
+    (prefix / "bin/python").symlink_to(python)
+    (site / "sitecustomize.py").write_text(NOTE)
+    if "ffmpeg" in made:
+        (prefix / "bin/ffmpeg").symlink_to(get_ffmpeg_exe())
+    for distribution in required(pip.get(name, name) for name in made - NOT_PYTHON).values():
+        tops = {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}
+        for top in tops:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
 def main(root: Path, arguments: Iterable[str]) -> None:
     """Answer what Snakemake asks of conda."""
     parser = argparse.ArgumentParser()
@@ -128,6 +156,7 @@ def main(root: Path, arguments: Iterable[str]) -> None:
         print(json.dumps({"get": {"channel_priority": "strict"}}))
     elif re.match("env create", " ".join(words)):
         asyncio.run(create(root, given.file, given.prefix))
+        furnish(given.prefix)
     elif words[:1] != ["clean"]:  # what was downloaded lies where the channel is
         sys.exit(f"conda: not known here: {' '.join(words)}")
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from spm.corpus import ffmpeg
 
+KINDS = {
+    ".mpd": "application/dash+xml", ".rss": "application/rss+xml", ".m3u8": "application/vnd.apple.mpegurl",
+    ".html": "text/html",
+}  # fmt: skip
 HTML = b"<!DOCTYPE html><html><head><title>Hello</title></head><body>No video on this page.</body></html>"
 
 
@@ -43,10 +47,19 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_error(int(behaviour))
             elif behaviour == "stall":
                 time.sleep(60)
+            elif behaviour.startswith("to "):
+                self.send_response(302)
+                self.send_header("Location", behaviour[3:])
+                self.end_headers()
+            elif behaviour == "endless page":
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.pour(HTML * 1_500_000, slow=False, block=1 << 20)
             elif behaviour in ("page", "page named video"):
                 self.send(HTML, "text/html" if behaviour == "page" else "video/mp4")
             else:
-                kind = {".mpd": "application/dash+xml", ".rss": "application/rss+xml"}.get(file.suffix, "video/mp4")
+                kind = KINDS.get(file.suffix, "video/mp4")
                 self.send(file.read_bytes() if behaviour == "file" else site.media, kind, behaviour)
 
         def send(self, body: bytes, kind: str, behaviour: str = "") -> None:
@@ -59,10 +72,10 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.pour(body[start : len(body) // 2 if behaviour == "cut" else None], behaviour == "slow")
 
-        def pour(self, body: bytes, slow: bool) -> None:
+        def pour(self, body: bytes, slow: bool, block: int = 1024) -> None:
             try:
-                for i in range(0, len(body), 1024):
-                    self.wfile.write(body[i : i + 1024])
+                for i in range(0, len(body), block):
+                    self.wfile.write(body[i : i + block])
                     time.sleep(0.1 if slow else 0)
             except ConnectionError:
                 self.close_connection = True

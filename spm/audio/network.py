@@ -31,10 +31,13 @@ class AudioNetwork(nn.Module):
         values = log_mels.flatten(0, 1).float()
         self.mean, self.deviation = values.mean(0), values.std(0).clamp_min(1e-3)
 
+    def scaled(self, log_mels: Tensor) -> Tensor:
+        """What the first layer sees: (B, 201, 64) → (B, 201, 64)."""
+        return (log_mels.float() - self.mean) / self.deviation
+
     def positions(self, log_mels: Tensor) -> Tensor:
         """Features at each time and mel: (B, 201, 64) → (B, 512, 13, 4)."""
-        scaled = (log_mels.float() - self.mean) / self.deviation
-        return self.trunk(scaled[:, None])  # type: ignore[no-any-return]
+        return self.trunk(self.scaled(log_mels)[:, None])  # type: ignore[no-any-return]
 
     def forward(self, log_mels: Tensor) -> Tensor:
         """(B, 201, 64) → (B, 512)."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from spm.base.config import UserError
 
+SHORTEST_S = 0.1  # what a benchmark can tell from nothing
+
 
 class Cost(NamedTuple):
     """Of all jobs of a stage."""
@@ -45,13 +47,15 @@ def read(logs: Path) -> dict[str, Cost]:
     return {stage: of_stage(runs) for stage, runs in found.items()}
 
 
-def table(costs: Mapping[str, Cost]) -> Iterator[str]:
-    """Lines of Markdown."""
-    yield "| stage | jobs | s, all jobs | s, longest | s of processors | peak MB |"
-    yield "|---|---:|---:|---:|---:|---:|"
+def table(costs: Mapping[str, Cost], clips: int | None = None) -> Iterator[str]:
+    """Lines of Markdown; with the number of clips that there are, also how many of them a second a stage did."""
+    more = [] if clips is None else ["clips a second"]
+    yield f"| {' | '.join(['stage', 'jobs', 's, all jobs', 's, longest', 's of processors', 'peak MB', *more])} |"
+    yield "|---|" + "---:|" * (5 + len(more))
     for stage, cost in costs.items():
         times = " | ".join(f"{seconds:,.1f}" for seconds in cost[1:4])
-        yield f"| {stage} | {cost.jobs} | {times} | {cost.peak_mb:,.0f} |"
+        rate = "" if clips is None else f" {clips / max(cost.wall_s, SHORTEST_S):,.1f} |"
+        yield f"| {stage} | {cost.jobs} | {times} | {cost.peak_mb:,.0f} |{rate}"
 
 
 if __name__ == "__main__":

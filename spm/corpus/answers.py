@@ -14,6 +14,7 @@ class Verdict(NamedTuple):
 
 
 THROTTLED = r"not a bot|as a bot|anti-bot|captcha|rate.?limit|too many requests|HTTP Error 429"
+NOT_OURS_TO_ASK = r"is of a private network|expected https?://"  # the door's words
 BY_HTTP = {401: "blocked", 402: "blocked", 403: "blocked", 404: "gone", 410: "gone", 451: "blocked"}
 NOT_THE_PAGE = r"video data|Got error|API page"  # signed addresses run out, interfaces have moods
 BY_WORDS = (  # of yt-dlp and the sites it asks; the first that matches decides
@@ -25,7 +26,7 @@ BY_WORDS = (  # of yt-dlp and the sites it asks; the first that matches decides
     ("gone", r"video (is )?unavailable|(video|recording|content) is(n.t| not) available|copyright"),
     ("blocked", r"sign in|log.?in|registered users|subscri"),
     ("bad", r"unsupported url|not a valid url|truncated|no (video|media)s? (was |were )?found|there is no video"),
-    ("bad", r"a list of videos|unusual and will be skipped|not media"),
+    ("bad", r"a list of videos|unusual and will be skipped|not media|not over http|larger than"),
 )
 
 
@@ -34,6 +35,8 @@ def classify(reason: str) -> Verdict:
 
     HTTP's refusal of a page is the site's decision on the video; that of anything else is asked again.
     """
+    if re.search(NOT_OURS_TO_ASK, reason):
+        return Verdict("bad")
     words = re.sub(r"\w+://\S+", "", reason)  # an address may hold any word
     if re.search(THROTTLED, words, re.IGNORECASE):
         return Verdict("retry", throttled=True)
@@ -48,6 +51,8 @@ def clean(message: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m|\r", "", message).strip().split("\n")[0]
     plain = re.split(r" \(caused by |; please report | Use --", plain)[0]
     plain = re.sub(r"HTTPS?Connection(Pool)?\(.*?\): |<[\w.]+ object at \w+>: ", "", plain)
+    plain = re.sub(r"\('Unable to connect to proxy', OSError\(.Tunnel connection failed: \d+ (.*?).\)\)", r"\1", plain)
+    plain = re.sub(rf"HTTP Error 403: (?=.*({NOT_OURS_TO_ASK}))", "", plain)
     plain = re.sub(r"\d+ bytes read, \d+ more expected", "the connection was cut", plain)
     plain = re.sub(r"^(ERROR: )?(\[[\w:+.-]+\] (\S+: )?)?", "", plain)  # [extractor] video:
     return re.sub(r"\s+", " ", plain).strip()[:REASON_CHARS]

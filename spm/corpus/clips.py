@@ -6,13 +6,13 @@ Both tracks are put on the container's clock, whose zero is the start of the fil
 is later. Frame j of clip k is the picture on screen at k + j/n seconds, sample i of the sound is at i/16000 seconds.
 """
 
+import errno
 import glob
+import os
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +29,10 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
+from spm.corpus import bounded
 from spm.corpus.cut import RATE_HZ, cut, level_db, split_pictures
 from spm.corpus.ffmpeg import binary
-from spm.corpus.probe import Media, Pictures, Sound, Unusable, probe
+from spm.corpus.probe import Media, Pictures, Sound, Unusable, apart
 
 CHUNK_BYTES = 1 << 20
 GROUP_ROWS = 64  # clips held before they are written: about 6 MB
@@ -43,8 +44,12 @@ SHORTFALL_S = 1.0  # a file that ends this much before the promised end was cut 
 SOUND_FILTERS = (
     f"aresample={RATE_HZ}:async=1:min_hard_comp={STRAY_S}:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
 )
-KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, 255}  # 255: ffmpeg caught the signal and stopped
-OURS = re.compile("No space left|quota exceeded|File too large|Cannot allocate|Permission denied|Read-only file", re.I)
+PROBE_S = 60  # a header is read in a fraction of a second
+STOPPED = -1  # by us, in place of a status
+NOT_STARTED = {126, 127}  # of the shell
+KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+CAUGHT = 255  # ffmpeg heard the signal and stopped, or it failed with EPERM, of which it tells
+OURS = re.compile("No space left|quota exceeded|File too large|Permission denied|Read-only file", re.I)
 
 
 class Clips(Section):
@@ -53,7 +58,14 @@ class Clips(Section):
     size: int = Field(default=256, ge=16, le=2048)  # px; frames are squeezed to squares, as DSOL does
     frames_per_clip: int = Field(default=4, ge=1, le=60)  # evenly spaced from the clip's start
     jpeg_quality: int = Field(default=2, ge=2, le=31)  # ffmpeg's q:v; 2 is best
-    max_s: int | None = Field(default=None, ge=1)  # s; only the start of each video; null: all of it
+    max_s: int | None = Field(default=14_400, ge=1)  # s; only the start of each video; null: all that its clock says
+    memory_mb: int = Field(default=3000, ge=500)  # of addresses; a file that wants more is a row
+    time_s: int = Field(default=1800, ge=1)  # on the clock; a file that takes longer is a row
+
+    @property
+    def bounds(self) -> bounded.Bounds:
+        """What ffmpeg may use for one file."""
+        return bounded.Bounds(self.memory_mb, self.time_s)
 
 
 @dataclass(frozen=True)
@@ -124,23 +136,23 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
     """Decode one video of the ledger into files in `folder`; what is wrong with it is in its facts."""
     out = Decoded({"video_id": row["video_id"], "clips": 0}, folder)
     try:
-        media = _usable(row)
+        media = _usable(row, config)
         out.facts.update(_probed(media))
         arguments = command(Path(row["path"]), media, config, out)
     except Unusable as why:
         out.facts.update(status=why.status, reason=why.reason)
         return out
     folder.mkdir()
-    code, log = _run_ffmpeg(arguments, row["video_id"])
+    code, said = _run_ffmpeg(arguments, row, config)
     out.facts.update(_measured(out, config))
-    out.facts.update(judge(out.facts, _expected_s(media, config), code, _first_line(log, row["path"])))
+    out.facts.update(judge(out.facts, _expected_s(media, config), code, said))
     return out
 
 
-def _usable(row: dict[str, Any]) -> Media:
+def _usable(row: dict[str, Any], config: Clips) -> Media:
     if row["status"] != "ok":
         raise Unusable("missing", f"{row['status']}: {row['reason']}")
-    return probe(Path(row["path"]))
+    return apart(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
 
 
 def _probed(media: Media) -> dict[str, Any]:
@@ -154,20 +166,20 @@ def _expected_s(media: Media, config: Clips) -> float:
     return min(media.length_s or 0.0, config.max_s or float("inf"))
 
 
-def _run_ffmpeg(arguments: list[str], video_id: str) -> tuple[int, str]:
-    """Run ffmpeg; what the machine did wrong is an error of the job, what the file did wrong is in the log."""
+def _run_ffmpeg(arguments: list[str], row: dict[str, Any], config: Clips) -> tuple[int, str]:
+    """Run ffmpeg: its status, and what it said first; what the machine did wrong is an error of the job."""
     try:
-        done = subprocess.run(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    except OSError as error:
-        raise UserError(
-            f"ffmpeg: {arguments[0]} does not start ({error.strerror}); name another in SPM_FFMPEG"
-        ) from error
+        done = bounded.run(arguments, config.bounds)
+    except bounded.TooLong as error:
+        return STOPPED, str(error)
     log = done.stderr.decode(errors="replace")
-    if done.returncode in KILLED:
-        raise UserError(f"ffmpeg was stopped from outside while it decoded {video_id}: run again, with more memory?")
+    if done.returncode in NOT_STARTED:
+        raise UserError(f"ffmpeg: {arguments[0]} does not start ({log.strip()}); name another in SPM_FFMPEG")
+    if done.returncode in KILLED or (done.returncode == CAUGHT and os.strerror(errno.EPERM) not in log):
+        raise UserError(f"ffmpeg was stopped from outside at {row['video_id']}: run again, with more memory?")
     if done.returncode and (fault := OURS.search(log)):
-        raise UserError(f"ffmpeg could not write what it decoded of {video_id}: {fault[0]}")
-    return done.returncode, log
+        raise UserError(f"ffmpeg could not write what it decoded of {row['video_id']}: {fault[0]}")
+    return done.returncode, _first_line(log, row["path"])
 
 
 def _first_line(log: str, path: str) -> str:
@@ -258,16 +270,6 @@ def _scratch(beside: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads, each of which waits for an ffmpeg; after an error no further video is begun."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _written(write: Callable[..., None], rows: Iterable[dict[str, Any]]) -> None:
     """Write rows in groups of one size, whatever the lengths of the videos they come from."""
     waiting = iter(rows)
@@ -275,11 +277,20 @@ def _written(write: Callable[..., None], rows: Iterable[dict[str, Any]]) -> None
         write(**{name: [row[name] for row in group] for name in tables.CLIPS.names})
 
 
+def _check_there(listed: list[dict[str, Any]]) -> None:
+    """A store that was deleted or moved is no property of its videos: as rows they would silently be fewer."""
+    fetched = [Path(row["path"]) for row in listed if row["status"] == "ok"]
+    if away := [path for path in fetched if not path.exists()]:
+        said = f"{len(away)} of {len(fetched)} videos that were fetched are no longer where they were, as {away[0]}"
+        raise UserError(f"{said}: bring them back, or fetch again with `make retry`")
+
+
 def run(config: Clips, *, ledger: Path, clips: Path, videos: Path, threads: int) -> None:
     """Cut every video of one shard, `threads` at once; a row for each, whether it could be cut or not."""
     listed = sorted(tables.read(ledger).to_pylist(), key=itemgetter("video_id"))
+    _check_there(listed)
     facts: list[dict[str, Any]] = []
-    with _scratch(clips) as scratch, _pool(threads) as pool, tables.writer(clips, tables.CLIPS) as write:
+    with _scratch(clips) as scratch, bounded.pool(threads) as pool, tables.writer(clips, tables.CLIPS) as write:
         folders = [scratch / str(number) for number in range(len(listed))]
         decoded = pool.map(partial(decode, config=config), listed, folders)
         _written(write, _all_rows(progress(decoded, "clips", len(listed)), facts, config))

@@ -20,7 +20,6 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-import av
 from pydantic import Field
 from tqdm import tqdm
 from yt_dlp import YoutubeDL
@@ -31,12 +30,17 @@ from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.base.shards import shard_of
-from spm.corpus import ffmpeg
-from spm.corpus.answers import classify, clean
+from spm.corpus import door, ffmpeg
+from spm.corpus.answers import REASON_CHARS, classify, clean
+from spm.corpus.bounded import Bounds
 from spm.corpus.manifest import Video, address, is_remote, read
+from spm.corpus.probe import Unusable, apart
+from spm.corpus.site import Site, TooLarge, TooSlow, single
 from spm.corpus.store import Note, digest_of, discard, keep, media_of, recall, remember, stands, unfinished, usable
 
 LOG = logging.getLogger(__name__)
+PROBING = Bounds(memory_mb=3000, time_s=60)
+NO_NETWORK = ["-protocol_whitelist", "file,crypto,data"]  # of ffmpeg; what asks is yt-dlp, through the door
 OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # of this machine, never of a video
 
 
@@ -53,6 +57,9 @@ class Fetch(Section):
     cookies: str | None = None  # Netscape cookie file of a browser that is logged in; only read
     workers: int = Field(2, ge=1)  # downloads at once in a shard
     bot_limit: int = Field(3, ge=1)  # refusals of a robot in a row that end the shard early
+    give_up_s: float = Field(3600, gt=0)  # after which a download is broken off
+    max_mb: float = Field(4000, gt=0)  # of a download; more is no video for this
+    private_hosts: tuple[str, ...] = ()  # of this machine or its network, that may be asked all the same
 
 
 @dataclass
@@ -63,6 +70,7 @@ class Session:
     store: Path
     cookies: str | None  # text of the cookie file
     bar: "tqdm[Any]"
+    proxy: str | None = None  # the door; None: whatever the environment names
     halt: Event = field(default_factory=Event)  # the run is over: nothing is begun, downloads break off
     lock: Lock = field(default_factory=Lock)
     refusals: int = 0  # in a row
@@ -76,7 +84,8 @@ class Session:
     @property
     def terms(self) -> str:
         """What the answer hangs on, beside the address."""
-        return f"{self.config.format} cookies={self.config.cookies}"
+        hosts = ",".join(self.config.private_hosts)
+        return f"{self.config.format} cookies={self.config.cookies} max_mb={self.config.max_mb:g} hosts={hosts}"
 
     def hear(self, *, throttled: bool) -> None:
         """Count an answer."""
@@ -91,30 +100,14 @@ class Session:
         self.halt.wait(0 if first else self.config.sleep_s)
 
     def watch(self, download: dict[str, Any]) -> None:
-        """Show a download's progress; break it off when the run is over."""
+        """Show a download's progress; break it off when it is too large or too slow, or the run is over."""
         if self.halt.is_set():
             raise DownloadCancelled
+        if download.get("downloaded_bytes", 0) > self.config.max_mb * 1e6:
+            raise TooLarge
+        if (download.get("elapsed") or 0) > self.config.give_up_s:
+            raise TooSlow
         self.bar.set_postfix_str(f"{download.get('downloaded_bytes', 0) / 1e6:.1f} MB", refresh=False)
-
-
-class SeveralVideos(DownloadCancelled):  # type: ignore[misc]
-    """An address that would have a whole list downloaded."""
-
-    msg = "a list of videos: expected the address of one"
-
-
-class LiveNow(DownloadCancelled):  # type: ignore[misc]
-    """A stream that would be downloaded without end."""
-
-    msg = "live now: it may be a video later"
-
-
-def single(info: dict[str, Any], *, incomplete: bool = False) -> None:
-    """Refuse what is not one finished video; yt-dlp asks this before it downloads, and of a list before its parts."""
-    if info.get("playlist_id") or info.get("playlist_index"):
-        raise SeveralVideos
-    if info.get("is_live"):
-        raise LiveNow
 
 
 def options(session: Session, folder: Path) -> dict[str, Any]:
@@ -133,7 +126,9 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
         "socket_timeout": config.timeout_s,
         "ratelimit": config.rate_limit,
         "cookiefile": session.cookies and StringIO(session.cookies),  # a file would be written back, by all at once
+        "proxy": session.proxy,
         "ffmpeg_location": ffmpeg.binary(),
+        "external_downloader_args": {"ffmpeg_i": NO_NETWORK},
         "progress_hooks": [session.watch],
         "logger": LOG,
         "noprogress": True,
@@ -152,7 +147,7 @@ def ask(note: Note, session: Session) -> Note:
     """
     folder = unfinished(session.store, note.video_id)
     try:
-        with YoutubeDL(options(session, folder)) as site:
+        with Site(options(session, folder)) as site:
             info = site.extract_info(note.address)
         media = Path(info["requested_downloads"][0]["filepath"])
         why = unfit(media)
@@ -177,10 +172,10 @@ def _reason(error: Exception, store: Path) -> str:
 def unfit(path: Path) -> str:
     """Why a file is no media; empty when it is."""
     try:
-        with av.open(str(path)) as media:
-            return "" if media.streams.video or media.streams.audio else "not media: neither pictures nor sound in it"
-    except av.FFmpegError as error:
-        return f"not media: {error.strerror}"
+        apart(path, PROBING)
+    except Unusable as why:
+        return f"not media: {why.reason}"
+    return ""
 
 
 def download(note: Note, session: Session) -> Note:
@@ -208,19 +203,23 @@ def row_of(note: Note, path: Path | None) -> dict[str, Any]:
 
 def local(video_id: str, path: Path) -> dict[str, Any]:
     """The row of a video that is a file here already: it stays where it is."""
-    note = Note(video_id, str(path), "", "bad", "", extractor="local")
+    note, shown = Note(video_id, str(path), "", "bad", "", extractor="local"), str(path)[-REASON_CHARS:]
     try:
         if not path.stat().st_size or not path.is_file():
-            return row_of(replace(note, reason=f"{path}: {'an empty file' if path.is_file() else 'not a file'}"), None)
+            return row_of(replace(note, reason=f"{shown}: {'an empty file' if path.is_file() else 'not a file'}"), None)
+        if why := unfit(path):
+            return row_of(replace(note, reason=why), None)
         return row_of(replace(note, status="ok", sha256=digest_of(path), bytes=path.stat().st_size), path)
     except FileNotFoundError:
-        return row_of(replace(note, status="gone", reason=f"{path}: no such file"), None)
+        return row_of(replace(note, status="gone", reason=f"{shown}: no such file"), None)
     except OSError as error:
-        return row_of(replace(note, reason=f"{path}: {error.strerror}"), None)
+        return row_of(replace(note, reason=f"{shown}: {error.strerror}"), None)
 
 
 def fetch(video: Video, place: str, session: Session) -> dict[str, Any]:
     """The ledger's row of one video; nothing is asked where the store knows the answer."""
+    if video.flaw:
+        return row_of(Note(video.video_id, place, "", "bad", video.flaw), None)
     if not is_remote(place):
         return local(video.video_id, Path(place))
     note = recall(session.store, video.video_id)
@@ -234,7 +233,8 @@ def fetch_all(videos: Sequence[Video], manifest: Path, session: Session) -> list
     """Rows of all videos, some at a time; whatever ends the run breaks off the downloads under way."""
     pool = ThreadPoolExecutor(session.config.workers)
     try:
-        jobs = [pool.submit(fetch, video, address(video, manifest), session) for video in videos]
+        places = ["" if video.flaw else address(video, manifest) for video in videos]
+        jobs = [pool.submit(fetch, video, place, session) for video, place in zip(videos, places, strict=True)]
         for job in as_completed(jobs):
             job.result()
             session.bar.update()
@@ -268,14 +268,14 @@ def run(config: Fetch, *, manifest: Path, shard: int, shards: int, store: Path, 
     """Fetch the videos of one shard into the store; leave the ledger of what came of each."""
     if not 0 <= shard < shards:
         raise UserError(f"shard {shard}: expected 0 to {shards - 1}, as there are {shards} shards")
-    videos = [video for video in read(manifest) if shard_of(video.video_id, shards) == shard]
+    videos = read(manifest, wanted=lambda video_id: shard_of(video_id, shards) == shard)
     usable(store)
     check_format(config)
     cookies = cookies_of(config)
     bar: tqdm[Any] = progress([], "fetch", len(videos))
     try:
-        with bar:
-            rows = fetch_all(videos, manifest, Session(config, store, cookies, bar))
+        with bar, door.opened(config.private_hosts, config.timeout_s, config.give_up_s) as proxy:
+            rows = fetch_all(videos, manifest, Session(config, store, cookies, bar, proxy))
     except OSError as error:  # what befalls a video is in its row: this is the store's
         raise UserError(f"store {store}: {error}: expected a folder that can be written, with room") from error
     tables.write_rows(out, tables.LEDGER, sorted(rows, key=lambda row: str(row["video_id"])))

@@ -9,28 +9,29 @@ python -m spm.corpus.manifest --folder videos                                   
 import argparse
 import csv
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Literal
-from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from spm.base.config import Section, UserError
+from spm.corpus.names import SHOWN, check_id, distinct, legal
 
 COLUMNS = ("video_id", "url", "kind", "categories")
 KINDS = {"solo": 1, "duet": 2}  # categories of each
 SPLITS = ("train", "val", "test")
 EXTENSIONS = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv")
-ID_BYTES = 128
 WATCH = "https://www.youtube.com/watch?v="
 
 
@@ -55,6 +56,7 @@ class Video:
     categories: tuple[str, ...]  # in the order of the manifest
     split: str | None  # train, val, test; None: by position
     position: int  # 0-based among the videos of this kind and these categories, available or not
+    flaw: str = ""  # why it can't be asked for: an id that is no name, an address that leads nowhere
 
 
 def address(video: Video, manifest: Path) -> str:
@@ -79,14 +81,15 @@ def address(video: Video, manifest: Path) -> str:
         return f"https://{url}"
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)", url)
     if not scheme:
-        return str((manifest.parent / url).resolve())
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.netloc:
-        return url
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-        return unquote(parts.path)
+        return os.path.realpath(manifest.parent / url)
+    with suppress(ValueError):  # of brackets that hold no address
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.netloc:
+            return url
+        if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+            return unquote(parts.path)
     expected = "http://, https:// or file:///, a YouTube id, or a path (./ before one that holds a colon)"
-    raise UserError(f"url {url!r}: expected {expected}")
+    raise UserError(f"url {url[:SHOWN]!r}: expected {expected}")
 
 
 def is_remote(place: str) -> bool:
@@ -94,8 +97,10 @@ def is_remote(place: str) -> bool:
     return place.startswith(("http://", "https://"))
 
 
-def read(path: Path) -> list[Video]:
-    """Read a manifest; every row is checked before the first is returned.
+def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> list[Video]:
+    """Read a manifest; every row is checked before the first is returned, or those whose ids are wanted.
+
+    A list may come from strangers: an id or an address that can't be used is its video's `flaw`, and stops nobody.
 
     Raises
     ------
@@ -107,13 +112,17 @@ def read(path: Path) -> list[Video]:
     videos = []
     for line, header, cells in _lines(path):
         try:
-            video = _video(_fields(header, cells), path, before)
+            row = _fields(header, cells)
+            if not wanted(row["video_id"]):
+                before[row["kind"], frozenset(row["categories"].split())] += 1
+                continue
+            video = _video(row, path, before)
             if (first := seen.setdefault(video.video_id, line)) != line:
                 raise UserError(f"video_id {video.video_id!r}: expected once, but line {first} has it too")
         except UserError as error:
             raise UserError(f"{path}, line {line}: {error}") from error
         videos.append(video)
-    if not videos:
+    if not before:
         raise UserError(f"{path}: no videos: expected at least one line after the header")
     return videos
 
@@ -161,27 +170,28 @@ def _fields(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 def _video(row: dict[str, str], path: Path, before: Counter[tuple[str, frozenset[str]]]) -> Video:
     """One row, checked; `before` counts the videos above it of the same kind and categories."""
     kind, categories, split = row["kind"], tuple(row["categories"].split()), row.get("split")
-    _check_id(row["video_id"])
+    if not row["video_id"]:
+        raise UserError("video_id '': expected a name")
     _check_categories(kind, categories)
     if split and split not in SPLITS:
         raise UserError(f"split {split!r}: expected {', '.join(SPLITS)}, or nothing")
     video = Video(row["video_id"], row["url"], kind, categories, split or None, before[kind, frozenset(categories)])
-    _check_url(video, path)
     before[kind, frozenset(categories)] += 1
-    return video
+    return replace(video, flaw=flaw) if (flaw := _flaw(video, path)) else video
 
 
-def _check_id(video_id: str) -> None:
-    """An id may start with a hyphen, as one in thirty of YouTube's does: the store never starts a name with it."""
-    if not re.fullmatch(r"[\w.+-]+", video_id) or ".." in video_id or video_id == ".":
-        raise UserError(f"video_id {video_id!r}: expected letters, digits and - _ + . without two dots in a row")
-    if len(video_id.encode()) > ID_BYTES:
-        raise UserError(f"video_id {video_id!r}: {len(video_id.encode())} bytes long: expected at most {ID_BYTES}")
+def _flaw(video: Video, path: Path) -> str:
+    try:
+        check_id(video.video_id)
+        _check_url(video, path)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _check_url(video: Video, path: Path) -> None:
     if not video.url or re.search(r"[\x00-\x1f\x7f]", video.url):
-        raise UserError(f"url {video.url!r}: expected an http(s) address, a YouTube id, or a path")
+        raise UserError(f"url {video.url[:SHOWN]!r}: expected an http(s) address, a YouTube id, or a path")
     address(video, path)
 
 
@@ -199,12 +209,14 @@ Row = tuple[str, str, str, str]  # the columns of a manifest
 
 
 def write(path: Path, rows: Iterable[Row]) -> list[Video]:
-    """Write a manifest and read it back; it takes its name only when it is a legal one."""
+    """Write a manifest and read it back; it takes its name only when it is a legal one, without a flaw."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
         videos = read(part)
+        if flawed := next((video for video in videos if video.flaw), None):
+            raise UserError(f"{path}: {flawed.flaw}")
         part.replace(path)
     except UserError as error:
         raise UserError(str(error).replace(str(part), str(path))) from error
@@ -236,24 +248,6 @@ def music(source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for path, rows in ((out / "music.csv", solos + duets), (out / "music21.csv", more)):
         print(f"{path}: {len(write(path, rows))} videos")
-
-
-def legal(name: str, at_most: int = 80) -> str:
-    """A name as (part of) an id: what an id may not hold becomes an underscore, and `at_most` bytes are kept."""
-    plain = re.sub(r"[^\w.+-]+|\.{2,}", "_", normalize("NFC", name))
-    return plain.encode()[:at_most].decode(errors="ignore").strip("._") or "video"
-
-
-def distinct(files: Sequence[Path]) -> list[str]:
-    """An id for each file: its name; its folder's before it where two share it; a number where that is not enough."""
-    often = Counter(legal(file.stem) for file in files)
-    ids: dict[str, Path] = {}
-    for file in files:
-        name = legal(file.stem)
-        stem = name if often[name] == 1 else f"{legal(file.parent.name, 40)}-{name}"
-        numbered = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(files) + 1))
-        ids[next(video_id for video_id in numbered if video_id not in ids)] = file
-    return list(ids)
 
 
 def _row(video_id: str, path: Path) -> Row:

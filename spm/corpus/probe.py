@@ -1,9 +1,16 @@
-"""What a media file holds, asked of PyAV before anything is decoded (pip's ffmpeg brings no ffprobe)."""
+"""What a media file holds, asked of PyAV before anything is decoded (pip's ffmpeg brings no ffprobe).
 
+python -m spm.corpus.probe film.mp4    as JSON; a file that breaks libav, or eats memory, breaks this process alone
+"""
+
+import json
+import os
+import signal
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -12,7 +19,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from spm.base.config import UserError
+from spm.corpus import bounded
 
+ROOT = Path(__file__).parents[2]
 TS_DISCONT = 0x0200  # libavformat's AVFMT_TS_DISCONT
 AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
 
@@ -56,6 +65,36 @@ class Media:
     sound: Sound | None
 
 
+def apart(path: Path, bounds: bounded.Bounds) -> Media:
+    """Probe a file in a process of its own.
+
+    Raises
+    ------
+    Unusable
+        As `probe` does, or with the status `unreadable` where the file took the process with it.
+    UserError
+        If the file is there but may not be read.
+    """
+    _check(path)
+    command = [sys.executable, "-m", "spm.corpus.probe", str(path.absolute())]
+    try:
+        done = bounded.run(command, bounds, {**os.environ, "PYTHONPATH": str(ROOT)})
+    except bounded.TooLong as error:
+        raise Unusable("unreadable", f"its header {error}") from error
+    if done.returncode < 0:
+        raise Unusable("unreadable", f"its header ends libav ({signal.Signals(-done.returncode).name})")
+    if done.returncode:
+        raise RuntimeError(f"{path}: {done.stderr.decode(errors='replace')}")
+    return _media(json.loads(done.stdout))
+
+
+def _media(told: dict[str, Any]) -> Media:
+    if "status" in told:
+        raise Unusable(**told)
+    pictures, sound = told.pop("pictures"), told.pop("sound")
+    return Media(**told, pictures=pictures and Pictures(**pictures), sound=sound and Sound(**sound))
+
+
 def probe(path: Path) -> Media:
     """Read a file's header, and its first picture for the rotation.
 
@@ -73,6 +112,10 @@ def probe(path: Path) -> Media:
             media = _describe(container)
     except av.FFmpegError as error:
         raise Unusable("unreadable", str(error.strerror)) from error
+    except MemoryError as error:
+        raise Unusable("unreadable", "its header wants more memory than there is") from error
+    except (ArithmeticError, ValueError) as error:  # of numbers that fit nowhere, of names that are no text
+        raise Unusable("unreadable", f"its header: {error}") from error
     if not (media.pictures or media.sound):
         raise Unusable("unreadable", "holds neither pictures nor sound")
     return media
@@ -125,3 +168,16 @@ def _rotation(container: InputContainer, stream: VideoStream) -> int:
         return next((frame.rotation for frame in container.decode(stream)), 0)
     except av.FFmpegError:
         return 0  # ffmpeg will say what is wrong with the pictures, and may still save the later ones
+
+
+def main(path: Path) -> None:
+    """Print what a file holds, or why it is unusable."""
+    try:
+        told = asdict(probe(path))
+    except Unusable as why:
+        told = {"status": why.status, "reason": why.reason}
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -50,29 +50,33 @@ class Spectrograms(Section):
 
 
 @cache
-def _transform(preset: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _transform(preset: str, dtype: torch.dtype) -> tuple[Tensor, np.ndarray]:
     """The window, (n_fft,), and the mel filters, (n_fft // 2 + 1, 64)."""
     n_fft, window, _, _ = PRESETS[preset]
     margin = (n_fft - window) // 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "At least one mel")  # dsol's two empty mels are as published
         mels = melscale_fbanks(n_fft // 2 + 1, 0, RATE_HZ / 2, N_MELS, RATE_HZ, "slaney", "slaney")
-    return pad(torch.hann_window(window, dtype=dtype), (margin, margin)), mels
+    return pad(torch.hann_window(window, dtype=dtype), (margin, margin)), mels.numpy()
 
 
 def _decibels(pcm: Tensor, preset: str, dtype: torch.dtype, out: Tensor) -> None:
-    """(clips, 16000) → (clips, 201, 64): torchaudio's Spectrogram, MelScale and AmplitudeToDB in half the time."""
+    """(clips, 16000) → (clips, 201, 64): torchaudio's Spectrogram, MelScale and AmplitudeToDB in a third of the time.
+
+    Torch is faster at Fourier transforms and maxima, NumPy at abs, at one large matmul and at log10.
+    """
     n_fft, _, power, top_db = PRESETS[preset]
     window, mels = _transform(preset, dtype)
     waves = torch.fft.rfft(pad(pcm, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, HOP) * window).numpy()
-    spectrum = torch.from_numpy(
-        np.abs(waves.astype(np.complex64, copy=False))
-    )  # torch's abs() takes eight times as long
+    spectrum = np.abs(waves.astype(np.complex64, copy=False)).reshape(-1, n_fft // 2 + 1)
     if power == 2:
-        spectrum.square_()
-    torch.matmul(spectrum, mels, out=out)
+        np.square(spectrum, out=spectrum)
+    values = out.view(-1, N_MELS).numpy()
+    np.matmul(spectrum, mels, out=values)
     floor = out.amax((1, 2), keepdim=True).mul_(10 ** (-top_db / 10)).clamp_(min=LEAST)
-    torch.maximum(out, floor, out=out).log10_().mul_(10)
+    torch.maximum(out, floor, out=out)
+    np.log10(values, out=values)
+    out.mul_(10)
 
 
 def log_mel(pcm: Tensor, preset: str = "dsol", exact: bool = True) -> Tensor:

@@ -77,11 +77,12 @@ def paired(data: Data, at: Tensor, config: Train, random: torch.Generator) -> tu
     )
 
 
-def random_frames(data: Data, at: Tensor, crop: int, random: torch.Generator) -> Tensor:
-    """One random frame of each clip, augmented: (B, 3, crop, crop)."""
+def random_frames(data: Data, at: Tensor, crop: int, random: torch.Generator, views: int = 1) -> Tensor:
+    """One random frame of each clip, augmented `views` times: (views · B, 3, crop, crop)."""
     draws = torch.rand(len(at), generator=random).tolist()
     images = pictures.decode(_drawn(data, at, draws))
-    return pictures.augment(images, crop, pictures.draw(len(at), images.shape[-1] - crop, random))
+    drawn = (pictures.draw(len(at), images.shape[-1] - crop, random) for _ in range(views))
+    return torch.cat([pictures.augment(images, crop, how) for how in drawn])
 
 
 def whole_frames(data: Data, at: Tensor, crop: int, random: torch.Generator | None = None) -> Tensor:

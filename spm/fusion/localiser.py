@@ -33,6 +33,7 @@ class Localiser(nn.Module):
     """The base of every method: a subclass in `spm/fusion/methods/<method>.py` says `loss` and `heat`."""
 
     class_count = 0  # clusters that have maps of their own; 0: the method is not class-aware
+    views = 1  # of each clip's frame in a batch, each cropped, mirrored and coloured by a draw of its own
 
     def __init__(self, visual: Visual, start: Start) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class Localiser(nn.Module):
         Parameters
         ----------
         images : Tensor, shape (B, 3, H, W)
-            A frame of each clip.
+            A frame of each clip; in training `views` of it, all clips' first views first.
         heard : Tensor, shape (B, …)
             What `sound` gives of each clip.
         negative : Tensor, shape (B, B), bool

@@ -1,11 +1,11 @@
-"""The boxes of mosaics: those of the frames that they are made of, at half the size.
+"""The boxes of mosaics: those of the frames that they are made of, at half the size, or whole tiles.
 
 python -m spm.fusion.mosaic_boxes --config '{}' --tiles tiles.parquet --annotations given.parquet --out given.parquet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spm.base import stage, tables
 from spm.base.config import Section
@@ -14,7 +14,9 @@ Row = dict[str, Any]
 
 
 class MosaicBoxes(Section):
-    """Nothing to set."""
+    """What is to be found in a mosaic."""
+
+    of: Literal["objects", "tiles"] = "objects"  # tiles: which quarter sounds, where few frames have boxes
 
 
 def placed(box: Row, tile: Row) -> Row:
@@ -32,14 +34,29 @@ def boxes(tiles: Sequence[Row], kept: Mapping[tuple[str, int], Sequence[Row]]) -
             yield placed(box, tile)
 
 
+def whole(tile: Row) -> Row:
+    """The box of a tile's frame that holds all of it."""
+    return {
+        "category": tile["category"],
+        "score": 1.0,
+        "x": 0.0,
+        "y": 0.0,
+        "w": 1.0,
+        "h": 1.0,
+        "box": "",
+        "reviewer": "",
+    }
+
+
 def run(config: MosaicBoxes, *, tiles: Path, annotations: Path, out: Path) -> None:
-    """Place every kept box of a frame that became a tile."""
+    """Place every kept box of a frame that became a tile, or every tile."""
     kept: dict[tuple[str, int], list[Row]] = {}
     for box in tables.read(annotations).to_pylist():
         if box["status"] == "kept":
             kept.setdefault((box["clip_id"], box["frame"]), []).append(box)
-    rows = sorted(boxes(tables.read(tiles).to_pylist(), kept), key=lambda row: (row["clip_id"], row["x"], row["y"]))
-    tables.write_rows(out, tables.ANNOTATIONS, rows)
+    made = tables.read(tiles).to_pylist()
+    found = boxes(made, kept) if config.of == "objects" else (placed(whole(tile), tile) for tile in made)
+    tables.write_rows(out, tables.ANNOTATIONS, sorted(found, key=lambda row: (row["clip_id"], row["x"], row["y"])))
 
 
 if __name__ == "__main__":

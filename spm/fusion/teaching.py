@@ -20,7 +20,7 @@ class Batch(NamedTuple):
     """Clips drawn together."""
 
     at: Tensor  # (B,) their positions
-    images: Tensor  # (B, 3, crop, crop) a random frame of each
+    images: Tensor  # (views · B, 3, crop, crop) a random frame of each
     sounds: Tensor  # (B, …) log-mels, or what a frozen network heard of them
     negative: Tensor  # (B, B) bool: which pairs count as negative
 
@@ -45,7 +45,7 @@ class Lesson:
         """Every clip once, in random order."""
         for at in batches.shuffled(len(data), self.config.batch, random):
             frames, sounds = paired(data, at, self.config, random)
-            images = random_frames(data, frames, self.config.crop, random)
+            images = random_frames(data, frames, self.config.crop, random, self.network.views)
             negative = strangers(data.videos[at])
             negative = one_each(negative, random) if self.config.negatives == "one" else negative
             sound = (data.log_mels if data.heard is None else data.heard)[sounds]

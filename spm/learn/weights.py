@@ -8,20 +8,25 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
 
 from spm.base.config import UserError
 from spm.base.tables import whole
 
+DIGEST = "sha256"  # of the weights, among what is said about them
+AGAIN = "delete both and run again"
+
 
 def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write `path` and, beside it, `path` with the suffix .json; each is whole or not there."""
+    """Write `path` and, beside it, `path` with the suffix .json; each is whole or not there, and names the other."""
+    content = serialised({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     with whole(path.with_suffix(".json")) as part:
-        part.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        named = {**about, DIGEST: hashlib.sha256(content).hexdigest()}
+        part.write_text(json.dumps(named, indent=1, sort_keys=True) + "\n")
     with whole(path) as part:
-        part.write_bytes(serialised({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+        part.write_bytes(content)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -30,12 +35,17 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     UserError
-        When either file is missing or not whole.
+        When either file is missing or not whole, or the two do not belong together.
     """
     try:
-        return load_file(path), json.loads(path.with_suffix(".json").read_text())
+        content, about = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
+        tensors: dict[str, Tensor] = deserialised(content)
     except (FileNotFoundError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"no whole weights at {path} with .json beside them: {error}") from error
+        raise UserError(f"no whole weights at {path} with .json beside them ({error}): {AGAIN}") from error
+    digest = about.pop(DIGEST, None)  # others' weights may have none
+    if digest not in (None, hashlib.sha256(content).hexdigest()):
+        raise UserError(f"{path} is not what {path.with_suffix('.json').name} beside it is about: {AGAIN}")
+    return tensors, about
 
 
 def load_foreign(path: Path, sha256: str) -> dict[str, Tensor]:

@@ -1,12 +1,13 @@
-"""Pictures of what came out: heat maps on their frames, scores beside baselines, training curves, coverage.
+"""Pictures of what came out: heat maps on their frames, scores beside baselines and by class, trainings, coverage.
 
 python -m spm.score.figures --config '{}' --index clips.parquet --clips clips --annotations given.parquet …
     --maps results/fusion/maps/spm/solo.parquet … --summaries …/spm-paper.json … --histories …/history.parquet …
+    --audio-histories results/audio/pretrain/history.parquet … --manifest music.csv --videos videos/0000.parquet …
     --coverage coverage.csv --out figures
 """
 
-import io
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +15,21 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
-from spm.corpus import reading
+from spm.corpus import manifest as manifests
+from spm.score import drawing
+from spm.score.drawing import COLOURS, HATCHES, RC, nothing, save, show, words
 from spm.score.tables import ordered, rows, source_of
 
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]  # Okabe and Ito: safe for the colour-blind
 SPLITS = dict(zip(("train", "val", "test"), COLOURS, strict=False))
-HEAT = "inferno"  # also rises in grey
-RC: Any = {
-    "svg.hashsalt": "spm", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=COLOURS), "figure.constrained_layout.use": True,
-}  # fmt: skip
+DECODED = ["ok", "partial"]  # statuses of a video that gave clips
 
 
 class Figures(Section):
@@ -43,24 +37,6 @@ class Figures(Section):
 
     examples: int = Field(8, ge=1)  # frames with heat maps
     seed: int = 0  # of their choice: one at random for each of as many videos
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG and PNG, without a date, so that equal figures have equal bytes."""
-    for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-        with tables.whole(path.with_suffix(suffix)) as part:
-            figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=110)
-
-
-def _nothing(axes: Axes, why: str) -> None:
-    """Say why a panel is empty."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
-
-
-def _words(names: str) -> str:
-    """Categories as people write them."""
-    return names.replace("_", " ")
 
 
 def chosen(index: pa.Table, kept: pd.DataFrame, maps: pd.DataFrame, config: Figures) -> pd.DataFrame:
@@ -80,48 +56,21 @@ def chosen(index: pa.Table, kept: pd.DataFrame, maps: pd.DataFrame, config: Figu
     )
 
 
-def _pictures(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[np.ndarray]:
-    if frames.empty:
-        return
-    wanted = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
-    jpegs = dict(zip(wanted["clip_id"].to_pylist(), reading.frames(wanted, clips), strict=True))
-    for clip_id, frame in zip(frames["clip_id"], frames["frame"], strict=True):
-        yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
-
-
-def _show(axes: Axes, picture: np.ndarray, boxes: pd.DataFrame, heat: np.ndarray | None = None) -> None:
-    """A frame with its boxes, and a map over it, the more opaque the stronger."""
-    height, width = picture.shape[:2]
-    axes.imshow(picture)
-    if heat is not None:
-        relative = Image.fromarray(heat / max(float(heat.max()), 1e-12))
-        smooth = np.asarray(relative.resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
-        axes.imshow(smooth, cmap=HEAT, alpha=0.2 + 0.6 * smooth, vmin=0, vmax=1)
-    for box in boxes.itertuples():
-        corner, size = (box.x * width - 0.5, box.y * height - 0.5), (box.w * width, box.h * height)
-        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
 def heat_maps(
     pictures: Sequence[np.ndarray], frames: pd.DataFrame, kept: pd.DataFrame, maps: dict[str, pd.DataFrame]
 ) -> Figure:
     """A column a frame: the frame with its boxes, and below it each run's map."""
     if frames.empty:
-        figure = Figure(figsize=(7, 1.5))
-        _nothing(figure.subplots(), "no maps of audible test clips")
-        return figure
+        return drawing.empty("no maps of audible test clips")
     figure = Figure(figsize=(0.3 + 1.7 * len(frames), 0.5 + 1.75 * (1 + len(maps))))
     grid = figure.subplots(1 + len(maps), len(frames), squeeze=False)
     shown: list[Any] = list(frames.itertuples())
     for column, (picture, frame) in enumerate(zip(pictures, shown, strict=True)):
-        boxes = kept[(kept.clip_id == frame.clip_id) & (kept.frame == frame.frame)]
-        _show(grid[0, column], picture, boxes)
-        grid[0, column].set_title("\n".join(map(_words, frame.categories)), fontsize=9)
+        boxes = drawing.of_frame(kept, frame)
+        show(grid[0, column], picture, boxes)
+        grid[0, column].set_title("\n".join(map(words, frame.categories)), fontsize=9)
         for row, table in enumerate(maps.values(), 1):
-            found = table[(table.clip_id == frame.clip_id) & (table.frame == frame.frame)].iloc[0]
-            _show(grid[row, column], picture, boxes, np.float32(found["map"]).reshape(found.height, found.width))
+            show(grid[row, column], picture, boxes, drawing.map_of(drawing.of_frame(table, frame).iloc[0]))
     for row, name in enumerate(["frame", *maps]):
         grid[row, 0].set_ylabel(name)
     scale = "each map over its own maximum" + ("; white: boxes that count" if len(kept) else "")
@@ -135,7 +84,7 @@ def _bars(axes: Axes, name: tuple[Any, ...], group: pd.DataFrame) -> None:
     frames, videos = group[["frames", "videos"]].iloc[0]
     axes.set_title(f"{kind}, {boxes} boxes, protocol {protocol}: {frames} frames of {videos} videos", fontsize=9)
     if not frames:
-        _nothing(axes, "no frame has a box that counts")
+        nothing(axes, "no frame has a box that counts")
         return
     shown = group.iloc[::-1].astype({"auc": float, "auc low": float, "auc high": float})  # None: a single video
     reach = [shown["auc"] - shown["auc low"], shown["auc high"] - shown["auc"]]
@@ -149,74 +98,151 @@ def _bars(axes: Axes, name: tuple[Any, ...], group: pd.DataFrame) -> None:
 def score_bars(table: pd.DataFrame) -> Figure:
     """AUC of every run and baseline with its 95 % interval, a panel each test set, boxes and protocol."""
     groups = list(table.groupby(["kind", "boxes", "protocol"], sort=False))
-    lines = [0.9 + 0.19 * len(group) for _, group in groups] or [1.5]
+    if not groups:
+        return drawing.empty("no scores: corpus.boxes names no truth")
+    lines = [0.9 + 0.19 * len(group) for _, group in groups]
     figure = Figure(figsize=(7, sum(lines)))
     panels = figure.subplots(len(lines), squeeze=False, height_ratios=lines)[:, 0]
-    for axes, (name, group) in zip(panels, groups, strict=False):
+    for axes, (name, group) in zip(panels, groups, strict=True):
         _bars(axes, name, group)
-    if not groups:
-        _nothing(panels[0], "no scores: corpus.boxes names no truth")
     return figure
 
 
-def _curve(axes: Axes, histories: dict[str, pd.DataFrame], name: str) -> None:
+def by_class(summaries: Sequence[Path]) -> pd.DataFrame:
+    """AUC of every class: kind, boxes, protocol, run, category, truths, auc, and trivial, the best baseline's AUC."""
+    found = []
+    for path in summaries:
+        source, summary = source_of(path), json.loads(path.read_text(encoding="utf-8"))
+        trivial = [scores["per_class"] for name, scores in summary["baselines"].items() if name != "oracle"]
+        for category, scores in (summary["run"].get("per_class") or {}).items():
+            best = max((one[category]["auc"] for one in trivial if category in one), default=np.nan)
+            about = {"category": category, "truths": scores["truths"], "auc": scores["auc"], "trivial": best}
+            found.append({**source._asdict(), **about})
+    return pd.DataFrame(found, columns=["run", "kind", "boxes", "protocol", "category", "truths", "auc", "trivial"])
+
+
+def class_points(table: pd.DataFrame) -> Figure:
+    """AUC of each class, a marker a run, beside the best trivial baseline of that class."""
+    groups = list(table.groupby(["kind", "boxes", "protocol"], sort=False))
+    if not groups:
+        return drawing.empty("no scores of classes")
+    heights = [0.9 + 0.24 * group["category"].nunique() for _, group in groups]
+    figure = Figure(figsize=(7, sum(heights) + 0.4))
+    panels = figure.subplots(len(groups), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (name, group) in zip(panels, groups, strict=True):
+        _points(axes, name, group)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _points(axes: Axes, name: tuple[Any, ...], group: pd.DataFrame) -> None:
+    each = group.groupby("category")[["truths", "trivial"]].max().sort_index(ascending=False)
+    place = {category: number for number, category in enumerate(each.index)}
+    axes.barh(range(len(each)), each["trivial"], color="#cccccc", label="best trivial baseline of the class")
+    for run, style in drawing.styles(list(dict.fromkeys(group["run"]))):
+        own = group[group["run"] == run]
+        axes.plot(own["auc"], own["category"].map(place), linestyle="", label=run, **style)
+    axes.set_yticks(range(len(each)), [f"{words(str(one))}, n = {each['truths'][one]}" for one in each.index])
+    axes.set_title("{}, {} boxes, protocol {}: n truths of each class".format(*name), fontsize=9)
+    axes.set(xlabel="AUC", xlim=(0, 1))
+    axes.tick_params(axis="y", length=0)
+
+
+def _curve(axes: Axes, histories: dict[str, pd.DataFrame], name: str, unit: str = "") -> None:
     """One figure of every training by epoch."""
-    for colour, table in zip(COLOURS * len(histories), histories.values(), strict=False):
+    for run, look in drawing.styles(list(histories)):
+        table = histories[run]
         for split, style in (("train", "-"), ("val", "--")):
             part = table[(table["name"] == name) & (table["split"] == split)]
-            axes.plot(part["epoch"] + 1, part["value"], style, color=colour, marker=".")
+            axes.plot(part["epoch"] + 1, part["value"], style, markersize=3.5, **look)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel=name)
+    axes.set(xlabel="epoch", ylabel=name + unit)
 
 
-def curves(histories: dict[str, pd.DataFrame]) -> Figure:
-    """Loss and accuracy of each training by epoch; dashed on clips not trained on."""
-    figure = Figure(figsize=(7, 2.8 + 0.15 * len(histories)))
+def _audio_curves(panels: Sequence[Axes], audio: dict[str, pd.DataFrame]) -> None:
+    """How the sounds' clusters and the audio network came about: k-means, then cross-entropy."""
+    for axes, stage_, name, unit in zip(
+        panels, ("clusters", "pretrain", "pretrain"), ("similarity", "loss", "accuracy"), ("", " (nats)", ""),
+        strict=True,
+    ):  # fmt: skip
+        _curve(axes, {stage_: audio[stage_]}, name, unit)
+        axes.set_title(stage_, fontsize=9)
+    panels[0].set(xlabel="iteration of k-means", ylabel="mean cosine")
+
+
+def curves(histories: dict[str, pd.DataFrame], audio: dict[str, pd.DataFrame] | None = None) -> Figure:
+    """Loss and accuracy of each training by epoch; dashed on clips not trained on; the audio network's above."""
     if not histories:
-        _nothing(figure.subplots(), "no training")
-        return figure
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        return drawing.empty("no training")
+    figure = Figure(figsize=(7, 2.8 + 0.15 * len(histories) + (2.2 if audio else 0)))
+    parts = figure.subfigures(2 if audio else 1, squeeze=False, height_ratios=[2.2, 2.8][-2 if audio else -1 :])[:, 0]
+    if audio:
+        _audio_curves(parts[0].subplots(1, 3), audio)
+    for axes, name in zip(parts[-1].subplots(1, 2), ("loss", "accuracy"), strict=True):
         _curve(axes, histories, name)
-    lines = [Line2D([], [], color=colour) for colour, _ in zip(COLOURS * len(histories), histories, strict=False)]
+    lines = [Line2D([], [], markersize=3.5, **look) for _, look in drawing.styles(list(histories))]
     names = list(histories)
     if any((table["split"] == "val").any() for table in histories.values()):
         lines += [Line2D([], [], color="#444444", linestyle=style) for style in ("-", "--")]
         names += ["on training clips", "on validation clips"]
-    figure.legend(lines, names, loc="outside lower center", ncols=3, frameon=False, handlelength=2.5)
+    parts[-1].legend(lines, names, loc="outside lower center", ncols=3, frameon=False, handlelength=2.5)
     return figure
 
 
-def coverage_bars(coverage: pd.DataFrame) -> Figure:
-    """Audible clips of each category and split (the paper's Fig. 6 counts videos)."""
-    counts = coverage.pivot_table(index=["kind", "categories"], columns="split", values="audible", aggfunc="sum")
-    figure = Figure(figsize=(7, 1.2 + 0.2 * len(counts)))
-    axes = figure.subplots()
-    if counts.empty:
-        _nothing(axes, "no videos listed")
-        return figure
-    counts = counts.sort_index(ascending=[False, True]).fillna(0)
+def _named(kind: str, categories: str) -> str:
+    return f"{kind}: {words(categories.replace(' ', ' + '))}"
+
+
+def reasons(manifest: Path, videos: Sequence[Path]) -> pd.DataFrame:
+    """Videos of each group by what became of them: columns are statuses, `ok` first; of the missing, why."""
+    group = {video.video_id: _named(video.kind, " ".join(video.categories)) for video in manifests.read(manifest)}
+    table = tables.read(videos, ["video_id", "status", "reason"]).to_pandas()
+    why = table["status"].where(table["status"] != "missing", table["reason"].str.split(":").str[0])
+    counts = pd.crosstab(table["video_id"].map(group), why)
+    return counts[sorted(counts.columns, key=lambda name: (name not in DECODED, name))]
+
+
+def _stacked(axes: Axes, counts: pd.DataFrame, colours: Sequence[str], unit: str) -> None:
+    """A bar a row, a part a column; parts differ in hatching too."""
     left = np.zeros(len(counts))
-    for split in [name for name in SPLITS if name in counts]:
-        label = f"{split}: {counts[split].sum():.0f} clips"
-        names = [f"{kind}: {_words(names.replace(' ', ' + '))}" for kind, names in counts.index]
-        axes.barh(names, counts[split], left=left, label=label, color=SPLITS[split])
-        left += counts[split].to_numpy()
-    axes.set(xlabel="audible clips of 1 s", ylim=(len(counts) - 0.4, -0.6))
+    for number, name in enumerate(counts.columns):
+        bars = axes.barh(counts.index, counts[name], left=left, label=f"{name}: {counts[name].sum():.0f}{unit}")
+        for bar in bars:
+            bar.set(facecolor=colours[number % len(colours)], hatch=HATCHES[number % len(HATCHES)], edgecolor="white")
+        left += counts[name].to_numpy()
+    axes.set_ylim(len(counts) - 0.4, -0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
+
+
+def coverage_bars(coverage: pd.DataFrame, became: pd.DataFrame | None = None) -> Figure:
+    """Audible clips of each category and split (the paper's Fig. 6 counts videos), and what became of the videos."""
+    counts = coverage.pivot_table(index=["kind", "categories"], columns="split", values="audible", aggfunc="sum")
+    if counts.empty:
+        return drawing.empty("no videos listed")
+    counts = counts.sort_index(ascending=[False, True]).fillna(0)
+    counts.index = pd.Index([_named(*key) for key in counts.index])
+    figure = Figure(figsize=(7 if became is None else 10, 1.4 + 0.2 * len(counts)))
+    panels = figure.subplots(1, 1 if became is None else 2, squeeze=False, sharey=True)[0]
+    splits = [name for name in SPLITS if name in counts]
+    _stacked(panels[0], counts[splits], [SPLITS[name] for name in splits], " clips")
+    panels[0].set_xlabel("audible clips of 1 s")
+    if became is not None:
+        _stacked(panels[1], became.reindex(counts.index).fillna(0), ["#444444", *COLOURS[1:]], "")
+        panels[1].set_xlabel(f"videos listed, {became.to_numpy().sum()} in all")
     return figure
-
-
-def _kept(annotations: Sequence[Path]) -> pd.DataFrame:
-    """Boxes that count, of the first source that there is."""
-    table = tables.read(annotations[0]) if annotations else tables.ANNOTATIONS.empty_table()
-    kept: pd.DataFrame = table.filter(pc.equal(table["status"], "kept")).to_pandas()
-    return kept
 
 
 def _named_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return {path.parent.name: tables.read(path).to_pandas() for path in paths}
+
+
+def _of_one_protocol(summaries: Sequence[Path]) -> list[Path]:
+    """The summaries of the paper's protocol, or of the first that there is."""
+    shown = sorted({source_of(path).protocol for path in summaries}, key=lambda name: (name != "spm-paper", name))[:1]
+    return [path for path in summaries if source_of(path).protocol in shown]
 
 
 def run(
@@ -224,27 +250,29 @@ def run(
     *,
     index: Path,
     clips: Path,
+    manifest: Path,
+    videos: list[Path],
     coverage: Path,
     annotations: list[Path],
     maps: list[Path],
     summaries: list[Path],
     histories: list[Path],
+    audio_histories: list[Path],
     out: Path,
 ) -> None:
     """Draw every figure into the folder `out`; the heat maps are those of the first test set."""
-    indexed = tables.read(index)
+    indexed, kept = tables.read(index), drawing.kept(annotations)
     first = [path for path in maps if path.stem == maps[0].stem]
     by_run: dict[str, Any] = {path.parent.name: tables.read(path).to_pandas() for path in first}
-    kept = _kept(annotations)
     mapped = next(iter(by_run.values()), tables.MAPS.empty_table().to_pandas())
     frames = chosen(indexed, kept, mapped, config)
-    shown = sorted({source_of(path).protocol for path in summaries}, key=lambda name: (name != "spm-paper", name))[:1]
-    scored = [path for path in summaries if source_of(path).protocol in shown]
+    scored = _of_one_protocol(summaries)
     with mpl.rc_context(RC):
-        save(heat_maps(list(_pictures(indexed, clips, frames)), frames, kept, by_run), out / "heatmaps")
+        save(heat_maps(list(drawing.pictures(indexed, clips, frames)), frames, kept, by_run), out / "heatmaps")
         save(score_bars(ordered(list(rows(scored)))), out / "scores")
-        save(curves(_named_histories(histories)), out / "training")
-        save(coverage_bars(pd.read_csv(coverage)), out / "coverage")
+        save(class_points(by_class(scored)), out / "classes")
+        save(curves(_named_histories(histories), _named_histories(audio_histories)), out / "training")
+        save(coverage_bars(pd.read_csv(coverage), reasons(manifest, videos)), out / "coverage")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,17 @@ from spm.fusion.settings import Train
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
-spec = importlib.util.spec_from_file_location("generate", SCHEMA.with_name("generate.py"))
-generate = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(generate)
+
+
+def script(name):
+    """A script beside the schema, as a module."""
+    spec = importlib.util.spec_from_file_location(name, SCHEMA.with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate, reference = script("generate"), script("reference")
 
 
 @pytest.fixture
@@ -26,6 +34,13 @@ def config():
 
 def test_the_schema_is_what_the_models_make():
     assert SCHEMA.read_text() == generate.text(), "run: python workflow/schemas/generate.py"
+
+
+def test_the_page_on_configuration_is_what_the_models_and_the_comments_say():
+    page = (ROOT / "docs/config.md").read_text()
+    assert page == reference.text(), "run: python workflow/schemas/reference.py"
+    assert "| `epochs` | whole number ≥ 1 | `12` | passes over the pictures |" in page
+    assert "|  |" not in page, "a key of config.yaml has no comment that says its unit and effect"
 
 
 def test_config_yaml_names_every_key_of_every_section(config):

@@ -19,6 +19,13 @@ def test_the_jobs_of_a_stage_are_summed_and_what_was_not_measured_counts_as_noth
     assert list(costs.table(costs.read(tmp_path)))[-1] == "| corpus/index | 1 | 0.5 | 0.5 | 0.2 | 7 |"
 
 
+def test_a_rate_is_that_of_all_clips_in_the_time_of_all_jobs():
+    lines = list(costs.table({"corpus/clips": costs.Cost(2, 5.0, 3.0, 3.0, 100.0)}, clips=50))
+    assert lines[0].endswith("| peak MB | clips a second |")
+    assert {line.count("|") for line in lines} == {8}
+    assert lines[-1].endswith("| 100 | 10.0 |")
+
+
 def test_a_folder_without_benchmarks_is_said(tmp_path):
     with pytest.raises(UserError, match="no benchmarks there"):
         costs.read(tmp_path)

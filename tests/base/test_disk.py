@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,31 @@ from tests.project import ROOT
 SAID = "No space left on device: expected a disk with room"
 
 
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A disk in memory."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
 @pytest.fixture
 def small(tmp_path) -> Iterator[Path]:
     """A disk of 64 kB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small", "size=64k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def closed(tmp_path) -> Iterator[Path]:
+    """A disk that may only be read, by root too."""
+    with mounted(tmp_path / "closed", "ro") as folder:
+        yield folder
 
 
 def run(stage: str, config: dict, **files: object) -> subprocess.CompletedProcess[str]:
@@ -56,3 +70,18 @@ def test_weights_that_find_no_room(small, squares):
     assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
     assert "Traceback" not in failed.stderr
     assert not any(name.endswith(".safetensors") for name in named(small))
+
+
+def test_a_store_that_may_only_be_read(closed, tmp_path):
+    (tmp_path / "manifest.csv").write_text("video_id,url,kind,categories\na,http://127.0.0.1:1/a.mp4,solo,violin\n")
+    options = {"manifest": tmp_path / "manifest.csv", "shard": 0, "shards": 1, "out": tmp_path / "ledger.parquet"}
+    failed = run("corpus.fetch", {}, **options, store=closed)
+    assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
+    assert f"store {closed}: cannot be written (Read-only file system)" in failed.stderr.splitlines()[-1]
+    assert not (tmp_path / "ledger.parquet").exists()
+
+
+def test_results_that_may_only_be_read(closed, squares):
+    failed = run("corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=closed / "0000.parquet")
+    assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
+    assert "Read-only file system: expected a disk with room, and the right to write there" in failed.stderr

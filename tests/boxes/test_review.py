@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +20,6 @@ from spm.boxes.queue import Queue, Wanted, load
 from spm.boxes.review import desk_of
 from spm.boxes.reviews import Following
 from tests.project import ROOT
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -170,17 +167,6 @@ def test_a_wrong_reviewer_or_an_empty_table_is_said(annotated, squares, tmp_path
         desk_of(annotated, squares.index, squares.clips, tmp_path / "other.csv", "ada")
     with pytest.raises(UserError, match="there is nothing to review"):
         desk_of(tmp_path / "none.parquet", squares.index, squares.clips, tmp_path / "r.csv", "ada")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on the PATH: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -266,8 +266,11 @@ def test_a_video_that_was_not_fetched_is_missing_for_the_ledgers_reason(tmp_path
     assert (facts["status"], facts["reason"], facts["clips"]) == ("missing", "gone: HTTP 404", 0)
 
 
-def test_a_file_that_left_the_store_is_missing(tmp_path):
-    assert verdict(tmp_path / "away.mp4") == ("missing", "was fetched, but is no longer in the store")
+def test_files_that_left_the_store_stop_the_job(tmp_path, media):
+    rows = [ledger_row(path) for path in (media, tmp_path / "away.mp4")]
+    with pytest.raises(UserError, match=r"1 of 2 videos .* no longer where they were, .*away\.mp4.*make retry"):
+        cut_all(tmp_path, rows)
+    assert not (tmp_path / "clips.parquet").exists()
 
 
 def test_zero_bytes_are_empty(tmp_path):
@@ -403,6 +406,7 @@ def stand_in(path: Path, script: str) -> str:
     ("script", "message"),
     [
         (f"kill -{int(signal.SIGKILL)} $$", "stopped from outside"),
+        ("exit 255", "stopped from outside"),
         ("echo No space left on device >&2; exit 1", "No space"),
     ],
 )
@@ -411,6 +415,12 @@ def test_what_the_machine_did_wrong_is_no_fault_of_the_video(media, monkeypatch,
     monkeypatch.setattr(stage_module, "binary", lambda: program)
     with pytest.raises(UserError, match=message):
         cut_one(media)
+
+
+def test_a_failure_with_the_status_of_a_signal_is_the_videos(media, monkeypatch):
+    program = stand_in(media.with_name("ffmpeg"), "echo Error opening decoder: Operation not permitted >&2; exit 255")
+    monkeypatch.setattr(stage_module, "binary", lambda: program)
+    assert verdict(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
 def test_a_reason_names_no_path_and_no_address(media, monkeypatch):

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from spm.base.config import UserError
 from spm.corpus import manifest
-from spm.corpus.manifest import ID_BYTES, Corpus, Video, address, distinct, folder, is_remote, legal, music, read, write
+from spm.corpus.manifest import Corpus, Video, address, folder, is_remote, music, read, write
+from spm.corpus.names import ID_BYTES, distinct, legal
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -49,6 +50,12 @@ def test_positions_count_the_videos_of_the_same_kind_and_categories_in_any_order
     assert [video.position for video in read(wrote(path, HEADER + rows))] == [0, 0, 1, 1, 0]
 
 
+def test_the_rows_that_are_wanted_are_read_with_the_positions_that_they_have_among_all(path):
+    wrote(path, HEADER + "".join(f"v{n},{n}.mp4,solo,violin\n" for n in range(4)))
+    assert read(path, wanted=lambda video_id: video_id in ("v1", "v3")) == [read(path)[1], read(path)[3]]
+    assert read(path, wanted=lambda video_id: False) == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -65,12 +72,21 @@ def test_what_spreadsheets_write_is_read(path, text):
 
 
 LONG = "x" * (ID_BYTES + 1)
-WRONG = [
-    (f"{bad},x.mp4,solo,violin", "line 2: video_id", "expected letters, digits and - _")
-    for bad in ("", "a/b", "a\\b", "..", "a..b", ".", "a b", "a\tb", "a\x7fb", "a\x00b")
+FLAWED = [
+    (f"{bad},x.mp4,solo,violin", "video_id", "expected letters, digits and - _")
+    for bad in ("a/b", "a\\b", "..", "a..b", ".", "a b", "a\tb", "a\x7fb", "a\x00b", "$(a)", "../../a", "a;b", "`a`")
 ] + [
-    (f"{LONG},x.mp4,solo,violin", "line 2: video_id", "at most 128"),
+    (f"{LONG},x.mp4,solo,violin", "video_id", "at most 128"),
     ("é" * 65 + ",x.mp4,solo,violin", "130 bytes", "at most 128"),
+    ("a,,solo,violin", "url ''", "expected an http(s) address"),
+    ("a,ftp://example.org/x.mp4,solo,violin", "url 'ftp:", "expected http://"),
+    ("a,ytsearch:violin,solo,violin", "url 'ytsearch:", "expected http://"),
+    ("a,https:///x.mp4,solo,violin", "url 'https:", "expected http://"),
+    ("a,http://[::1/x.mp4,solo,violin", "url 'http:", "expected http://"),
+    ('a,"x\ny.mp4",solo,violin', "url", "expected an http(s) address"),
+]  # fmt: skip
+WRONG = [
+    (",x.mp4,solo,violin", "line 2: video_id ''", "expected a name"),
     ("a,x.mp4,solo,violin\nb,y.mp4,solo,violin\na,z.mp4,solo,violin", "line 4: video_id 'a'", "line 2 has it too"),
     ("a,x.mp4,trio,violin", "line 2: kind 'trio'", "expected solo or duet"),
     ("a,x.mp4,Solo,violin", "line 2: kind 'Solo'", "expected solo or duet"),
@@ -79,15 +95,21 @@ WRONG = [
     ("a,x.mp4,duet,violin", "line 2: categories 'violin'", "expected two different categories"),
     ("a,x.mp4,duet,violin violin", "line 2: categories 'violin violin'", "expected two different categories"),
     ("a,x.mp4,solo,../violin", "line 2: categories '../violin'", "expected a letter"),
-    ("a,,solo,violin", "line 2: url ''", "expected an http(s) address"),
-    ("a,ftp://example.org/x.mp4,solo,violin", "line 2: url 'ftp:", "expected http://"),
-    ("a,ytsearch:violin,solo,violin", "line 2: url 'ytsearch:", "expected http://"),
-    ("a,https:///x.mp4,solo,violin", "line 2: url 'https:", "expected http://"),
-    ('a,"x\ny.mp4",solo,violin', "line 3: url", "expected an http(s) address"),
     ("a,x.mp4,solo", "line 2: 3 fields", "expected 4"),
     ("a,x.mp4,solo,violin,train", "line 2: 5 fields", "expected 4"),
     ('a,"x.mp4,solo,violin', "not CSV", "unexpected end"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "named", "expected"), FLAWED)
+def test_an_id_or_an_address_that_cannot_be_used_is_its_videos_flaw_and_stops_nobody(path, row, named, expected):
+    flawed, good = read(wrote(path, f"{HEADER}{row}\nz,z.mp4,solo,violin\n"))
+    assert named in flawed.flaw
+    assert expected in flawed.flaw
+    assert "\n" not in flawed.flaw
+    assert (good.flaw, good.position) == ("", 1)
+    with pytest.raises(UserError, match="expected"):
+        write(path, [(flawed.video_id, flawed.url, "solo", "violin")])
 
 
 @pytest.mark.parametrize(("rows", "named", "expected"), WRONG)

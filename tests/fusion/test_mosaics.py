@@ -107,3 +107,15 @@ def test_boxes_lie_in_their_tiles_and_only_those_that_sound_count(four, tmp_path
     assert len(tiles) == 80
     assert ((tiles["x_y"] >= tiles["x_x"]) & (tiles["x_y"] + tiles["w_y"] <= tiles["x_x"] + 0.5 + 1e-9)).all()
     assert ((tiles["status"] == "kept") == tiles["sounding"]).all()
+
+
+def test_where_few_frames_have_boxes_the_tiles_that_sound_are_to_be_found(four, tmp_path):
+    files, nothing = make(four, tmp_path), tmp_path / "annotations.parquet"
+    tables.write_rows(nothing, tables.ANNOTATIONS, [])
+    out = tmp_path / "boxes.parquet"
+    mosaic_boxes.run(MosaicBoxes(of="tiles"), tiles=files["tiles"], annotations=nothing, out=out)
+    tiles, boxes = (tables.read(path).to_pylist() for path in (files["tiles"], out))
+    where = {(row["mosaic_id"], row["category"]): (row["x"], row["y"], 0.5, 0.5, row["sounding"]) for row in tiles}
+    assert {
+        (row["clip_id"], row["category"]): (*(row[side] for side in "xywh"), row["status"] == "kept") for row in boxes
+    } == where

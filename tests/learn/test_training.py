@@ -81,9 +81,30 @@ def test_weights_are_read_as_written_and_broken_ones_are_named(tmp_path):
     tensors, about = weights.load(path)
     assert torch.equal(tensors["a"], torch.arange(6.0).view(2, 3).T)
     assert about == {"k": 1}
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(UserError, match=r"no whole weights at .*w\.safetensors"):
+    whole = path.read_bytes()
+    for half in (whole[:-4], whole[:20], b""):
+        path.write_bytes(half)
+        with pytest.raises(UserError, match=r"no whole weights at .*w\.safetensors.*delete both and run again"):
+            weights.load(path)
+
+
+def test_weights_that_are_not_those_of_their_json_are_named(tmp_path):
+    path, other = tmp_path / "w.safetensors", tmp_path / "other.safetensors"
+    for each, value in ((path, 1.0), (other, 2.0)):
+        weights.save(each, {"a": torch.full((3,), value)}, {"k": 1})
+    path.write_bytes(other.read_bytes())  # as when a kill falls between the two, or a bit
+    with pytest.raises(UserError, match=r"w\.safetensors is not what w\.json beside it is about"):
         weights.load(path)
+
+
+def test_a_checkpoint_cut_short_is_named_and_not_learnt_over(tmp_path):
+    _, go = learner(kill_at=2)
+    with pytest.raises(Killed):
+        go(tmp_path)
+    (checkpoint,) = tmp_path.glob("*.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-4])
+    with pytest.raises(UserError, match=f"no whole weights at {checkpoint}"):
+        learner()[1](tmp_path)
 
 
 def test_foreign_weights_are_loaded_only_with_their_sha256(tmp_path):

@@ -9,61 +9,21 @@ import pytest
 from PIL import Image
 
 from spm.base import tables
-from spm.corpus import reading
-from spm.score import scores
-from spm.score.figures import Figures, chosen, coverage_bars, curves, run, score_bars
+from spm.score.figures import (
+    Figures,
+    by_class,
+    chosen,
+    class_points,
+    coverage_bars,
+    curves,
+    reasons,
+    run,
+    score_bars,
+)  # fmt: skip
 from spm.score.tables import ordered, rows
+from tests.score.conftest import RUNS, annotation
 
-NAMES = ("heatmaps", "scores", "training", "coverage")
-RUNS = ("no-promotion", "spm")
-
-
-def annotation(clip_id, frame, status="kept"):
-    box = {"x": 0.1, "y": 0.2, "w": 0.4, "h": 0.3}
-    return {"clip_id": clip_id, "video_id": clip_id[:-8], "frame": frame, "category": "cello", **box, "status": status}
-
-
-def write_maps(path, clips):
-    """A map for both frames of each clip."""
-    heat = np.random.default_rng(0).random((len(clips), 2, 16), np.float32)
-    found = [
-        {**clip, "frame": frame, "time_s": 0.0, "height": 4, "width": 4, "map": heat[n, frame]}
-        for n, clip in enumerate(clips)
-        for frame in (0, 1)
-    ]
-    tables.write_rows(path, tables.MAPS, found)
-
-
-@pytest.fixture(scope="module")
-def project(squares, tmp_path_factory):
-    """Tables of two runs on the two squares, as the stages would leave them: `run`'s arguments but for `out`."""
-    folder = tmp_path_factory.mktemp("project")
-    clips = reading.select(squares.index, split="test").select(["clip_id", "video_id"]).to_pylist()
-    boxes = folder / "given.parquet"
-    tables.write_rows(boxes, tables.ANNOTATIONS, [annotation(clip["clip_id"], 1) for clip in clips])
-    histories, maps, summaries = [], [], []
-    for name in RUNS:
-        histories.append(folder / name / "history.parquet")
-        epochs = [
-            {"epoch": epoch, "split": split, "name": figure, "value": 1 / (1 + epoch)}
-            for epoch in range(3) for split in ("train", "val") for figure in ("loss", "accuracy")
-        ]  # fmt: skip
-        tables.write_rows(histories[-1], tables.HISTORY, epochs)
-        maps.append(folder / "maps" / name / "solo.parquet")
-        write_maps(maps[-1], clips)
-        for protocol in ("ez-vsl", "spm-paper"):
-            summaries.append(folder / "scores" / name / f"solo/given/{protocol}.json")
-            scores.run(
-                scores.Scores(bootstrap=20), maps=maps[-1], annotations=boxes, index=squares.index,
-                protocol=protocol, frames=folder / "frames.parquet", summary=summaries[-1],
-            )  # fmt: skip
-    listed = [("solo", name, split, 3) for name in ("cello", "flute") for split in ("test", "train")]
-    coverage = folder / "coverage.csv"
-    pd.DataFrame(listed, columns=["kind", "categories", "split", "audible"]).to_csv(coverage, index=False)
-    return {
-        "index": squares.index, "clips": squares.clips, "coverage": coverage, "annotations": [boxes],
-        "maps": maps, "summaries": summaries, "histories": histories,
-    }  # fmt: skip
+NAMES = ("heatmaps", "scores", "classes", "training", "coverage")
 
 
 def texts(figure):
@@ -98,6 +58,7 @@ def test_scores_are_those_of_the_papers_protocol(project, tmp_path):
     ("missing", "figure", "said"),
     [
         (["annotations", "summaries"], "scores", "no scores: corpus.boxes names no truth"),
+        (["annotations", "summaries"], "classes", "no scores of classes"),
         (["maps"], "heatmaps", "no maps of audible test clips"),
         (["histories"], "training", "no training"),
     ],
@@ -105,7 +66,8 @@ def test_scores_are_those_of_the_papers_protocol(project, tmp_path):
 def test_a_figure_with_nothing_to_show_says_so_and_the_others_are_drawn(project, tmp_path, missing, figure, said):
     run(Figures(examples=2), **{**project, **{key: [] for key in missing}}, out=tmp_path)
     assert said in text_of(tmp_path / f"{figure}.svg")
-    for name in set(NAMES) - {figure}:
+    others = set(NAMES) - {figure} - ({"scores", "classes"} if "summaries" in missing else set())
+    for name in others:
         with Image.open(tmp_path / f"{name}.png") as image:
             assert np.asarray(image.convert("RGB")).std() > 5, name
 
@@ -216,7 +178,7 @@ def history(splits):
 def test_curves_count_epochs_from_one_and_explain_dashes_only_where_there_are_some():
     both, one = (curves({"spm": history(splits)}) for splits in (("train", "val"), ("train",)))
     assert both.axes[0].lines[0].get_xdata().tolist() == [1, 2]
-    named = [[text.get_text() for text in figure.legends[0].get_texts()] for figure in (both, one)]
+    named = [[text.get_text() for text in figure.subfigs[-1].legends[0].get_texts()] for figure in (both, one)]
     assert named == [["spm", "on training clips", "on validation clips"], ["spm"]]
 
 
@@ -235,6 +197,35 @@ def test_coverage_stacks_the_splits_of_each_category_to_all_its_clips():
     figure = coverage_bars(pd.DataFrame(map(vars, listed)))
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["solo: tuba", "duet: acoustic guitar + cello"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train: 5 clips", "test: 3 clips"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["train: 5 clips", "test: 3 clips"]
     ends = {(bar.get_y() > 0.5, bar.get_x() + bar.get_width()) for bar in axes.patches}
     assert {(False, 7.0), (True, 1.0)} <= ends
+
+
+def test_each_class_has_its_truths_a_marker_a_run_and_the_best_baseline_that_hears_nothing(project):
+    table = by_class([path for path in project["summaries"] if path.stem == "spm-paper"])
+    summary = json.loads(project["summaries"][1].read_text())
+    cello = table[(table["category"] == "cello") & (table["run"] == "no-promotion")].iloc[0]
+    assert cello["truths"] == 16
+    assert cello["auc"] == summary["run"]["per_class"]["cello"]["auc"]
+    deaf = [one["per_class"]["cello"]["auc"] for name, one in summary["baselines"].items() if name != "oracle"]
+    assert cello["trivial"] == max(deaf) < summary["baselines"]["oracle"]["per_class"]["cello"]["auc"]
+    axes = class_points(table).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cello, n = 16"]
+    assert [line.get_label() for line in axes.lines] == list(RUNS)
+    assert axes.lines[0].get_marker() != axes.lines[1].get_marker()  # told apart in grey too
+
+
+def test_the_audio_networks_curves_stand_above_the_localisers_where_there_are_some():
+    steps = {"clusters": history(["train"]).assign(name="similarity"), "pretrain": history(["train", "val"])}
+    assert [axes.get_title() for axes in curves({"spm": history(["train"])}, steps).axes[:3]] == [
+        "clusters", "pretrain", "pretrain",
+    ]  # fmt: skip
+    assert len(curves({"spm": history(["train"])}, {}).axes) == 2
+
+
+def test_videos_are_counted_by_what_became_of_them_and_the_missing_by_why(project):
+    counts = reasons(project["manifest"], project["videos"])
+    assert counts.columns.tolist() == ["ok", "gone", "no-audio"]
+    assert counts.loc["solo: cello"].tolist() == [1, 1, 0]
+    assert counts.loc["solo: flute"].tolist() == [0, 0, 1]

@@ -31,9 +31,28 @@ READS = {
     "scores": ["index", "annotations", "mosaics", "mosaic_boxes", "maps"],
     "tables": ["scores"],
     "paper": ["train", "scores"],
-    "figures": ["clips", "index", "annotations", "train", "maps", "scores"],
+    "paper_figures": ["clips", "index", "annotations", "maps"],
+    "figures": ["clips", "index", "annotations", "clusters", "pretrain", "train", "maps", "scores"],
+    "samples": ["clips", "index", "spectrograms"],
+    "scatter": ["index", "spectrograms", "clusters"],
+    "extremes": ["clips", "index", "annotations", "maps", "scores"],
+    "films": ["clips", "index", "annotations", "maps"],
+    "pages": ["tables", "paper"],
     "cards": ["fetch", "clips", "index", "train", "tables"],
+    "costs": [
+        "index",
+        "quality",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+    ],
 }
+OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
 # … but for these jobs, stage[wildcard], which do without.
 READS_NOT = {
@@ -49,6 +68,13 @@ READS_NOT = {
     "scores[solo]": MOSAICS,
     "scores[duet]": MOSAICS,
     "scores[synthetic]": ("index", "annotations", "mosaics[train]"),
+    "extremes": ("maps[duet]", "maps[synthetic]", "scores[duet]", "scores[synthetic]", *OTHERS),
+    "films": ("maps[duet]", "maps[synthetic]", *OTHERS),
+    "paper_figures[fig6]": ("clips", "annotations", "maps"),
+    "paper_figures[fig4]": (
+        *(f"maps[{value}]" for value in ("no-promotion", "another-seed", "more", "duet", "synthetic")),
+        *OTHERS,
+    ),
     "paper": (
         *(f"{stage}[{run}]" for stage in ("train", "scores") for run in ("no-promotion", "another-seed", "more")),
         *(f"scores[{value}]" for value in ("duet", "synthetic", "detector", "dsol-solo")),
@@ -61,7 +87,20 @@ ENVIRONMENTS = {
     "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": ("scores", "tables", "paper", "figures", "cards"),
+    "score": (
+        "scores",
+        "tables",
+        "paper",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+        "costs",
+    ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
@@ -86,6 +125,7 @@ class Enters(NamedTuple):
     jobs: tuple[str, ...]  # stages, or stage[wildcard]
 
 
+EVERY_RUN = ("tables", "figures", "extremes", "films")  # they show the runs beside one another
 # Keys that act elsewhere than in the stage of their section's name, or whose other value can't be made up.
 ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
@@ -95,6 +135,7 @@ ENTERS = {
     "corpus.boxes": Enters(["given"], ("tables", "figures")),
     "corpus.given_boxes": Enters("again.boxes.csv", ("annotations[given]",)),
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
+    "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
     "detector.source": Enters("given", ("detector",)),
     "detect.weights": Enters("weights.safetensors", ("detect", "cards")),  # no table of Open Images to list
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
@@ -109,20 +150,20 @@ ENTERS = {
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
     "maps.kinds": Enters(["solo"], ("tables", "figures")),
     "scores.protocols": Enters(["spm-paper"], ("tables", "figures")),
-    "paper.protocol": Enters("dsol-solo", ("paper",)),
-    "paper.table1": Enters(["spm"], ("paper",)),
-    "paper.table2": Enters(["spm"], ("paper",)),
-    "paper.ablation": Enters(["spm"], ("paper",)),
-    "paper.promotion": Enters(["no-promotion", "spm"], ("paper",)),
-    "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", "tables", "figures")),
-    "runs (one less)": Enters({"another-seed": False}, ("tables", "figures")),
+    "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
+    "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.table2": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.ablation": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.promotion": Enters(["no-promotion", "spm"], ("paper", "paper_figures")),
+    "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", *EVERY_RUN)),
+    "runs (one less)": Enters({"another-seed": False}, EVERY_RUN),
     "runs (a changed one)": Enters({"another-seed": {"seed": 2}}, ("train[another-seed]",)),
 }
 # Modules that a stage imports only where its config wants them: Python loads them late, and their code counts.
 LATE = {"spm/boxes/detectron.py": ("detector", "detect")}
 # Keys that change how a result is reached, not the result: nothing reruns.
 HOW = {
-    "fetch": {"retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit"},
+    "fetch": {"retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit", "give_up_s"},
 }
 
 

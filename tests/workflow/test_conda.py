@@ -1,7 +1,10 @@
-"""Each environment's file is strict, pinned and solvable, by a conda whose packages are empty: see tests/conda.py."""
+"""Each environment's file is strict, pinned, solvable and enough for its stages, by the conda of tests/conda.py."""
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,13 +13,14 @@ from rattler.exceptions import SolverError
 
 from tests import conda
 from tests.workflow import flow
+from tests.workflow.conftest import begun, results
 
 CHANNELS = ["conda-forge", "nodefaults"]
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    folder = tmp_path_factory.mktemp("conda")
+    folder = tmp_path_factory.mktemp("made") / "conda"
     return folder, conda.install(folder, conda.tested())
 
 
@@ -41,3 +45,50 @@ def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
     (tmp_path / "env.yaml").write_text("channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n")
     with pytest.raises(SolverError, match="numpy 99"):
         asyncio.run(conda.create(installed[0], tmp_path / "env.yaml", tmp_path / "env"))
+
+
+def stages_run(folder: Path) -> dict[str, set[str]]:
+    """Of each environment that Snakemake made in a folder, the stages that its Python was called for."""
+    files = {file.read_text(): file.stem for file in conda.ENVIRONMENTS}
+    calls = {files[made.read_text()]: made.with_suffix("") / "calls" for made in folder.glob("*.yaml")}
+    return {
+        name: set(re.findall(r"-m spm\.\w+\.(\w+)", noted.read_text())) if noted.exists() else set()
+        for name, noted in calls.items()
+    }
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(films, undisturbed, tmp_path):
+    environment = conda.install(tmp_path / "conda", conda.tested())
+    project = begun(films, tmp_path / "project", environment=environment)
+    project.run("all", "--use-conda")
+    ran = stages_run(project.folder / ".snakemake/conda")
+    helpers = {"probe"}  # which a stage starts in its own environment
+    asked_for = set(flow.READS) - {"openimages", "detector", "detect", "quality", "paper", *flow.MOSAICS}
+    assert {name: stages - helpers for name, stages in ran.items()} == {
+        name: set(stages) & asked_for for name, stages in flow.ENVIRONMENTS.items() if set(stages) & asked_for
+    }
+    assert results(project) == results(undisturbed)
+    assert not project.stale("all", "--use-conda")
+
+
+def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
+    path = f"{installed[1]['PATH']}{os.pathsep}{Path(sys.executable).parent}"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", conda.ROOT / "Snakefile", "--containerize"]
+    done = subprocess.run(
+        command, cwd=conda.ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+    )
+    used = [file for file in conda.ENVIRONMENTS if flow.ENVIRONMENTS[file.stem]]
+    assert all(f"COPY envs/{file.name} /conda-envs/" in done.stdout for file in used)
+    assert done.stdout.count("conda env create --prefix") == len(used)
+
+
+def test_an_environments_python_sees_what_its_file_names_and_nothing_else(installed, tmp_path):
+    file = next(file for file in conda.ENVIRONMENTS if file.stem == "corpus")
+    asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
+    conda.furnish(tmp_path / "env")
+
+    def imports(name: str) -> bool:
+        return not subprocess.run([tmp_path / "env/bin/python", "-c", f"import {name}"], capture_output=True).returncode
+
+    assert [imports(name) for name in ("av", "pandas", "matplotlib", "snakemake")] == [True, True, False, False]

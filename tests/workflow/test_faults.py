@@ -1,16 +1,21 @@
 """Whatever is killed, and however often: the next run ends with the bytes of an undisturbed one."""
 
+import os
 import shutil
+import time
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from spm.corpus.manifest import write
 from tests.faults import disturb
 from tests.project import Project
 from tests.slurm import until
 from tests.workflow.conftest import begun, results
 
 pytestmark = pytest.mark.slow
+DAY_S = 86_400.0
 
 
 def test_a_workflow_killed_at_random_moments_ends_with_the_same_bytes(films, undisturbed, tmp_path):
@@ -29,12 +34,75 @@ def test_a_second_snakemake_in_the_same_folder_is_refused(films, tmp_path):
     assert "Directory cannot be locked" in second.stdout + second.stderr
 
 
-def test_a_table_cut_short_is_named(undisturbed, tmp_path):
+@pytest.fixture
+def done(undisturbed, tmp_path) -> Project:
+    """A finished project to do harm to."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = Project(tmp_path / "project", undisturbed.config)
-    table = project.folder / "results/fusion/maps/spm/solo.parquet"
-    table.write_bytes(table.read_bytes()[:-100])
-    failed = project.snakemake("all", "--forcerun", "scores")
+    return Project(tmp_path / "project", undisturbed.config)
+
+
+@pytest.mark.parametrize(
+    ("name", "reader", "said"),
+    [
+        ("fusion/maps/spm/solo.parquet", "scores", "solo.parquet is not a whole Parquet file"),
+        ("fusion/train/spm/network.safetensors", "maps", "no whole weights at results/fusion/train/spm/network"),
+    ],
+)
+def test_what_was_cut_short_is_named(done, name, reader, said):
+    file = done.folder / "results" / name
+    file.write_bytes(file.read_bytes()[:-100])
+    failed = done.snakemake("all", "--forcerun", reader)
     assert failed.returncode != 0
-    assert "solo.parquet is not a whole Parquet file" in failed.stdout + failed.stderr
+    assert said in failed.stdout + failed.stderr
     assert "Traceback" not in failed.stderr
+    assert {"scores", "tables", "figures"} <= set(done.stale("all"))  # nothing that follows looks current
+
+
+def at(time_s: float, *files: Path) -> None:
+    for file in files:
+        os.utime(file, (time_s, time_s))
+
+
+def test_times_of_the_past_or_the_future_make_nothing_stale(done):
+    at(time.time() + DAY_S, done.folder / "manifest.csv", done.folder / "results/corpus/clips/0000.parquet")
+    assert not done.stale("all")
+    at(1e9, *(path for path in (done.folder / "results").rglob("*") if path.is_file()))  # of 2001
+    assert not done.stale("all")
+
+
+def test_a_change_whose_time_is_in_the_future_is_seen_and_its_clock_named(done):
+    boxes = done.folder / "boxes.csv"
+    boxes.write_text("\n".join(boxes.read_text().splitlines()[:-1]) + "\n")
+    at(time.time() + DAY_S, boxes)
+    failed = done.snakemake("all")
+    assert failed.returncode != 0
+    assert "than input boxes.csv" in failed.stdout + failed.stderr
+    assert "clock skew" in failed.stdout + failed.stderr
+    followers = {"scores", "tables", "figures", "extremes", "films", "pages", "costs"}
+    assert set(done.stale("all")) == {"annotations", *followers}
+    boxes.touch()
+    done.run("all")
+    assert not done.stale("all")
+
+
+def test_a_store_that_was_deleted_is_named_and_fetched_again(site, tmp_path):
+    write(tmp_path / "manifest.csv", [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in "ab"])
+    site.answers |= {"/a.mp4": ["media"], "/b.mp4": ["media"]}
+    project = Project(
+        tmp_path,
+        {
+            "corpus": {"manifest": "manifest.csv", "shards": 1},
+            "fetch": {"sleep_s": 0, "private_hosts": ["127.0.0.1"]},
+            "clips": {"size": 32},
+        },
+    )
+    project.run("index")
+    shutil.rmtree(tmp_path / "store")
+    assert not project.stale("index")  # what was made of the media stands
+    project.config["clips"]["size"] = 16
+    failed = project.snakemake("index")
+    assert failed.returncode != 0
+    assert "2 of 2 videos that were fetched are no longer where they were" in failed.stdout + failed.stderr
+    project.run("--forcerun", "fetch", "--until", "fetch", "--", "index")  # as `make retry` does
+    project.run("index")
+    assert not project.stale("index")

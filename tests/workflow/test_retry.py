@@ -19,7 +19,7 @@ def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, 
     write(tmp_path / "manifest.csv", [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in names])
     config = {
         "corpus": {"manifest": "manifest.csv", "shards": SHARDS},
-        "fetch": {"sleep_s": 0, "backoff_s": 0.01, "retries": 2},
+        "fetch": {"sleep_s": 0, "backoff_s": 0.01, "retries": 2, "private_hosts": ["127.0.0.1"]},
         "clips": {"size": 32},
     }
     project = Project(tmp_path, config)

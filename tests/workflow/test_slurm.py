@@ -1,10 +1,13 @@
 """The workflow on a real SLURM of one node, through the profile that users get."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from spm import doctor
@@ -106,7 +109,8 @@ def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(c
         ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
     ]  # fmt: skip
     assert list((done.folder / "logs/slurm/rule_train/spm").glob("*.log"))
-    assert {"train", "maps", "scores", "tables", "figures", "cards"} == set(done.stale("all"))
+    followers = {"maps", "scores", "tables", "figures", "extremes", "films", "pages", "cards", "costs"}
+    assert {"train", *followers} == set(done.stale("all"))
 
 
 def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(cluster, done, tmp_path):
@@ -120,3 +124,46 @@ def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(clus
     subprocess.run(["scancel", str(third)], check=True)
     states = [job["JobState"] for _, job in submitted(cluster, done).values()]
     assert states[:2] == ["CANCELLED", "TIMEOUT"]
+
+
+def test_ctrl_c_cancels_what_runs_and_the_next_run_finishes(cluster, done, undisturbed, tmp_path):
+    epochs_wanted = done.config["train"]["epochs"]
+    done.config["train"] |= {"epochs": LONG}
+    with done.begun("all", *OPTIONS, said=tmp_path / "said") as running:
+        number = training(cluster, done, nth=1)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert running.wait(END_S) != 0
+    until(lambda: submitted(cluster, done)[number][1]["JobState"] == "CANCELLED", "the job's end")
+    assert not cluster.ask("squeue", "--noheader")
+    assert not list((done.folder / ".snakemake/locks").glob("*"))
+    assert not any(
+        str(done.folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])
+    )
+    done.config["train"] |= {"epochs": epochs_wanted}
+    done.run("all", *OPTIONS)
+    assert results(done) == results(undisturbed)
+
+
+def test_shards_go_as_arrays_and_one_that_fails_costs_only_itself(cluster, films, undisturbed, tmp_path):
+    project = begun(films, tmp_path / "project")
+    project.cores = []
+    shutil.copytree(films, tmp_path / "films")
+    manifest = project.folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(str(films), str(tmp_path / "films")))
+    project.snakemake("--until", "fetch", "--cores", "2", "--", "index")
+    lost = next((tmp_path / "films").glob("*.mp4"))
+    lost.rename(lost.with_suffix(".away"))
+    arrays = [*OPTIONS, "--slurm-array-jobs", "clips,spectrograms", "--keep-going"]
+    failed = project.snakemake("index", *arrays)
+    assert failed.returncode != 0
+    assert "no longer where they were" in failed.stdout + failed.stderr
+    assert list((project.folder / "logs/slurm").rglob("*.log"))
+    clips = [job for rule, job in submitted(cluster, project).values() if rule == "clips"]
+    assert {job.get("ArrayTaskId") for job in clips} >= {"1", "2"}
+    lost.with_suffix(".away").rename(lost)
+    project.run("index", *arrays)
+    assert not project.stale("--cores", "1", "index")
+    made = results(project)
+    assert {made[name] for name in made if "/spectrograms/" in name} == {
+        digest for name, digest in results(undisturbed).items() if "/spectrograms/" in name
+    }

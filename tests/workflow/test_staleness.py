@@ -74,7 +74,7 @@ def up_to_date(folder: Path, *options: str, environment: Mapping[str, str]) -> P
         (folder / name).write_text(text)
         (folder / f"again.{name}").write_text(text)
     for line in project.run("all", "--summary").splitlines():
-        if line.startswith("results/"):
+        if line.startswith(("results/", "logs/")):
             file = folder / line.split("\t")[0]
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"made of nothing: {file.name}")

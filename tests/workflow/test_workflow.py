@@ -39,6 +39,7 @@ LIGHT = {
     "scores": {"protocols": ["spm-paper", "ez-vsl"], "bootstrap": 50},
     "figures": {"examples": 2},
 }
+SEEN = {"tables", "figures", "extremes", "pages", "cards"}  # what is made of the scores
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_videos_end_as_scores_beside_trivial_baselines(done):
     assert given["auc"].between(0, 1).all()
     assert (given["frames"] == given["frames"].iloc[0]).all()
     assert given["videos"].iloc[0] == 4
-    for name in ("heatmaps", "scores", "training", "coverage"):
+    for name in ("heatmaps", "scores", "classes", "training", "coverage"):
         assert (done.folder / f"results/score/figures/{name}.svg").stat().st_size > 1000
     assert not (done.folder / "state").exists() or not any((done.folder / "state").rglob("*.safetensors"))
 
@@ -91,12 +92,12 @@ def test_a_second_run_has_nothing_to_do(done):
 @pytest.mark.parametrize(
     ("section", "key", "value", "rules"),
     [
-        ("scores", "seed", 5, {"scores", "tables", "figures", "cards"}),
-        ("annotations", "min_score", 0.5, {"annotations", "quality", "scores", "tables", "figures", "cards"}),
+        ("scores", "seed", 5, {"scores", *SEEN}),
+        ("annotations", "min_score", 0.5, {"annotations", "quality", "scores", *SEEN, "films"}),
         ("figures", "examples", 3, {"figures"}),
-        ("maps", "batch", 3, {"maps", "scores", "tables", "figures", "cards"}),
-        ("train", "lr", 0.01, {"train", "maps", "scores", "tables", "figures", "cards"}),
-        ("pretrain", "epochs", 2, {"pretrain", "train", "maps", "scores", "tables", "figures", "cards"}),
+        ("maps", "batch", 3, {"maps", "scores", *SEEN, "films"}),
+        ("train", "lr", 0.01, {"train", "maps", "scores", *SEEN, "films"}),
+        ("pretrain", "epochs", 2, {"pretrain", "train", "maps", "scores", *SEEN, "films"}),
     ],
 )
 def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key, value, rules):
@@ -125,7 +126,7 @@ def test_a_decision_makes_annotations_and_scores_stale_and_nothing_else(copy):
     for row in (first, second):
         decide(copy, row, "reject")
         stale = copy.stale("all")
-        assert set(stale) == {"annotations", "quality", "scores", "tables", "figures", "cards"}
+        assert set(stale) == {"annotations", "quality", "scores", *SEEN, "films"}
         copy.run(str(table.relative_to(copy.folder)))
     assert [row["status"] for row in tables.read(table).to_pylist()[:2]] == ["rejected", "rejected"]
 
@@ -216,13 +217,6 @@ def test_the_published_corpus_plans_every_stage(tmp_path):
     stale = Project(tmp_path, {}).stale("all")
     assert (stale["fetch"], stale["clips"], stale["spectrograms"]) == (16, 16, 16)
     assert (stale["pretrain"], stale["train"], stale["maps"]) == (1, 2, 2)
-
-
-def test_the_report_holds_tables_and_figures(done):
-    done.run("all", "--report", "report.html")
-    report = (done.folder / "report.html").read_text()
-    for name in ("scores.md", "heatmaps.svg", "coverage.csv"):
-        assert name in report
 
 
 def test_real_recordings_end_as_scores_with_the_command_of_the_readme(shared, tmp_path):

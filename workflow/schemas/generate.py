@@ -20,20 +20,25 @@ from spm.corpus.manifest import Corpus
 from spm.corpus.spectrograms import Spectrograms
 from spm.fusion import methods
 from spm.fusion.maps import Maps
+from spm.fusion.mosaic_boxes import MosaicBoxes
 from spm.fusion.mosaics import Mosaics
 from spm.fusion.settings import Train
 from spm.score.cards import Cards
+from spm.score.extremes import Extremes
 from spm.score.figures import Figures
+from spm.score.films import Films
 from spm.score.paper import Paper
+from spm.score.samples import Samples
+from spm.score.scatter import Scatter
 from spm.score.scores import Scores
 from spm.score.tables import Tables
 
 SECTIONS: dict[str, type[Section]] = {
     "cluster": Cluster, "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms,
     "index": Index, "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
-    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "train": Train, "maps": Maps,
-    "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
-    "cards": Cards,
+    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "mosaic_boxes": MosaicBoxes,
+    "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
+    "samples": Samples, "scatter": Scatter, "extremes": Extremes, "films": Films, "cards": Cards,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 

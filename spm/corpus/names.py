@@ -1,0 +1,45 @@
+"""The names of videos: which are legal, and how a file's becomes one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+from spm.base.config import UserError
+
+ID_BYTES = 128
+SHOWN = 80  # characters of what is wrong, in its message
+
+
+def check_id(video_id: str) -> None:
+    """Raise a `UserError` where an id is no name.
+
+    It may start with a hyphen, as one in thirty of YouTube's does: the store never starts a name with it.
+    """
+    if not re.fullmatch(r"[\w.+-]+", video_id) or ".." in video_id or video_id == ".":
+        raise UserError(
+            f"video_id {video_id[:SHOWN]!r}: expected letters, digits and - _ + . without two dots in a row"
+        )
+    if len(video_id.encode()) > ID_BYTES:
+        raise UserError(
+            f"video_id {video_id[:SHOWN]!r}: {len(video_id.encode())} bytes long: expected at most {ID_BYTES}"
+        )
+
+
+def legal(name: str, at_most: int = 80) -> str:
+    """A name as (part of) an id: what an id may not hold becomes an underscore, and `at_most` bytes are kept."""
+    plain = re.sub(r"[^\w.+-]+|\.{2,}", "_", normalize("NFC", name))
+    return plain.encode()[:at_most].decode(errors="ignore").strip("._") or "video"
+
+
+def distinct(files: Sequence[Path]) -> list[str]:
+    """An id for each file: its name; its folder's before it where two share it; a number where that is not enough."""
+    often = Counter(legal(file.stem) for file in files)
+    ids: dict[str, Path] = {}
+    for file in files:
+        name = legal(file.stem)
+        stem = name if often[name] == 1 else f"{legal(file.parent.name, 40)}-{name}"
+        numbered = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(files) + 1))
+        ids[next(video_id for video_id in numbered if video_id not in ids)] = file
+    return list(ids)
