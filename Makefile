@@ -48,7 +48,7 @@ WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.md
 	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
-	 $(IN) snakemake tables figures --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+	 $(IN) snakemake tables figures samples scatter extremes films pages --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
 
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
 	$(IN) PYTHONPATH=. python -m spm.base.costs $(or $(LOGS),logs)

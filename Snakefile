@@ -44,12 +44,14 @@ rule all:
         SCORES,
         rules.tables.output,
         PAPER,
+        PAPER_FIGURES,
         rules.figures.output,
         rules.samples.output,
         rules.scatter.output if PROMOTES else [],
         rules.extremes.output,
         rules.films.output,
         rules.pages.output,
+        rules.cards.output,
         rules.costs.output,
 
 
@@ -75,3 +77,9 @@ rule promotion:
     """Each method without and with the promoted audio network."""
     input:
         "results/score/paper/promotion.md",
+
+
+rule drawings:
+    """Figs. 2, 3 with 5, 4, 6 and 7, as far as the config has their runs."""
+    input:
+        PAPER_FIGURES,

@@ -21,6 +21,7 @@ wildcard_constraints:
     protocol=r"[\w.-]+",
     split="train|test",
     table="table1|table2|ablation|promotion",
+    figure=r"fig\d",
 
 
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
@@ -128,12 +129,20 @@ def paper_runs(name):
     return wanted
 
 
+def paper_files(name, pattern):
+    """A file for each run of one of the paper's tables."""
+    paper = {"kind": config["paper"]["kind"], "protocol": config["paper"]["protocol"]}
+    return [pattern.format(run=run, boxes=BOXES[0], **paper) for run in paper_runs(name)]
+
+
 def paper_inputs(pattern):
     """A function of a rule's wildcards: a file for each run of the table."""
-    return lambda wildcards: [
-        pattern.format(run=run, kind=config["paper"]["kind"], boxes=BOXES[0], protocol=config["paper"]["protocol"])
-        for run in paper_runs(wildcards.table)
-    ]
+    return lambda wildcards: paper_files(wildcards.table, pattern)
+
+
+def figure_inputs(pattern, *figures):
+    """The same for those of the paper's figures that read such files."""
+    return lambda wildcards: paper_files(DRAWN_OF[wildcards.figure], pattern) if wildcards.figure in figures else []
 
 
 def paper_whole(name):

@@ -1,6 +1,7 @@
-"""scores → tables, figures
+"""scores → tables, figures, cards
 
-Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, and pictures.
+Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, pictures, and
+a description of the data set and of each network.
 """
 
 FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
@@ -297,6 +298,54 @@ rule paper:
 PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
 WHOLE_TABLES = [name for name in PAPER_TABLES if paper_whole(name)]
 PAPER = expand(rules.paper.output, table=WHOLE_TABLES)
+DRAWN_OF = {"fig2": "ablation", "fig3": "ablation", "fig4": "table1", "fig6": None, "fig7": "table2"}
+
+
+rule paper_figures:
+    """One of the paper's figures, drawn of the runs that the config names."""
+    input:
+        index=lambda wildcards: tested_on(config["paper"]["kind"] if wildcards.figure == "fig4" else "solo", "index"),
+        clips=lambda wildcards: test_shards(config["paper"]["kind"], "clips") if wildcards.figure == "fig4" else [],
+        annotations=lambda wildcards: (
+            expand(tested_on(config["paper"]["kind"], "annotations"), boxes=BOXES[:1])
+            if wildcards.figure == "fig4"
+            else []
+        ),
+        histories=figure_inputs("results/fusion/train/{run}/history.parquet", "fig2", "fig3"),
+        maps=figure_inputs("results/fusion/maps/{run}/{kind}.parquet", "fig4"),
+        summaries=figure_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json", "fig7"),
+    output:
+        svg=report(
+            "results/score/paper/{figure}.svg",
+            caption="../workflow/report/figures/paper.rst",
+            category="The paper",
+            labels={"figure": "{figure}"},
+        ),
+        png="results/score/paper/{figure}.png",
+    log:
+        "logs/score/paper/{figure}.log",
+    benchmark:
+        "logs/score/paper/{figure}.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        config=section("paper"),
+        clips=lambda wildcards, input: Path(input.clips[0]).parent if input.clips else ".",
+        code=code_of("spm.score.paper_figures"),
+    shell:
+        "python -m spm.score.paper_figures --config {params.config:q} --figure {wildcards.figure} --index {input.index:q}"
+        " --clips {params.clips:q} --annotations {input.annotations:q} --histories {input.histories:q}"
+        " --maps {input.maps:q} --summaries {input.summaries:q} --out results/score/paper/{wildcards.figure}"
+        " 2> >(tee {log:q} >&2)"
+
+
+PAPER_FIGURES = expand(
+    rules.paper_figures.output, figure=[name for name, table in DRAWN_OF.items() if table is None or paper_whole(table)]
+)
 PAGED = {
     "scores": "results/score/tables/scores.md",
     **{table: f"results/score/paper/{table}.md" for table in WHOLE_TABLES},
@@ -334,6 +383,52 @@ rule pages:
         " 2> >(tee {log:q} >&2)"
 
 
+# The tables that this config has made: a card lists no other.
+MADE = [
+    *("fetch", "videos", "clips", "spectrograms", "index", "history", "maps"),
+    *(["openimages", "openimages_boxes"] if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else []),
+    *(["detect"] if "detector" in BOXES else []),
+    *(["annotations", "scores"] if BOXES else []),
+    *(["clusters"] if PROMOTES else []),
+    *(["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"] if MOSAIC_SPLITS else []),
+    *(["mosaic_boxes"] if BOXES and "test" in MOSAIC_SPLITS else []),
+]
+
+
+rule cards:
+    """A card and Croissant metadata of what was made, and a card beside each network."""
+    input:
+        index="results/corpus/index/clips.parquet",
+        coverage="results/corpus/index/coverage.csv",
+        ledgers=expand("results/corpus/fetch/{shard}.parquet", shard=SHARDS),
+        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
+        scores="results/score/tables/scores.csv",
+        networks=expand("results/fusion/train/{run}/network.json", run=RUNS),
+    output:
+        dataset="results/README.md",
+        croissant="results/croissant.json",
+        models=expand("results/fusion/train/{run}/README.md", run=RUNS),
+    log:
+        "logs/score/cards.log",
+    benchmark:
+        "logs/score/cards.jsonl"
+    conda:
+        "../envs/score.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        config=section("cards"),
+        code=code_of("spm.score.cards"),
+        names=MADE,
+    shell:
+        "python -m spm.score.cards --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
+        " --ledgers {input.ledgers:q} --videos {input.videos:q} --names {params.names:q} --scores {input.scores:q}"
+        " --networks {input.networks:q} --out {output.dataset:q} --croissant-file {output.croissant:q}"
+        " 2> >(tee {log:q} >&2)"
+
+
 rule costs:
     """What each stage cost, when all have run; beside the logs that say it, since its bytes differ from run to run."""
     input:
@@ -344,6 +439,8 @@ rule costs:
             rules.samples.output,
             rules.extremes.output,
             rules.films.output,
+            rules.cards.output,
+            PAPER_FIGURES,
             rules.scatter.output if PROMOTES else [],
             rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
         ],

@@ -1,15 +1,15 @@
 """Where in a video is what is heard: heat maps of any video file, by a trained network.
 
-    from spm.localize import Localiser
-    seen = Localiser("network.safetensors").locate("video.mp4")
+    from spm import localize
+    seen = localize.video("concert.mp4")
     print(seen.seconds()[["start_s", "score", "peak_x", "peak_y"]])
 
-On the command line: spm localize video.mp4
+On the command line: spm localize concert.mp4
 """
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,13 +28,15 @@ from spm.corpus.clips import Clips
 from spm.corpus.fetch import Fetch, Session, fetch
 from spm.corpus.manifest import Video, address, is_remote
 from spm.corpus.names import legal
+from spm.corpus.probe import Unusable, probe
 from spm.corpus.spectrograms import PCM_SCALE, log_mel
 from spm.corpus.store import usable
 from spm.fusion import maps as drawing
-from spm.learn import device, pictures
+from spm.learn import device, hub, pictures
 
 MARGIN = 8 / 7  # frames are decoded so much larger than what the network sees, as in training: 256 px for 224
 BATCH = 16  # clips at once
+MAPS_PER_S = 2  # maps of each second; the overlay blends between them
 HALF = 0.5  # of a map's maximum: its box holds what is above
 SILENT_DB = -60.0  # re full scale: nothing is heard
 
@@ -117,6 +119,35 @@ def found_weights(folder: Path) -> Path:
     return max(networks, key=lambda file: file.stat().st_mtime)
 
 
+def weights_of(name: str | Path | None, folder: Path = Path()) -> Path:
+    """A network's weights: a file, a run's folder, OWNER/NAME of a hub; None: the newest that a run left here."""
+    if name is None:
+        return found_weights(folder)
+    if hub.is_id(str(name)):
+        return hub.network(str(name))
+    return Path(name, "network.safetensors") if Path(name).is_dir() else Path(name)
+
+
+def video(path: str | Path, weights: str | Path | None = None, max_s: int | None = None) -> Seen:
+    """The maps of one video; for several, a `Localiser` is loaded once.
+
+    Parameters
+    ----------
+    path : path
+        A video file.
+    weights : path or str, optional
+        `network.safetensors` of a run, its folder, or OWNER/NAME of a hub; None: the newest that a run left here.
+    max_s : int, optional
+        Only the first seconds.
+
+    Raises
+    ------
+    UserError
+        When there is no such network, or nothing can be had from the video: with the reason.
+    """
+    return Localiser(weights_of(weights)).locate(path, max_s)
+
+
 def local_copy(video: str, folder: Path) -> Path:
     """A video as a file here: itself, or fetched from its address into `folder`/store."""
     name = legal(video.rsplit("/", 1)[-1])
@@ -132,6 +163,14 @@ def local_copy(video: str, folder: Path) -> Path:
     return Path(row["path"])
 
 
+def seconds_of(path: Path) -> float:
+    """How long a video says it is; 0 where it does not say, or is none."""
+    try:
+        return probe(path).length_s or 0.0
+    except (Unusable, UserError):
+        return 0.0
+
+
 class Localiser:
     """A trained network, ready for videos.
 
@@ -141,17 +180,19 @@ class Localiser:
         `network.safetensors` of a run, with its .json beside it.
     device : str
         `auto`, `cpu`, `cuda`, …
-    frames_per_second : int
+    maps_per_s : int
         How many frames of each second get a map.
     """
 
-    def __init__(self, weights: str | Path, device_name: str = "auto", frames_per_second: int = 4) -> None:
+    def __init__(self, weights: str | Path, device_name: str = "auto", maps_per_s: int = MAPS_PER_S) -> None:
         self.network, self.crop, self.categories = drawing.load(Path(weights))
         self.network.to(device.pick(device_name))
-        self.clips = Clips(size=round(self.crop * MARGIN), frames_per_clip=frames_per_second)
+        self.clips = Clips(size=round(self.crop * MARGIN), frames_per_clip=maps_per_s)
 
-    def locate(self, video: str | Path, max_s: int | None = None) -> Seen:
-        """Draw the maps of one video.
+    def locate(
+        self, video: str | Path, max_s: int | None = None, tick: Callable[[float], object] = lambda seconds: None
+    ) -> Seen:
+        """Draw the maps of one video; `tick` hears of each few seconds that are done.
 
         Raises
         ------
@@ -165,11 +206,11 @@ class Localiser:
             if not decoded.facts["clips"]:
                 raise UserError(f"{path}: {decoded.facts['status']}: {decoded.facts['reason']}")
             rows = cutting.rows_of(decoded, config)
-            return self._seen(path, list(iter(lambda: list(islice(rows, BATCH)), [])))
+            return self._seen(path, list(iter(lambda: list(islice(rows, BATCH)), [])), tick)
 
-    def _seen(self, path: Path, parts: list[list[dict[str, Any]]]) -> Seen:
+    def _seen(self, path: Path, parts: list[list[dict[str, Any]]], tick: Callable[[float], object]) -> Seen:
         clips = [clip for part in parts for clip in part]
-        layers = np.concatenate(list(self._layers(parts)))  # (n, 1 + categories, h, w)
+        layers = np.concatenate(list(self._layers(parts, tick)))  # (n, 1 + categories, h, w)
         names = sorted(self.categories) if layers.shape[1] > 1 else []
         each = np.repeat([clip["rms_db"] for clip in clips], self.clips.frames_per_clip)
         return Seen(
@@ -182,7 +223,7 @@ class Localiser:
         )
 
     @torch.inference_mode()
-    def _layers(self, parts: list[list[dict[str, Any]]]) -> Iterator[Maps]:
+    def _layers(self, parts: list[list[dict[str, Any]]], tick: Callable[[float], object]) -> Iterator[Maps]:
         where = next(self.network.parameters()).device
         for part in parts:
             sound = np.stack([np.frombuffer(clip["pcm"], "<i2") for clip in part]) * np.float32(PCM_SCALE)
@@ -190,3 +231,4 @@ class Localiser:
             images = images.view(len(part), -1, *images.shape[1:])
             heat = self.network.heat(images.to(where), log_mel(torch.from_numpy(sound)).to(where))
             yield drawing.layers(heat, self.categories).flatten(0, 1).cpu().numpy()
+            tick(len(part))

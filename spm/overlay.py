@@ -2,7 +2,7 @@
 
 import io
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,12 @@ def _size(media: Media) -> tuple[int, int]:
     return turned[0] // 2 * 2, turned[1] // 2 * 2
 
 
-def film(seen: Seen, out: Path, max_s: int | None = None) -> None:
+def film(
+    seen: Seen, out: Path, max_s: int | None = None, tick: Callable[[float], object] = lambda seconds: None
+) -> None:
     """Write the video with the heat over it and its sound kept: H.264 and AAC in mp4, which browsers play.
+
+    `tick` hears of each part of a second that is done.
 
     Raises
     ------
@@ -80,16 +84,22 @@ def film(seen: Seen, out: Path, max_s: int | None = None) -> None:
             film_, source[str(media.sound.stream)], f"file:{part}", format="mp4", vcodec="libx264", preset="veryfast",
             crf=21, pix_fmt="yuv420p", acodec="aac", audio_bitrate="160k", movflags="+faststart",
         )  # fmt: skip
-        _feed(command.overwrite_output().compile(binary()), (rgba(one, SIDE).tobytes() for one in blended(seen)), out)
+        _feed(
+            command.overwrite_output().compile(binary()),
+            (rgba(one, SIDE).tobytes() for one in blended(seen)),
+            out,
+            tick,
+        )
 
 
-def _feed(command: list[str], frames: Iterator[bytes], out: Path) -> None:
+def _feed(command: list[str], frames: Iterator[bytes], out: Path, tick: Callable[[float], object]) -> None:
     process = subprocess.Popen([*command, "-v", "error"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stderr is not None
     try:
         for frame in frames:
             process.stdin.write(frame)
+            tick(1 / FPS)
         process.stdin.close()
     except BrokenPipeError:
         pass  # ffmpeg has stopped; it says why

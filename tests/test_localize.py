@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 
 import av
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from spm import localize as library
 from spm import overlay
 from spm.base import tables
 from spm.base.config import UserError
@@ -40,7 +44,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def seen(network, video):
-    return Localiser(network, "cpu").locate(video)
+    return Localiser(network, "cpu", maps_per_s=4).locate(video)
 
 
 def test_a_video_has_four_maps_a_second_at_their_times(seen):
@@ -69,7 +73,7 @@ def test_the_maps_are_those_of_the_workflow(network, video, tmp_path):
     folders = {"clips": cut.parent, "spectrograms": mels.parent, "index": tmp_path / "index.parquet"}
     maps.run(maps.Maps(device="cpu"), network=network, kind="solo", out=tmp_path / "m.parquet", **folders)
     drawn = np.array(tables.read(tmp_path / "m.parquet")["map"].to_pylist(), np.float32).reshape(-1, 4, 4)
-    np.testing.assert_allclose(Localiser(network, "cpu").locate(video).maps, drawn, atol=1e-5)
+    np.testing.assert_allclose(Localiser(network, "cpu", maps_per_s=4).locate(video).maps, drawn, atol=1e-5)
 
 
 def test_a_second_has_its_strongest_frame_with_peak_and_box(seen):
@@ -156,7 +160,11 @@ def test_categories_have_maps_of_their_own(seen, tmp_path):
 
 
 def localize(*words, cwd):
-    command = [sys.executable, "-m", "spm.cli", "localize", *map(str, words)]
+    return spm("localize", *words, cwd=cwd)
+
+
+def spm(*words, cwd):
+    command = [sys.executable, "-m", "spm.cli", *map(str, words)]
     here = {**os.environ, "PYTHONPATH": os.getcwd()}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=here)
 
@@ -187,3 +195,80 @@ def test_weights_are_found_where_a_run_left_them_and_asked_for_where_none_did(ne
     left.parent.mkdir(parents=True)
     left.write_bytes(network.read_bytes())
     assert found_weights(tmp_path) == left
+
+
+def test_machines_get_the_seconds_and_the_files_and_nothing_else_is_said(network, video, tmp_path):
+    done = localize(video, "--weights", network, "--device", "cpu", "--json", "--quiet", cwd=tmp_path)
+    (found,) = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert [row["start_s"] for row in found["seconds"]] == [0, 1, 2]
+    assert all((tmp_path / file).is_file() for file in found["files"].values())
+    assert found["files"].keys() == {"mp4", "png", "parquet", "json"}
+
+
+def test_progress_counts_seconds_of_video_with_the_time_that_is_left(network, video, tmp_path):
+    done = localize(video, "--weights", network, "--device", "cpu", cwd=tmp_path)
+    last = done.stderr.replace("\r", "\n").strip().splitlines()[-1]
+    assert re.search(r"localize: .*\b3 of 4 s of video \[\d\d:\d\d<\d\d:\d\d\]", last), done.stderr
+
+
+def test_two_files_of_one_name_do_not_take_each_others_place_nor_a_file_its_own(network, video, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.mp4").write_bytes(video.read_bytes())
+    options = ["--weights", network, "--device", "cpu", "--max-s", 1]
+    assert localize("a/x.mp4", "b/x.mp4", *options, cwd=tmp_path).returncode == 0
+    assert {path.name for path in (tmp_path / "localized").glob("*.mp4")} == {"a-x.mp4", "b-x.mp4"}
+    own = localize("a/x.mp4", *options, "--out", "a", cwd=tmp_path)
+    assert own.returncode == 1
+    assert "would take its place: name another folder with --out" in own.stderr
+    assert (tmp_path / "a/x.mp4").read_bytes() == video.read_bytes()
+
+
+def test_the_three_lines_of_the_library_run_where_a_demo_was_made(network, video, tmp_path):
+    left = tmp_path / "demo/results/fusion/train/spm"
+    left.mkdir(parents=True)
+    for suffix in (".safetensors", ".json"):
+        (left / f"network{suffix}").write_bytes(network.with_suffix(suffix).read_bytes())
+    (tmp_path / "concert.mp4").write_bytes(video.read_bytes())
+    lines = re.search(r"\n\n((?:    .+\n){3})", library.__doc__)[1]
+    here = {**os.environ, "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, "-c", textwrap.dedent(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=here)
+    assert re.search(r"start_s +score +peak_x +peak_y\n0 +0 +0\.\d+", done.stdout), done.stderr
+
+
+def test_paths_with_spaces_and_of_other_scripts_go_through_manifest_localize_and_score(network, video, tmp_path):
+    folder = tmp_path / "мои видео 動画" / "バイオリン"
+    folder.mkdir(parents=True)
+    film = folder / "Konzert № 1 – ヴァイオリン.mp4"
+    film.write_bytes(video.read_bytes())
+    listed = spm("manifest", folder.parent, "--json", cwd=tmp_path)
+    assert json.loads(listed.stdout)[0]["categories"] == {"バイオリン": 1}
+    made = localize(film, "--weights", network, "--device", "cpu", "--out", "итог 結果", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    boxes = folder / "рамки.csv"
+    boxes.write_text(f"video_id,time_s,category,x,y,w,h\n{film.stem},0.5,バイオリン,0.1,0.1,0.5,0.5\n")
+    maps = tmp_path / "итог 結果" / f"{film.stem}.parquet"
+    scored = spm("score", maps, "--boxes", boxes, "--partial", "--json", cwd=tmp_path)
+    assert {row["system"] for row in json.loads(scored.stdout)} > {"maps"}, scored.stderr
+    assert {row["frames"] for row in json.loads(scored.stdout)} == {1}
+
+
+# Machado, Oliveira and Fernandes, TVCG 2009, severity 1: what the colour-blind see, in linear RGB.
+SEEN_AS = {
+    "everybody": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("who", SEEN_AS)
+def test_hotter_is_lighter_to_everybody_and_in_grey(who):
+    colours = mpl.colormaps[overlay.HEAT](np.linspace(0, 1, 64))[:, :3]
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = (linear @ np.transpose(SEEN_AS[who])).clip(0, 1) @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)  # CIE L*
+    assert (np.diff(lightness) > 0.3).all()
+    assert np.ptp(lightness) > 75

@@ -21,12 +21,13 @@ class Table(NamedTuple):
 
 
 FRAMES, MELS = 201, 64  # of a second's log-mel, as spm.corpus.spectrograms makes it
+SPECTROGRAMS = tables.spectrograms(FRAMES * MELS, "float16")
 TABLES = (
     Table("fetch", "corpus/fetch/*.parquet", "a listed video, and what came of asking for it", tables.LEDGER),
     Table("videos", "corpus/videos/*.parquet", "a listed video, and what was found in its file", tables.VIDEOS),
     Table("clips", "corpus/clips/*.parquet", "a second of a video: its pictures and its sound", tables.CLIPS),
     Table("spectrograms", "corpus/spectrograms/*.parquet", "a second's log-mel, in the rows' order of `clips`",
-          tables.spectrograms(FRAMES * MELS, "float16")),
+          SPECTROGRAMS),
     Table("index", "corpus/index/clips.parquet", "a second: where it lies, what is heard, its split", tables.INDEX),
     Table("openimages", "boxes/openimages/images.parquet", "a picture of Open Images", tables.OPENIMAGES),
     Table("openimages_boxes", "boxes/openimages/boxes.parquet", "a box of Open Images", tables.OPENIMAGES_BOXES),
@@ -34,7 +35,12 @@ TABLES = (
     Table("annotations", "boxes/annotations/*.parquet", "a box, whether it counts, and why not", tables.ANNOTATIONS),
     Table("clusters", "audio/clusters/labels.parquet", "a training second's cluster of sounds", tables.CLUSTERS),
     Table("tiles", "fusion/mosaics/*/tiles.parquet", "a tile of a mosaic of four solos", tables.TILES),
-    Table("history", "fusion/train/*/history.parquet", "a figure of an epoch of training", tables.HISTORY),
+    Table("mosaic_clips", "fusion/mosaics/*/clips/*.parquet", "a mosaic: its picture, the mixed sound", tables.CLIPS),
+    Table("mosaic_spectrograms", "fusion/mosaics/*/spectrograms/*.parquet", "a mosaic's log-mel", SPECTROGRAMS),
+    Table("mosaic_index", "fusion/mosaics/*/index.parquet", "a mosaic: what is heard, its split", tables.INDEX),
+    Table("mosaic_boxes", "fusion/mosaics/*/boxes/*.parquet", "a box of a mosaic's tiles", tables.ANNOTATIONS),
+    Table("history", "**/history.parquet", "a figure of an epoch of a network, or of a round of k-means",
+          tables.HISTORY),
     Table("maps", "fusion/maps/*/*.parquet", "a heat map of a frame, of a run on a test set", tables.MAPS),
     Table("scores", "score/scores/*/*/*/*.parquet", "a frame's score, by run, test set, boxes and protocol",
           tables.SCORES),
@@ -116,7 +122,12 @@ TYPES = {
 }  # fmt: skip
 
 
-def meaning(table: str, column: str) -> str:
+def like(table: Table) -> str:
+    """The first table with the same columns."""
+    return next(each.name for each in TABLES if each.schema is table.schema)
+
+
+def meaning(table: Table, column: str) -> str:
     """What a column of a table holds.
 
     Raises
@@ -124,7 +135,7 @@ def meaning(table: str, column: str) -> str:
     KeyError
         When nobody has said so, in COLUMNS or HERE.
     """
-    return HERE.get((table, column)) or COLUMNS[column]
+    return HERE.get((like(table), column)) or COLUMNS[column]
 
 
 def type_of(kind: pa.DataType) -> str:
@@ -142,10 +153,14 @@ def page() -> Iterator[str]:
     yield "`python -m spm.base.columns > docs/tables.md`. [data.md](data.md) shows how to read them. Tables are sorted"
     yield "by their key and hold no time stamps; a star in a path is a shard, a run, a test set, boxes or a protocol."
     for table in TABLES:
-        yield f"\n## {table.name}\n\n`results/{table.files}`: a row is {table.row}.\n"
+        yield f"\n## {table.name}\n\n`results/{table.files}`: a row is {table.row}."
+        if like(table) != table.name:
+            yield f"Its columns are those of [{like(table)}](#{like(table)})."
+            continue
+        yield ""
         yield "| column | type | what it holds |\n|---|---|---|"
         for field in table.schema:
-            yield f"| `{field.name}` | {type_of(field.type)} | {meaning(table.name, field.name)} |"
+            yield f"| `{field.name}` | {type_of(field.type)} | {meaning(table, field.name)} |"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """`spm localize`."""
 
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,20 +11,27 @@ import typer
 from spm.cli.options import Json, Quiet, say
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from spm.localize import Localiser
 
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
 EXAMPLES = """\
   spm localize concert.mp4
-  spm localize videos/*.mp4 --weights results/fusion/train/spm/network.safetensors
+  spm localize videos/*.mp4 --weights results/fusion/train/spm
+  spm localize concert.mp4 --weights someone/localiser
   spm localize https://example.org/concert.mp4 --max-s 30 --json
 """
 
 
 def localize(
     videos: Annotated[list[str], typer.Argument(help="Video files, or addresses.")],
-    weights: Annotated[Path | None, typer.Option(help="network.safetensors of a run; else the newest here.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="network.safetensors of a run, or OWNER/NAME of a hub; else the newest here.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of what is made.")] = Path("localized"),
     max_s: Annotated[int | None, typer.Option(min=1, help="Only the first seconds of each video.")] = None,
+    maps_per_s: Annotated[int, typer.Option(min=1, max=60, help="Maps of each second, blended between.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -30,12 +40,11 @@ def localize(
 
     Leaves an overlay video, a sheet of pictures, and maps as Parquet and JSON, named as the video.
     """
-    from spm.base.progress import progress
-    from spm.localize import Localiser, found_weights
+    from spm.localize import Localiser, weights_of
 
-    model = Localiser(weights or found_weights(Path()), device)
+    model = Localiser(weights_of(weights), device, maps_per_s)
     out.mkdir(parents=True, exist_ok=True)
-    found = [_made(model, video, out, max_s) for video in (videos if quiet else progress(videos, "videos"))]
+    found = list(_each(model, videos, out, max_s, quiet=quiet))
     faults = [each["reason"] for each in found if each["reason"]]
     for fault in faults:
         typer.echo(f"spm: error: {fault}", err=True)
@@ -46,19 +55,58 @@ def localize(
         raise typer.Exit(1)
 
 
-def _made(model: "Localiser", video: str, out: Path, max_s: int | None) -> dict[str, Any]:
+def _each(
+    model: "Localiser", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
+) -> Iterator[dict[str, Any]]:
+    """What was made of each video; a bar counts seconds of video, half when they have maps and half when filmed."""
+    from spm.base.config import UserError
+    from spm.base.progress import progress
+    from spm.localize import local_copy, seconds_of
+
+    places: dict[str, Path | str] = {}
+    for video in videos:
+        try:
+            places[video] = local_copy(video, out)
+        except UserError as error:
+            places[video] = str(error)
+    files = [place for place in places.values() if isinstance(place, Path)]
+    names = dict(zip(files, distinct(files), strict=True))
+    total_s = sum(min(seconds_of(file), max_s or math.inf) for file in files)
+    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), form=BAR, quiet=quiet)
+    with bar:
+        for video, place in places.items():
+            if isinstance(place, Path):
+                yield _made(model, video, place, out / names[place], max_s, lambda seconds: bar.update(seconds / 2))
+            else:
+                yield {"video": video, "reason": place, "files": {}, "seconds": []}
+
+
+def distinct(files: Sequence[Path]) -> list[str]:
+    """A name for what is made of each file: its own, with its folder's and a number before it where two share it.
+
+    >>> distinct([Path("a/x.mp4"), Path("b/x.mp4"), Path("y.mkv")])
+    ['a-x', 'b-x', 'y']
+    """
+    often = Counter(file.stem for file in files)
+    longer = [file.stem if often[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}" for file in files]
+    return [name if longer.count(name) == 1 else f"{n}-{name}" for n, name in enumerate(longer)]
+
+
+def _made(
+    model: "Localiser", video: str, path: Path, stem: Path, max_s: int | None, tick: Callable[[float], object]
+) -> dict[str, Any]:
     """All there is to make of one video; where nothing can be, the reason, and the others are not held up."""
     from spm import overlay
     from spm.base.config import UserError
-    from spm.localize import local_copy
 
+    files = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("mp4", "png", "parquet", "json")}
     try:
-        path = local_copy(video, out)
-        files = {kind: out / f"{path.stem}.{kind}" for kind in ("mp4", "png", "parquet", "json")}
-        seen = model.locate(path, max_s)
+        if files["mp4"].absolute() == path.absolute():
+            raise UserError(f"{path}: the video made of it would take its place: name another folder with --out")
+        seen = model.locate(path, max_s, tick)
         seen.write(files["parquet"])
         overlay.sheet(seen, files["png"])
-        overlay.film(seen, files["mp4"], max_s)
+        overlay.film(seen, files["mp4"], max_s, tick)
     except UserError as error:
         return {"video": video, "reason": str(error), "files": {}, "seconds": []}
     named = {kind: str(file) for kind, file in files.items()}

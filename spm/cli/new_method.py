@@ -1,5 +1,7 @@
 """`spm new-method`."""
 
+import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -23,6 +25,7 @@ def new_method(
     """
     from spm.fusion.new_method import write
 
-    files = [str(path) for path in write(name)]
-    lines = [*files, f'Next: python -m pytest {files[1]}; then runs: {{"mine": {{"method": "{name}"}}}}']
+    files = [os.path.relpath(path) for path in write(name)]
+    test = f"python -m pytest {shlex.quote(files[1])}"
+    lines = [*files, f'Next: {test}, and a run of it: runs: {{"mine": {{"method": "{name}"}}}}']
     say(lines, {"method": name, "files": files}, as_json=as_json, quiet=quiet)

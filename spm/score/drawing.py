@@ -1,8 +1,7 @@
-"""What pictures of the results have in common: colours, frames under maps and boxes, files of equal bytes, pages."""
+"""What pictures of the results have in common: colours, frames under maps and boxes, files of equal bytes."""
 
 import io
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,6 @@ RC: Any = {
     "svg.hashsalt": "spm", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
     "axes.prop_cycle": cycler(color=COLOURS), "figure.constrained_layout.use": True, "hatch.linewidth": 0.5,
 }  # fmt: skip
-STYLE = """body { font: 15px/1.5 sans-serif; margin: 1.5em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .2em .8em; border-bottom: 1px solid #ccc }
-th { text-align: left } figure { display: inline-block; margin: 0 1.5em 1.5em 0; vertical-align: top }
-figcaption { max-width: 26em; color: #444 }"""
 
 Pixels = NDArray[np.uint8]
 
@@ -42,12 +37,6 @@ def save(figure: Figure, path: Path) -> None:
     for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
         with tables.whole(path.with_suffix(suffix)) as part:
             figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=110)
-
-
-def page(title: str, body: str) -> str:
-    """A page of HTML that needs no other file."""
-    head = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-    return f"{head}<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}</html>\n"
 
 
 def nothing(axes: Axes, why: str) -> None:

@@ -17,7 +17,6 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import Section
 from spm.score import drawing
-from spm.score.tables import source_of
 
 
 class Extremes(Section):
@@ -69,7 +68,7 @@ def run(
 ) -> None:  # fmt: skip
     """Draw a sheet a run, `<run>.svg` and `.png` in the folder `out`."""
     indexed, kept = tables.read(index), drawing.kept(annotations)
-    scored = {source_of(path).run: path for path in scores}
+    scored = {path.parts[-4]: path for path in scores}  # …/<run>/<kind>/<boxes>/<protocol>.parquet
     for path in maps:
         name = path.parent.name
         frames = tables.read(scored[name]) if name in scored else tables.SCORES.empty_table()

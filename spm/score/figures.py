@@ -151,10 +151,11 @@ def _points(axes: Axes, name: tuple[Any, ...], group: pd.DataFrame) -> None:
 
 def _curve(axes: Axes, histories: dict[str, pd.DataFrame], name: str, unit: str = "") -> None:
     """One figure of every training by epoch."""
-    for colour, table in zip(COLOURS * len(histories), histories.values(), strict=False):
+    for run, look in drawing.styles(list(histories)):
+        table = histories[run]
         for split, style in (("train", "-"), ("val", "--")):
             part = table[(table["name"] == name) & (table["split"] == split)]
-            axes.plot(part["epoch"] + 1, part["value"], style, color=colour, marker=".")
+            axes.plot(part["epoch"] + 1, part["value"], style, markersize=3.5, **look)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel=name + unit)
 
@@ -180,7 +181,7 @@ def curves(histories: dict[str, pd.DataFrame], audio: dict[str, pd.DataFrame] | 
         _audio_curves(parts[0].subplots(1, 3), audio)
     for axes, name in zip(parts[-1].subplots(1, 2), ("loss", "accuracy"), strict=True):
         _curve(axes, histories, name)
-    lines = [Line2D([], [], color=colour) for colour, _ in zip(COLOURS * len(histories), histories, strict=False)]
+    lines = [Line2D([], [], markersize=3.5, **look) for _, look in drawing.styles(list(histories))]
     names = list(histories)
     if any((table["split"] == "val").any() for table in histories.values()):
         lines += [Line2D([], [], color="#444444", linestyle=style) for style in ("-", "--")]

@@ -24,7 +24,7 @@ from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.corpus import reading
 from spm.corpus.ffmpeg import binary
-from spm.score import drawing
+from spm.score import drawing, html
 from spm.score.drawing import Pixels
 
 RATE_HZ = 16_000
@@ -123,7 +123,7 @@ def run(config: Films, *, index: Path, clips: Path, annotations: list[Path], map
     """Write a page with a film of every run."""
     indexed, kept = tables.read(index), drawing.kept(annotations)
     body = "".join(_figure(indexed, clips, kept, path, config) for path in maps)
-    page = drawing.page("Test videos under their maps", body or "<p>No maps of audible test clips.</p>\n")
+    page = html.page("Test videos under their maps", body or "<p>No maps of audible test clips.</p>\n")
     with tables.whole(out) as part:
         part.write_text(page, encoding="utf-8")
 

@@ -5,23 +5,16 @@ python -m spm.score.pages --config '{}' --markdown results/score/tables/scores.m
 
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
 from spm.base import stage, tables
 from spm.base.config import Section
-from spm.score import drawing
-
-
-def html(text: str) -> str:
-    """Markdown with tables as HTML."""
-    return str(MarkdownIt("commonmark").enable("table").render(text))
+from spm.score import html
 
 
 def run(config: Section, *, markdown: list[Path], out: Path) -> None:
     """Write `<name>.html` into the folder `out` for every `<name>.md`."""
     for path in markdown:
         with tables.whole(out / f"{path.stem}.html") as part:
-            part.write_text(drawing.page(path.stem, html(path.read_text(encoding="utf-8"))), encoding="utf-8")
+            part.write_text(html.page(path.stem, html.of_markdown(path.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Paper(Section):
 
     kind: Literal["solo", "duet", "synthetic"] = "synthetic"
     protocol: str = "dsol-synthetic"
-    table1: tuple[str, ...] = ("object-that-sound", "dmc", "dsol", "dsol-promoted")
+    table1: tuple[str, ...] = ("sound-of-pixels", "object-that-sound", "dmc", "dsol", "dsol-promoted")
     table2: tuple[str, ...] = ("augment-A", "augment-B", "augment-C")
     ablation: tuple[str, ...] = ("dsol", "dsol-not-frozen", "dsol-promoted")
     promotion: tuple[str, ...] = ()  # two and two: a run without, and with

@@ -43,8 +43,9 @@ def chosen(rows: pa.Table, config: Samples) -> pa.Table:
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> NDArray[np.float32]:
     """Log-mels of clips in dB, (clips, frames, mels)."""
-    flat = reading.gather(rows, spectrograms, "log_mel").to_pylist()
-    return np.asarray(flat, np.float32).reshape(len(flat), -1, N_MELS)
+    chunks = reading.gather(rows, spectrograms, "log_mel").chunks
+    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
+    return flat.astype(np.float32).reshape(rows.num_rows, -1, N_MELS)
 
 
 def _spectrogram(axes: Axes, mel: NDArray[np.float32]) -> Any:

@@ -21,7 +21,7 @@ def test_every_schema_is_a_table_of_the_page():
 
 @pytest.mark.parametrize("table", columns.TABLES, ids=lambda table: table.name)
 def test_every_column_has_a_meaning(table):
-    assert all(columns.meaning(table.name, field.name) for field in table.schema)
+    assert all(columns.meaning(table, field.name) for field in table.schema)
 
 
 def test_no_meaning_is_left_of_a_column_that_is_gone():

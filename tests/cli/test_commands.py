@@ -14,12 +14,14 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from spm.base import tables
-from spm.cli import COMMANDS, app
+from spm.cli import COMMANDS, EPILOG, app
 from tests.project import ROOT
 from tests.web import film
 
 NAMES = sorted(module.__name__.rsplit(".", 1)[1].replace("_", "-") for module in COMMANDS)
 EXAMPLES = [line for module in COMMANDS for line in module.EXAMPLES.splitlines() if line.startswith("  spm ")]
+PAGE = (ROOT / "docs/command-line.md").read_text()
+ON_THE_PAGE = [line for line in PAGE.splitlines() if re.match(r"    spm [a-z]", line)]
 SCREEN = (40, 80)  # lines and columns
 HEAVY = {"torch", "pyarrow", "pandas", "numpy", "matplotlib", "scipy", "yt_dlp", "snakemake"}
 
@@ -40,11 +42,16 @@ def test_help_fits_a_screen_and_ends_with_examples(name):
     assert not name or "..." not in said.split("Usage:")[1].split("\n", 1)[1].split("Arguments:")[0]
 
 
-@pytest.mark.parametrize("line", EXAMPLES)
+@pytest.mark.parametrize("line", [*EXAMPLES, *ON_THE_PAGE])
 def test_every_example_is_a_legal_command_line(line):
     words = shlex.split(re.split(r"   |\||&&", line.strip())[0])
     command = get_command(app).commands[words[1]]
     command.make_context(words[1], words[2:])  # complains where it isn't
+
+
+def test_the_page_has_every_command_and_every_status():
+    assert set(re.findall(r"^\| `spm ([a-z-]+)`", PAGE, re.M)) == set(NAMES)
+    assert re.findall(r"^\| (\d+) \|", PAGE, re.M) == re.findall(r"\b(\d+) (?=done|some|a wrong|inter)", EPILOG)
 
 
 def test_help_is_said_before_anything_heavy_is_imported():

@@ -25,7 +25,7 @@ def written(tmp_path_factory) -> Path:
         (root / name).write_bytes((ROOT / name).read_bytes())
     done = within(root, "-m", "spm.cli", "new-method", "margin_of_mine")
     assert done.returncode == 0, done.stderr
-    assert "tests/fusion/test_margin_of_mine.py" in done.stdout
+    assert "Next: python -m pytest tests/fusion/test_margin_of_mine.py, " in done.stdout
     return root
 
 

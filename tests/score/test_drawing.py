@@ -1,6 +1,7 @@
 import numpy as np
 
-from spm.score.drawing import overlaid, page, styles
+from spm.score.drawing import overlaid, styles
+from spm.score.html import page
 
 
 def test_heat_brightens_its_own_place_and_hardly_the_others():

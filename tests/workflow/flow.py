@@ -31,13 +31,26 @@ READS = {
     "scores": ["index", "annotations", "mosaics", "mosaic_boxes", "maps"],
     "tables": ["scores"],
     "paper": ["train", "scores"],
+    "paper_figures": ["clips", "index", "annotations", "maps"],
     "figures": ["clips", "index", "annotations", "clusters", "pretrain", "train", "maps", "scores"],
     "samples": ["clips", "index", "spectrograms"],
     "scatter": ["index", "spectrograms", "clusters"],
     "extremes": ["clips", "index", "annotations", "maps", "scores"],
     "films": ["clips", "index", "annotations", "maps"],
     "pages": ["tables", "paper"],
-    "costs": ["index", "quality", "figures", "samples", "scatter", "extremes", "films", "pages"],
+    "cards": ["fetch", "clips", "index", "train", "tables"],
+    "costs": [
+        "index",
+        "quality",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+    ],
 }
 OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
@@ -57,6 +70,11 @@ READS_NOT = {
     "scores[synthetic]": ("index", "annotations", "mosaics[train]"),
     "extremes": ("maps[duet]", "maps[synthetic]", "scores[duet]", "scores[synthetic]", *OTHERS),
     "films": ("maps[duet]", "maps[synthetic]", *OTHERS),
+    "paper_figures[fig6]": ("clips", "annotations", "maps"),
+    "paper_figures[fig4]": (
+        *(f"maps[{value}]" for value in ("no-promotion", "another-seed", "more", "duet", "synthetic")),
+        *OTHERS,
+    ),
     "paper": (
         *(f"{stage}[{run}]" for stage in ("train", "scores") for run in ("no-promotion", "another-seed", "more")),
         *(f"scores[{value}]" for value in ("duet", "synthetic", "detector", "dsol-solo")),
@@ -69,7 +87,20 @@ ENVIRONMENTS = {
     "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": ("scores", "tables", "paper", "figures", "samples", "scatter", "extremes", "films", "pages", "costs"),
+    "score": (
+        "scores",
+        "tables",
+        "paper",
+        "paper_figures",
+        "figures",
+        "samples",
+        "scatter",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+        "costs",
+    ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
@@ -119,11 +150,11 @@ ENTERS = {
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
     "maps.kinds": Enters(["solo"], ("tables", "figures")),
     "scores.protocols": Enters(["spm-paper"], ("tables", "figures")),
-    "paper.protocol": Enters("dsol-solo", ("paper",)),
-    "paper.table1": Enters(["spm"], ("paper",)),
-    "paper.table2": Enters(["spm"], ("paper",)),
-    "paper.ablation": Enters(["spm"], ("paper",)),
-    "paper.promotion": Enters(["no-promotion", "spm"], ("paper",)),
+    "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
+    "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.table2": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.ablation": Enters(["spm"], ("paper", "paper_figures")),
+    "paper.promotion": Enters(["no-promotion", "spm"], ("paper", "paper_figures")),
     "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", *EVERY_RUN)),
     "runs (one less)": Enters({"another-seed": False}, EVERY_RUN),
     "runs (a changed one)": Enters({"another-seed": {"seed": 2}}, ("train[another-seed]",)),

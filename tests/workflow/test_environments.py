@@ -9,7 +9,7 @@ import yaml
 from tests.project import ROOT
 
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-NAMES = {"pytorch-cpu": "torch", "pytorch-gpu": "torch", "matplotlib-base": "matplotlib"}
+NAMES = {"pytorch-cpu": "torch", "pytorch-gpu": "torch", "matplotlib-base": "matplotlib", "pyyaml": "PyYAML"}
 NOT_PYTHON = {"python", "ffmpeg", "deno"}
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 

@@ -29,7 +29,11 @@ LIGHT = {
     },
     "maps": {"kinds": ["solo", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
-    "paper": {"table1": ["spm", "dsol", "dsol-promoted"], "promotion": ["dsol", "dsol-promoted"]},
+    "paper": {
+        "table1": ["spm", "dsol", "dsol-promoted"],
+        "ablation": ["dsol", "dsol-promoted"],
+        "promotion": ["dsol", "dsol-promoted"],
+    },
 }
 
 
@@ -41,7 +45,7 @@ def done(tmp_path_factory):
     few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
     few.to_csv(folder / "corpus" / "manifest.csv", index=False)
     project = Project(folder, LIGHT)
-    project.run("--", "table1", "promotion")
+    project.run("--", "table1", "promotion", "drawings")
     return project
 
 
@@ -56,6 +60,11 @@ def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
     assert "12 frames of 12 synthetic videos, given boxes, protocol dsol-synthetic" in written
     maps = tables.read(done.folder / "results/fusion/maps/dsol/synthetic.parquet")
     assert set(maps["category"].to_pylist()) == {None, "cello", "flute", "trumpet", "xylophone"}
+
+
+def test_the_papers_figures_are_drawn_as_far_as_there_are_runs(done):
+    drawn = {path.name for path in (done.folder / "results/score/paper").glob("fig*.svg")}
+    assert drawn == {"fig2.svg", "fig3.svg", "fig4.svg", "fig6.svg"}
 
 
 def test_what_promotion_adds_is_said_with_its_interval(done):
@@ -82,7 +91,7 @@ def test_more_mosaics_to_learn_from_leave_those_to_score_on_alone(done):
 def test_a_table_whose_runs_are_missing_says_what_to_lay_over(tmp_path):
     failed = Project(tmp_path, {}).snakemake("--dry-run", "--", "table1")
     assert failed.returncode != 0
-    assert "table1 wants runs.object-that-sound, " in failed.stdout + failed.stderr
+    assert "table1 wants runs.sound-of-pixels, runs.object-that-sound, " in failed.stdout + failed.stderr
     assert "lay workflow/configs/paper.yaml over it" in failed.stdout + failed.stderr
 
 
@@ -91,5 +100,5 @@ def test_every_table_of_the_paper_is_planned_on_its_corpus(tmp_path):
     (tmp_path / "detector.json").touch()
     project = Project(tmp_path, PAPER | {"detect": {"weights": "detector.safetensors"}})
     stale = project.stale("--", "table1", "table2", "ablation", "promotion")
-    assert (stale["paper"], stale["train"], stale["pretrain"], stale["mosaics"]) == (4, 18, 1, 2)
-    assert stale["maps"] == stale["scores"] == len(PAPER["runs"]) == 18
+    assert (stale["paper"], stale["train"], stale["pretrain"], stale["mosaics"]) == (4, 22, 1, 2)
+    assert stale["maps"] == stale["scores"] == len(PAPER["runs"]) == 22

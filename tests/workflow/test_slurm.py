@@ -109,7 +109,7 @@ def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(c
         ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
     ]  # fmt: skip
     assert list((done.folder / "logs/slurm/rule_train/spm").glob("*.log"))
-    followers = {"maps", "scores", "tables", "figures", "extremes", "films", "pages", "costs"}
+    followers = {"maps", "scores", "tables", "figures", "extremes", "films", "pages", "cards", "costs"}
     assert {"train", *followers} == set(done.stale("all"))
 
 

@@ -39,7 +39,7 @@ LIGHT = {
     "scores": {"protocols": ["spm-paper", "ez-vsl"], "bootstrap": 50},
     "figures": {"examples": 2},
 }
-SEEN = {"tables", "figures", "extremes", "pages"}  # what is made of the scores
+SEEN = {"tables", "figures", "extremes", "pages", "cards"}  # what is made of the scores
 
 
 @pytest.fixture(scope="module")

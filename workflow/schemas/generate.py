@@ -23,6 +23,7 @@ from spm.fusion.maps import Maps
 from spm.fusion.mosaic_boxes import MosaicBoxes
 from spm.fusion.mosaics import Mosaics
 from spm.fusion.settings import Train
+from spm.score.cards import Cards
 from spm.score.extremes import Extremes
 from spm.score.figures import Figures
 from spm.score.films import Films
@@ -37,7 +38,7 @@ SECTIONS: dict[str, type[Section]] = {
     "index": Index, "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
     "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "mosaic_boxes": MosaicBoxes,
     "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
-    "samples": Samples, "scatter": Scatter, "extremes": Extremes, "films": Films,
+    "samples": Samples, "scatter": Scatter, "extremes": Extremes, "films": Films, "cards": Cards,
 }  # fmt: skip
 FILE = Path(__file__).with_name("config.schema.json")
 

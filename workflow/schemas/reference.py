@@ -26,8 +26,9 @@ HEAD = """# Configuration
 
 Made by `python workflow/schemas/reference.py` from the models that check `config.yaml` and from the comments in it. One
 section a stage, and a few that several share. Lay a file of your own over it, `--configfile mine.yaml`, with nothing in
-it but what differs; `workflow/configs/` has three. A single value: `--config 'train={"epochs": 3}'`. A key or a value that isn't
-meant stops before anything runs, with what was expected. What a change reruns: [staleness.md](staleness.md).
+it but what differs; `workflow/configs/` has examples. A single value: `--config 'train={"epochs": 3}'`. A key or a
+value that isn't meant stops before anything runs, with what was expected. What a change reruns:
+[staleness.md](staleness.md).
 """
 
 
