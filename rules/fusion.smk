@@ -101,7 +101,7 @@ rule train:
         "../envs/fusion.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=config["cluster"]["gpus"],
         mem_mb=memory(24000),
         runtime="3d",
     params:
@@ -109,7 +109,8 @@ rule train:
         mosaics=lambda wildcards, input: "results/fusion/mosaics/train" if input.mosaics else "",
         code=code_of_run("spm.fusion.train"),
     shell:
-        "python -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
+        "$([ {resources.gpu} -gt 1 ] && echo torchrun --standalone --nproc-per-node {resources.gpu} || echo python)"
+        " -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms --pretrained {input.pretrained:q}"
         " --mosaics {params.mosaics}"
         " --out {output.network:q} --history {output.history:q}"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spm.audio.network import BATCH, AudioNetwork
 from spm.fusion.settings import Train
-from spm.learn import training
+from spm.learn import several, training
 from spm.learn.backbones import Start, Visual, visual_trunk
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ class Localiser(nn.Module):
         for name, parameter in self.learnt():
             groups["backbones" if name.startswith(("visual.", "audio.")) else "new"].append(parameter)
         return [{"params": groups[name], "lr": rates[name]} for name in rates]
+
+    def spread(self) -> None:
+        """Share each batch's pictures and sounds among the processes that learn together."""
+        several.spread(self.visual)
+        several.spread(self.audio.trunk)
 
     def teach(self, config: Train) -> None:
         """Training mode, but for a frozen audio network: its BatchNorm statistics stand still too."""

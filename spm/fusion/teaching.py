@@ -13,7 +13,7 @@ from spm.fusion.data import Data, paired, random_frames, whole_frames
 from spm.fusion.localiser import Localiser
 from spm.fusion.matching import one_each, strangers
 from spm.fusion.settings import Train
-from spm.learn import batches, training
+from spm.learn import batches, several, training
 
 
 class Batch(NamedTuple):
@@ -61,11 +61,12 @@ class Lesson:
 
     def descend(self, loss: Tensor, *others: Optimizer) -> None:
         """One step of the run's optimiser, and of others beside it."""
-        several = (self.optimiser, *others)
-        for optimiser in several:
+        optimisers = (self.optimiser, *others)
+        for optimiser in optimisers:
             optimiser.zero_grad()
         self.scaler.scale(loss).backward()
-        for optimiser in several:
+        several.agree(self.network)
+        for optimiser in optimisers:
             self.scaler.step(optimiser)
         self.scaler.update()
 

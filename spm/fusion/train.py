@@ -2,6 +2,8 @@
 
 python -m spm.fusion.train --config '{}' --index clips.parquet --clips clips --spectrograms spectrograms
     --pretrained audio.safetensors --out network.safetensors --history history.parquet --state state/fusion/train/spm
+
+On several GPUs: torchrun --standalone --nproc-per-node 4 -m spm.fusion.train, and the same.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,7 @@ from spm.fusion.data import Data, load, most_similar
 from spm.fusion.localiser import Localiser
 from spm.fusion.settings import Row, Train
 from spm.fusion.teaching import Lesson
-from spm.learn import device, training, weights
+from spm.learn import device, several, training, weights
 
 
 def build(config: Train, pretrained: Path | None) -> Localiser:
@@ -111,6 +113,7 @@ def run(
     """Train on the audible training clips; resume where a killed run stopped."""
     settings = methods.settings_of(config)
     network = build(settings, pretrained).to(device.pick(settings.device))
+    network.spread()
     folders = Folders(index, clips, spectrograms)
     rows = of_kinds(reading.select(index, split="train"), settings.kinds)
     rows = reading.require(rows, f"audible training ({', '.join(settings.kinds)})")
@@ -135,9 +138,11 @@ def run(
         network, lesson.optimiser, epoch, settings.lasts, state=state / depends, what=state.name, best_by=best_by
     )
     about = {"config": settings.model_dump(), "categories": categories_of(network, rows, learn.log_mels)}
-    weights.save(out, network.state_dict(), about)
-    training.finish(figures, history, state)
+    if several.is_first():
+        weights.save(out, network.state_dict(), about)
+        training.finish(figures, history, state)
 
 
 if __name__ == "__main__":
-    stage.main(run)
+    with several.together():
+        stage.main(run)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from spm.base import tables
 from spm.base.progress import progress
-from spm.learn import weights
+from spm.learn import several, weights
 
 Figures = Mapping[tuple[str, str], float]  # (split, name) → value, of one epoch
 
@@ -49,6 +49,8 @@ def _save(
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best.{name}": tensor.clone() for name, tensor in best.items()} | _optimiser_tensors(optimiser)
     epoch = history[-1].epoch
+    if not several.is_first():
+        return
     weights.save(folder / f"{epoch:05d}.safetensors", tensors, {"history": [asdict(row) for row in history]})
     for old in folder.glob("*.safetensors"):
         if old.stem < f"{epoch:05d}":
@@ -108,7 +110,7 @@ def train(
     """
     best, history = _resume(state, network, optimiser)
     done = history[-1].epoch + 1 if history else 0
-    bar = progress(range(done, epochs), what)
+    bar = progress(range(done, epochs), what, quiet=not several.is_first())
     for number in bar:
         figures = epoch(number)
         history += [Row(number, split, name, value) for (split, name), value in figures.items()]

@@ -129,6 +129,7 @@ EVERY_RUN = ("tables", "figures", "extremes", "films")  # they show the runs bes
 # Keys that act elsewhere than in the stage of their section's name, or whose other value can't be made up.
 ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
+    "cluster.gpus": Enters(2, ()),
     "corpus.manifest": Enters("again.manifest.csv", ("fetch", "index")),
     "corpus.shards": Enters(4, ("fetch", "index")),
     "corpus.store": Enters("elsewhere", ("fetch", "openimages")),
