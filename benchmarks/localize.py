@@ -5,8 +5,8 @@ python -m benchmarks.localize [--seconds 60] [--rounds 3] [--visual resnet18] [-
 Renders a video of the embedded corpus at 640×360 and 24 pictures a second, and localises it with an untrained network
 of the config's default form: decoding, maps, and the overlay video, each with the time it took, and the processor's,
 which other work on the machine stretches less. Each figure is a median. Starting Python and torch, once a call, is not
-in it, nor is a first video, for which torch makes its kernels ready (some 2 s of processors). Target: 5 seconds of video a
-second, on two cores.
+in it, nor is a first video, for which torch makes its kernels ready (some 2 s of processors).
+Target: 5 seconds of video a second, on two cores.
 """
 
 import argparse
