@@ -34,7 +34,7 @@ test: setup ## All tests
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
 	$(IN) snakemake --lint && codespell
-	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # --quiet would hide, and forgive, what is wrong
 
 bench: setup ## Speed and memory, side by side
 	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python $$each || exit 1; done

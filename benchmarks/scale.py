@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
-from spm.base import tables
 from spm.base.shards import shard_of, table_of
 
 ROOT = Path(__file__).parents[1]
@@ -66,21 +67,30 @@ def manifest(path: Path, count: int) -> list[str]:
     return ids
 
 
-def _clips(names: list[str]) -> Iterator[dict[str, object]]:
-    for name in names:
-        for second in range(CLIPS):
-            yield {"clip_id": f"{name}_{1000 * second:07d}", "video_id": name, "start_s": second, "rms_db": -20.0}
+def _clips(names: Sequence[str]) -> pa.Table:
+    """What the index reads of the clips of some videos."""
+    starts = range(CLIPS)
+    return pa.table(
+        {
+            "clip_id": [f"{name}_{1000 * second:07d}" for name in names for second in starts],
+            "video_id": [name for name in names for _ in starts],
+            "start_s": [float(second) for _ in names for second in starts],
+            "rms_db": pa.array([-20.0] * (len(names) * CLIPS), pa.float32()),
+        }
+    )
 
 
-def shards(folder: Path, ids: list[str], count: int) -> None:
+def shards(folder: Path, ids: Sequence[str], count: int) -> None:
     """Write the tables of videos and clips that the index reads, without pictures and sound."""
     of: dict[int, list[str]] = {}
     for name in ids:
         of.setdefault(shard_of(name, count), []).append(name)
+    for stage in ("videos", "clips"):
+        (folder / stage).mkdir()
     for shard, names in of.items():
-        videos = [{"video_id": name, "status": "ok", "clips": CLIPS} for name in names]
-        tables.write_rows(table_of(folder / "videos", shard), tables.VIDEOS, videos)
-        tables.write_rows(table_of(folder / "clips", shard), tables.CLIPS, list(_clips(names)))
+        videos = pa.table({"video_id": names, "status": ["ok"] * len(names)})
+        pq.write_table(videos, table_of(folder / "videos", shard))
+        pq.write_table(_clips(names), table_of(folder / "clips", shard))
 
 
 def measure(step: str, videos: int, *command: str) -> Cost:

@@ -13,6 +13,7 @@ from rattler.exceptions import SolverError
 
 from tests import conda
 from tests.workflow import flow
+from tests.workflow.changes import modules_of
 from tests.workflow.conftest import begun, results
 
 CHANNELS = ["conda-forge", "nodefaults"]
@@ -45,6 +46,19 @@ def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
     (tmp_path / "env.yaml").write_text("channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n")
     with pytest.raises(SolverError, match="numpy 99"):
         asyncio.run(conda.create(installed[0], tmp_path / "env.yaml", tmp_path / "env"))
+
+
+@pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
+def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path):
+    asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
+    conda.furnish(tmp_path / "env")
+    stages = flow.ENVIRONMENTS[file.stem]
+    named = {module for name, several in modules_of().items() if name.split("[")[0] in stages for module in several}
+    code = "\n".join(f"import {module}" for module in sorted(named))
+    done = subprocess.run(
+        [tmp_path / "env/bin/python", "-c", code], env={"PYTHONPATH": str(conda.ROOT)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def stages_run(folder: Path) -> dict[str, set[str]]:
