@@ -76,6 +76,12 @@ def test_the_maps_are_those_of_the_workflow(network, video, tmp_path):
     np.testing.assert_allclose(Localiser(network, "cpu", maps_per_s=4).locate(video).maps, drawn, atol=1e-5)
 
 
+def test_no_time_is_spent_on_batchnorm_once_nothing_is_learnt(network):
+    kinds = {type(part).__name__ for part in Localiser(network, "cpu").network.modules()}
+    assert "Conv2d" in kinds
+    assert "BatchNorm2d" not in kinds
+
+
 def test_a_second_has_its_strongest_frame_with_peak_and_box(seen):
     seconds = seen.seconds()
     assert seconds["start_s"].tolist() == [0, 1, 2]
