@@ -34,7 +34,7 @@ test: setup ## All tests
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
 	$(IN) snakemake --lint && codespell
-	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # --quiet would hide, and forgive, what is wrong
 
 bench: setup ## Speed and memory, side by side
 	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python $$each || exit 1; done
@@ -48,7 +48,7 @@ WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.md
 	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
-	 $(IN) snakemake tables figures samples scatter extremes films pages --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+	 $(IN) snakemake tables figures samples scatter extremes films pages cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
 
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
 	$(IN) PYTHONPATH=. python -m spm.base.costs $(or $(LOGS),logs)

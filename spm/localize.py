@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from spm.base import tables
 from spm.base.config import UserError
@@ -185,7 +186,13 @@ class Localiser:
     """
 
     def __init__(self, weights: str | Path, device_name: str = "auto", maps_per_s: int = MAPS_PER_S) -> None:
-        self.network, self.crop, self.categories = drawing.load(Path(weights))
+        try:
+            self.network, self.crop, self.categories = drawing.load(Path(weights))
+        except (KeyError, TypeError, ValidationError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"{weights}: not a network that spm has trained ({said}): name a run's, or a hub's"
+            ) from error
         self.network.to(device.pick(device_name))
         self.clips = Clips(size=round(self.crop * MARGIN), frames_per_clip=maps_per_s)
 

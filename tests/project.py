@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,16 @@ from types import MappingProxyType
 import yaml
 
 ROOT = Path(__file__).parents[1]
+CODE = ["Snakefile", "config.yaml", "rules", "envs", "spm", "workflow"]  # what a checkout needs to plan
+
+
+def checkout(to: Path) -> Path:
+    """A copy of the code."""
+    to.mkdir()
+    for name in CODE:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
+        copy(ROOT / name, to / name)
+    return to
 
 
 class Project:

@@ -197,6 +197,14 @@ def test_weights_are_found_where_a_run_left_them_and_asked_for_where_none_did(ne
     assert found_weights(tmp_path) == left
 
 
+@pytest.mark.parametrize("about", ["{}", '{"config": {"method": "spm", "crop": 64, "visual": "resnet18"}}', "[]"])
+def test_weights_of_something_else_are_said_to_be_so(about, network, tmp_path):
+    (tmp_path / "other.safetensors").write_bytes(network.read_bytes())
+    (tmp_path / "other.json").write_text(about)
+    with pytest.raises(UserError, match=r"other\.safetensors: not a network that spm has trained \(.+\): name a run's"):
+        Localiser(tmp_path / "other.safetensors", "cpu")
+
+
 def test_machines_get_the_seconds_and_the_files_and_nothing_else_is_said(network, video, tmp_path):
     done = localize(video, "--weights", network, "--device", "cpu", "--json", "--quiet", cwd=tmp_path)
     (found,) = json.loads(done.stdout)

@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.project import ROOT
-from tests.workflow.test_staleness import checkout
+from tests.project import ROOT, checkout
 
 pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs/new-method.md").read_text()

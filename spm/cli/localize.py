@@ -48,8 +48,8 @@ def localize(
     faults = [each["reason"] for each in found if each["reason"]]
     for fault in faults:
         typer.echo(f"spm: error: {fault}", err=True)
-    made = len(videos) - len(faults)
-    told = f"{made} of {len(videos)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json"
+    made = len(found) - len(faults)
+    told = f"{made} of {len(found)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json"
     say([told], found, as_json=as_json, quiet=quiet)
     if faults:
         raise typer.Exit(1)
@@ -59,16 +59,10 @@ def _each(
     model: "Localiser", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
 ) -> Iterator[dict[str, Any]]:
     """What was made of each video; a bar counts seconds of video, half when they have maps and half when filmed."""
-    from spm.base.config import UserError
     from spm.base.progress import progress
-    from spm.localize import local_copy, seconds_of
+    from spm.localize import seconds_of
 
-    places: dict[str, Path | str] = {}
-    for video in videos:
-        try:
-            places[video] = local_copy(video, out)
-        except UserError as error:
-            places[video] = str(error)
+    places = _copies(videos, out)
     files = [place for place in places.values() if isinstance(place, Path)]
     names = dict(zip(files, distinct(files), strict=True))
     total_s = sum(min(seconds_of(file), max_s or math.inf) for file in files)
@@ -79,6 +73,20 @@ def _each(
                 yield _made(model, video, place, out / names[place], max_s, lambda seconds: bar.update(seconds / 2))
             else:
                 yield {"video": video, "reason": place, "files": {}, "seconds": []}
+
+
+def _copies(videos: list[str], out: Path) -> dict[str, Path | str]:
+    """Each video as a file here, or why it can't be had."""
+    from spm.base.config import UserError
+    from spm.localize import local_copy
+
+    places: dict[str, Path | str] = {}
+    for video in videos:
+        try:
+            places[video] = local_copy(video, out)
+        except UserError as error:  # the others are not held up
+            places[video] = str(error)
+    return places
 
 
 def distinct(files: Sequence[Path]) -> list[str]:

@@ -197,7 +197,6 @@ def model_card(run: str, about: Mapping[str, Any], index: pd.DataFrame, scores: 
     config = about["config"]
     mine = scores[(scores["run"] == run) & scores["trained"].astype(bool)]
     matter = {
-        "license": "apache-2.0",
         "library_name": "spm",
         "tags": ["sound-source-localization", "audio-visual"],
         "model-index": [{"name": run, "results": list(results(mine))}],

@@ -141,7 +141,7 @@ def taught(method: str, clips: Seen) -> Localiser:
     return network
 
 
-@pytest.mark.parametrize("method", ["spm", "object_that_sound", "lvs", "ez_vsl"])
+@pytest.mark.parametrize("method", ["spm", "dsol", "object_that_sound", "lvs", "ez_vsl"])  # of dsol, its matching
 def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_seen, method):
     assert hits(taught(method, corpus_seen[0]), corpus_seen[1]) > CENTRE + 0.05
 

@@ -10,8 +10,7 @@ import yaml
 
 from spm.base.config import UserError
 from spm.fusion import new_method
-from tests.project import ROOT
-from tests.workflow.test_staleness import checkout
+from tests.project import ROOT, checkout
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ ENTERS = {
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
     "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
     "detector.source": Enters("given", ("detector",)),
-    "detect.weights": Enters("weights.safetensors", ("detect",)),
+    "detect.weights": Enters("weights.safetensors", ("detect", "cards")),  # no table of Open Images to list
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
     "spectrograms.dtype": Enters("float32", ("spectrograms", "mosaic_spectrograms")),
     "openimages.subsets": Enters(["train"], ("openimages",)),

@@ -16,7 +16,7 @@ import yaml
 
 from tests import conda, planner
 from tests.planner import Call, Job
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, checkout
 from tests.workflow import flow
 from tests.workflow.changes import (
     BOXES,
@@ -33,7 +33,6 @@ from tests.workflow.changes import (
 )
 
 DOCS = ROOT / "docs/staleness.md"
-CODE = ["Snakefile", "config.yaml", "rules", "envs", "spm", "workflow"]  # what a checkout needs to plan
 CHANGES = {change.name: change for change in changes()}
 INTRODUCTION = """\
 # What reruns after a change
@@ -59,15 +58,6 @@ def edited(folder: Path, edits: Edits, *, older: bool = False) -> None:
         file.write_text(edit(file.read_text() if file.exists() else ""))
         if older:
             os.utime(file, (0, 0))
-
-
-def checkout(to: Path) -> Path:
-    """A copy of the code."""
-    to.mkdir()
-    for name in CODE:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, to / name)
-    return to
 
 
 def up_to_date(folder: Path, *options: str, environment: Mapping[str, str]) -> Project:
