@@ -55,7 +55,7 @@ class Project:
 
     def places(self) -> list[str]:
         """Addresses and paths of the videos."""
-        return [address(video, self.manifest) for video in self.videos]
+        return [address(video, self.manifest) for video in self.videos if not video.flaw]
 
     def remote(self) -> list[str]:
         """Addresses only."""

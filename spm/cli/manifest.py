@@ -57,7 +57,7 @@ def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
     from spm.boxes import truth
     from spm.corpus.manifest import address, is_remote
 
-    places = {video.video_id: address(video, path) for video in videos}
+    places = {video.video_id: address(video, path) for video in videos if not video.flaw}
     files = {video_id: place for video_id, place in places.items() if not is_remote(place)}
     boxes = path.with_name("boxes.csv")
     boxed = Counter(box["video_id"] for box in truth.read(boxes)) if boxes.is_file() else Counter[str]()
@@ -66,9 +66,14 @@ def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
         "videos": len(videos),
         "kinds": dict(Counter(video.kind for video in videos)),
         "categories": dict(sorted(Counter(name for video in videos for name in video.categories).items())),
+        "flaws": [video.flaw for video in videos if video.flaw],
         "files": len(files),
         "missing": [place for place in files.values() if not Path(place).is_file()],
-        "boxes": {"boxes": boxed.total(), "videos": len(boxed), "unlisted": sorted(boxed.keys() - places.keys())},
+        "boxes": {
+            "boxes": boxed.total(),
+            "videos": len(boxed),
+            "unlisted": sorted(boxed.keys() - {video.video_id for video in videos}),
+        },
     }
 
 
@@ -80,15 +85,16 @@ def lines(found: dict[str, Any]) -> list[str]:
     return [
         f"{found['manifest']}: {found['videos']} videos, {kinds}",
         f"  categories: {categories}",
-        f"  {found['files']} files, {found['videos'] - found['files']} addresses to fetch",
+        f"  {found['files']} files, {found['videos'] - found['files'] - len(found['flaws'])} addresses to fetch",
         *([f"  boxes.csv: {boxes['boxes']} boxes of {boxes['videos']} videos"] if boxes["boxes"] else []),
     ]
 
 
 def warnings(found: dict[str, Any]) -> list[str]:
     """What the workflow would go on without."""
-    missing, unlisted = found["missing"], found["boxes"]["unlisted"]
+    flaws, missing, unlisted = found["flaws"], found["missing"], found["boxes"]["unlisted"]
     return [
+        *([f"{len(flaws)} videos would be `bad`, as {flaws[0]}"] if flaws else []),
         *([f"{len(missing)} files are not there, as {missing[0]}: they would be `gone`"] if missing else []),
         *([f"boxes.csv has boxes of videos that are not listed, as {unlisted[0]}: mend the id"] if unlisted else []),
     ]

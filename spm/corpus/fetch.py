@@ -170,7 +170,9 @@ def _reason(error: Exception, store: Path) -> str:
 
 
 def unfit(path: Path) -> str:
-    """Why a file is no media; empty when it is."""
+    """Why a file is no media; empty when it is. One that can't be read is an `OSError`."""
+    with path.open("rb") as file:
+        file.read(1)
     try:
         apart(path, PROBING)
     except Unusable as why:

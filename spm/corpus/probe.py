@@ -22,6 +22,7 @@ from spm.base.config import UserError
 from spm.corpus import bounded
 
 ROOT = Path(__file__).parents[2]
+STOPS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TS_DISCONT = 0x0200  # libavformat's AVFMT_TS_DISCONT
 AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
 
@@ -73,7 +74,7 @@ def apart(path: Path, bounds: bounded.Bounds) -> Media:
     Unusable
         As `probe` does, or with the status `unreadable` where the file took the process with it.
     UserError
-        If the file is there but may not be read.
+        If the file is there but may not be read, or somebody stopped the process.
     """
     _check(path)
     command = [sys.executable, "-m", "spm.corpus.probe", str(path.absolute())]
@@ -81,6 +82,8 @@ def apart(path: Path, bounds: bounded.Bounds) -> Media:
         done = bounded.run(command, bounds, {**os.environ, "PYTHONPATH": str(ROOT)})
     except bounded.TooLong as error:
         raise Unusable("unreadable", f"its header {error}") from error
+    if -done.returncode in STOPS:
+        raise UserError(f"{path}: reading its header was stopped from outside: run again, with more memory?")
     if done.returncode < 0:
         raise Unusable("unreadable", f"its header ends libav ({signal.Signals(-done.returncode).name})")
     if done.returncode:

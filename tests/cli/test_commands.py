@@ -121,6 +121,15 @@ def test_a_manifest_is_made_of_a_folder_then_checked_with_the_boxes_beside_it(fo
     assert checked.stderr.count("spm: warning: ") == 2
 
 
+def test_videos_that_cannot_be_asked_for_are_warned_of(folder):
+    rows = "../a,a.mp4,solo,violin\nb,ftp://x/b.mp4,solo,violin\nc,violin/a.mp4,solo,violin\n"
+    (folder / "manifest.csv").write_text("video_id,url,kind,categories\n" + rows)
+    checked = spm("manifest", folder / "manifest.csv")
+    assert checked.returncode == 0
+    assert "1 files, 0 addresses to fetch" in checked.stdout
+    assert "2 videos would be `bad`, as video_id '../a': expected letters" in checked.stderr
+
+
 def test_a_manifest_that_is_none_is_said_with_its_line(folder):
     (folder / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,trio,violin\n")
     said = spm("manifest", folder / "manifest.csv", "--quiet")

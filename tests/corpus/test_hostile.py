@@ -85,6 +85,15 @@ def test_hostile_addresses_become_rows(folder, site):
     assert not [path for path in (folder / "store").rglob("*") if path.is_file() and path.suffix != ".json"]
 
 
+def test_a_file_that_may_not_be_read_is_a_row(folder):
+    closed = next((path for path in Path("/sys/bus").glob("*/drivers_probe")), None)  # may only be written, by root too
+    if closed is None:
+        pytest.skip("no file here that nobody may read")
+    row = only(folder, closed.as_uri())
+    assert (row["status"], row["path"]) == ("bad", "")
+    assert row["reason"]
+
+
 @pytest.mark.parametrize(
     "to", ["http://localhost:{port}/secret", "http://2130706433:{port}/secret", "http://169.254.169.254/secret",
            "https://localhost:{port}/secret", "//localhost:{port}/secret", "file:///etc/passwd", "ftp://localhost/x"],

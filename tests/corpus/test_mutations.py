@@ -5,6 +5,7 @@ import signal
 import psutil
 import pytest
 
+from spm.base.config import UserError
 from spm.corpus import bounded
 from spm.corpus.bounded import Bounds
 from spm.corpus.clips import Clips
@@ -75,6 +76,13 @@ def test_a_header_that_kills_its_reader_is_a_row(films, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", killer)
     (tmp_path / "film.mp4").write_bytes(films[".mp4"])
     with pytest.raises(Unusable, match=r"its header ends libav .SIGSEGV."):
+        apart(tmp_path / "film.mp4", Bounds(1000, 30))
+
+
+def test_a_reader_that_is_stopped_from_outside_is_no_fault_of_the_file(films, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.executable", stand_in(tmp_path / "python", f"kill -{int(signal.SIGKILL)} $$"))
+    (tmp_path / "film.mp4").write_bytes(films[".mp4"])
+    with pytest.raises(UserError, match="stopped from outside"):
         apart(tmp_path / "film.mp4", Bounds(1000, 30))
 
 
