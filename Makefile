@@ -37,7 +37,7 @@ check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ wi
 	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # --quiet would hide, and forgive, what is wrong
 
 bench: setup ## Speed and memory, side by side
-	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python $$each || exit 1; done
+	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python -m benchmarks.$$(basename $$each .py) || exit 1; done
 
 retry: setup ## Ask again for the videos that may come back, then run what that makes stale: make retry ARGS='--configfile …'
 	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch
