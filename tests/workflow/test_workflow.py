@@ -106,7 +106,7 @@ def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key,
         stale = done.stale("all")
     finally:
         done.config = json.loads(json.dumps(LIGHT))
-    assert set(stale) == rules
+    assert set(stale) == {*rules, "costs"}  # of every job
     if section == "pretrain":
         assert (stale["train"], stale["maps"]) == (1, 1)  # only the promoted run
 
@@ -126,7 +126,7 @@ def test_a_decision_makes_annotations_and_scores_stale_and_nothing_else(copy):
     for row in (first, second):
         decide(copy, row, "reject")
         stale = copy.stale("all")
-        assert set(stale) == {"annotations", "quality", "scores", *SEEN, "films"}
+        assert set(stale) == {"annotations", "quality", "scores", *SEEN, "films", "costs"}
         copy.run(str(table.relative_to(copy.folder)))
     assert [row["status"] for row in tables.read(table).to_pylist()[:2]] == ["rejected", "rejected"]
 
