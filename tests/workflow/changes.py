@@ -92,7 +92,7 @@ def of_config() -> Iterator[Change]:
 def modules_of() -> dict[str, list[str]]:
     """Of each stage, or stage[run] where the run's method has code of its own, the modules that its command starts."""
     rules = re.split(r"^rule ", "".join((ROOT / path).read_text() for path in RULES), flags=re.M)[1:]
-    found = {rule.split(":")[0]: re.findall(r"python -m (spm\.[\w.]+)", rule) for rule in rules}
+    found = {rule.split(":")[0]: re.findall(r"-m (spm\.[\w.]+)", rule) for rule in rules}
     stages = {stage: modules for stage, modules in found.items() if modules}
     for stage in ("train", "maps"):
         of_stage = stages.pop(stage)

@@ -151,6 +151,7 @@ ENTERS = {
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
     "maps.kinds": Enters(["solo"], ("tables", "figures")),
     "scores.protocols": Enters(["spm-paper"], ("tables", "figures")),
+    "paper.kind": Enters("duet", ("paper", "paper_figures")),
     "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
     "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
     "paper.table2": Enters(["spm"], ("paper", "paper_figures")),
