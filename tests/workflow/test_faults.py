@@ -78,7 +78,7 @@ def test_a_change_whose_time_is_in_the_future_is_seen_and_its_clock_named(done):
     assert failed.returncode != 0
     assert "than input boxes.csv" in failed.stdout + failed.stderr
     assert "clock skew" in failed.stdout + failed.stderr
-    followers = {"scores", "tables", "figures", "extremes", "films", "pages", "costs"}
+    followers = {"scores", "tables", "figures", "extremes", "films", "pages", "cards", "costs"}
     assert set(done.stale("all")) == {"annotations", *followers}
     boxes.touch()
     done.run("all")
