@@ -57,7 +57,7 @@ def done(cluster, undisturbed, tmp_path) -> Project:
 def submitted(cluster: Cluster, project: Project) -> dict[int, tuple[str, dict[str, str]]]:
     """Of each job that a project submitted, its rule and what SLURM knows of it."""
     ours = [job for job in cluster.jobs() if job["WorkDir"] == str(project.folder)]
-    return {int(job["JobId"]): (re.match(r"rule_([a-z]+)", job["Comment"])[1], job) for job in ours}
+    return {int(job["JobId"]): (re.fullmatch(r"rule_(\w+?)(?:_wildcards_.*)?", job["Comment"])[1], job) for job in ours}
 
 
 def training(cluster: Cluster, project: Project, nth: int) -> int:
