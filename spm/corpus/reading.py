@@ -52,6 +52,13 @@ def frames(rows: pa.Table, clips: Path) -> list[list[bytes]]:
     return jpegs
 
 
+def log_mels(rows: pa.Table, spectrograms: Path) -> np.ndarray:
+    """The log-mels of the clips, of the tables' type, each a row of values: (clips, frames · mels) in dB."""
+    chunks = gather(rows, spectrograms, "log_mel").chunks
+    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
+    return flat.reshape(rows.num_rows, -1)
+
+
 def frame_times(rows: pa.Table, clips: Path) -> list[list[float]]:
     """The time of each frame of each clip, in seconds from the start of its video."""
     times: list[list[float]] = gather(rows, clips, "frame_time_s").to_pylist()

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from spm.corpus.reading import gather
+from spm.corpus import reading
 from spm.corpus.spectrograms import FRAMES, N_MELS
 
 Item = TypeVar("Item")
@@ -18,9 +18,7 @@ Item = TypeVar("Item")
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
     """The log-mels of the clips: (clips, 201, 64), in dB, of the tables' type."""
-    column = gather(rows, spectrograms, "log_mel").combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return torch.from_numpy(column.flatten().to_numpy(zero_copy_only=False).copy()).view(-1, FRAMES, N_MELS)
+    return torch.from_numpy(reading.log_mels(rows, spectrograms)).view(-1, FRAMES, N_MELS)
 
 
 def shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spm.base import stage, tables
+from spm.base.columns import MELS
 from spm.base.config import Section
 from spm.corpus import reading
 from spm.score import drawing
 
 COLUMNS = 6
-N_MELS = 64  # of every preset
 
 
 class Samples(Section):
@@ -43,14 +43,12 @@ def chosen(rows: pa.Table, config: Samples) -> pa.Table:
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> NDArray[np.float32]:
     """Log-mels of clips in dB, (clips, frames, mels)."""
-    chunks = reading.gather(rows, spectrograms, "log_mel").chunks
-    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
-    return flat.astype(np.float32).reshape(rows.num_rows, -1, N_MELS)
+    return reading.log_mels(rows, spectrograms).astype(np.float32).reshape(rows.num_rows, -1, MELS)
 
 
 def _spectrogram(axes: Axes, mel: NDArray[np.float32]) -> Any:
-    image = axes.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1, 0, N_MELS), vmin=-80, vmax=20)
-    axes.set(xticks=[0, 0.5, 1], yticks=[0, N_MELS])
+    image = axes.imshow(mel.T, origin="lower", aspect="auto", cmap="magma", extent=(0, 1, 0, MELS), vmin=-80, vmax=20)
+    axes.set(xticks=[0, 0.5, 1], yticks=[0, MELS])
     return image
 
 
@@ -82,7 +80,7 @@ def run(config: Samples, *, index: Path, clips: Path, spectrograms: Path, out: P
     rows = chosen(reading.select(index, split="train"), config)
     frames = pd.DataFrame({"clip_id": rows["clip_id"].to_pylist(), "frame": 0})
     pictures = list(drawing.pictures(tables.read(index), clips, frames))
-    mels = log_mels(rows, spectrograms) if rows.num_rows else np.zeros((0, 1, N_MELS), np.float32)
+    mels = log_mels(rows, spectrograms) if rows.num_rows else np.zeros((0, 1, MELS), np.float32)
     with mpl.rc_context(drawing.RC):
         drawing.save(sheet(pictures, mels, rows.to_pylist()), out / "samples")
 
