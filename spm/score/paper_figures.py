@@ -33,20 +33,20 @@ class Sources(NamedTuple):
     config: Paper
     clips_index: Path
     clips: Path
-    annotations: Path | None
+    annotations: list[Path]
     histories: Mapping[str, pd.DataFrame]  # of runs
     maps: Mapping[str, pd.DataFrame]
     summaries: Sequence[Path]
 
 
-def _by_epoch(axes: Axes, histories: Mapping[str, pd.DataFrame], name: str, label: str) -> None:
-    """A training figure of each run; in grey how it ended in the paper."""
-    for run, style in styles(list(histories)):
-        table = histories[run]
+def _by_epoch(axes: Axes, figures: Mapping[str, tuple[pd.DataFrame, str]]) -> None:
+    """A line for each label: a history, and the name of its figure on training clips."""
+    for label, style in styles(list(figures)):
+        table, name = figures[label]
         part = table[(table["split"] == "train") & (table["name"] == name)]
-        axes.plot(part["epoch"] + 1, part["value"], label=label.format(run=run), **style)
+        axes.plot(part["epoch"] + 1, part["value"], label=label, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylim=(None, 1))
+    axes.set_xlabel("epoch")
 
 
 def classifiers(sources: Sources) -> Figure:
@@ -57,12 +57,8 @@ def classifiers(sources: Sources) -> Figure:
         return drawing.empty("no run of paper.ablation has classifiers: those of dsol do")
     figure = Figure(figsize=(7, 3))
     axes = figure.subplots()
-    for (name, style), marker in zip(styles(list(names)), "os", strict=True):
-        table = sources.histories[run]
-        part = table[table["name"] == name]
-        axes.plot(part["epoch"] + 1, part["value"], **style | {"marker": marker}, label=name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="epoch", ylabel="fraction of pseudo-labels told", ylim=(0, 1), title=f"run {run}, training clips")
+    _by_epoch(axes, {name: (sources.histories[run], name) for name in names})
+    axes.set(ylabel="fraction of pseudo-labels told", ylim=(0, 1), title=f"run {run}, training clips")
     axes.legend(frameon=False)
     return figure
 
@@ -71,13 +67,13 @@ def matching(sources: Sources) -> Figure:
     """Figs. 3 and 5: matching accuracy by epoch, with or without promotion and freezing."""
     figure = Figure(figsize=(7, 3.2))
     axes = figure.subplots()
-    _by_epoch(axes, sources.histories, "accuracy", "{run}")
+    _by_epoch(axes, {run: (table, "accuracy") for run, table in sources.histories.items()})
     for run in sources.histories:
         if printed := PRINTED["ablation"].get(run):
             axes.axhline(printed[ACCURACY] / 100, color=GREY, linewidth=1, zorder=0)
             axes.annotate(f"printed: {run}", (1, printed[ACCURACY] / 100), xycoords=("axes fraction", "data"),
                           ha="right", va="bottom", fontsize=7, color="#666666")  # fmt: skip
-    axes.set_ylabel("matching accuracy, training clips")
+    axes.set(ylabel="matching accuracy, training clips", ylim=(None, 1))
     axes.legend(frameon=False, loc="lower right")
     return figure
 
@@ -85,7 +81,7 @@ def matching(sources: Sources) -> Figure:
 def side_by_side(sources: Sources) -> Figure:
     """Fig. 4: every method's map of the same frames."""
     index = tables.read(sources.clips_index)
-    kept = drawing.kept([sources.annotations] if sources.annotations else [])
+    kept = drawing.kept(sources.annotations)
     maps = {run: drawing.single(table) for run, table in sources.maps.items()}
     frames = chosen(index, kept, next(iter(maps.values())), Figures(examples=EXAMPLES))
     return heat_maps(list(drawing.pictures(index, sources.clips, frames)), frames, kept, dict(maps))
@@ -135,7 +131,7 @@ def run(
     figure: str,
     index: Path,
     clips: Path,
-    annotations: Path | None,
+    annotations: list[Path],
     histories: list[Path],
     maps: list[Path],
     summaries: list[Path],

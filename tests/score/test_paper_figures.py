@@ -15,7 +15,7 @@ def sources(project):
     summaries = [path for path in project["summaries"] if path.stem == "spm-paper"]
     paper = Paper(kind="solo", protocol="spm-paper")
     given = (of_runs(project["histories"]), of_runs(project["maps"]), summaries)
-    return Sources(paper, project["index"], project["clips"], project["annotations"][0], *given)
+    return Sources(paper, project["index"], project["clips"], project["annotations"], *given)
 
 
 def lines(figure):
@@ -25,7 +25,7 @@ def lines(figure):
 
 def test_each_is_drawn_with_the_same_bytes_each_time(project, tmp_path):
     given = {name: project[name] for name in ("index", "clips", "histories", "maps")}
-    given |= {"annotations": project["annotations"][0], "summaries": project["summaries"][1::2]}
+    given |= {"annotations": project["annotations"], "summaries": project["summaries"][1::2]}
     for figure in FIGURES:
         for folder in ("one", "two"):
             run(Paper(kind="solo", protocol="spm-paper"), figure=figure, **given, out=tmp_path / folder / figure)
