@@ -46,11 +46,11 @@ def _optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
 def _save(
     folder: Path, network: nn.Module, best: Mapping[str, Tensor], optimiser: Optimizer, history: list[Row]
 ) -> None:
+    if not several.is_first():
+        return
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best.{name}": tensor.clone() for name, tensor in best.items()} | _optimiser_tensors(optimiser)
     epoch = history[-1].epoch
-    if not several.is_first():
-        return
     weights.save(folder / f"{epoch:05d}.safetensors", tensors, {"history": [asdict(row) for row in history]})
     for old in folder.glob("*.safetensors"):
         if old.stem < f"{epoch:05d}":
