@@ -109,7 +109,8 @@ rule train:
         mosaics=lambda wildcards, input: "results/fusion/mosaics/train" if input.mosaics else "",
         code=code_of_run("spm.fusion.train"),
     shell:
-        "$([ {resources.gpu} -gt 1 ] && echo torchrun --standalone --nproc-per-node {resources.gpu} || echo python)"
+        "$([ {config[cluster][gpus]} -gt 1 ]"
+        " && echo torchrun --standalone --nproc-per-node {config[cluster][gpus]} || echo python)"
         " -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms --pretrained {input.pretrained:q}"
         " --mosaics {params.mosaics}"
