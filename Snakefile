@@ -47,7 +47,7 @@ rule all:
         PAPER_FIGURES,
         rules.figures.output,
         rules.samples.output,
-        rules.scatter.output if PROMOTES else [],
+        expand(rules.scatter.output, audio=PROMOTED),
         rules.extremes.output,
         rules.films.output,
         rules.pages.output,

@@ -16,7 +16,8 @@ from spm.corpus import membership
 wildcard_constraints:
     shard=r"\d{4}",
     run=r"[\w-]+",
-    kind="solo|duet|synthetic",
+    audio=r"[\w-]+",
+    kind="solo|duet|synthetic|validation",
     boxes="given|detector",
     protocol=r"[\w.-]+",
     split="train|test",
@@ -47,9 +48,16 @@ def of_run(run):
     return runs.of_run(config, run)
 
 
+def audio_section(stage):
+    """A function of a rule's wildcards: a stage's section for one of the audio networks, as canonical JSON."""
+    return lambda wildcards: json.dumps(runs.of_audio(config, wildcards.audio, stage), sort_keys=True)
+
+
 def run_section(wildcards):
-    """The same as canonical JSON, for params."""
-    return json.dumps(of_run(wildcards.run), sort_keys=True)
+    """The same as canonical JSON, for params; which audio network there is to promote matters to no other run."""
+    settings = of_run(wildcards.run)
+    without = () if settings["promote"] else ("audio",)
+    return json.dumps({key: value for key, value in settings.items() if key not in without}, sort_keys=True)
 
 
 def code_of_run(stage):
@@ -58,8 +66,9 @@ def code_of_run(stage):
 
 
 def pretrained(wildcards):
-    """The promoted audio network, for the runs that start from it."""
-    return "results/audio/pretrain/audio.safetensors" if of_run(wildcards.run)["promote"] else []
+    """The promoted audio network, for the runs that start from one."""
+    run = of_run(wildcards.run)
+    return f"results/audio/pretrain/{run['audio']}/audio.safetensors" if run["promote"] else []
 
 
 def mosaics_input(wildcards):
@@ -195,7 +204,7 @@ MOSAIC_SPLITS = [
     *(["train"] if any(of_run(run).get("mosaic_epochs") for run in RUNS) else []),
     *(["test"] if "synthetic" in KINDS else []),
 ]
-PROMOTES = any(of_run(run)["promote"] for run in RUNS)
+PROMOTED = sorted({of_run(run)["audio"] for run in RUNS if of_run(run)["promote"]})
 BOXES = config["corpus"]["boxes"]
 GIVEN = str(Path(MANIFEST).parent / (config["corpus"]["given_boxes"] or "boxes.csv"))
 REVIEWS = Path(MANIFEST).parent / (config["corpus"]["reviews"] or "reviews.csv")

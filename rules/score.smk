@@ -98,7 +98,7 @@ rule figures:
         maps=expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS),
         summaries=expand("{scored}.json", scored=SCORED),
         histories=expand("results/fusion/train/{run}/history.parquet", run=RUNS),
-        audio_histories=[rules.clusters.output.history, rules.pretrain.output.history] if PROMOTES else [],
+        audio_histories=expand([rules.clusters.output.history, rules.pretrain.output.history], audio=PROMOTED),
     output:
         svg=[
             report(
@@ -167,21 +167,21 @@ rule scatter:
     """The training clips' sounds on two principal components, by pseudo-label and by class."""
     input:
         index="results/corpus/index/clips.parquet",
-        labels="results/audio/clusters/labels.parquet",
-        about="results/audio/clusters/centroids.json",
+        labels="results/audio/clusters/{audio}/labels.parquet",
+        about="results/audio/clusters/{audio}/centroids.json",
         spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
     output:
         svg=report(
-            "results/score/scatter/scatter.svg",
+            "results/score/scatter/{audio}.svg",
             caption="../workflow/report/figures/scatter.rst",
             category="Clusters",
-            labels={"figure": "scatter"},
+            labels={"figure": "sounds: {audio}"},
         ),
-        png="results/score/scatter/scatter.png",
+        png="results/score/scatter/{audio}.png",
     log:
-        "logs/score/scatter.log",
+        "logs/score/scatter/{audio}.log",
     benchmark:
-        "logs/score/scatter.jsonl"
+        "logs/score/scatter/{audio}.jsonl"
     conda:
         "../envs/score.yaml"
     threads: 1
@@ -194,7 +194,7 @@ rule scatter:
     shell:
         "python -m spm.score.scatter --config {params.config:q} --index {input.index:q} --labels {input.labels:q}"
         " --about {input.about:q} --spectrograms results/corpus/spectrograms"
-        " --out results/score/scatter 2> >(tee {log:q} >&2)"
+        " --out results/score/scatter/{wildcards.audio} 2> >(tee {log:q} >&2)"
 
 
 rule extremes:
@@ -389,7 +389,7 @@ MADE = [
     *(["openimages", "openimages_boxes"] if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else []),
     *(["detect"] if "detector" in BOXES else []),
     *(["annotations", "scores"] if BOXES else []),
-    *(["clusters"] if PROMOTES else []),
+    *(["clusters"] if PROMOTED else []),
     *(["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"] if MOSAIC_SPLITS else []),
     *(["mosaic_boxes"] if BOXES and "test" in MOSAIC_SPLITS else []),
 ]
@@ -441,7 +441,7 @@ rule costs:
             rules.films.output,
             rules.cards.output,
             PAPER_FIGURES,
-            rules.scatter.output if PROMOTES else [],
+            expand(rules.scatter.output, audio=PROMOTED),
             rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
         ],
     output:

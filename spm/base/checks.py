@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from spm.base.config import UserError
-from spm.base.runs import method_of, trained
+from spm.base.runs import method_of, of_run, trained
 
 PLAIN = re.compile(r"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")  # what JSON writes without quotes
 
@@ -46,6 +46,9 @@ def check(config: Mapping[str, Any], schema: Path) -> None:
         if method not in methods:
             raise UserError(f"config: runs.{run}.method: {method!r}; expected one of {_names(methods)}")
         _hold(config["runs"][run] or {}, methods[method], f"runs.{run}")
+        audio = of_run(config, run)["audio"]
+        if audio not in config["audio"]:
+            raise UserError(f"config: runs.{run}.audio: {audio!r}; expected one of {_names(config['audio'])}")
 
 
 def _hold(part: Any, schema: Any, where: str = "") -> None:

@@ -20,6 +20,16 @@ def of_run(config: Mapping[str, Any], run: str) -> dict[str, Any]:
     return {**config["train"], **of_method, **(config["runs"][run] or {})}
 
 
+def of_audio(config: Mapping[str, Any], audio: str, stage: str) -> dict[str, Any]:
+    """What an audio network's row changes in one of its two stages, laid over that stage's section.
+
+    >>> config = {"clusters": {"k": 11, "seed": 0}, "audio": {"main": {}, "many": {"clusters": {"k": 30}}}}
+    >>> of_audio(config, "many", "clusters")
+    {'k': 30, 'seed': 0}
+    """
+    return {**config[stage], **((config["audio"][audio] or {}).get(stage) or {})}
+
+
 def trained(config: Mapping[str, Any]) -> list[str]:
     """The names of the runs that are not left out."""
     return sorted(run for run, row in config["runs"].items() if row is not False)

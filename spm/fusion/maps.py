@@ -30,7 +30,7 @@ Categories = dict[str, int]  # the cluster that stands for each
 class Maps(Section):
     """Which test sets get maps, and how many clips at once."""
 
-    kinds: tuple[Literal["solo", "duet", "synthetic"], ...] = ("solo",)
+    kinds: tuple[Literal["solo", "duet", "synthetic", "validation"], ...] = ("solo",)
     batch: int = Field(64, ge=1)  # clips
     device: str = "auto"
 
@@ -96,10 +96,11 @@ def run(
     kind: str,
     out: Path,
 ) -> None:
-    """Draw the maps of the test clips of one kind, solo, duet or synthetic, shard after shard."""
+    """Draw the maps of the test clips of one kind, or of the solos for validation, shard after shard."""
     model, size, categories = load(network)
     model.to(device.pick(config.device))
-    rows = reading.select(index, split="test", kind=kind, audible=False)
+    split, kind = ("val", "solo") if kind == "validation" else ("test", kind)
+    rows = reading.select(index, split=split, kind=kind, audible=False)
     with tables.writer(out, tables.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
             some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))

@@ -119,12 +119,17 @@ def tile_rows(name: str, tiles: Sequence[Tile], rows: Sequence[Row]) -> Iterator
         yield {**drawn, "x": x, "y": y, "w": 0.5, "h": 0.5}
 
 
-def clip_row(name: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics) -> Row:
+def video_of(tiles: Sequence[Row]) -> str:
+    """What stands for the video of a mosaic: its sources, / between, which no video's id has."""
+    return "/".join(sorted(tile["video_id"] for tile in tiles))
+
+
+def clip_row(name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics) -> Row:
     """A mosaic as a clip of one frame."""
     heard = [tile for tile in tiles if tile.sounding]
     pcm = mix([media[tile.clip]["pcm"] for tile in heard], [tile.gain_db for tile in heard])
     frame = picture([media[tile.clip]["frames"][tile.frame] for tile in tiles], config)
-    row = {"clip_id": name, "video_id": name, "start_s": 0.0, "frame_time_s": [0.0]}
+    row = {"clip_id": name, "video_id": video, "start_s": 0.0, "frame_time_s": [0.0]}
     return {**row, "frames": [frame], "pcm": pcm, "rms_db": level_db(pcm)}
 
 
@@ -158,7 +163,7 @@ def run(
     indexed = []
     with tables.writer(out_clips, tables.CLIPS) as write:
         for number, (name, four) in enumerate(drawn.items()):
-            clip = clip_row(name, four, media, config)
+            clip = clip_row(name, video_of(listed[name]), four, media, config)
             write(**{key: [clip[key]] for key in tables.CLIPS.names})
             indexed.append(index_row(number, clip, listed[name], split))
     tables.write_rows(out_index, tables.INDEX, indexed)

@@ -24,6 +24,7 @@ class Train(Section):
 
     method: str = "spm"  # a file of spm/fusion/methods
     promote: bool = True  # the audio network starts from the pseudo-labels (steps 1 and 2); false: from nothing
+    audio: str = "main"  # which promoted network: a row of the config's `audio`
     freeze: bool = True  # a promoted audio network is left as it is, BatchNorm statistics included
     kinds: tuple[Kind, ...] = Field(("solo", "duet"), min_length=1)  # of the training clips
     augment: Literal["none", "A", "B", "C"] = "none"  # Table 2: another frame, the most similar sound, or both

@@ -153,7 +153,7 @@ def _some(keys: Iterable[str]) -> str:
 
 def _drawn(stored: Stored, place: dict[str, int], published: Published) -> Drawn:
     keys = sorted(place.keys() & published.frames.keys())
-    maps, videos = stored.maps[[place[key] for key in keys]], [published.frames[key].video_id for key in keys]
+    maps, videos = stored.maps[[place[key] for key in keys]], [(published.frames[key].video_id,) for key in keys]
     if maps.ndim == 3:
         return Drawn(keys, videos, single=maps)
     return Drawn(keys, videos, by_class=maps, classes=stored.classes)
@@ -182,7 +182,7 @@ def scores(
 
 
 def _lines(
-    protocol: Protocol, system: str, scored: Scored, videos: Sequence[str], *, resamples: int, seed: int
+    protocol: Protocol, system: str, scored: Scored, videos: Sequence[tuple[str, ...]], *, resamples: int, seed: int
 ) -> list[Line]:
     bounds = evaluation.intervals(scored, videos, protocol, resamples, seed)
     return [

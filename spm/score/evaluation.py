@@ -35,7 +35,7 @@ class Drawn:
     """The maps of some frames: one a frame, one of each class, or both."""
 
     keys: Sequence[Key]
-    videos: Sequence[str]  # of each frame
+    videos: Sequence[tuple[str, ...]]  # that each frame is made of: one, but for mosaics
     single: Maps | None = None  # (n, h, w)
     by_class: Maps | None = None  # (n, classes, h, w)
     classes: tuple[str, ...] = ()
@@ -240,7 +240,18 @@ def plain(ious: Doubles) -> Scored:
     return Scored(ious, ious)
 
 
-def intervals(scored: Scored, videos: Sequence[str], protocol: Protocol, resamples: int, seed: int) -> Figures:
+def sources(video_id: str) -> tuple[str, ...]:
+    """The videos that a frame's video is made of: itself, or the four of a mosaic.
+
+    >>> sources("flute-01"), sources("cello-02/flute-01")
+    (('flute-01',), ('cello-02', 'flute-01'))
+    """
+    return tuple(video_id.split("/"))
+
+
+def intervals(
+    scored: Scored, videos: Sequence[tuple[str, ...]], protocol: Protocol, resamples: int, seed: int
+) -> Figures:
     """95 % bootstrap interval, over videos, of each score: null where videos are too few to tell."""
     if not len(scored.ious):
         return dict.fromkeys(names(protocol))
@@ -269,7 +280,7 @@ def account(
     """All figures of one run or baseline: overall, with intervals, by class, and means over classes and videos."""
     videos = [drawn.videos[number] for number in selection.frames]
     by_class = _grouped(scored.target_ious, [target.categories for target in selection.targets], protocol)
-    by_video = _grouped(scored.ious, [frozenset([video]) for video in videos], protocol)
+    by_video = _grouped(scored.ious, [frozenset(several) for several in videos], protocol)
     return figures(scored, protocol) | {
         "interval_95": intervals(scored, videos, protocol, resamples, seed),
         "per_class": by_class,

@@ -2,12 +2,12 @@
 
 python -m spm.score.figures --config '{}' --index clips.parquet --clips clips --annotations given.parquet …
     --maps results/fusion/maps/spm/solo.parquet … --summaries …/spm-paper.json … --histories …/history.parquet …
-    --audio-histories results/audio/pretrain/history.parquet … --manifest music.csv --videos videos/0000.parquet …
+    --audio-histories results/audio/pretrain/main/history.parquet … --manifest music.csv --videos videos/0000.parquet …
     --coverage coverage.csv --out figures
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from pydantic import Field
@@ -160,29 +160,37 @@ def _curve(axes: Axes, histories: dict[str, pd.DataFrame], name: str, unit: str 
     axes.set(xlabel="epoch", ylabel=name + unit)
 
 
-def _audio_curves(panels: Sequence[Axes], audio: dict[str, pd.DataFrame]) -> None:
-    """How the sounds' clusters and the audio network came about: k-means, then cross-entropy."""
+def _audio_curves(part: SubFigure, audio: dict[str, dict[str, pd.DataFrame]]) -> None:
+    """How each promoted audio network came about: k-means of sounds, then cross-entropy."""
+    panels = part.subplots(1, 3)
     for axes, stage_, name, unit in zip(
         panels, ("clusters", "pretrain", "pretrain"), ("similarity", "loss", "accuracy"), ("", " (nats)", ""),
         strict=True,
     ):  # fmt: skip
-        _curve(axes, {stage_: audio[stage_]}, name, unit)
+        _curve(axes, audio[stage_], name, unit)
         axes.set_title(stage_, fontsize=9)
     panels[0].set(xlabel="iteration of k-means", ylabel="mean cosine")
+    if len(audio["pretrain"]) > 1:
+        names = list(audio["pretrain"])
+        part.legend(_lines(names), names, loc="outside lower center", ncols=3, frameon=False)
 
 
-def curves(histories: dict[str, pd.DataFrame], audio: dict[str, pd.DataFrame] | None = None) -> Figure:
-    """Loss and accuracy of each training by epoch; dashed on clips not trained on; the audio network's above."""
+def _lines(names: Iterable[str]) -> list[Line2D]:
+    """What a legend shows of each."""
+    return [Line2D([], [], markersize=3.5, **look) for _, look in drawing.styles(list(names))]
+
+
+def curves(histories: dict[str, pd.DataFrame], audio: dict[str, dict[str, pd.DataFrame]] | None = None) -> Figure:
+    """Loss and accuracy of each training by epoch; dashed on clips not trained on; the audio networks' above."""
     if not histories:
         return drawing.empty("no training")
     figure = Figure(figsize=(7, 2.8 + 0.15 * len(histories) + (2.2 if audio else 0)))
     parts = figure.subfigures(2 if audio else 1, squeeze=False, height_ratios=[2.2, 2.8][-2 if audio else -1 :])[:, 0]
     if audio:
-        _audio_curves(parts[0].subplots(1, 3), audio)
+        _audio_curves(parts[0], audio)
     for axes, name in zip(parts[-1].subplots(1, 2), ("loss", "accuracy"), strict=True):
         _curve(axes, histories, name)
-    lines = [Line2D([], [], markersize=3.5, **look) for _, look in drawing.styles(list(histories))]
-    names = list(histories)
+    lines, names = _lines(histories), list(histories)
     if any((table["split"] == "val").any() for table in histories.values()):
         lines += [Line2D([], [], color="#444444", linestyle=style) for style in ("-", "--")]
         names += ["on training clips", "on validation clips"]
@@ -239,6 +247,12 @@ def _named_histories(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return {path.parent.name: tables.read(path).to_pandas() for path in paths}
 
 
+def _by_stage(paths: Sequence[Path]) -> dict[str, dict[str, pd.DataFrame]]:
+    """Of `clusters` and `pretrain`, each audio network's history: …/<stage>/<audio>/history.parquet."""
+    stages = dict.fromkeys(path.parts[-3] for path in paths)
+    return {name: _named_histories([path for path in paths if path.parts[-3] == name]) for name in stages}
+
+
 def _of_one_protocol(summaries: Sequence[Path]) -> list[Path]:
     """The summaries of the paper's protocol, or of the first that there is."""
     shown = sorted({source_of(path).protocol for path in summaries}, key=lambda name: (name != "spm-paper", name))[:1]
@@ -271,7 +285,7 @@ def run(
         save(heat_maps(list(drawing.pictures(indexed, clips, frames)), frames, kept, by_run), out / "heatmaps")
         save(score_bars(ordered(list(rows(scored)))), out / "scores")
         save(class_points(by_class(scored)), out / "classes")
-        save(curves(_named_histories(histories), _named_histories(audio_histories)), out / "training")
+        save(curves(_named_histories(histories), _by_stage(audio_histories)), out / "training")
         save(coverage_bars(pd.read_csv(coverage), reasons(manifest, videos)), out / "coverage")
 
 

@@ -50,7 +50,7 @@ TITLES = {
 class Paper(Section):
     """Which runs stand in each table, and what they are scored on."""
 
-    kind: Literal["solo", "duet", "synthetic"] = "synthetic"
+    kind: Literal["solo", "duet", "synthetic", "validation"] = "synthetic"
     protocol: str = "dsol-synthetic"
     table1: tuple[str, ...] = ("sound-of-pixels", "object-that-sound", "dmc", "dsol", "dsol-promoted")
     table2: tuple[str, ...] = ("augment-A", "augment-B", "augment-C")
@@ -127,8 +127,8 @@ def _line(row: Mapping[Any, Any], scores: Sequence[str]) -> str:
 def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
     """The table with a caption that says the corpus's test set, the protocol and the counts."""
     some = table.dropna(subset=["protocol"]).iloc[0]
-    counts = f"{int(some['frames'])} frames of {int(some['videos'])} {some['kind']} videos"
-    rules = f"{some['boxes']} boxes, protocol {some['protocol']}; 95 % intervals in brackets"
+    counts = f"{int(some['frames'])} frames of {int(some['videos'])} videos"
+    rules = f"{some['kind']} test set, {some['boxes']} boxes, protocol {some['protocol']}; 95 % intervals in brackets"
     names = [str(column) for column in table if table[column].notna().any()]
     scores = [name for name in names if name.startswith(("CIoU", "AUC", ACCURACY, "printed"))]
     scores = [name for name in scores if not name.endswith((" low", " high"))]

@@ -1,7 +1,7 @@
 """The pseudo-labels, to look at: clips on two principal components of their sounds, and which class each cluster has.
 
 python -m spm.score.scatter --config '{}' --index clips.parquet --labels labels.parquet --about centroids.json
-    --spectrograms spectrograms --out scatter
+    --spectrograms spectrograms --out scatter/main
 """
 
 import json
@@ -99,7 +99,7 @@ def clouds(
 
 
 def run(config: Scatter, *, index: Path, labels: Path, about: Path, spectrograms: Path, out: Path) -> None:
-    """Draw the clouds, `scatter.svg` and `.png` in the folder `out`."""
+    """Draw the clouds, `out` with .svg and .png."""
     rows, labelled = reading.select(index, split="train"), tables.read(labels)
     classes = [drawing.words(" + ".join(names)) for names in rows["categories"].to_pylist()]
     every = pd.DataFrame({"class": classes, "label": labelled["pseudo_label"].to_numpy()})
@@ -108,7 +108,7 @@ def run(config: Scatter, *, index: Path, labels: Path, about: Path, spectrograms
     said = json.loads(about.read_text(encoding="utf-8"))
     known = {**said, "clusters": len(said["sizes"])}
     with mpl.rc_context(drawing.RC):
-        drawing.save(clouds(places, shares, sample, every, known), out / "scatter")
+        drawing.save(clouds(places, shares, sample, every, known), out)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _drawn(
     classes = tuple(sorted(name for name in stacks if name is not None))
     by_class = np.stack([stacks[name] for name in classes], axis=1) if classes else None
     single = stacks.get(None) if stacks else np.zeros((0, 1, 1), np.float32)
-    return Drawn(list(videos), list(videos.values()), single, by_class, classes)
+    return Drawn(list(videos), [evaluation.sources(video) for video in videos.values()], single, by_class, classes)
 
 
 def _fault(row: Row, values: Maps, shape: tuple[int, int]) -> str:
@@ -133,7 +133,7 @@ def counts(drawn: Drawn, selection: Selection, training: Doubles) -> Row:
     return {
         "frames": len(keys),
         "clips": len({clip_id for clip_id, _ in keys}),
-        "videos": len({drawn.videos[number] for number in selection.frames}),
+        "videos": len({video for number in selection.frames for video in drawn.videos[number]}),
         "boxes": sum(len(target.boxes) for target in selection.targets),
         "training_boxes": len(training),
         "left_out": dict(selection.left_out),
@@ -145,11 +145,12 @@ def _frame_rows(drawn: Drawn, selection: Selection, scored: Scored) -> list[Row]
     for target in selection.targets:
         categories[target.frame] |= target.categories
     keys = [drawn.keys[number] for number in selection.frames]
+    videos = ["/".join(drawn.videos[number]) for number in selection.frames]
     extra = {"nsa": scored.nsa, "pixel_ap": scored.precision}
     return [
-        {"clip_id": key[0], "video_id": drawn.videos[number], "frame": key[1], "categories": sorted(heard), "iou": iou}
+        {"clip_id": key[0], "video_id": video, "frame": key[1], "categories": sorted(heard), "iou": iou}
         | {name: float(column[n]) for name, column in extra.items() if column is not None}
-        for n, (key, number, heard, iou) in enumerate(zip(keys, selection.frames, categories, scored.ious, strict=True))
+        for n, (key, video, heard, iou) in enumerate(zip(keys, videos, categories, scored.ious, strict=True))
     ]
 
 

@@ -9,7 +9,7 @@ A summary has the scores of its frames beside it, `.parquet` for `.json`.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,15 +136,16 @@ def _differences(one: Path, other: Path) -> Iterator[dict[str, Any]]:
     both = left.merge(right, on=["clip_id", "video_id", "frame"], suffixes=("", " other"))
     if both.empty:
         return
+    videos = [evaluation.sources(video) for video in both["video_id"]]
     ours, theirs = (
         evaluation.columns(evaluation.plain(both[name].to_numpy()), protocol) for name in ("iou", "iou other")
     )
     for metric in ours:
-        gain, bounds = uncertainty.difference(ours[metric], theirs[metric], both["video_id"], **draws)
+        gain, bounds = uncertainty.difference(ours[metric], theirs[metric], videos, **draws)
         yield {
             "run": source_of(one).run, "against": source_of(other).run, "metric": metric, "difference": gain,
             "low": bounds and bounds[0], "high": bounds and bounds[1],
-            "frames": len(both), "videos": both["video_id"].nunique(),
+            "frames": len(both), "videos": len(set(chain.from_iterable(videos))),
         }  # fmt: skip
 
 

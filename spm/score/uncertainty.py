@@ -7,21 +7,26 @@ from spm.score.metrics import Doubles
 
 
 def _resampled(videos: ArrayLike, resamples: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.int64]] | None:
-    """Which video each frame belongs to, and how often each video is drawn, (resamples, videos); None: too few."""
-    names, owner = np.unique(np.asarray(videos), return_inverse=True)
-    if len(names) < 2:
+    """The group of each frame, those of the same videos, and each group's weight (resamples, groups); None: too few."""
+    of_frame = np.asarray(videos)
+    names, owner = np.unique(of_frame, return_inverse=True)
+    groups, group = np.unique(owner.reshape(len(of_frame), -1), axis=0, return_inverse=True)
+    if len(groups) < 2:
         return None
     even = np.full(len(names), 1 / len(names))
-    return owner, np.random.default_rng(seed).multinomial(len(names), even, size=resamples)
+    drawn = np.random.default_rng(seed).multinomial(len(names), even, size=resamples)
+    return group.reshape(-1), drawn[:, groups].prod(-1)
 
 
-def _means(values: ArrayLike, owner: NDArray[np.intp], drawn: NDArray[np.int64]) -> Doubles:
-    """Mean over the frames of the drawn videos, (resamples,)."""
-    sums = np.bincount(owner, np.asarray(values, np.float64))
-    return np.asarray((drawn @ sums) / (drawn @ np.bincount(owner)), np.float64)
+def _means(values: ArrayLike, group: NDArray[np.intp], weights: NDArray[np.int64]) -> Doubles:
+    """Mean over the frames of the drawn videos, one for each draw that has frames."""
+    sums, counts = np.bincount(group, np.asarray(values, np.float64)), weights @ np.bincount(group)
+    return np.asarray((weights @ sums)[counts > 0] / counts[counts > 0], np.float64)
 
 
-def _ends(means: Doubles, confidence: float) -> tuple[float, float]:
+def _ends(means: Doubles, confidence: float) -> tuple[float, float] | None:
+    if not len(means):
+        return None
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
@@ -32,14 +37,15 @@ def interval(
     """Bootstrap interval of a mean over frames, for frames that come in videos.
 
     Whole videos are drawn with replacement, each with all its frames: frames of one video are alike, and drawing them
-    one by one would pretend to know far more than was seen.
+    one by one would pretend to know far more than was seen. A frame that is made of several videos, a mosaic, comes as
+    often as the product of its videos' draws (the pigeonhole bootstrap: Owen, Annals of Applied Statistics, 2007).
 
     Parameters
     ----------
     values : float array, shape (n,)
         What each frame adds to the mean: a column of `reached(ious, …)`, or `area_of_each(ious)`.
-    videos : array, shape (n,)
-        The video of each frame.
+    videos : array, shape (n,) or (n, s)
+        The video of each frame, or the s videos that it is made of.
     resamples : int
         How many times the videos are drawn.
     seed : int
@@ -49,11 +55,13 @@ def interval(
 
     Returns
     -------
-    (low, high), or None with fewer than two videos, which say nothing about the next one.
+    (low, high), or None where all frames are of the same videos, which say nothing of others, or no draw has a frame.
 
     Examples
     --------
     >>> interval([1, 1, 0, 0], ["a", "a", "b", "c"], resamples=1000, seed=0)
+    (0.0, 1.0)
+    >>> interval([1, 0, 0], [["a", "b"], ["b", "c"], ["a", "c"]], resamples=1000, seed=0)
     (0.0, 1.0)
     """
     draws = _resampled(videos, resamples, seed)
@@ -72,7 +80,7 @@ def difference(
     ----------
     one, other : float arrays, shape (n,)
         What each frame adds to either mean, in the same order of frames.
-    videos : array, shape (n,)
+    videos : array, shape (n,) or (n, s)
     resamples, seed, confidence
         As for `interval`.
 

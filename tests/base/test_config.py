@@ -94,6 +94,9 @@ def test_the_defaults_are_the_papers(config):
         ("corpus", "boxes", ["drawn"], r"corpus\.boxes\.0: 'drawn' is not one of"),
         ("runs", "other", {"promoted": True}, r"runs\.other: unknown key promoted; expected one of .*promote"),
         ("runs", "other", {"method": "spn"}, r"runs\.other\.method: 'spn'; expected one of .*spm"),
+        ("runs", "other", {"audio": "many"}, r"runs\.other\.audio: 'many'; expected one of main"),
+        ("audio", "many", {"cluster": {"k": 3}}, r"audio\.many: unknown key cluster; expected one of clusters"),
+        ("audio", "many", {"clusters": {"k": 0}}, r"audio\.many\.clusters\.k: 0 is less than the minimum of"),
         ("runs", "other", {"tau": 0}, r"runs\.other\.tau: 0 is less than or equal to the minimum of 0"),
     ],
 )

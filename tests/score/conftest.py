@@ -50,7 +50,7 @@ def project(squares, tmp_path_factory):
                 scores.Scores(bootstrap=20), maps=maps[-1], annotations=boxes, index=squares.index,
                 protocol=protocol, frames=summaries[-1].with_suffix(".parquet"), summary=summaries[-1],
             )  # fmt: skip
-    audio = [folder / name / "history.parquet" for name in ("clusters", "pretrain")]
+    audio = [folder / name / "main/history.parquet" for name in ("clusters", "pretrain")]
     for path, names in zip(audio, (("similarity",), ("loss", "accuracy")), strict=True):
         steps = [{"epoch": n, "split": "train", "name": name, "value": n / 2} for n in range(2) for name in names]
         tables.write_rows(path, tables.HISTORY, steps)

@@ -217,10 +217,12 @@ def test_each_class_has_its_truths_a_marker_a_run_and_the_best_baseline_that_hea
 
 
 def test_the_audio_networks_curves_stand_above_the_localisers_where_there_are_some():
-    steps = {"clusters": history(["train"]).assign(name="similarity"), "pretrain": history(["train", "val"])}
-    assert [axes.get_title() for axes in curves({"spm": history(["train"])}, steps).axes[:3]] == [
-        "clusters", "pretrain", "pretrain",
-    ]  # fmt: skip
+    similarity, learnt = history(["train"]).assign(name="similarity"), history(["train", "val"])
+    steps = {"clusters": {"main": similarity, "many": similarity}, "pretrain": {"main": learnt, "many": learnt}}
+    figure = curves({"spm": history(["train"])}, steps)
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["clusters", "pretrain", "pretrain"]
+    assert [len(axes.lines) for axes in figure.axes[:3]] == [4, 4, 4]  # two networks, training and validation clips
+    assert [text.get_text() for text in figure.subfigs[0].legends[0].texts] == ["main", "many"]
     assert len(curves({"spm": history(["train"])}, {}).axes) == 2
 
 

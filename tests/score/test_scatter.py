@@ -38,7 +38,7 @@ def test_the_figure_says_purity_and_counts_every_class_in_every_cluster(squares,
     about = {"purity": 0.75, "nmi": 0.5, "solo_clips": len(high), "sizes": [48, 48]}
     (tmp_path / "about.json").write_text(json.dumps(about))
     files = {"labels": tmp_path / "labels.parquet", "about": tmp_path / "about.json"}
-    run(Scatter(points=20), index=squares.index, spectrograms=squares.spectrograms, **files, out=tmp_path)
-    drawn = (tmp_path / "scatter.svg").read_text()
+    run(Scatter(points=20), index=squares.index, spectrograms=squares.spectrograms, **files, out=tmp_path / "main")
+    drawn = (tmp_path / "main.svg").read_text()
     for said in ("2 clusters; purity 0.75, NMI 0.50", "20 clips by class", "flute, n = 48", "principal component 1"):
         assert said in drawn

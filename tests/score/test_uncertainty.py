@@ -49,3 +49,25 @@ def test_a_run_against_itself_differs_by_nothing():
     values = np.array([0.1, 0.4, 0.3])
     assert uncertainty.difference(values, values, ["a", "b", "b"], resamples=10, seed=0) == (0, (0, 0))
     assert uncertainty.difference(values, values, ["a"] * 3, resamples=10, seed=0) == (0, None)
+
+
+def test_mosaics_of_a_few_videos_are_no_more_certain_than_those_videos():
+    """Each mosaic's value is the mean of its two sources': however many mosaics, ten videos decide."""
+    rng = np.random.default_rng(0)
+    quality, pairs = rng.random(10), rng.permuted(np.tile(np.arange(10), (3000, 1)), axis=1)[:, :2]
+    values = quality[pairs].mean(1)
+    low, high = uncertainty.interval(values, pairs, resamples=2000, seed=0)
+    alone = uncertainty.interval(values, np.arange(3000), resamples=2000, seed=0)
+    assert (high - low) > 5 * (alone[1] - alone[0])
+    assert high - low == pytest.approx(2 * 1.96 * quality.std() / np.sqrt(10), rel=0.2)
+
+
+def test_frames_that_are_all_of_the_same_videos_have_no_interval():
+    assert uncertainty.interval([0.0, 1.0], [["a", "b"], ["a", "b"]], resamples=10, seed=0) is None
+
+
+def test_the_order_of_a_frames_videos_does_not_matter():
+    values = [0.1, 0.9, 0.5]
+    one = uncertainty.interval(values, [["a", "b"], ["b", "c"], ["a", "c"]], resamples=100, seed=3)
+    other = uncertainty.interval(values, [["b", "a"], ["c", "b"], ["c", "a"]], resamples=100, seed=3)
+    assert one == pytest.approx(other)

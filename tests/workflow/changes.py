@@ -80,13 +80,13 @@ def of_key(section: str, key: str, value: Any) -> Change:
 
 
 def of_config() -> Iterator[Change]:
-    """Every key of config.yaml, and the rows of `runs`."""
+    """Every key of config.yaml, and the rows of `audio` and `runs`."""
     for section, keys in DEFAULTS.items():
-        if section != "runs":
+        if section not in ("audio", "runs"):
             yield from (of_key(section, key, flow.CONFIG.get(section, {}).get(key, v)) for key, v in keys.items())
     for name, (value, jobs) in flow.ENTERS.items():
-        if name.startswith("runs "):
-            yield Change(name, jobs, {"runs": value})
+        if name.startswith(("audio ", "runs ")):
+            yield Change(name, jobs, {name.split()[0]: value})
 
 
 def modules_of() -> dict[str, list[str]]:

@@ -58,8 +58,8 @@ MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
 READS_NOT = {
     "annotations[given]": ("detector", "detect"),
     "mosaic_boxes": ("mosaics[train]",),
-    "train[spm]": MOSAICS,
-    "train[another-seed]": MOSAICS,
+    "train[spm]": ("pretrain[many]", *MOSAICS),
+    "train[another-seed]": ("pretrain[main]", *MOSAICS),
     "train[no-promotion]": ("pretrain", *MOSAICS),
     "train[dsol]": ("pretrain", "mosaics[test]", "mosaic_spectrograms[test]"),
     "maps[solo]": MOSAICS,
@@ -106,9 +106,15 @@ GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
 # The corpus and config of the project that is planned: every stage has jobs, and every exception above a case.
 VIDEOS = ("a", "b", "d", "g")  # in three shards
-RUNS = {"spm": {}, "no-promotion": {"promote": False}, "another-seed": {"seed": 1}, "dsol": {"method": "dsol"}}
+RUNS = {
+    "spm": {},
+    "no-promotion": {"promote": False},
+    "another-seed": {"seed": 1, "audio": "many"},
+    "dsol": {"method": "dsol"},
+}
 CONFIG: dict[str, Any] = {
     "corpus": {"manifest": "manifest.csv", "shards": 3, "boxes": ["given", "detector"]},
+    "audio": {"many": {"clusters": {"k": 5}}},
     "runs": RUNS,
     "maps": {"kinds": ["solo", "duet", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-solo"]},
@@ -149,6 +155,10 @@ ENTERS = {
     "train.kinds": Enters(["solo"], ("train[spm]", "train[no-promotion]", "train[another-seed]")),
     "train.promote": Enters(False, ("train[spm]", "train[another-seed]")),
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
+    "train.audio": Enters("many", ("train[spm]",)),
+    "audio (a new one, that no run starts from)": Enters({"more": {"clusters": {"k": 7}}}, ()),
+    "audio (one's clusters)": Enters({"many": {"clusters": {"k": 6}}}, ("clusters[many]",)),
+    "audio (one's training)": Enters({"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)),
     "maps.kinds": Enters(["solo"], ("tables", "figures")),
     "scores.protocols": Enters(["spm-paper"], ("tables", "figures")),
     "paper.kind": Enters("duet", ("paper", "paper_figures")),

@@ -1,5 +1,7 @@
 """The paper's tables as targets: what they want, and a small one for real."""
 
+import json
+
 import pandas as pd
 import pytest
 import yaml
@@ -18,6 +20,7 @@ LIGHT = {
     "index": {"test_solos": 1},
     "clusters": {"k": 4, "restarts": 2},
     "pretrain": {"epochs": 1},
+    "audio": {"many": {"clusters": {"k": 6}}},
     "mosaics": {"train": 8, "test": 12, "size": 64},
     "train": NETWORK,
     "methods": {"dsol": {"clusters": 4, "passes": 1, "mosaic_epochs": 1}},
@@ -25,7 +28,7 @@ LIGHT = {
         "spm": {},
         "no-promotion": False,
         "dsol": {"method": "dsol"},
-        "dsol-promoted": {"method": "dsol", "promote": True},
+        "dsol-promoted": {"method": "dsol", "promote": True, "audio": "many"},
     },
     "maps": {"kinds": ["solo", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
@@ -57,7 +60,7 @@ def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
     assert table.loc["dmc", ["CIoU@0.3", "frames"]].isna().all()
     assert (table.loc[["spm", "dsol"], "frames"] == 12).all()
     written = (done.folder / "results/score/paper/table1.md").read_text()
-    assert "12 frames of 12 synthetic videos, given boxes, protocol dsol-synthetic" in written
+    assert "12 frames of 4 videos, synthetic test set, given boxes, protocol dsol-synthetic" in written
     maps = tables.read(done.folder / "results/fusion/maps/dsol/synthetic.parquet")
     assert set(maps["category"].to_pylist()) == {None, "cello", "flute", "trumpet", "xylophone"}
 
@@ -65,6 +68,17 @@ def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
 def test_the_papers_figures_are_drawn_as_far_as_there_are_runs(done):
     drawn = {path.name for path in (done.folder / "results/score/paper").glob("fig*.svg")}
     assert drawn == {"fig2.svg", "fig3.svg", "fig4.svg", "fig6.svg"}
+
+
+def test_runs_start_from_the_audio_network_that_they_name(done):
+    sizes = {
+        name: len(json.loads((done.folder / f"results/audio/clusters/{name}/centroids.json").read_text())["sizes"])
+        for name in ("main", "many")
+    }
+    assert sizes == {"main": 4, "many": 6}
+    about = {run: json.loads((done.folder / f"results/fusion/train/{run}/network.json").read_text())["config"]
+             for run in ("spm", "dsol-promoted")}  # fmt: skip
+    assert {run: config["audio"] for run, config in about.items()} == {"spm": "main", "dsol-promoted": "many"}
 
 
 def test_what_promotion_adds_is_said_with_its_interval(done):

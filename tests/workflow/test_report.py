@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.slow
 SHOWN = {  # category: label of a result, words of its caption
     "Corpus": ("samples", "Training clips at random"),
-    "Clusters": ("scatter", "principal components"),
+    "Clusters": ("sounds: main", "principal components"),
     "Figures": ("coverage", "what became of every listed video"),
     "Heat maps": ("spm: best, median, worst", "Best, median and worst test frames"),
     "Scores": ("scores", "Every run and baseline under every protocol"),

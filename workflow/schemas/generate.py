@@ -65,18 +65,20 @@ def _own(method: dict[str, Any]) -> dict[str, Any]:
     return {**method, "properties": keys, "required": sorted(set(keys) - set(Train.model_fields))}
 
 
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """Rows by names that can be names of files."""
+    names = {"pattern": r"^[\w-]+$"}
+    return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": row}
+
+
 def schema() -> dict[str, Any]:
-    """A section a model, every key required; a run is any part of its method's settings, or false: left out."""
+    """A section a model, every key required; a row of `audio` or `runs` is any part of what it changes."""
     sections = {name: _tidy(model.model_json_schema()) for name, model in SECTIONS.items()}
     whole = {name: {**section, "required": sorted(section["properties"])} for name, section in sections.items()}
     known = {name: _method(name) for name in methods.METHODS}
     own = {name: _own(method) for name, method in known.items()}
-    runs = {
-        "type": "object",
-        "minProperties": 1,
-        "propertyNames": {"pattern": r"^[\w-]+$"},
-        "additionalProperties": {"anyOf": [{"type": ["object", "null"]}, {"const": False}]},
-    }
+    of_audio = {name: sections[name] for name in ("clusters", "pretrain")}
+    audio = {"type": ["object", "null"], "properties": of_audio, "additionalProperties": False}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$defs": {"methods": known},
@@ -84,9 +86,10 @@ def schema() -> dict[str, Any]:
         "properties": {
             **whole,
             "methods": {"type": "object", "properties": own, "required": sorted(own), "additionalProperties": False},
-            "runs": runs,
+            "audio": _named(audio),
+            "runs": _named({"anyOf": [{"type": ["object", "null"]}, {"const": False}]}),
         },
-        "required": [*whole, "methods", "runs"],
+        "required": [*whole, "methods", "audio", "runs"],
         "additionalProperties": False,
     }
 

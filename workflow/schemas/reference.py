@@ -102,9 +102,9 @@ def text() -> str:
             lines += ["\n## methods\n", f"{said['methods'][0].upper()}{said['methods'][1:]}."]
             for method, own in keys.items():
                 lines += _section(f"methods.{method}", own, schema["methods"]["properties"][method], said)
-        elif section == "runs":
-            lines += ["\n## runs\n", f"{said['runs'][0].upper()}{said['runs'][1:]}.\n"]
-            lines += ["```yaml", yaml.safe_dump({"runs": keys}, sort_keys=False).rstrip(), "```"]
+        elif section in ("audio", "runs"):
+            lines += [f"\n## {section}\n", f"{said[section][0].upper()}{said[section][1:]}.\n"]
+            lines += ["```yaml", yaml.safe_dump({section: keys}, sort_keys=False).rstrip(), "```"]
         else:
             lines += _section(section, keys, schema[section], said)
     return "\n".join(lines) + "\n"
