@@ -155,6 +155,7 @@ ENTERS = {
     "train.kinds": Enters(["solo"], ("train[spm]", "train[no-promotion]", "train[another-seed]")),
     "train.promote": Enters(False, ("train[spm]", "train[another-seed]")),
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
+    "clusters.k": Enters(9, ("clusters[main]",)),  # the other audio network says its own
     "train.audio": Enters("many", ("train[spm]",)),
     "audio (a new one, that no run starts from)": Enters({"more": {"clusters": {"k": 7}}}, ()),
     "audio (one's clusters)": Enters({"many": {"clusters": {"k": 6}}}, ("clusters[many]",)),
