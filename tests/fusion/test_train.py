@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -23,9 +25,9 @@ def teach(squares, folder, pretrained=None, **changes):
     return files
 
 
-def draw(squares, network, out):
+def draw(squares, network, out, kind="solo"):
     tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
-    maps.run(Maps(device="cpu", batch=5), network=network, index=squares.index, kind="solo", out=out, **tables_of)
+    maps.run(Maps(device="cpu", batch=5), network=network, index=squares.index, kind=kind, out=out, **tables_of)
     return tables.read(out)
 
 
@@ -98,6 +100,9 @@ def test_maps_cover_every_frame_of_every_test_clip_once_in_their_order(squares, 
     assert 0 <= heat.min() <= heat.max() <= 1
     again = draw(squares, network, tmp_path / "again.parquet")
     assert again.equals(table)
+    chosen_by = draw(squares, network, tmp_path / "validation.parquet", "validation")
+    split = {row["clip_id"]: row["split"] for row in tables.read(squares.index).to_pylist()}
+    assert Counter(split[name] for name in chosen_by["clip_id"].to_pylist()) == {"val": 16}
 
 
 def test_what_a_run_lacks_is_said(squares, tmp_path):
