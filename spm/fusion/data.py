@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -24,7 +25,7 @@ class Data:
 
     jpegs: list[list[bytes]]  # of each clip, its frames
     log_mels: Tensor  # (clips, 201, 64)
-    videos: Tensor  # (clips,) a number for each video
+    videos: Tensor  # (clips,) a number for each video; of a mosaic, its own
     heard: Tensor | None  # (clips, …) what a frozen audio network hears: computed once
     similar: Tensor | None = None  # (clips,) the clip whose sound is most similar, for augmentations B and C
 
@@ -42,7 +43,9 @@ class Data:
 def load(rows: pa.Table, folder: Path, spectrograms: Path, hear: Callable[[Tensor], Tensor] | None) -> Data:
     """Read the rows' frames and sounds; what a frozen network hears is computed here and never again."""
     log_mels = batches.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
-    videos = torch.from_numpy(np.unique(rows["video_id"].to_pylist(), return_inverse=True)[1])
+    mosaic = pc.equal(rows["kind"], "synthetic")  # a stranger to every other, of the same four videos though they be
+    names = pc.if_else(mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
+    videos = torch.from_numpy(np.unique(names, return_inverse=True)[1])
     heard = None if hear is None else hear(log_mels)
     jpegs = reading.frames(rows, folder) if rows.num_rows else []
     return Data(jpegs, log_mels, videos, heard)

@@ -1,6 +1,7 @@
 """The loop that every training stage shares: epochs, history, which epoch to keep, resuming after a kill."""
 
 import hashlib
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from spm.base import tables
+from spm.base.config import UserError
 from spm.base.progress import progress
 from spm.learn import several, weights
 
@@ -76,6 +78,16 @@ def _resume(folder: Path, network: nn.Module, optimiser: Optimizer) -> tuple[dic
     return {}, []
 
 
+def _check(figures: Figures, where: str) -> None:
+    """Refuse to go on, or to keep a checkpoint, once a loss is no number."""
+    for (split, name), value in figures.items():
+        if split == "train" and name.endswith("loss") and not math.isfinite(value):
+            raise UserError(
+                f"{where}: the {name} is {value}, and so are the weights: a smaller lr, half: false, or more clips that"
+                " differ may help; the last good epoch's checkpoint is kept"
+            )
+
+
 def train(
     network: nn.Module,
     optimiser: Optimizer,
@@ -107,12 +119,18 @@ def train(
     -------
     list of Row
         Every figure of every epoch, in order.
+
+    Raises
+    ------
+    UserError
+        If a training loss is NaN or infinite.
     """
     best, history = _resume(state, network, optimiser)
     done = history[-1].epoch + 1 if history else 0
     bar = progress(range(done, epochs), what, quiet=not several.is_first())
     for number in bar:
         figures = epoch(number)
+        _check(figures, f"{what}, epoch {number + 1}")
         history += [Row(number, split, name, value) for (split, name), value in figures.items()]
         if best_by and figures[best_by] <= min(row.value for row in history if (row.split, row.name) == best_by):
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -1,5 +1,7 @@
 """DSOL against its formulas, and on mosaics of four instruments that it never saw."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +160,23 @@ def test_stage_two_listens_to_what_stage_one_left(four, made, taught, tmp_path):
     same = {name for name, tensor in alone.items() if torch.equal(tensor, both[name])}
     assert {name for name in alone if name.startswith(("teacher", "objects", "hear_class"))} <= same
     assert {"gain", "scale", "see.0.weight", "audio.trunk.conv1.weight"}.isdisjoint(same)
+
+
+def test_stage_two_learns_from_duets_after_the_mosaics(four, made, taught, tmp_path):
+    rows = tables.read(four.index).to_pylist()
+    for row in rows:
+        if row["split"] == "train" and row["video_id"].endswith("-01"):
+            row |= {"kind": "duet", "categories": [*row["categories"], "flute"]}
+    tables.write_rows(tmp_path / "index.parquet", tables.INDEX, rows)
+    with_duets = replace(four, index=tmp_path / "index.parquet")
+    history = tables.read(teach(with_duets, made, tmp_path, duet_epochs=1)["history"]).to_pandas()
+    mixed = history[history["name"] == "mixed loss"].set_index("epoch")["value"]
+    assert mixed.index.tolist() == [2, 3]  # of mosaics, then of duets
+    before = tables.read(taught["history"]).to_pandas()
+    assert mixed.map(math.isfinite).all()
+    assert mixed[2] != before.set_index(["epoch", "name"])["value"][2, "mixed loss"]  # stage one had fewer solos
+    with pytest.raises(UserError, match="stage two has fewer than two scenes: see duet_epochs"):
+        teach(four, made, tmp_path / "without", duet_epochs=1)
 
 
 def test_both_stages_leave_their_figures(taught):

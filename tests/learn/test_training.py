@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ class Killed(Exception):
     """The end of a process, for a test."""
 
 
-def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None):
+def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None, split="val"):
     """A network that learns noise; its loss follows a curve; it may be killed at an epoch."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
@@ -25,7 +27,7 @@ def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None):
             optimiser.zero_grad()
             network(torch.randn(8, 3, generator=seeded(number))).square().mean().backward()
             optimiser.step()
-        return {("val", "loss"): curve[number]}
+        return {(split, "loss"): curve[number]}
 
     def go(state):
         return training.train(network, optimiser, epoch, 4, state=state, what="test", best_by=best_by)
@@ -63,6 +65,14 @@ def test_only_the_last_checkpoint_is_kept_and_none_when_all_is_done(tmp_path):
     training.finish(history, tmp_path / "history.parquet", tmp_path / "state")
     assert not (tmp_path / "state").exists()
     assert tables.read(tmp_path / "history.parquet")["value"].to_pylist() == [3.0, 1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_said_and_the_last_good_epoch_kept(tmp_path, loss):
+    _, go = learner(curve=(3.0, loss, 2.0, 4.0), split="train")
+    with pytest.raises(UserError, match=f"test, epoch 2: the loss is {loss}, and so are the weights"):
+        go(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.json", "00000.safetensors"]
 
 
 def test_the_fingerprint_follows_content_and_settings(tmp_path):
