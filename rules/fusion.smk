@@ -102,6 +102,7 @@ rule train:
     threads: 8
     resources:
         gpu=config["cluster"]["gpus"],
+        processes=config["cluster"]["gpus"],  # also where a profile asks for gres, and gpu: 0
         mem_mb=memory(24000),
         runtime="3d",
     params:
@@ -109,8 +110,8 @@ rule train:
         mosaics=lambda wildcards, input: "results/fusion/mosaics/train" if input.mosaics else "",
         code=code_of_run("spm.fusion.train"),
     shell:
-        "$([ {config[cluster][gpus]} -gt 1 ]"
-        " && echo torchrun --standalone --nproc-per-node {config[cluster][gpus]} || echo python)"
+        "$([ {resources.processes} -gt 1 ] && echo torchrun --standalone --nproc-per-node {resources.processes}"
+        " || echo python)"
         " -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms --pretrained {input.pretrained:q}"
         " --mosaics {params.mosaics}"
