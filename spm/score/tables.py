@@ -87,6 +87,8 @@ def markdown(table: pd.DataFrame, digits: int) -> str:
 
 
 def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
+    if pd.isna(row[score]):  # the no-sounding area of a run whose maps do not tell classes apart
+        return "–"
     bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
     interval = "" if pd.isna(bounds).any() else f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
     return f"{row[score]:.{digits}f}{interval}"

@@ -106,6 +106,14 @@ def test_markdown_has_runs_in_bold_with_intervals_and_counts(gather):
     )
 
 
+def test_a_score_that_a_run_does_not_have_is_a_dash(gather):
+    of_classes = summary()
+    of_classes["run"]["nsa"], of_classes["run"]["interval_95"]["nsa"] = 0.9, [0.8, 1.0]
+    _, text = gather({"a/solo/given/p": summary(), "b/solo/given/p": of_classes}, digits=1)
+    assert "| **a** | 0.5 [0.4, 0.6] | 0.2 [0.1, 0.3] | – |" in text
+    assert "| **b** | 0.5 [0.4, 0.6] | 0.2 [0.1, 0.3] | 0.9 [0.8, 1.0] |" in text
+
+
 @pytest.mark.parametrize("others", [{}, {"a/solo/given/q": summary()}])
 def test_one_video_has_scores_without_intervals_and_none_are_announced(gather, others):
     table, text = gather({"a/solo/given/p": summary(interval=False), **others})
