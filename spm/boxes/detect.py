@@ -20,6 +20,7 @@ from spm.learn import batches, device, pictures, weights
 
 Frame = dict[str, Any]  # clip_id, frame, time_s
 NAMES = ("boxes", "labels", "scores")
+CPU_BATCH = 8  # frames at once; of more, feature maps leave the caches (benchmarks/detect.py)
 
 
 class Detect(Section):
@@ -27,7 +28,7 @@ class Detect(Section):
 
     weights: str | None = None  # safetensors with .json beside; null: the detector stage trains one on the given boxes
     frames: int | None = Field(None, ge=1)  # of each clip, the first ones; null: all
-    batch: int = Field(32, ge=1)  # frames at once
+    batch: int = Field(32, ge=1)  # frames at once on a GPU
     device: str = "auto"
 
 
@@ -83,7 +84,8 @@ def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     where = device.pick(config.device)
     network.to(where)
     with tables.writer(out, tables.DETECTIONS) as write:
-        several = _batches(_frames(clips, config.frames), config.batch)
+        at_once = min(config.batch, CPU_BATCH) if where.type == "cpu" else config.batch
+        several = _batches(_frames(clips, config.frames), at_once)
         for frames, images in progress(batches.ahead(several), "detect"):
             found = detect(network, images.to(where) / 255)
             write(**columns_of(frames, found, categories, images.shape[3]))
