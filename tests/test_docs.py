@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,10 +91,10 @@ def folder(media, tmp_path_factory) -> Path:
     (folder / "videos/boxes.csv").write_text("video_id,time_s,category,x,y,w,h\n")
     (folder / "mine.yaml").write_text("{}")
     (folder / "workflow").symlink_to(ROOT / "workflow")
-    real = folder.parent / "shared/data/real"
-    real.mkdir(parents=True)
-    for name, text in (("manifest", "video_id,url,kind,categories\na,a.mp4,solo,cello\n"), ("boxes", "")):
-        (real / f"{name}.csv").write_text(text or (folder / "videos/boxes.csv").read_text())
+    for corpus in (folder.parent / "shared/data/real", folder / "comparison/corpus"):  # docs/results.md has both
+        corpus.mkdir(parents=True)
+        (corpus / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,solo,cello\n")
+        shutil.copy(folder / "videos/boxes.csv", corpus)
     return folder
 
 
