@@ -1,6 +1,7 @@
 """clusters → pretrain
 
-Needs: the log-mels of the training clips. Gives: pseudo-labels, and an audio network that learnt them, for each row of `audio`.
+Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them, for each row of
+`audio` that a run starts from.
 """
 
 

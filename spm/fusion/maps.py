@@ -99,8 +99,8 @@ def run(
     """Draw the maps of the test clips of one kind, or of the solos for validation, shard after shard."""
     model, size, categories = load(network)
     model.to(device.pick(config.device))
-    split, kind = ("val", "solo") if kind == "validation" else ("test", kind)
-    rows = reading.select(index, split=split, kind=kind, audible=False)
+    split, of = ("val", "solo") if kind == "validation" else ("test", kind)
+    rows = reading.select(index, split=split, kind=of, audible=False)
     with tables.writer(out, tables.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
             some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
