@@ -4,8 +4,8 @@ python -m benchmarks.detect [--clips 96] [--rounds 3] [--model mobilenet_v2] [--
 
 The loop decodes with Pillow, stacks batches of 8 and calls the network, as torchvision's reference code does; the stage
 reads its table, decodes a batch ahead, calls the network, on larger batches where there is a GPU, and writes every
-detection. They take turns; each figure is a median. Also how long the decoding alone takes: target: the stage is at least
-as fast, and decoding takes less than a tenth of its time.
+detection. They take turns; each figure is a median. Also how long the decoding alone takes. Target: the stage is at
+least as fast, and decoding takes less than a tenth of its time.
 """
 
 import argparse
