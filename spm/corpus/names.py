@@ -1,8 +1,8 @@
-"""The names of videos: which are legal, and how a file's becomes one."""
+"""The names of videos: which are legal, how a file's becomes one, and how several stand together."""
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
@@ -31,6 +31,24 @@ def legal(name: str, at_most: int = 80) -> str:
     """A name as (part of) an id: what an id may not hold becomes an underscore, and `at_most` bytes are kept."""
     plain = re.sub(r"[^\w.+-]+|\.{2,}", "_", normalize("NFC", name))
     return plain.encode()[:at_most].decode(errors="ignore").strip("._") or "video"
+
+
+def together(video_ids: Iterable[str]) -> str:
+    """What stands for the video of a mosaic: those of its tiles, with / between, which no id has.
+
+    >>> together(["flute-01", "cello-02"])
+    'cello-02/flute-01'
+    """
+    return "/".join(sorted(video_ids))
+
+
+def sources(video_id: str) -> tuple[str, ...]:
+    """The videos that a clip's is made of: itself, or those of a mosaic's tiles.
+
+    >>> sources("flute-01"), sources("cello-02/flute-01")
+    (('flute-01',), ('cello-02', 'flute-01'))
+    """
+    return tuple(video_id.split("/"))
 
 
 def distinct(files: Sequence[Path]) -> list[str]:

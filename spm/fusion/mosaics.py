@@ -21,7 +21,7 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
-from spm.corpus import reading
+from spm.corpus import names, reading
 from spm.corpus.cut import level_db
 
 Row = dict[str, Any]
@@ -120,8 +120,8 @@ def tile_rows(name: str, tiles: Sequence[Tile], rows: Sequence[Row]) -> Iterator
 
 
 def video_of(tiles: Sequence[Row]) -> str:
-    """What stands for the video of a mosaic: its sources, / between, which no video's id has."""
-    return "/".join(sorted(tile["video_id"] for tile in tiles))
+    """What stands for the video of a mosaic."""
+    return names.together(tile["video_id"] for tile in tiles)
 
 
 def clip_row(name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics) -> Row:

@@ -240,15 +240,6 @@ def plain(ious: Doubles) -> Scored:
     return Scored(ious, ious)
 
 
-def sources(video_id: str) -> tuple[str, ...]:
-    """The videos that a frame's video is made of: itself, or the four of a mosaic.
-
-    >>> sources("flute-01"), sources("cello-02/flute-01")
-    (('flute-01',), ('cello-02', 'flute-01'))
-    """
-    return tuple(video_id.split("/"))
-
-
 def intervals(
     scored: Scored, videos: Sequence[tuple[str, ...]], protocol: Protocol, resamples: int, seed: int
 ) -> Figures:

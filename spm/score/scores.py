@@ -17,6 +17,7 @@ from pydantic import NonNegativeInt, PositiveInt, field_validator
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.boxes.published import Box
+from spm.corpus import names
 from spm.score import evaluation, protocols
 from spm.score.evaluation import Drawn, Scored, Selection, Truth
 from spm.score.masks import Maps
@@ -77,7 +78,7 @@ def _drawn(
     classes = tuple(sorted(name for name in stacks if name is not None))
     by_class = np.stack([stacks[name] for name in classes], axis=1) if classes else None
     single = stacks.get(None) if stacks else np.zeros((0, 1, 1), np.float32)
-    return Drawn(list(videos), [evaluation.sources(video) for video in videos.values()], single, by_class, classes)
+    return Drawn(list(videos), [names.sources(video) for video in videos.values()], single, by_class, classes)
 
 
 def _fault(row: Row, values: Maps, shape: tuple[int, int]) -> str:
@@ -145,7 +146,7 @@ def _frame_rows(drawn: Drawn, selection: Selection, scored: Scored) -> list[Row]
     for target in selection.targets:
         categories[target.frame] |= target.categories
     keys = [drawn.keys[number] for number in selection.frames]
-    videos = ["/".join(drawn.videos[number]) for number in selection.frames]
+    videos = [names.together(drawn.videos[number]) for number in selection.frames]
     extra = {"nsa": scored.nsa, "pixel_ap": scored.precision}
     return [
         {"clip_id": key[0], "video_id": video, "frame": key[1], "categories": sorted(heard), "iou": iou}

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
+from spm.corpus import names
 from spm.score import evaluation, uncertainty
 from spm.score.protocols import Protocol
 
@@ -138,7 +139,7 @@ def _differences(one: Path, other: Path) -> Iterator[dict[str, Any]]:
     both = left.merge(right, on=["clip_id", "video_id", "frame"], suffixes=("", " other"))
     if both.empty:
         return
-    videos = [evaluation.sources(video) for video in both["video_id"]]
+    videos = [names.sources(video) for video in both["video_id"]]
     ours, theirs = (
         evaluation.columns(evaluation.plain(both[name].to_numpy()), protocol) for name in ("iou", "iou other")
     )

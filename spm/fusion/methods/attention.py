@@ -22,7 +22,7 @@ class Settings(Train):
 
     promote: bool = False
     temperature: float = Field(1.0, gt=0)  # of the softmax over positions; cosines alone attend almost evenly
-    margin: float = Field(10.0, gt=0)  # distance at which a stranger no longer matters
+    margin: float = Field(10.0, gt=0)  # beyond it a stranger does not matter; standardised sounds are 32 apart
 
 
 class Network(Localiser):
