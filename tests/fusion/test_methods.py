@@ -126,7 +126,7 @@ def iou(mask: np.ndarray, box: dict) -> float:
 
 @torch.inference_mode()
 def overlaps(network: Localiser, clips: Seen) -> float:
-    """How often what is above half of a map's maximum covers the box with an IoU of 0.3; for maps with many maxima."""
+    """How often what is above half of a map's maximum covers the box with an IoU of 0.3."""
     maps = network.eval().heat(clips.places, clips.sounds).sounding.numpy()
     pairs = [(heat > heat.max() / 2, box) for of, boxes in zip(maps, clips.boxes, strict=True)
              for heat, box in zip(of, boxes, strict=True)]  # fmt: skip
@@ -141,11 +141,11 @@ def best_centre_square(clips: Seen) -> float:
     return max(float(np.mean([iou(square, box) >= 0.3 for box in boxes])) for square in squares)
 
 
-EPOCHS = {"attention": 20, "dmc": 15, "sound_of_pixels": 40}
+EPOCHS = {"dmc": 15, "sound_of_pixels": 40}
 SHORT = 12  # frames of a log-mel where a whole one takes long: 60 ms
 HOW = {
     "spm": {"epsilon": 0.3, "tau": 0.1},
-    "attention": {"margin": 30},  # standardised sounds are 32 apart
+    "attention": {"temperature": 0.1, "margin": 30},  # standardised sounds are 32 apart
     "dmc": {"margin": 20},
     "lvs": {"epsilon": 0.3, "epsilon_negative": 0.1, "tau": 0.1},
     "sspl": {"width": 64, "projected": 256},
@@ -167,8 +167,9 @@ def taught(method: str, clips: Seen) -> Localiser:
     return network
 
 
-@pytest.mark.parametrize("method", ["spm", "dsol", "object_that_sound", "lvs", "ez_vsl"])  # of dsol, its matching
+@pytest.mark.parametrize("method", ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl"])
 def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_seen, method):
+    """Of DSOL, this is its matching."""
     assert hits(taught(method, corpus_seen[0]), corpus_seen[1]) > CENTRE + 0.05
 
 
@@ -193,10 +194,10 @@ def test_sspl_knows_a_clip_by_another_view_of_it(corpus_seen):
     assert agreement(taught("sspl", corpus_seen[0]), corpus_seen[1]) > 0.75
 
 
-@pytest.mark.parametrize("method", ["attention", "dmc"])
-def test_it_covers_the_square_that_sounds_oftener_than_any_centre_square_does(corpus_seen, method):
+def test_dmc_covers_the_square_that_sounds_oftener_than_any_centre_square_does(corpus_seen):
+    """Its maps have many maxima: shares of 1."""
     train, test = corpus_seen
-    assert overlaps(taught(method, train), test) > best_centre_square(test) + 0.2
+    assert overlaps(taught("dmc", train), test) > best_centre_square(test) + 0.2
 
 
 def pair(count: int = 2) -> tuple[Tensor, Tensor]:
