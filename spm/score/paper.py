@@ -112,7 +112,12 @@ def gains(summaries: Sequence[Path], pairing: Sequence[str]) -> pd.DataFrame:
 
 
 def _number(value: Any, digits: int = 3) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+    """A figure as it is printed; none is a dash, and what rounds to nothing has no sign.
+
+    >>> _number(-0.0001), _number(None)
+    ('0.000', '–')
+    """
+    return "–" if value is None or pd.isna(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _line(row: Mapping[Any, Any], scores: Sequence[str]) -> str:
@@ -137,7 +142,7 @@ def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
     parts = [f"# {TITLES[name]}", f"Measured on {counts}, {rules}.", "\n".join([*head, *lines])]
     for row in gained.to_dict("records"):
         interval = f" [{_number(row['low'])}, {_number(row['high'])}]" if _number(row["low"]) != "–" else ""
-        parts.append(f"- {row['run']} over {row['over']}, {row['score']}: {row['gain']:+.3f}{interval}")
+        parts.append(f"- {row['run']} over {row['over']}, {row['score']}: {round(row['gain'], 3) + 0.0:+.3f}{interval}")
     return "\n\n".join(parts) + "\n"
 
 
