@@ -117,7 +117,7 @@ def _number(value: Any, digits: int = 3) -> str:
     >>> _number(-0.0001), _number(None)
     ('0.000', '–')
     """
-    return "–" if value is None or pd.isna(value) else f"{round(value, digits) + 0.0:.{digits}f}"
+    return "–" if value is None or pd.isna(value) else f"{value:z.{digits}f}"
 
 
 def _line(row: Mapping[Any, Any], scores: Sequence[str]) -> str:
@@ -142,7 +142,7 @@ def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
     parts = [f"# {TITLES[name]}", f"Measured on {counts}, {rules}.", "\n".join([*head, *lines])]
     for row in gained.to_dict("records"):
         interval = f" [{_number(row['low'])}, {_number(row['high'])}]" if _number(row["low"]) != "–" else ""
-        parts.append(f"- {row['run']} over {row['over']}, {row['score']}: {round(row['gain'], 3) + 0.0:+.3f}{interval}")
+        parts.append(f"- {row['run']} over {row['over']}, {row['score']}: {row['gain']:+z.3f}{interval}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -168,10 +168,10 @@ def pairs_markdown(table: pd.DataFrame, digits: int) -> str:
 
 
 def _difference_cell(row: Mapping[Any, Any], digits: int) -> str:
-    plain = f"{row['difference']:+.{digits}f}"
+    plain = f"{row['difference']:+z.{digits}f}"  # z: what rounds to nothing is +0
     if pd.isna(row["low"]):
         return plain
-    text = f"{plain} [{row['low']:+.{digits}f}, {row['high']:+.{digits}f}]"
+    text = f"{plain} [{row['low']:+z.{digits}f}, {row['high']:+z.{digits}f}]"
     return f"**{text}**" if row["low"] > 0 or row["high"] < 0 else text
 
 
