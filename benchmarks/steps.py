@@ -1,14 +1,14 @@
 """How many items a second are learnt from, beside DSOL's published code, and how many the loader has ready.
 
 git clone https://github.com/DTaoo/Discriminative-Sounding-Objects-Localization dsol
-python -m benchmarks.steps --dsol dsol [--batch 16] [--batches 2] [--rounds 3] [--threads 1]
+python -m benchmarks.steps --dsol dsol [--batch 16] [--batches 2] [--rounds 3] [--threads 1] [--compile]
 
 An item is a sound with its own picture and one negative; both sides have ResNet-18 at 224 × 224 and 201 × 64, one
 output a position, binary cross-entropy and Adam. DSOL's `location_model_train` runs as it is published, on batches that
 are in memory; where there is no GPU its `.cuda()` does nothing. It looks at two pictures and hears the sound twice an
 item; here a batch's own pictures are each other's negatives. The two take turns; each figure is a median. Time is that
 of the processor with one thread, and that of the clock with several. Targets: 1.5 times the items of DSOL's code, and a
-loader of twice the items that the step takes.
+loader of twice the items that the step takes. With --compile our trunks are compiled first (`train.compile`).
 """
 
 import argparse
@@ -77,10 +77,12 @@ def theirs(folder: Path, data: list[Batch], where: str) -> Callable[[], Any]:
     return once
 
 
-def ours(data: list[Batch], where: str) -> Callable[[], Any]:
+def ours(data: list[Batch], where: str, compiled: bool) -> Callable[[], Any]:
     """The steps of one pass of `Lesson`."""
     settings = methods.settings_of(Row(method="dsol", start="none", negatives="one"))
     network = methods.build(settings).to(where)
+    if compiled:
+        network.compile_trunks()
     lesson = Lesson(network, *optimisers(network, settings), settings, Data([], *[torch.empty(0)] * 2, None), {})
     negative = one_each(strangers(torch.arange(len(data[0].sounds))), batches.seeded(0)).to(where)
 
@@ -113,6 +115,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true")
     given = parser.parse_args()
     if not (given.dsol / "music-exp").is_dir():
         print(f"{given.dsol}/music-exp is not there; see --help for where DSOL's code comes from")
@@ -121,7 +124,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     data = invented(given.batch, given.batches)
     with threadpool_limits(given.threads):
-        works = {"DSOL's step": theirs(given.dsol, data, where), "our step": ours(data, where)}
+        works = {"DSOL's step": theirs(given.dsol, data, where), "our step": ours(data, where, given.compile)}
         works["our loader"] = loader(given.batch, given.batches)
         clock = time.process_time if given.threads == 1 and where == "cpu" else time.perf_counter
         turns = take_turns(list(works.values()), clock, given.rounds)

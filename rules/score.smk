@@ -27,18 +27,21 @@ SHOWN_SCORES = expand(
 
 
 rule scores:
-    """One run's maps under one protocol, a score a frame; the summary has intervals and baselines."""
+    """One run's maps under each protocol, a score a frame; summaries have intervals and baselines."""
     input:
         maps="results/fusion/maps/{run}/{kind}.parquet",
         annotations=lambda wildcards: tested_on(wildcards.kind, "annotations"),
         index=lambda wildcards: tested_on(wildcards.kind, "index"),
     output:
-        frames="results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet",
-        summary="results/score/scores/{run}/{kind}/{boxes}/{protocol}.json",
+        expand(
+            "results/score/scores/{{run}}/{{kind}}/{{boxes}}/{protocol}.{suffix}",
+            protocol=config["scores"]["protocols"],
+            suffix=["parquet", "json"],
+        ),
     log:
-        "logs/score/scores/{run}/{kind}/{boxes}/{protocol}.log",
+        "logs/score/scores/{run}/{kind}/{boxes}.log",
     benchmark:
-        "logs/score/scores/{run}/{kind}/{boxes}/{protocol}.jsonl"
+        "logs/score/scores/{run}/{kind}/{boxes}.jsonl"
     conda:
         "../envs/score.yaml"
     threads: 1
@@ -46,12 +49,12 @@ rule scores:
         mem_mb=memory(4000),
         runtime="1h",
     params:
-        config=section("scores", "protocols"),
+        config=section("scores"),
         code=code_of("spm.score.scores"),
     shell:
         "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q} --annotations {input.annotations:q}"
-        " --index {input.index:q} --protocol {wildcards.protocol}"
-        " --frames {output.frames:q} --summary {output.summary:q} 2> >(tee {log:q} >&2)"
+        " --index {input.index:q} --out results/score/scores/{wildcards.run}/{wildcards.kind}/{wildcards.boxes}"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule tables:

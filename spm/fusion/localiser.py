@@ -87,6 +87,15 @@ class Localiser(nn.Module):
         several.spread(self.visual)
         several.spread(self.audio.trunk)
 
+    def compile_trunks(self) -> None:
+        """Have `torch.compile` write kernels for the trunks that learn, when they are first called.
+
+        Names of weights stay as they are, and so do hooks: each process of several compiles its own part of a batch.
+        """
+        for trunk in (self.visual, self.audio.trunk):
+            if any(part.requires_grad for part in trunk.parameters()):
+                trunk.forward = torch.compile(trunk.forward)  # type: ignore[method-assign]
+
     def teach(self, config: Train) -> None:
         """Training mode, but for a frozen audio network: its BatchNorm statistics stand still too."""
         self.train()

@@ -114,6 +114,8 @@ def run(
     settings = methods.settings_of(config)
     network = build(settings, pretrained).to(device.pick(settings.device))
     network.spread()
+    if settings.compile:
+        network.compile_trunks()
     folders = Folders(index, clips, spectrograms)
     rows = of_kinds(reading.select(index, split="train"), settings.kinds)
     rows = reading.require(rows, f"audible training ({', '.join(settings.kinds)})")

@@ -1,7 +1,7 @@
-"""Scores of one run's maps under one protocol, with its uncertainty and its company.
+"""Scores of one run's maps under each protocol, with their uncertainty and their company.
 
 python -m spm.score.scores --config '{}' --maps maps.parquet --annotations annotations.parquet --index index.parquet
-    --protocol spm-paper --frames frames.parquet --summary summary.json
+    --out scores
 """
 
 import json
@@ -22,6 +22,7 @@ from spm.score import evaluation, protocols
 from spm.score.evaluation import Drawn, Scored, Selection, Truth
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
+from spm.score.protocols import Protocol
 
 Key = tuple[str, int]  # clip_id, frame
 Row = dict[str, Any]
@@ -128,8 +129,8 @@ def not_scorable(drawn: Drawn, boxes: dict[Key, list[Box]], clips: dict[str, Row
     return sorted(shown - {box.category for some in boxes.values() for box in some})
 
 
-def counts(drawn: Drawn, selection: Selection, training: Doubles) -> Row:
-    """How much was scored, and how much not."""
+def counts(drawn: Drawn, selection: Selection, training: Doubles, missing: int) -> Row:
+    """How much was scored, and how much not; `missing` is how many boxed frames have no map."""
     keys = [drawn.keys[number] for number in selection.frames]
     return {
         "frames": len(keys),
@@ -137,7 +138,7 @@ def counts(drawn: Drawn, selection: Selection, training: Doubles) -> Row:
         "videos": len({video for number in selection.frames for video in drawn.videos[number]}),
         "boxes": sum(len(target.boxes) for target in selection.targets),
         "training_boxes": len(training),
-        "left_out": dict(selection.left_out),
+        "left_out": selection.left_out | ({"no map": missing} if missing else {}),
     }
 
 
@@ -155,12 +156,26 @@ def _frame_rows(drawn: Drawn, selection: Selection, scored: Scored) -> list[Row]
     ]
 
 
-def run(
-    config: Scores, *, maps: Path, annotations: Path, index: Path, protocol: str, frames: Path, summary: Path
-) -> None:
-    """Score every map whose frame has a truth, and every baseline on the same frames."""
-    rules, drawn = protocols.named(protocol), read_maps(maps)
-    annotated = by_frame(tables.read(annotations).to_pylist())
+def _summary(
+    config: Scores, rules: Protocol, drawn: Drawn, selection: Selection, scored: Scored, beside: dict[str, Scored]
+) -> Row:
+    """Every figure of a run and of the baselines beside it, and by which rules and draws."""
+    figures = {
+        name: evaluation.account(one, drawn, selection, rules, resamples=config.bootstrap, seed=config.seed)
+        for name, one in {"run": scored, **beside}.items()
+    }
+    return {
+        "protocol": asdict(rules),
+        "bootstrap": {"resamples": config.bootstrap, "seed": config.seed},
+        "map_shape": drawn.shape(),
+        "run": figures.pop("run"),
+        "baselines": figures,
+    }
+
+
+def run(config: Scores, *, maps: Path, annotations: Path, index: Path, out: Path) -> None:
+    """Score every map whose frame has a truth, and every baseline on the same frames: two files a protocol in `out`."""
+    drawn, annotated = read_maps(maps), by_frame(tables.read(annotations).to_pylist())
     table = tables.read(index, ["clip_id", "kind", "split", "categories"])
     clips = {row["clip_id"]: row for row in table.to_pylist()}
     mapped: set[Any] = set(drawn.keys)
@@ -168,28 +183,22 @@ def run(
         raise UserError(f"{maps}: clip {strangers[0]!r} is not in {index}; maps of indexed clips expected")
 
     boxes = {key: some for key, rows in annotated.items() if (some := boxes_of(rows))}
-    truth = Truth(boxes)
-    found = evaluation.score([rules], drawn, truth, lambda key: reason(annotated.get(key, [])))
-    selection, scored = found[protocol]
-    selection.left_out.update({"no map": missing} if (missing := without_map(mapped, set(boxes), clips)) else {})
-    training = training_boxes(boxes, clips)
-    beside = evaluation.company(selection, drawn.shape(), training, rules, truth)
-
-    def account(one: Scored) -> Row:
-        return evaluation.account(one, drawn, selection, rules, resamples=config.bootstrap, seed=config.seed)
-
-    tables.write_rows(frames, tables.SCORES, _frame_rows(drawn, selection, scored))
-    content = counts(drawn, selection, training) | {
-        "protocol": asdict(rules),
-        "bootstrap": {"resamples": config.bootstrap, "seed": config.seed},
-        "map_shape": drawn.shape(),
+    truth, training = Truth(boxes), training_boxes(boxes, clips)
+    missing = without_map(mapped, set(boxes), clips)
+    of_all = {
         "not_scorable": not_scorable(drawn, boxes, clips),
-        "run": account(scored),
-        "baselines": {name: account(one) for name, one in beside.items()},
         "baselines_left_out": {} if len(training) else {"mean-box": "no kept box in a training clip"},
     }
-    with tables.whole(summary) as part:
-        part.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    wanted = [protocols.named(name) for name in config.protocols]
+    found = evaluation.score(wanted, drawn, truth, lambda key: reason(annotated.get(key, [])))
+    for rules in wanted:
+        selection, scored = found[rules.name]
+        beside = evaluation.company(selection, drawn.shape(), training, rules, truth)
+        content = of_all | counts(drawn, selection, training, missing)
+        content |= _summary(config, rules, drawn, selection, scored, beside)
+        tables.write_rows(out / f"{rules.name}.parquet", tables.SCORES, _frame_rows(drawn, selection, scored))
+        with tables.whole(out / f"{rules.name}.json") as part:
+            part.write_text(json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

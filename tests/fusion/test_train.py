@@ -1,13 +1,17 @@
+import functools
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch._dynamo import utils as dynamo
 
 from spm.base import tables
 from spm.base.config import UserError
 from spm.boxes import truth
-from spm.fusion import maps, train
+from spm.fusion import maps, methods, train
 from spm.fusion.maps import Maps
 from spm.fusion.methods.spm import Settings
 from spm.fusion.teaching import Lesson
@@ -68,6 +72,38 @@ def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, mon
     resumed = teach(squares, tmp_path / "killed", promoted)
     for name in ("out", "history"):
         assert resumed[name].read_bytes() == whole[name].read_bytes(), name
+
+
+def test_compiled_trunks_leave_the_same_network(squares, promoted, tmp_path, monkeypatch):
+    """Traced as they are for `torch.compile`, in training and evaluation; how kernels round is the next test's."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    torch._dynamo.reset()
+    eager, compiled = (teach(squares, tmp_path / str(way), promoted, compile=way, epochs=1) for way in (False, True))
+    assert dynamo.counters["stats"]["unique_graphs"] > 0
+    (left, _), (other, about) = (weights.load(files["out"]) for files in (eager, compiled))
+    assert about["config"]["compile"]
+    assert left.keys() == other.keys()
+    assert all(torch.equal(left[name], other[name]) for name in left)
+    assert compiled["history"].read_bytes() == eager["history"].read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU wants g++")
+def test_compiled_kernels_give_the_losses_and_gradients_of_others():
+    torch.manual_seed(0)
+    network = methods.build(Settings(start="none"))
+    network.visual = nn.Sequential(nn.Conv2d(3, 512, 3, stride=16), nn.BatchNorm2d(512), nn.ReLU())  # soon compiled
+    network.audio.requires_grad_(False)
+    images, heard, negative = torch.randn(4, 3, 48, 48), torch.randn(4, 512), ~torch.eye(4, dtype=torch.bool)
+    found = []
+    for _ in range(2):
+        network.zero_grad()
+        loss = network.loss(images, heard, negative).loss
+        loss.backward()
+        found.append([loss.detach(), *(part.grad for part in network.visual.parameters())])
+        network.compile_trunks()
+    assert "forward" not in vars(network.audio.trunk)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_it_finds_the_square_that_sounds_on_videos_it_never_saw(promoted, tmp_path):

@@ -44,12 +44,10 @@ def project(squares, tmp_path_factory):
         tables.write_rows(histories[-1], tables.HISTORY, epochs)
         maps.append(folder / "maps" / name / "solo.parquet")
         write_maps(maps[-1], clips)
-        for protocol in ("ez-vsl", "spm-paper"):
-            summaries.append(folder / "scores" / name / f"solo/given/{protocol}.json")
-            scores.run(
-                scores.Scores(bootstrap=20), maps=maps[-1], annotations=boxes, index=squares.index,
-                protocol=protocol, frames=summaries[-1].with_suffix(".parquet"), summary=summaries[-1],
-            )  # fmt: skip
+        out = folder / "scores" / name / "solo/given"
+        config = scores.Scores(bootstrap=20, protocols=("ez-vsl", "spm-paper"))
+        scores.run(config, maps=maps[-1], annotations=boxes, index=squares.index, out=out)
+        summaries += [out / f"{protocol}.json" for protocol in config.protocols]
     audio = [folder / name / "main/history.parquet" for name in ("clusters", "pretrain")]
     for path, names in zip(audio, (("similarity",), ("loss", "accuracy")), strict=True):
         steps = [{"epoch": n, "split": "train", "name": name, "value": n / 2} for n in range(2) for name in names]

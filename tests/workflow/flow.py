@@ -52,7 +52,7 @@ READS = {
         "cards",
     ],
 }
-OTHERS = ("annotations[detector]", "scores[detector]", "scores[dsol-solo]")  # than the first boxes and protocol
+OTHERS = ("annotations[detector]", "scores[detector]")  # than the first boxes
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
 # … but for these jobs, stage[wildcard], which do without.
 READS_NOT = {
@@ -77,7 +77,7 @@ READS_NOT = {
     ),
     "paper": (
         *(f"{stage}[{run}]" for stage in ("train", "scores") for run in ("no-promotion", "another-seed", "more")),
-        *(f"scores[{value}]" for value in ("duet", "synthetic", "detector", "dsol-solo")),
+        *(f"scores[{value}]" for value in ("duet", "synthetic", "detector")),
     ),
 }
 ENVIRONMENTS = {
@@ -161,7 +161,7 @@ ENTERS = {
     "audio (one's clusters)": Enters({"many": {"clusters": {"k": 6}}}, ("clusters[many]",)),
     "audio (one's training)": Enters({"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)),
     "maps.kinds": Enters(["solo"], ("tables", "figures")),
-    "scores.protocols": Enters(["spm-paper"], ("tables", "figures")),
+    "scores.protocols": Enters(["spm-paper"], ("scores",)),
     "paper.kind": Enters("duet", ("paper", "paper_figures")),
     "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
     "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
