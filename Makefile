@@ -28,8 +28,8 @@ demo: setup ## The whole workflow on the embedded corpus, offline: scores, figur
 	@echo; cat demo/results/score/tables/scores.md
 	@echo; echo "Open demo/report.html, or the pictures in demo/results/score/figures/"
 
-test: setup ## All tests
-	$(IN) python -m pytest
+test: setup ## All tests, a file at a time in each of two processes
+	$(IN) python -m pytest -n 2 --dist loadfile
 
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # tests of training compute on two threads, whatever the machine has
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # which don't spin while they wait: others test beside them
 
 import torch
 

@@ -98,7 +98,7 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=10000
 SlurmdParameters=config_overrides
 ReturnToService=2
-MinJobAge=300
+MinJobAge=7200
 KillWait=2
 OverTimeLimit=0
 DefMemPerCPU=100
