@@ -41,7 +41,7 @@ rule all:
         expand(rules.mosaic_boxes.output, boxes=BOXES if "test" in MOSAIC_SPLITS else []),
         expand(rules.train.output, run=RUNS),
         expand(rules.maps.output, run=RUNS, kind=KINDS),
-        SCORES,
+        expand(rules.scores.output, run=RUNS, kind=KINDS, boxes=BOXES),
         rules.tables.output,
         PAPER,
         PAPER_FIGURES,

@@ -12,7 +12,6 @@ SCORED = expand(
     boxes=BOXES,
     protocol=config["scores"]["protocols"],
 )
-SCORES = expand("{scored}.{suffix}", scored=SCORED, suffix=["parquet", "json"])
 
 # What pictures of single frames show: the first test set, the first source of boxes, the first protocol.
 SHOWN = {

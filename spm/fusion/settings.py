@@ -43,7 +43,7 @@ class Train(Section):
     epochs: int = Field(15, ge=1)
     keep: Literal["last", "best"] = "last"  # best: smallest validation loss; wants index.val_solos
     half: bool = True  # half precision on a GPU
-    compile: bool = False  # torch.compile of the trunks that learn: minutes at the start, less time a step; wants gcc
+    compile: bool = False  # torch.compile of the trunks that learn: minutes at the start, less time a step; wants g++
     seed: int = 0
     device: str = "auto"
 

@@ -74,6 +74,14 @@ def score(tmp_path):
     return Stage(tmp_path)
 
 
+def command(score, config):
+    options = [text for name, path in score.files.items() for text in (f"--{name}", str(path))]
+    return subprocess.run(
+        [sys.executable, "-m", "spm.score.scores", "--config", config, *options],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def test_a_map_on_its_box_scores_high_and_one_beside_it_nothing(score):
     aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
     summary, frames = score([map_row("b_0", box=aside), map_row("a_0")], [note("a_0"), note("b_0")], "sspl")
@@ -280,16 +288,17 @@ def test_maps_that_cannot_be_scored_are_named(score, maps, message):
     assert not any(path.exists() for path in score.left())
 
 
-def test_an_unknown_protocol_is_an_error_in_the_section():
+def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(score):
     with pytest.raises(ValidationError, match="unknown 'dsol'"):
         Scores.model_validate({"protocols": ["spm-paper", "dsol"]})
+    done = command(score, '{"protocols": ["dsol"]}')
+    assert done.returncode == 2
+    assert "unknown 'dsol': any of spm-paper" in done.stderr
 
 
 def test_the_command_line_does_what_run_does(score):
     score.write([map_row("a_0")], [note("a_0")])
-    options = [text for name, path in score.files.items() for text in (f"--{name}", str(path))]
-    config = '{"bootstrap": 50, "protocols": ["spm-paper"]}'
-    subprocess.run([sys.executable, "-m", "spm.score.scores", "--config", config, *options], check=True)
+    assert command(score, '{"bootstrap": 50, "protocols": ["spm-paper"]}').returncode == 0
     printed = [path.read_bytes() for path in score.left()]
     score([map_row("a_0")], [note("a_0")])
     assert [path.read_bytes() for path in score.left()] == printed
