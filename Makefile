@@ -22,11 +22,11 @@ setup: .venv/ready ## The virtual environment with pinned packages; the other ta
 	touch $@
 
 demo: setup ## The whole workflow on the embedded corpus, offline: scores, figures and a report in demo/
-	$(IN) python -m spm.corpus.demo --config '{}' --out demo/corpus
+	$(IN) python -m spm.demo --config '{}' --out demo/corpus
 	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet rules
 	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet --report report.html
-	@echo; cat demo/results/score/tables/scores.md
-	@echo; echo "Open demo/report.html, or the pictures in demo/results/score/figures/"
+	@echo; cat demo/results/report/tables/scores.md
+	@echo; echo "Open demo/report.html, or the pictures in demo/results/report/figures/"
 
 test: setup ## All tests, a file at a time in each of two processes
 	$(IN) python -m pytest -n 2 --dist loadfile
@@ -48,14 +48,14 @@ WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.md
 	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
-	 $(IN) snakemake tables figures samples scatter extremes films pages cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+	 $(IN) snakemake tables figures samples cluster_plot best_worst overlay_videos pages cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
 
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
-	$(IN) PYTHONPATH=. python -m spm.base.costs $(or $(LOGS),logs)
+	$(IN) PYTHONPATH=. python -m spm.report.stage_costs $(or $(LOGS),logs)
 
 schema: setup ## The JSON schema of config.yaml and docs/config.md, from the models
-	$(IN) PYTHONPATH=. python workflow/schemas/generate.py
-	$(IN) PYTHONPATH=. python workflow/schemas/reference.py
+	$(IN) PYTHONPATH=. python -m spm.workflow.schema
+	$(IN) PYTHONPATH=. python -m spm.workflow.config_reference
 
 constraints: setup ## The tested versions, from .venv
 	(echo "# The versions that spm is tested with, on Python 3.11. Made by: make constraints"; \

@@ -1,4 +1,4 @@
-"""From a list of videos to a scored sound localiser: snakemake --cores 8 --use-conda all"""
+"""From a list of videos to a scored sound localizer: snakemake --cores 8 --use-conda all"""
 
 from snakemake.utils import min_version
 
@@ -17,6 +17,7 @@ include: "rules/boxes.smk"
 include: "rules/audio.smk"
 include: "rules/fusion.smk"
 include: "rules/score.smk"
+include: "rules/report.smk"
 
 
 if config["cluster"]["cpu_rules"] == "local":
@@ -47,9 +48,9 @@ rule all:
         PAPER_FIGURES,
         rules.figures.output,
         rules.samples.output,
-        expand(rules.scatter.output, audio=PROMOTED),
-        rules.extremes.output,
-        rules.films.output,
+        expand(rules.cluster_plot.output, audio=PROMOTED),
+        rules.best_worst.output,
+        rules.overlay_videos.output,
         rules.pages.output,
         rules.cards.output,
         rules.costs.output,
@@ -58,25 +59,25 @@ rule all:
 rule table1:
     """Table 1: each method, printed and measured."""
     input:
-        "results/score/paper/table1.md",
+        "results/report/paper/table1.md",
 
 
 rule table2:
     """Table 2: the three augmentations."""
     input:
-        "results/score/paper/table2.md",
+        "results/report/paper/table2.md",
 
 
 rule ablation:
     """Fig. 5: what pretraining and freezing each do."""
     input:
-        "results/score/paper/ablation.md",
+        "results/report/paper/ablation.md",
 
 
 rule promotion:
     """Each method without and with the promoted audio network."""
     input:
-        "results/score/paper/promotion.md",
+        "results/report/paper/promotion.md",
 
 
 rule drawings:

@@ -20,14 +20,23 @@ from statistics import median
 
 from spm.base import tables
 from spm.corpus.clips import Clips, run
-from spm.corpus.ffmpeg import binary
+from spm.corpus.media.ffmpeg import binary
 
 TARGET = 1.3
 
 
 def make_minute(path: Path) -> Path:
     """Make a minute of moving pictures of some detail, with a tone."""
-    sources = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=30:d=60", "-f", "lavfi", "-i", "sine=440:r=44100:d=60"]
+    sources = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=640x360:r=30:d=60",
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=440:r=44100:d=60",
+    ]
     codecs = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
     subprocess.run([binary(), "-v", "error", "-y", *sources, *codecs, str(path)], check=True)
     return path
@@ -70,12 +79,17 @@ def compare(name: str, videos: Sequence[Path], rounds: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         clips = cut(videos, Path(scratch))
         turns = [
-            (seconds_of(lambda: decode_to_nothing(videos)), seconds_of(lambda: cut(videos, Path(scratch))))
+            (
+                seconds_of(lambda: decode_to_nothing(videos)),
+                seconds_of(lambda: cut(videos, Path(scratch))),
+            )
             for _ in range(rounds)
         ]
     bare_s, stage_s = (median(times) for times in zip(*turns, strict=True))
     ratio = median(ours / bare for bare, ours in turns)
-    print(f"{name}: {clips} clips; decoding {bare_s:.2f} s, stage {stage_s:.2f} s, ratio {ratio:.2f} (target {TARGET})")
+    print(
+        f"{name}: {clips} clips; decoding {bare_s:.2f} s, stage {stage_s:.2f} s, ratio {ratio:.2f} (target {TARGET})"
+    )
 
 
 def peaks_mb(video: Path, folder: Path) -> tuple[float, float]:
@@ -86,13 +100,18 @@ def peaks_mb(video: Path, folder: Path) -> tuple[float, float]:
 
 def _peaks(video: Path, folder: Path) -> tuple[float, float]:
     cut([video], folder)
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, children = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return own / 1024, children / 1024
 
 
 def main() -> None:
     """Compare times, then memory."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--videos", type=Path, help="a folder of .mp4 files")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()

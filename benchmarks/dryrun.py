@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from spm.base.shards import shard_of
-from spm.corpus.demo import scenario
+from spm.demo import scenario
 
 ROOT = Path(__file__).parents[1]
 VIDEOS = 5_000
@@ -60,17 +60,36 @@ def project(folder: Path, rows: Iterable[Sequence[str]], shards: int, **sections
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "manifest.csv", [("video_id", "url", "kind", "categories"), *rows])
     corpus = {"manifest": "manifest.csv", "shards": shards, **sections.pop("corpus", {})}
-    (folder / "mine.yaml").write_text(yaml.safe_dump({"corpus": corpus, **sections}), encoding="utf-8")
+    (folder / "mine.yaml").write_text(
+        yaml.safe_dump({"corpus": corpus, **sections}), encoding="utf-8"
+    )
     return folder
 
 
 def snakemake(folder: Path, *options: str) -> str:
     """Run the workflow in a project; what it says."""
     where = ["--directory", str(folder), "--configfile", str(folder / "mine.yaml")]
-    command = [sys.executable, "-m", "snakemake", "all", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2", *where]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # jobs say `python`
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "all",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--cores",
+        "2",
+        *where,
+    ]
+    path = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ["PATH"]]
+    )  # jobs say `python`
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=False, cwd=folder, env={**os.environ, "PATH": path}
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PATH": path},
     )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
@@ -83,7 +102,10 @@ def timed(folder: Path, said: str, *options: str) -> Took:
     if said not in snakemake(folder, *options):
         raise SystemExit(f"expected of snakemake: {said!r}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Took(time.perf_counter() - start_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return Took(
+        time.perf_counter() - start_s,
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    )
 
 
 def made_up() -> list[Sequence[str]]:
@@ -98,7 +120,9 @@ def tiny(folder: Path) -> Path:
     for number, video in enumerate(scenario.videos(config)[:2]):
         drawn = scenario.render(video, config=config, folder=folder)
         for shard in range(number, FEW, 2):
-            name = next(name for n in count() if shard_of(name := f"{video.video_id}-{n}", FEW) == shard)
+            name = next(
+                name for n in count() if shard_of(name := f"{video.video_id}-{n}", FEW) == shard
+            )
             rows.append((name, f"{video.video_id}.mp4", "solo", *video.categories))
             boxes += [(name, *box[1:]) for box in drawn]
     write_csv(folder / "boxes.csv", boxes)
@@ -108,24 +132,35 @@ def tiny(folder: Path) -> Path:
 def report(name: str, turns: Sequence[Took], target_s: float) -> None:
     """One line of the table."""
     wall_s, processor_s = (median(figures) for figures in zip(*turns, strict=True))
-    print(f"{name:<30} {wall_s:6.2f} s, {processor_s:6.2f} s of the processor (target {target_s} s)", flush=True)
+    print(
+        f"{name:<30} {wall_s:6.2f} s, {processor_s:6.2f} s of the processor (target {target_s} s)",
+        flush=True,
+    )
 
 
 def main() -> None:
     """Plan, then run and do nothing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plans-only", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        few, many = (project(Path(scratch, str(shards)), made_up(), shards) for shards in (FEW, MANY))
-        turns = [[timed(each, "Job stats", "-n") for each in (few, many)] for _ in range(given.rounds)]
+        few, many = (
+            project(Path(scratch, str(shards)), made_up(), shards) for shards in (FEW, MANY)
+        )
+        turns = [
+            [timed(each, "Job stats", "-n") for each in (few, many)] for _ in range(given.rounds)
+        ]
         report(f"plan, {FEW} shards", [turn[0] for turn in turns], TARGET_S)
         report(f"plan, {MANY} shards", [turn[1] for turn in turns], TARGET_S)
         print(f"ratio {median(turn[1].wall_s / turn[0].wall_s for turn in turns):.1f}")
         if not given.plans_only:
             done = tiny(Path(scratch, "tiny"))
-            print(f"running {FEW} shards for real took {timed(done, 'steps (100%) done').wall_s:.0f} s")
+            print(
+                f"running {FEW} shards for real took {timed(done, 'steps (100%) done').wall_s:.0f} s"
+            )
             idle = [timed(done, "Nothing to be done") for _ in range(given.rounds)]
             report(f"nothing to do, {FEW} shards", idle, IDLE_TARGET_S)
 

@@ -4,7 +4,7 @@ python -m benchmarks.items [--videos FOLDER] [--rounds 5]
 
 Takes the .mp4 files of a folder, or renders eleven of the embedded corpus at 640×360, and stores their seconds twice.
 Peers (DSOL): four JPEGs of 640×360 and a pickled log-mel a second; an item lists the folder of its second and that of
-another video, unpickles, opens one JPEG of each, and mirrors, brightens, colours, resizes and crops both. Ours: tables
+another video, unpickles, opens one JPEG of each, and mirrors, brightens, colors, resizes and crops both. Ours: tables
 read once; an item is a row of the log-mels and one JPEG, and the other pictures of the batch are its negatives. Both
 end as batches of 32, in one process and on one thread; they take turns, and each figure is a median of the processor's
 time. Reading our tables counts apart, once a training. Target: 8 times the items.
@@ -32,16 +32,23 @@ from torchvision import transforms
 from spm.base import tables
 from spm.corpus import clips as cutting
 from spm.corpus import spectrograms as sounds
-from spm.corpus.demo import scenario
-from spm.corpus.ffmpeg import binary
-from spm.fusion import data as clips_of_run
-from spm.fusion import matching
-from spm.learn import batches
+from spm.corpus.media.ffmpeg import binary
+from spm.demo import scenario
+from spm.fusion import dataset as clips_of_run
+from spm.fusion import losses
+from spm.learn import dataloading
 
 TARGET = 8
 BATCH, CROP = 32, 224
 WIDTH, HEIGHT, PER_SECOND = 640, 360, 4
-LIKE_OPENCV = ["-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj420p"]  # as small as OpenCV's quality 95, or smaller
+LIKE_OPENCV = [
+    "-c:v",
+    "mjpeg",
+    "-q:v",
+    "2",
+    "-pix_fmt",
+    "yuvj420p",
+]  # as small as OpenCV's quality 95, or smaller
 
 Batch = tuple[Tensor, ...]
 
@@ -66,17 +73,25 @@ def make_tables(videos: Sequence[Path], folder: Path) -> pa.Table:
     tables.write_rows(folder / "ledger.parquet", tables.LEDGER, ledger)
     paths = {"clips": folder / "clips/0000.parquet", "videos": folder / "videos.parquet"}
     cutting.run(cutting.Clips(), ledger=folder / "ledger.parquet", threads=1, **paths)
-    sounds.run(sounds.Spectrograms(), clips=paths["clips"], out=folder / "spectrograms/0000.parquet")
+    sounds.run(
+        sounds.Spectrograms(), clips=paths["clips"], out=folder / "spectrograms/0000.parquet"
+    )
     clips = tables.read(paths["clips"], ["clip_id", "video_id"]).to_pylist()
-    return pa.Table.from_pylist([clip | {"shard": 0, "row": row} for row, clip in enumerate(clips)], tables.INDEX)
+    return pa.Table.from_pylist(
+        [clip | {"shard": 0, "row": row} for row, clip in enumerate(clips)], tables.INDEX
+    )
 
 
-def our_epoch(data: clips_of_run.Data, number: int) -> Iterator[Batch]:
+def our_epoch(data: clips_of_run.ClipDataset, number: int) -> Iterator[Batch]:
     """What `Lesson.batches` feeds the network: pictures, log-mels, and which pictures are negatives of which sound."""
-    generator = batches.seeded(0, number)
-    for at in batches.shuffled(len(data), BATCH, generator):
+    generator = dataloading.make_generator(0, number)
+    for at in dataloading.shuffled_batches(len(data), BATCH, generator):
         images = clips_of_run.random_frames(data, at, CROP, generator)
-        yield images, data.log_mels[at], matching.one_each(matching.strangers(data.videos[at]), generator)
+        yield (
+            images,
+            data.log_mels[at],
+            losses.sample_one_negative(losses.negative_mask(data.videos[at]), generator),
+        )
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -92,7 +107,9 @@ class Second(NamedTuple):
     sound: Path  # pickled log-mel, (201, 64) float32
 
 
-def make_files(videos: Sequence[Path], log_mels: dict[str, list[Tensor]], folder: Path) -> list[Second]:
+def make_files(
+    videos: Sequence[Path], log_mels: dict[str, list[Tensor]], folder: Path
+) -> list[Second]:
     """A folder of frames and a pickle for every second."""
     seconds = []
     for video in videos:
@@ -104,7 +121,9 @@ def make_files(videos: Sequence[Path], log_mels: dict[str, list[Tensor]], folder
         sound = folder / "audio_frames" / pictures.name
         sound.mkdir(parents=True)
         for number, log_mel in enumerate(log_mels[video.stem]):
-            second = Second(video.stem, pictures / f"frame_{number:03d}", sound / f"{number:03d}.pkl")
+            second = Second(
+                video.stem, pictures / f"frame_{number:03d}", sound / f"{number:03d}.pkl"
+            )
             second.frames.mkdir()
             for frame in drawn[number * PER_SECOND : (number + 1) * PER_SECOND]:
                 frame.rename(second.frames / frame.name)
@@ -137,7 +156,9 @@ def item(second: Second, others: Sequence[Second], draw: random.Random) -> Batch
     """Log-mel (1, 201, 64), a picture of the second, and one of another video."""
     with second.sound.open("rb") as file:
         log_mel = torch.from_numpy(pickle.load(file))[None]
-    other = next(other for other in iter(lambda: draw.choice(others), None) if other.video != second.video)
+    other = next(
+        other for other in iter(lambda: draw.choice(others), None) if other.video != second.video
+    )
     return log_mel, picture(second.frames, draw), picture(other.frames, draw)
 
 
@@ -168,14 +189,20 @@ def weigh(folder: Path) -> tuple[int, int]:
 
 def main() -> None:
     """Store the seconds both ways, then compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--videos", type=Path, help="a folder of .mp4 files")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch, threadpool_limits(1):
         ours, theirs = Path(scratch, "ours"), Path(scratch, "theirs")
-        videos = sorted(given.videos.glob("*.mp4")) if given.videos else render_videos(Path(scratch, "videos"))
+        videos = (
+            sorted(given.videos.glob("*.mp4"))
+            if given.videos
+            else render_videos(Path(scratch, "videos"))
+        )
         rows = make_tables(videos, ours)
         start_s = time.process_time()
         data = clips_of_run.load(rows, ours / "clips", ours / "spectrograms", None)
@@ -184,9 +211,14 @@ def main() -> None:
         for video, log_mel in zip(rows["video_id"].to_pylist(), data.log_mels, strict=True):
             log_mels[video].append(log_mel)
         seconds = make_files(videos, log_mels, theirs)
-        turns = [(rate(their_epoch(seconds, n)), rate(our_epoch(data, n))) for n in range(given.rounds + 1)][1:]
+        turns = [
+            (rate(their_epoch(seconds, n)), rate(our_epoch(data, n)))
+            for n in range(given.rounds + 1)
+        ][1:]
         stored = {"peers": weigh(theirs), "ours": weigh(ours)}
-    for name, rates, count in zip(stored, zip(*turns, strict=True), (len(seconds), len(data)), strict=True):
+    for name, rates, count in zip(
+        stored, zip(*turns, strict=True), (len(seconds), len(data)), strict=True
+    ):
         files, size = stored[name]
         stored_as = f"{files / count:6.3f} files/item {size / count:9.0f} bytes/item"
         print(f"{name:<6} {median(rates):7.0f} items/s {stored_as}")

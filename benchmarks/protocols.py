@@ -29,7 +29,9 @@ def usual_oracle(boxes: list[Doubles], cells: int) -> Floats:
     maps = np.zeros((len(boxes), cells, cells))
     for drawn, some in zip(maps, boxes, strict=True):
         for x, y, w, h in some:
-            drawn[np.ix_((centres >= y) & (centres < y + h), (centres >= x) & (centres < x + w))] = 1
+            drawn[
+                np.ix_((centres >= y) & (centres < y + h), (centres >= x) & (centres < x + w))
+            ] = 1
     return maps
 
 
@@ -38,7 +40,9 @@ def line(name: str, score: Callable[[], Doubles]) -> str:
     start = time.perf_counter()
     ious = score()
     each_ms = 1000 * (time.perf_counter() - start) / len(ious)
-    return ROW.format(name, metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious), each_ms)
+    return ROW.format(
+        name, metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious), each_ms
+    )
 
 
 def table(title: str, score: Callable[[Protocol], Doubles]) -> str:
@@ -69,7 +73,9 @@ def make(frames: int = 500, cells: int = 14) -> tuple[Floats, list[Doubles]]:
 
 def main() -> None:
     """Print the tables: the maps, two oracles on their grid, the regions."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--maps", type=Path)
     parser.add_argument("--boxes", type=Path)
     given = parser.parse_args()
@@ -80,7 +86,9 @@ def main() -> None:
 
     print(table("The maps", lambda protocol: masks.ious(protocol, maps, boxes)))
     usual = usual_oracle(boxes, size[0])
-    print(table("Cells whose centre is in a box", lambda protocol: masks.ious(protocol, usual, boxes)))
+    print(
+        table("Cells whose centre is in a box", lambda protocol: masks.ious(protocol, usual, boxes))
+    )
     print(table("Our oracle", lambda protocol: baselines.oracle_ious(protocol, boxes, *size)))
     print("\nRegions, under any protocol\n")
     for name, region in baselines.regions(np.empty((0, 4)), 224).items():

@@ -25,9 +25,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from spm.base import tables
 from spm.base.shards import table_of
-from spm.boxes import reviews
-from spm.boxes.review import HOST, app, desk_of
-from spm.corpus.demo.scenario import PAIRS, Demo, Video, shoot
+from spm.boxes.review import decisions
+from spm.boxes.review.server import HOST, app, make_app
+from spm.demo.scenario import PAIRS, Demo, Video, shoot
 
 TARGET_MS = 100
 FRAMES = 4  # a clip
@@ -67,7 +67,10 @@ def write(folder: Path, frames: int) -> None:
             rows = []
             for row in range(start, min(start + GROUP_CLIPS, frames // FRAMES)):
                 pair, jpegs, drawn = scenes[row % SCENES]
-                clip = {"clip_id": f"video-{row // 60:03d}_{row % 60 * 1000:07d}", "video_id": f"video-{row // 60:03d}"}
+                clip = {
+                    "clip_id": f"video-{row // 60:03d}_{row % 60 * 1000:07d}",
+                    "video_id": f"video-{row // 60:03d}",
+                }
                 pcm = (random.normal(0, 2000, 16_000)).astype("<i2").tobytes()
                 times = [row % 60 + n / FRAMES for n in range(FRAMES)]
                 seen = {"start_s": row % 60, "frame_time_s": times, "frames": jpegs}
@@ -79,13 +82,26 @@ def write(folder: Path, frames: int) -> None:
     tables.write_rows(folder / "boxes.parquet", tables.ANNOTATIONS, boxes)
 
 
-def _boxes(clip: dict, times: list[float], drawn: list, random: np.random.Generator) -> Iterator[dict]:
+def _boxes(
+    clip: dict, times: list[float], drawn: list, random: np.random.Generator
+) -> Iterator[dict]:
     for time_s, category, box in drawn:
         score = float(random.uniform(0.3, 1))
         sides = dict(zip("xywh", (float(side) for side in box), strict=True))
-        about = {"frame": round(time_s * FRAMES), "time_s": times[0] + time_s, "category": category, "score": score}
+        about = {
+            "frame": round(time_s * FRAMES),
+            "time_s": times[0] + time_s,
+            "category": category,
+            "score": score,
+        }
         status = {"status": "kept" if score > 0.9 else "low-score"}
-        yield {**clip, **about, **sides, **status, "box": reviews.name_of({"category": category, **sides})}
+        yield {
+            **clip,
+            **about,
+            **sides,
+            **status,
+            "box": decisions.name_of({"category": category, **sides}),
+        }
 
 
 def measure(page: Page, decisions: int) -> list[float]:
@@ -103,20 +119,34 @@ def timed(page: Page, status: str) -> float:
 
 def main() -> None:
     """Serve the page to a browser that is in a hurry."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--decisions", type=int, default=200)
     parser.add_argument("--screenshot", type=Path)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as running, socket.socket() as listening:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        sync_playwright() as running,
+        socket.socket() as listening,
+    ):
         folder = Path(scratch)
         write(folder, given.frames)
         listening.bind((HOST, 0))
-        desk = desk_of(folder / "boxes.parquet", folder / "index.parquet", folder / "clips", folder / "r.csv", "ada")
+        desk = make_app(
+            folder / "boxes.parquet",
+            folder / "index.parquet",
+            folder / "clips",
+            folder / "r.csv",
+            "ada",
+        )
         server = uvicorn.Server(uvicorn.Config(app(desk, "token"), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        browser = running.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = running.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport={"width": 1200, "height": 760})
         start_s = time.perf_counter()
         page.goto(f"http://{HOST}:{listening.getsockname()[1]}/?token=token")
@@ -132,7 +162,9 @@ def main() -> None:
     print(f"{given.frames} frames, {len(desk.queue.boxes)} boxes; page opens in {opened_ms:.0f} ms")
     print(f"filter: {median(filters_ms):.0f} ms")
     late_ms = waits_ms[int(0.95 * len(waits_ms))]
-    print(f"key to next box: median {median(waits_ms):.0f} ms, 95 % {late_ms:.0f} ms, longest {waits_ms[-1]:.0f} ms")
+    print(
+        f"key to next box: median {median(waits_ms):.0f} ms, 95 % {late_ms:.0f} ms, longest {waits_ms[-1]:.0f} ms"
+    )
     print(f"target: 95 % within {TARGET_MS} ms")
 
 

@@ -62,8 +62,13 @@ def manifest(path: Path, count: int) -> list[str]:
     """Write a list of made-up solos of eleven categories; their ids."""
     ids = [f"v{number:010d}" for number in range(count)]
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = ((name, f"https://example.org/{name}", "solo", f"category-{n % 11}") for n, name in enumerate(ids))
-        csv.writer(file, lineterminator="\n").writerows([("video_id", "url", "kind", "categories"), *rows])
+        rows = (
+            (name, f"https://example.org/{name}", "solo", f"category-{n % 11}")
+            for n, name in enumerate(ids)
+        )
+        csv.writer(file, lineterminator="\n").writerows(
+            [("video_id", "url", "kind", "categories"), *rows]
+        )
     return ids
 
 
@@ -96,12 +101,19 @@ def shards(folder: Path, ids: Sequence[str], count: int) -> None:
 def measure(step: str, videos: int, *command: str) -> Cost:
     """Run a command in a process of its own: its time on the processor and its peak of memory."""
     done = subprocess.run(
-        [sys.executable, "-c", WATCH, sys.executable, *command], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-c", WATCH, sys.executable, *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr)
     cost = Cost(step, videos, *json.loads(done.stdout))
-    print(f"{videos:>9,} videos  {STEPS[step]:<32} {cost.processor_s:7.1f} s {cost.peak_mb:>7.0f} MB", flush=True)
+    print(
+        f"{videos:>9,} videos  {STEPS[step]:<32} {cost.processor_s:7.1f} s {cost.peak_mb:>7.0f} MB",
+        flush=True,
+    )
     return cost
 
 
@@ -110,12 +122,27 @@ def plan(folder: Path, number: int) -> list[str]:
     config = {"corpus": {"manifest": "manifest.csv", "shards": number}}
     (folder / "mine.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     where = ["--directory", str(folder), "--configfile", str(folder / "mine.yaml"), "--cores", "2"]
-    return ["-m", "snakemake", "all", "--snakefile", str(ROOT / "Snakefile"), *where, "--dry-run", "--quiet", "rules"]
+    return [
+        "-m",
+        "snakemake",
+        "all",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        *where,
+        "--dry-run",
+        "--quiet",
+        "rules",
+    ]
 
 
 def index(folder: Path, number: int) -> list[str]:
     """The command line of the index."""
-    files = {"manifest": "manifest.csv", "videos": "videos", "clips": "clips", "out": "index.parquet"}
+    files = {
+        "manifest": "manifest.csv",
+        "videos": "videos",
+        "clips": "clips",
+        "out": "index.parquet",
+    }
     options = [part for name, file in files.items() for part in (f"--{name}", str(folder / file))]
     more = ["--shards", str(number), "--coverage-table", str(folder / "coverage.csv")]
     return ["-m", "spm.corpus.index", "--config", "{}", *options, *more]
@@ -146,7 +173,12 @@ def plot(found: Sequence[Cost], out: Path) -> None:
     ):
         for step, label in STEPS.items():
             own = [cost for cost in found if cost.step == step]
-            axis.loglog([cost.videos for cost in own], [getattr(cost, column) for cost in own], "o-", label=label)
+            axis.loglog(
+                [cost.videos for cost in own],
+                [getattr(cost, column) for cost in own],
+                "o-",
+                label=label,
+            )
         axis.set(xlabel="videos in the list", ylabel=name)
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8, frameon=False)
@@ -155,7 +187,9 @@ def plot(found: Sequence[Cost], out: Path) -> None:
 
 def main() -> None:
     """Each size in turn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--videos", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()

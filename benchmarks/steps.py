@@ -30,12 +30,12 @@ from torch.optim import Adam
 
 from benchmarks.spectrograms import take_turns
 from spm.fusion import methods
-from spm.fusion.data import Data, random_frames
-from spm.fusion.matching import one_each, strangers
+from spm.fusion.dataset import ClipDataset, random_frames
+from spm.fusion.losses import negative_mask, sample_one_negative
 from spm.fusion.settings import Row
-from spm.fusion.teaching import Lesson
-from spm.fusion.train import optimisers
-from spm.learn import batches
+from spm.fusion.train import optimizers
+from spm.fusion.trainer import Trainer
+from spm.learn import dataloading
 
 STEP_TARGET, LOADER_TARGET = 1.5, 2.0
 CROP, STORED = 224, 256  # px
@@ -51,9 +51,11 @@ class Batch(NamedTuple):
 
 def invented(batch: int, count: int) -> list[Batch]:
     """Noise: what is in a picture does not change the time that it takes."""
-    generator = batches.seeded(0)
+    generator = dataloading.make_generator(0)
     shapes = ((batch, 201, 64), (batch, 3, CROP, CROP), (batch, 3, CROP, CROP))
-    return [Batch(*(torch.randn(shape, generator=generator) for shape in shapes)) for _ in range(count)]
+    return [
+        Batch(*(torch.randn(shape, generator=generator) for shape in shapes)) for _ in range(count)
+    ]
 
 
 def theirs(folder: Path, data: list[Batch], where: str) -> Callable[[], Any]:
@@ -67,8 +69,13 @@ def theirs(folder: Path, data: list[Batch], where: str) -> Callable[[], Any]:
 
     visual, audio = (resnet18(modal=modal, pretrained=False) for modal in ("vision", "audio"))
     network = Location_Net_stage_one(visual_net=visual, audio_net=audio).to(where)
-    adam, label = Adam(network.parameters(), 1e-4, weight_decay=1e-4), torch.zeros(len(data[0].sounds))
-    loader = [(one.sounds[:, None], one.images, one.others, label, label, None, None) for one in data]
+    adam, label = (
+        Adam(network.parameters(), 1e-4, weight_decay=1e-4),
+        torch.zeros(len(data[0].sounds)),
+    )
+    loader = [
+        (one.sounds[:, None], one.images, one.others, label, label, None, None) for one in data
+    ]
 
     def once() -> None:
         with redirect_stdout(io.StringIO()):
@@ -83,14 +90,24 @@ def ours(data: list[Batch], where: str, compiled: bool) -> Callable[[], Any]:
     network = methods.build(settings).to(where)
     if compiled:
         network.compile_trunks()
-    lesson = Lesson(network, *optimisers(network, settings), settings, Data([], *[torch.empty(0)] * 2, None), {})
-    negative = one_each(strangers(torch.arange(len(data[0].sounds))), batches.seeded(0)).to(where)
+    lesson = Trainer(
+        network,
+        *optimizers(network, settings),
+        settings,
+        ClipDataset([], *[torch.empty(0)] * 2, None),
+        {},
+    )
+    negative = sample_one_negative(
+        negative_mask(torch.arange(len(data[0].sounds))), dataloading.make_generator(0)
+    ).to(where)
 
     def once() -> None:
         network.teach(settings)
         for one in data:
             with lesson.half():
-                step = network.loss(one.images.to(where), network.sound(one.sounds.to(where)), negative)
+                step = network.loss(
+                    one.images.to(where), network.sound(one.sounds.to(where)), negative
+                )
             lesson.descend(step.loss)
             step.loss.item()
 
@@ -103,13 +120,20 @@ def loader(batch: int, count: int) -> Callable[[], Any]:
     out = io.BytesIO()
     Image.fromarray(noise).resize((STORED, STORED)).save(out, "JPEG", quality=90)
     clips = batch * count
-    data = Data([[out.getvalue()]] * clips, torch.empty(clips, 1, 1), torch.arange(clips), None)
-    return lambda: [random_frames(data, at, CROP, batches.seeded(0)) for at in torch.arange(clips).split(batch)]
+    data = ClipDataset(
+        [[out.getvalue()]] * clips, torch.empty(clips, 1, 1), torch.arange(clips), None
+    )
+    return lambda: [
+        random_frames(data, at, CROP, dataloading.make_generator(0))
+        for at in torch.arange(clips).split(batch)
+    ]
 
 
 def main() -> None:
     """Compare the rates."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dsol", type=Path, default=Path("dsol"))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--batches", type=int, default=2)
@@ -124,16 +148,25 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     data = invented(given.batch, given.batches)
     with threadpool_limits(given.threads):
-        works = {"DSOL's step": theirs(given.dsol, data, where), "our step": ours(data, where, given.compile)}
+        works = {
+            "DSOL's step": theirs(given.dsol, data, where),
+            "our step": ours(data, where, given.compile),
+        }
         works["our loader"] = loader(given.batch, given.batches)
         clock = time.process_time if given.threads == 1 and where == "cpu" else time.perf_counter
         turns = take_turns(list(works.values()), clock, given.rounds)
     items = given.batch * given.batches
-    print(f"{given.batches} batches of {given.batch}, {given.rounds} rounds, {given.threads} thread(s), {where}")
+    print(
+        f"{given.batches} batches of {given.batch}, {given.rounds} rounds, {given.threads} thread(s), {where}"
+    )
     for n, name in enumerate(works):
         print(f"{name:<12} {items / median(turn[n] for turn in turns):8.2f} items/s")
-    print(f"our step: {median(turn[0] / turn[1] for turn in turns):.2f} × DSOL's; target: {STEP_TARGET} ×")
-    print(f"loader: {median(turn[1] / turn[2] for turn in turns):.1f} × our step; target: {LOADER_TARGET} ×")
+    print(
+        f"our step: {median(turn[0] / turn[1] for turn in turns):.2f} × DSOL's; target: {STEP_TARGET} ×"
+    )
+    print(
+        f"loader: {median(turn[1] / turn[2] for turn in turns):.1f} × our step; target: {LOADER_TARGET} ×"
+    )
 
 
 if __name__ == "__main__":

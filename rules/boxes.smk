@@ -3,7 +3,11 @@
 Needs: the clips; boxes that somebody drew, a detector's weights, or Open Images. Gives: boxes to score maps against.
 """
 
-DETECTOR_ENV = "../envs/detectron2.yaml" if config["detector"]["backend"] == "detectron2" else "../envs/boxes.yaml"
+DETECTOR_ENV = (
+    "../envs/detectron2.yaml"
+    if config["detector"]["backend"] == "detectron2"
+    else "../envs/boxes.yaml"
+)
 
 
 localrules:

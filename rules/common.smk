@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from spm.base import checks, runs, versions
+from spm.base import runs, validation, versions
 from spm.base.config import UserError
 from spm.base.digest import code_digest as code_of
 from spm.corpus import membership
@@ -35,7 +35,9 @@ def beside(path):
 
 def section(name, *without):
     """One section of the config as canonical JSON: what reruns a stage is what configures it."""
-    return json.dumps({key: value for key, value in config[name].items() if key not in without}, sort_keys=True)
+    return json.dumps(
+        {key: value for key, value in config[name].items() if key not in without}, sort_keys=True
+    )
 
 
 def untracked(name):
@@ -45,24 +47,30 @@ def untracked(name):
 
 def of_run(run):
     """A run's settings: `train`, its method's section, its own row."""
-    return runs.of_run(config, run)
+    return runs.run_config(config, run)
 
 
 def audio_section(stage):
     """A function of a rule's wildcards: a stage's section for one of the audio networks, as canonical JSON."""
-    return lambda wildcards: json.dumps(runs.of_audio(config, wildcards.audio, stage), sort_keys=True)
+    return lambda wildcards: json.dumps(
+        runs.audio_config(config, wildcards.audio, stage), sort_keys=True
+    )
 
 
 def run_section(wildcards):
     """The same as canonical JSON, for params; which audio network there is to promote matters to no other run."""
     settings = of_run(wildcards.run)
     without = () if settings["promote"] else ("audio",)
-    return json.dumps({key: value for key, value in settings.items() if key not in without}, sort_keys=True)
+    return json.dumps(
+        {key: value for key, value in settings.items() if key not in without}, sort_keys=True
+    )
 
 
 def code_of_run(stage):
     """A function of a rule's wildcards: digest of the stage's code and of the run's method, not of other methods."""
-    return lambda wildcards: " ".join(map(code_of, [stage, f"spm.fusion.methods.{of_run(wildcards.run)['method']}"]))
+    return lambda wildcards: " ".join(
+        map(code_of, [stage, f"spm.fusion.methods.{of_run(wildcards.run)['method']}"])
+    )
 
 
 def pretrained(wildcards):
@@ -78,7 +86,10 @@ def mosaics_input(wildcards):
 
 def tested_on(kind, table):
     """Where a test set's table lies: the corpus's, or that of the mosaics."""
-    corpus = {"index": "results/corpus/index/clips.parquet", "annotations": "results/boxes/annotations/{boxes}.parquet"}
+    corpus = {
+        "index": "results/corpus/index/clips.parquet",
+        "annotations": "results/boxes/annotations/{boxes}.parquet",
+    }
     mosaics = {"index": "index.parquet", "annotations": "boxes/{boxes}.parquet"}
     return f"results/fusion/mosaics/test/{mosaics[table]}" if kind == "synthetic" else corpus[table]
 
@@ -86,7 +97,11 @@ def tested_on(kind, table):
 def test_shards(kind, stage):
     """The shards of a test set's clips or spectrograms."""
     mosaics = [f"results/fusion/mosaics/test/{stage}/0000.parquet"]
-    return mosaics if kind == "synthetic" else expand(f"results/corpus/{stage}/{{shard}}.parquet", shard=SHARDS)
+    return (
+        mosaics
+        if kind == "synthetic"
+        else expand(f"results/corpus/{stage}/{{shard}}.parquet", shard=SHARDS)
+    )
 
 
 def boxes_input(wildcards):
@@ -97,7 +112,11 @@ def boxes_input(wildcards):
 
 def boxes_option(wildcards):
     """The same for the command line, where a folder stands for its shards."""
-    return f"--boxes {shlex.quote(GIVEN)}" if wildcards.boxes == "given" else "--detections results/boxes/detect"
+    return (
+        f"--boxes {shlex.quote(GIVEN)}"
+        if wildcards.boxes == "given"
+        else "--detections results/boxes/detect"
+    )
 
 
 def detector_classes(wildcards):
@@ -126,7 +145,11 @@ def paper_runs(name):
     lacking = [
         *(f"runs.{run}" for run in wanted if run not in RUNS),
         *([f"maps.kinds: {paper['kind']}"] if paper["kind"] not in KINDS else []),
-        *([f"scores.protocols: {paper['protocol']}"] if paper["protocol"] not in config["scores"]["protocols"] else []),
+        *(
+            [f"scores.protocols: {paper['protocol']}"]
+            if paper["protocol"] not in config["scores"]["protocols"]
+            else []
+        ),
         *(["corpus.boxes"] if not BOXES else []),
         *([f"paper.{name}"] if not wanted else []),
     ]
@@ -151,7 +174,9 @@ def paper_inputs(pattern):
 
 def figure_inputs(pattern, *figures):
     """The same for those of the paper's figures that read such files."""
-    return lambda wildcards: paper_files(DRAWN_OF[wildcards.figure], pattern) if wildcards.figure in figures else []
+    return lambda wildcards: (
+        paper_files(DRAWN_OF[wildcards.figure], pattern) if wildcards.figure in figures else []
+    )
 
 
 def paper_whole(name):
@@ -182,23 +207,24 @@ def memory(mb):
     return lambda wildcards, attempt: mb * 2 ** (attempt - 1)
 
 
-config.update(checks.typed(config))
+config.update(validation.coerce_numbers(config))
 
 try:
-    checks.check(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
+    validation.validate(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
     MANIFEST = beside(config["corpus"]["manifest"])
     MEMBERS = membership.of_list(Path(MANIFEST), config["corpus"]["shards"], Path(".snakemake/spm"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-config["versions"] = versions.said()  # for the report's first page; no rule reads it
+config["versions"] = versions.version_string()  # for the report's first page; no rule reads it
 COUNT = config["corpus"]["shards"]
 SHARDS = sorted(MEMBERS)
 KINDS = config["maps"]["kinds"]
-RUNS = runs.trained(config)
+RUNS = runs.run_names(config)
 MOSAIC_TABLES = ["index.parquet", "clips/0000.parquet", "spectrograms/0000.parquet"]
 MOSAICS = {
-    split: expand(f"results/fusion/mosaics/{split}/{{table}}", table=MOSAIC_TABLES) for split in ("train", "test")
+    split: expand(f"results/fusion/mosaics/{split}/{{table}}", table=MOSAIC_TABLES)
+    for split in ("train", "test")
 }
 MOSAIC_SPLITS = [
     *(["train"] if any(of_run(run).get("mosaic_epochs") for run in RUNS) else []),

@@ -9,7 +9,16 @@ localrules:
 
 
 # How politely media are asked for changes when they come, not what comes.
-POLITENESS = ["retries", "backoff_s", "timeout_s", "sleep_s", "rate_limit", "workers", "bot_limit", "give_up_s"]
+POLITENESS = [
+    "retries",
+    "backoff_s",
+    "timeout_s",
+    "sleep_s",
+    "rate_limit",
+    "workers",
+    "bot_limit",
+    "give_up_s",
+]
 
 
 rule fetch:

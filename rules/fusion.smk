@@ -1,6 +1,6 @@
 """mosaics → train → maps
 
-Needs: clips, log-mels and, for promoted runs, the audio network. Gives: a localiser a run, and its heat maps.
+Needs: clips, log-mels and, for promoted runs, the audio network. Gives: a localizer a run, and its heat maps.
 """
 
 
@@ -82,7 +82,7 @@ rule mosaic_boxes:
 
 
 rule train:
-    """Algorithm 1, step 3: one localiser; killed, it goes on where it stopped."""
+    """Algorithm 1, step 3: one localizer; killed, it goes on where it stopped."""
     input:
         index="results/corpus/index/clips.parquet",
         clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),

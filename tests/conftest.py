@@ -8,26 +8,36 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # tests of training compute on two threads, whatever the machine has
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # which don't spin while they wait: others test beside them
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "2"
+)  # tests of training compute on two threads, whatever the machine has
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # which don't spin while they wait: others test beside them
 
 import torch
 
-from spm.audio.clusters import standardised, statistics
+from spm.audio.classifier import ClassifierConfig, train_classifier
+from spm.audio.clusters import mel_statistics, standardized
 from spm.audio.kmeans import spherical_kmeans
-from spm.audio.pseudo import Fit, fit
-from spm.corpus import reading
+from spm.corpus import clip_reader
 from spm.learn import weights
-from spm.learn.batches import log_mels
-from tests import corpora
-from tests.web import Site, film, handler
+from spm.learn.dataloading import log_mels
+from tests.support import corpora
+from tests.support.web import Site, film, handler
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-docs", action="store_true", help="write the pages that tests make, docs/staleness.md")
+    parser.addoption(
+        "--write-docs",
+        action="store_true",
+        help="write the pages that tests make, docs/staleness.md",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +50,11 @@ def squares(tmp_path_factory) -> corpora.Corpus:
 def promoted(squares, tmp_path_factory) -> Path:
     """An audio network that learnt the clusters of high and low tones."""
     path = tmp_path_factory.mktemp("audio") / "audio.safetensors"
-    mels = log_mels(reading.select(squares.index, split="train"), squares.spectrograms)
-    labels = spherical_kmeans(standardised(*[statistics(mels)] * 2), 2).labels
-    network = fit(mels, labels, 2, Fit(epochs=4, standardise=True), torch.device("cpu"))
+    mels = log_mels(clip_reader.select(squares.index, split="train"), squares.spectrograms)
+    labels = spherical_kmeans(standardized(*[mel_statistics(mels)] * 2), 2).labels
+    network = train_classifier(
+        mels, labels, 2, ClassifierConfig(epochs=4, standardize=True), torch.device("cpu")
+    )
     weights.save(path, network.state_dict(), {})
     return path
 
@@ -51,7 +63,9 @@ def promoted(squares, tmp_path_factory) -> Path:
 def shared() -> Path:
     """Recordings, published boxes and golden scores that are not part of this repository."""
     if not SHARED.is_dir():
-        pytest.skip("no shared/data beside the checkout: real recordings and golden scores are not part of it")
+        pytest.skip(
+            "no shared/data beside the checkout: real recordings and golden scores are not part of it"
+        )
     return SHARED
 
 
@@ -81,7 +95,9 @@ def site(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     server.daemon_threads = True
     site = Site(f"http://127.0.0.1:{server.server_port}", files, media.read_bytes())
     server.RequestHandlerClass = handler(site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     yield site
     server.shutdown()

@@ -14,8 +14,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests import conda, planner
-from tests.project import ROOT
+from tests.support import conda, planner
+from tests.support.project import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = {"new-method.md": "tests/test_new_method_page.py"}  # page: the test that runs all of it
@@ -57,7 +57,12 @@ def commands(markdown: str) -> Iterator[str]:
     for token in MarkdownIt("commonmark").parse(markdown):
         if token.type in ("fence", "code_block") and token.info.split(" ")[0] in SHELL:
             lines = token.content.replace("\\\n", " ").splitlines()
-            yield from (part.strip() for line in lines for part in uncommented(line).split("&&") if part.strip())
+            yield from (
+                part.strip()
+                for line in lines
+                for part in uncommented(line).split("&&")
+                if part.strip()
+            )
         yield from (part.content for part in token.children or [] if named(part))
 
 
@@ -70,7 +75,10 @@ def named(part: Token) -> bool:
 
 
 FOUND = [
-    Command(page.name, text) for page in PAGES if page.name not in ELSEWHERE for text in commands(page.read_text())
+    Command(page.name, text)
+    for page in PAGES
+    if page.name not in ELSEWHERE
+    for text in commands(page.read_text())
 ]
 
 
@@ -91,7 +99,10 @@ def folder(media, tmp_path_factory) -> Path:
     (folder / "videos/boxes.csv").write_text("video_id,time_s,category,x,y,w,h\n")
     (folder / "mine.yaml").write_text("{}")
     (folder / "workflow").symlink_to(ROOT / "workflow")
-    for corpus in (folder.parent / "shared/data/real", folder / "comparison/corpus"):  # docs/results.md has both
+    for corpus in (
+        folder.parent / "shared/data/real",
+        folder / "comparison/corpus",
+    ):  # docs/results.md has both
         corpus.mkdir(parents=True)
         (corpus / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,solo,cello\n")
         shutil.copy(folder / "videos/boxes.csv", corpus)
@@ -109,7 +120,9 @@ def said(command: str, folder: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERM": "dumb"}
     name, *rest = shlex.split(command)
     start = {"python": [sys.executable], "spm": [sys.executable, "-m", "spm.cli"]}.get(name, [name])
-    done = subprocess.run([*start, *rest], capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    done = subprocess.run(
+        [*start, *rest], capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -151,7 +164,8 @@ def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
     environment = conda.install(tmp_path, conda.tested())
     calls = [shlex.split(NOT_PLANNED.sub("", each))[1:] for each in of("snakemake ")]
     plans = planner.plans(
-        [planner.Call(str(ROOT), str(folder), ["--dry-run", *arguments]) for arguments in calls], environment
+        [planner.Call(str(ROOT), str(folder), ["--dry-run", *arguments]) for arguments in calls],
+        environment,
     )
     assert all(plans)
 
@@ -159,7 +173,11 @@ def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
 @pytest.mark.parametrize("command", of(*OURS))
 def test_every_option_of_our_own_commands_is_in_their_help(command, folder):
     words = shlex.split(command)
-    start = words[:2] if words[0] == "spm" else words[: 4 if words[3:4] in (["export"], ["import"]) else 3]
+    start = (
+        words[:2]
+        if words[0] == "spm"
+        else words[: 4 if words[3:4] in (["export"], ["import"]) else 3]
+    )
     text = said(shlex.join([*start, "--help"]), folder)
     assert not {option for option in options(command) if option not in text}
 

@@ -17,4 +17,7 @@ def assign(labels: Sequence[int], truth: Sequence[str], clusters: int = 0) -> di
     names, rows = np.unique(truth, return_inverse=True)
     shared = np.zeros((len(names), max([clusters, *(label + 1 for label in labels)])), int)
     np.add.at(shared, (rows, np.asarray(labels, int)), 1)
-    return {str(names[row]): int(cluster) for row, cluster in zip(*linear_sum_assignment(-shared), strict=True)}
+    return {
+        str(names[row]): int(cluster)
+        for row, cluster in zip(*linear_sum_assignment(-shared), strict=True)
+    }

@@ -15,13 +15,13 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
+from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.kmeans import Clustering, spherical_kmeans
 from spm.audio.network import AudioNetwork, apply
-from spm.audio.pseudo import Fit, fit
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
-from spm.corpus import reading
-from spm.learn import batches, device, training, weights
+from spm.corpus import clip_reader
+from spm.learn import dataloading, device, training, weights
 
 
 class Clusters(Section):
@@ -37,13 +37,15 @@ class Clusters(Section):
     device: str = "auto"
 
 
-def statistics(log_mels: Tensor) -> Tensor:
+def mel_statistics(log_mels: Tensor) -> Tensor:
     """Mean and deviation over time of each mel: (clips, 201, 64) dB → (clips, 128)."""
-    parts = [torch.cat([part.float().mean(1), part.float().std(1)], 1) for part in log_mels.split(4096)]
+    parts = [
+        torch.cat([part.float().mean(1), part.float().std(1)], 1) for part in log_mels.split(4096)
+    ]
     return torch.cat(parts)
 
 
-def standardised(features: Tensor, reference: Tensor) -> Tensor:
+def standardized(features: Tensor, reference: Tensor) -> Tensor:
     """Features with the reference's mean 0 and deviation 1, so that no dimension decides alone."""
     return (features - reference.mean(0)) / reference.std(0).clamp_min(1e-6)
 
@@ -57,13 +59,17 @@ def purity(labels: np.ndarray, truth: np.ndarray) -> float:
     return float(contingency_matrix(truth, labels).max(0).sum() / len(labels))
 
 
-def _warm(log_mels: Tensor, first: Clustering, config: Clusters, where: torch.device) -> Tensor:
+def _deepcluster(
+    log_mels: Tensor, first: Clustering, config: Clusters, where: torch.device
+) -> Tensor:
     """Features of an audio network taught by the clusters, round after round (Caron et al., DeepCluster, 2018)."""
     clustering = first
     for number in range(config.warm_rounds):
-        how = Fit(epochs=config.warm_epochs, standardise=True, seed=config.seed + number)
-        audio = fit(log_mels, clustering.labels.cpu(), config.k, how, where)
-        features = standardised(*[apply(audio, log_mels, where)] * 2)
+        how = ClassifierConfig(
+            epochs=config.warm_epochs, standardize=True, seed=config.seed + number
+        )
+        audio = train_classifier(log_mels, clustering.labels.cpu(), config.k, how, where)
+        features = standardized(*[apply(audio, log_mels, where)] * 2)
         clustering = _cluster(features, config, where)
     return features
 
@@ -71,26 +77,30 @@ def _warm(log_mels: Tensor, first: Clustering, config: Clusters, where: torch.de
 def _untrained(log_mels: Tensor, config: Clusters, where: torch.device) -> Tensor:
     torch.manual_seed(config.seed)
     audio = AudioNetwork()
-    audio.standardise(log_mels)
+    audio.standardize(log_mels)
     return apply(audio.to(where), log_mels, where)
 
 
 def _cluster(features: Tensor, config: Clusters, where: torch.device) -> Clustering:
     return spherical_kmeans(
-        features.to(where), config.k, seed=config.seed, restarts=config.restarts, iterations=config.iterations
+        features.to(where),
+        config.k,
+        seed=config.seed,
+        restarts=config.restarts,
+        iterations=config.iterations,
     )
 
 
 def features_of(log_mels: Tensor, config: Clusters, where: torch.device) -> Tensor:
-    """What is clustered, (clips, d), standardised over the clips."""
+    """What is clustered, (clips, d), standardized over the clips."""
     if config.features == "untrained":
         found = _untrained(log_mels, config, where)
-        return standardised(found, found)
-    simple = statistics(log_mels)
-    simple = standardised(simple, simple)
+        return standardized(found, found)
+    simple = mel_statistics(log_mels)
+    simple = standardized(simple, simple)
     if config.features == "log-mel-statistics":
         return simple
-    return _warm(log_mels, _cluster(simple, config, where), config, where)
+    return _deepcluster(log_mels, _cluster(simple, config, where), config, where)
 
 
 def agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | None]:
@@ -103,15 +113,17 @@ def agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | Non
     return {"purity": purity(labels[solo], truth), "nmi": nmi, "solo_clips": int(solo.sum())}
 
 
-def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path, history: Path) -> None:
+def run(
+    config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path, history: Path
+) -> None:
     """Cluster the training clips' sounds; each gets the centroid most similar to it."""
-    rows = reading.require(reading.select(index, split="train"), "audible training")
+    rows = clip_reader.require_rows(clip_reader.select(index, split="train"), "audible training")
     if rows.num_rows < config.k:
         raise UserError(
             f"clusters.k: {config.k} clusters want as many audible training clips; there are {rows.num_rows}"
         )
     where = device.pick(config.device)
-    features = features_of(batches.log_mels(rows, spectrograms), config, where)
+    features = features_of(dataloading.log_mels(rows, spectrograms), config, where)
     found = _cluster(features, config, where)
     labels = found.labels.cpu().numpy()
     about = {
@@ -124,7 +136,11 @@ def run(config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroi
     course = [training.Row(n, "train", "similarity", value) for n, value in enumerate(found.course)]
     training.write(course, history)
     with tables.writer(out, tables.CLUSTERS) as write:
-        write(clip_id=rows["clip_id"], pseudo_label=labels, similarity=found.similarity.cpu().float().numpy())
+        write(
+            clip_id=rows["clip_id"],
+            pseudo_label=labels,
+            similarity=found.similarity.cpu().float().numpy(),
+        )
 
 
 if __name__ == "__main__":

@@ -15,13 +15,15 @@ class Clustering(NamedTuple):
     centroids: Tensor  # (k, d), unit length: A_μ
     labels: Tensor  # (n,): argmax_μ D_iμ
     similarity: Tensor  # (n,): max_μ D_iμ, a cosine
-    course: list[float]  # mean similarity at the beginning and after each iteration, until no assignment changed
+    course: list[
+        float
+    ]  # mean similarity at the beginning and after each iteration, until no assignment changed
 
 
 def assign(features: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """Eq. 6: D_iμ = A_iᵀ A_μ of unit vectors, (n, d) and (k, d); the largest and its μ, (n,) each.
 
-    The paper names no normalisation; without one the longest centroid would win everything.
+    The paper names no normalization; without one the longest centroid would win everything.
     """
     parts = [(part @ centroids.T).max(1) for part in features.split(ROWS)]
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
@@ -40,7 +42,9 @@ def _plus_plus(features: Tensor, k: int, generator: torch.Generator) -> Tensor:
 
 def _means(features: Tensor, labels: Tensor, similarity: Tensor, k: int) -> Tensor:
     """The direction of each cluster's mean; an empty cluster starts anew at the clip farthest from its centroid."""
-    sums = one_hot(labels, k).T.to(features.dtype) @ features  # in one order on every device, unlike scattered adds
+    sums = (
+        one_hot(labels, k).T.to(features.dtype) @ features
+    )  # in one order on every device, unlike scattered adds
     empty = (torch.bincount(labels, minlength=k) == 0).nonzero().flatten()
     farthest = similarity.argsort()[: len(empty)]
     sums[empty] = features[farthest]

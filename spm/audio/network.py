@@ -26,7 +26,7 @@ class AudioNetwork(nn.Module):
         self.register_buffer("deviation", torch.ones(mels))
         self.trunk = audio_trunk()
 
-    def standardise(self, log_mels: Tensor) -> None:
+    def standardize(self, log_mels: Tensor) -> None:
         """Take each mel's mean and deviation from the training clips, (clips, 201, 64)."""
         values = log_mels.flatten(0, 1).float()
         self.mean, self.deviation = values.mean(0), values.std(0).clamp_min(1e-3)

@@ -9,14 +9,16 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from spm.audio import pseudo
+from spm.audio import classifier
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
-from spm.corpus import reading
-from spm.learn import batches, device, training, weights
+from spm.corpus import clip_reader
+from spm.learn import dataloading, device, training, weights
 
-HELD_OUT = 10  # every tenth clip is not trained on, and measures how well the pseudo-labels are learnt
+HELD_OUT = (
+    10  # every tenth clip is not trained on, and measures how well the pseudo-labels are learnt
+)
 
 
 class Pretrain(Section):
@@ -27,38 +29,61 @@ class Pretrain(Section):
     lr: float = Field(1e-4, gt=0)  # Adam, audio network
     head_lr: float = Field(1e-3, gt=0)  # Adam, linear layer
     weight_decay: float = Field(1e-4, ge=0)
-    standardise: bool = False  # each mel to mean 0 and deviation 1 first; DSOL does not
+    standardize: bool = False  # each mel to mean 0 and deviation 1 first; DSOL does not
     seed: int = 0
     device: str = "auto"
 
-    def fit(self) -> pseudo.Fit:
+    def fit(self) -> classifier.ClassifierConfig:
         """The part that the loop reads."""
-        return pseudo.Fit(**self.model_dump(exclude={"device"}))
+        return classifier.ClassifierConfig(**self.model_dump(exclude={"device"}))
 
 
 def run(
-    config: Pretrain, *, index: Path, clusters: Path, spectrograms: Path, out: Path, history: Path, state: Path
+    config: Pretrain,
+    *,
+    index: Path,
+    clusters: Path,
+    spectrograms: Path,
+    out: Path,
+    history: Path,
+    state: Path,
 ) -> None:
     """Train on nine tenths of the clustered clips, and report accuracy on the rest."""
-    rows, labelled = reading.require(reading.select(index, split="train"), "audible training"), tables.read(clusters)
+    rows, labelled = (
+        clip_reader.require_rows(clip_reader.select(index, split="train"), "audible training"),
+        tables.read(clusters),
+    )
     if not rows["clip_id"].equals(labelled["clip_id"]):
         raise UserError(f"{clusters} labels other clips than {index} lists: run the workflow again")
-    log_mels = batches.log_mels(rows, spectrograms)
+    log_mels = dataloading.log_mels(rows, spectrograms)
     labels = torch.from_numpy(labelled["pseudo_label"].to_numpy().copy()).long()
     held_out = torch.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
     where, how = device.pick(config.device), config.fit()
-    network = pseudo.start(log_mels[~held_out], int(labels.max()) + 1, how).to(where)
-    optimiser = pseudo.optimiser_of(network, how)
+    network = classifier.init_classifier(log_mels[~held_out], int(labels.max()) + 1, how).to(where)
+    optimizer = classifier.optimizer_of(network, how)
 
     def epoch(number: int) -> training.Figures:
-        loss, hits = pseudo.epoch(network, optimiser, log_mels[~held_out], labels[~held_out], how, number, where)
-        unseen = pseudo.accuracy(network, log_mels[held_out], labels[held_out], where) if held_out.any() else hits
+        loss, hits = classifier.epoch(
+            network, optimizer, log_mels[~held_out], labels[~held_out], how, number, where
+        )
+        unseen = (
+            classifier.accuracy(network, log_mels[held_out], labels[held_out], where)
+            if held_out.any()
+            else hits
+        )
         return {("train", "loss"): loss, ("train", "accuracy"): hits, ("val", "accuracy"): unseen}
 
-    files = [index, clusters, *reading.files(rows, spectrograms)]
-    depends = training.fingerprint(files, config.model_dump_json(), code_digest("spm.audio.pretrain"))
-    figures = training.train(network, optimiser, epoch, config.epochs, state=state / depends, what="pretrain")
-    about = {"config": config.model_dump(), "figures": {f"{row.split} {row.name}": row.value for row in figures}}
+    files = [index, clusters, *clip_reader.files(rows, spectrograms)]
+    depends = training.fingerprint(
+        files, config.model_dump_json(), code_digest("spm.audio.pretrain")
+    )
+    figures = training.train(
+        network, optimizer, epoch, config.epochs, state=state / depends, what="pretrain"
+    )
+    about = {
+        "config": config.model_dump(),
+        "figures": {f"{row.split} {row.name}": row.value for row in figures},
+    }
     weights.save(out, network.audio.state_dict(), about)
     training.finish(figures, history, state)
 

@@ -33,7 +33,9 @@ def _imports(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             if node.level:
-                raise ValueError(f"line {node.lineno}: a relative import escapes the digest; write it in full")
+                raise ValueError(
+                    f"line {node.lineno}: a relative import escapes the digest; write it in full"
+                )
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}

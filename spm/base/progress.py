@@ -10,7 +10,12 @@ Item = TypeVar("Item")
 
 
 def progress(
-    items: Iterable[Item], what: str, total: int | None = None, *, form: str | None = None, quiet: bool = False
+    items: Iterable[Item],
+    what: str,
+    total: int | None = None,
+    *,
+    form: str | None = None,
+    quiet: bool = False,
 ) -> "tqdm[Item]":
     """Iterate with a bar that names what is counted and when it will be done.
 

@@ -9,7 +9,7 @@ def method_of(config: Mapping[str, Any], run: str) -> str:
     return str((config["runs"][run] or {}).get("method", config["train"]["method"]))
 
 
-def of_run(config: Mapping[str, Any], run: str) -> dict[str, Any]:
+def run_config(config: Mapping[str, Any], run: str) -> dict[str, Any]:
     """A run's row laid over its method's section, laid over `train`.
 
     >>> config = {"train": {"method": "spm", "lr": 1, "epochs": 9}, "methods": {"dmc": {"lr": 2, "beta": 30}}}
@@ -20,7 +20,7 @@ def of_run(config: Mapping[str, Any], run: str) -> dict[str, Any]:
     return {**config["train"], **of_method, **(config["runs"][run] or {})}
 
 
-def of_audio(config: Mapping[str, Any], audio: str, stage: str) -> dict[str, Any]:
+def audio_config(config: Mapping[str, Any], audio: str, stage: str) -> dict[str, Any]:
     """What an audio network's row changes in one of its two stages, laid over that stage's section.
 
     >>> config = {"clusters": {"k": 11, "seed": 0}, "audio": {"main": {}, "many": {"clusters": {"k": 30}}}}
@@ -30,6 +30,6 @@ def of_audio(config: Mapping[str, Any], audio: str, stage: str) -> dict[str, Any
     return {**config[stage], **((config["audio"][audio] or {}).get(stage) or {})}
 
 
-def trained(config: Mapping[str, Any]) -> list[str]:
+def run_names(config: Mapping[str, Any]) -> list[str]:
     """The names of the runs that are not left out."""
     return sorted(run for run, row in config["runs"].items() if row is not False)

@@ -12,7 +12,15 @@ from pydantic import ValidationError
 
 from spm.base.config import UserError
 
-OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
+OF_THE_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EFBIG,
+    errno.EIO,
+}
 
 
 def _option(name: str, kind: Any) -> dict[str, Any]:
@@ -20,7 +28,11 @@ def _option(name: str, kind: Any) -> dict[str, Any]:
     if get_origin(kind) is list:
         return {"type": get_args(kind)[0], "nargs": "*", "default": []}
     if type(None) in get_args(kind):
-        return {"type": get_args(kind)[0], "nargs": "?", "default": None}  # `--file` alone leaves it out too
+        return {
+            "type": get_args(kind)[0],
+            "nargs": "?",
+            "default": None,
+        }  # `--file` alone leaves it out too
     return {"type": kind, "required": True}
 
 
@@ -46,13 +58,17 @@ def main(run: Callable[..., None]) -> None:
     parser = argparse.ArgumentParser(description=inspect.getdoc(module))
     parser.add_argument("--config", required=True, metavar="JSON")
     for file in files:
-        parser.add_argument(f"--{file.name.replace('_', '-')}", **_option(file.name, file.annotation))
+        parser.add_argument(
+            f"--{file.name.replace('_', '-')}", **_option(file.name, file.annotation)
+        )
     given = vars(parser.parse_args())
     try:
         section = config.annotation.model_validate_json(given.pop("config"))
         run(section, **given)
     except ValidationError as error:
-        parser.error("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+        parser.error(
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        )
     except UserError as error:
         sys.exit(f"{parser.prog}: error: {error}")
     except OSError as error:

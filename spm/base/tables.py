@@ -15,9 +15,14 @@ import pyarrow.parquet as pq
 
 from spm.base.config import UserError
 
-PACKED = {"compression": "zstd", "write_page_checksum": True}  # a flipped bit is an error, never another number
+PACKED = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+}  # a flipped bit is an error, never another number
 STRINGS = pa.list_(pa.string())
-BOX = [(side, pa.float64()) for side in "xywh"]  # top left corner and size, as fractions of the frame
+BOX = [
+    (side, pa.float64()) for side in "xywh"
+]  # top left corner and size, as fractions of the frame
 
 LEDGER = pa.schema(
     [
@@ -33,7 +38,10 @@ LEDGER = pa.schema(
 VIDEOS = pa.schema(
     [
         ("video_id", pa.string()),
-        ("status", pa.string()),  # ok, partial, no-audio, no-video, short, unreadable, empty, missing
+        (
+            "status",
+            pa.string(),
+        ),  # ok, partial, no-audio, no-video, short, unreadable, empty, missing
         ("reason", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -114,7 +122,10 @@ ANNOTATIONS = pa.schema(
         ("category", pa.string()),
         ("score", pa.float32()),  # 1 for a box that a person drew
         *BOX,
-        ("status", pa.string()),  # kept, or why not: low-score, other-category, silent, surplus, rejected, unmatched, …
+        (
+            "status",
+            pa.string(),
+        ),  # kept, or why not: low-score, other-category, silent, surplus, rejected, unmatched, …
         ("box", pa.string()),  # as it was given, `category x y w h`: reviews name it so
         ("reviewer", pa.string()),  # who decided; empty: the rules
     ]
@@ -135,14 +146,19 @@ TILES = pa.schema(
         *BOX,  # of the tile
     ]
 )
-HISTORY = pa.schema([("epoch", pa.int32()), ("split", pa.string()), ("name", pa.string()), ("value", pa.float64())])
+HISTORY = pa.schema(
+    [("epoch", pa.int32()), ("split", pa.string()), ("name", pa.string()), ("value", pa.float64())]
+)
 MAPS = pa.schema(
     [
         ("clip_id", pa.string()),
         ("video_id", pa.string()),
         ("frame", pa.int32()),
         ("time_s", pa.float64()),
-        ("category", pa.string()),  # of a map that tells classes apart; null: the one map of a frame
+        (
+            "category",
+            pa.string(),
+        ),  # of a map that tells classes apart; null: the one map of a frame
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("map", pa.list_(pa.float32())),  # row by row; a sigmoid this sharp underflows in float16
@@ -167,10 +183,14 @@ def spectrograms(values: int, dtype: str) -> pa.Schema:
     return pa.schema([("clip_id", pa.string()), ("log_mel", pa.list_(number, values))])
 
 
-def batches(path: Path, columns: Sequence[str] | None = None, rows: int = 256) -> Iterator[pa.RecordBatch]:
+def batches(
+    path: Path, columns: Sequence[str] | None = None, rows: int = 256
+) -> Iterator[pa.RecordBatch]:
     """Read a table a few hundred rows at a time, whatever its length."""
     with _whole(path):
-        yield from pq.ParquetFile(path, page_checksum_verification=True).iter_batches(rows, columns=columns)
+        yield from pq.ParquetFile(path, page_checksum_verification=True).iter_batches(
+            rows, columns=columns
+        )
 
 
 def read(paths: Path | Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
@@ -193,11 +213,13 @@ def _whole(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         said = str(error).splitlines()[0]
-        raise UserError(f"{path} is not a whole Parquet file ({said}): delete it and run again") from error
+        raise UserError(
+            f"{path} is not a whole Parquet file ({said}): delete it and run again"
+        ) from error
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary name to write to; the file takes its own only when all of it is there.
 
     Who begins last wins: what others left of this file goes first, and if one of them is still writing (a job whose
@@ -221,11 +243,14 @@ def writer(path: Path, schema: pa.Schema) -> Iterator[Callable[..., None]]:
     Only names repeat: a dictionary of pictures or of numbers would cost time and save nothing.
     """
     names = [field.name for field in schema if pa.types.is_string(field.type)]
-    with whole(path) as part, pq.ParquetWriter(part, schema, use_dictionary=names, **PACKED) as file:
+    with (
+        atomic_write(path) as part,
+        pq.ParquetWriter(part, schema, use_dictionary=names, **PACKED) as file,
+    ):
         yield lambda **columns: file.write_table(pa.table(columns, schema))
 
 
 def write_rows(path: Path, schema: pa.Schema, rows: Sequence[dict[str, Any]]) -> None:
     """Write a small table from its rows."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         pq.write_table(pa.Table.from_pylist(list(rows), schema), part, **PACKED)

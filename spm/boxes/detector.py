@@ -21,13 +21,13 @@ from torch.optim import SGD, AdamW, Optimizer
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
-from spm.boxes import examples, truth
-from spm.boxes.examples import Examples, Target
+from spm.boxes import detection_dataset, ground_truth
+from spm.boxes.detection_dataset import DetectionDataset, Target
 from spm.boxes.network import Backend, Start, build, detect, losses
 from spm.boxes.network import Detector as Model
 from spm.boxes.precision import average_precision
-from spm.corpus import reading
-from spm.learn import batches, device, training, weights
+from spm.corpus import clip_reader
+from spm.learn import dataloading, device, training, weights
 
 GRADIENT_NORM = 5.0  # clipped: an untrained proposal network throws large ones
 WARM_UP = 50  # steps
@@ -37,15 +37,21 @@ class Detector(Section):
     """Training of the detector; a picture counts once, with all its boxes."""
 
     source: Literal["openimages", "given"] = "openimages"  # what it learns from
-    backend: Backend = "torchvision"  # or detectron2, in its own environment; detect follows the weights
+    backend: Backend = (
+        "torchvision"  # or detectron2, in its own environment; detect follows the weights
+    )
     model: Model = "resnet50_fpn_v2"
     start: Start = "coco"
     size: int = Field(512, ge=64)  # px, side that pictures are resized to
-    max_frames: int | None = Field(None, ge=1)  # pictures of the training set, spread evenly; null: all
+    max_frames: int | None = Field(
+        None, ge=1
+    )  # pictures of the training set, spread evenly; null: all
     max_test_frames: int | None = Field(None, ge=1)  # of the set that precision is measured on
     epochs: int = Field(12, ge=1)
     batch: int = Field(8, ge=2)  # pictures
-    optimiser: Literal["sgd", "adamw"] = "sgd"  # with momentum 0.9, from COCO weights; adamw from less, in fewer steps
+    optimizer: Literal["sgd", "adamw"] = (
+        "sgd"  # with momentum 0.9, from COCO weights; adamw from less, in fewer steps
+    )
     lr: float = Field(0.01, gt=0)  # cosine to zero
     weight_decay: float = Field(5e-4, ge=0)
     half: bool = True  # half precision on a GPU
@@ -53,10 +59,12 @@ class Detector(Section):
     device: str = "auto"
 
 
-def optimiser_of(network: nn.Module, config: Detector) -> Optimizer:
+def optimizer_of(network: nn.Module, config: Detector) -> Optimizer:
     """SGD with momentum, or AdamW."""
-    if config.optimiser == "sgd":
-        return SGD(network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    if config.optimizer == "sgd":
+        return SGD(
+            network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
+        )
     return AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
 
 
@@ -65,18 +73,22 @@ def _rate(step: int, steps: int, config: Detector) -> float:
     return config.lr * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _batches(learn: Examples, categories: Sequence[str], config: Detector, number: int) -> Iterator[examples.Batch]:
+def _batches(
+    learn: DetectionDataset, categories: Sequence[str], config: Detector, number: int
+) -> Iterator[detection_dataset.Batch]:
     """The pictures of one epoch in random order, decoded one batch ahead of the one being learnt."""
-    random = batches.seeded(config.seed, number)
-    parts = batches.shuffled(len(learn), config.batch, random)
-    return batches.ahead(examples.batch(learn, at.tolist(), categories, random) for at in parts)
+    random = dataloading.make_generator(config.seed, number)
+    parts = dataloading.shuffled_batches(len(learn), config.batch, random)
+    return dataloading.prefetch(
+        detection_dataset.batch(learn, at.tolist(), categories, random) for at in parts
+    )
 
 
 def train_epoch(
     network: nn.Module,
-    optimiser: Optimizer,
+    optimizer: Optimizer,
     scaler: torch.amp.GradScaler,
-    learn: Examples,
+    learn: DetectionDataset,
     categories: Sequence[str],
     config: Detector,
     number: int,
@@ -86,15 +98,19 @@ def train_epoch(
     torch.manual_seed(config.seed + number)
     where = next(network.parameters()).device
     steps, total = _steps(len(learn), config.batch), 0.0
-    for step, (images, wanted) in enumerate(_batches(learn, categories, config, number), number * steps):
-        optimiser.param_groups[0]["lr"] = _rate(step, config.epochs * steps, config)
+    for step, (images, wanted) in enumerate(
+        _batches(learn, categories, config, number), number * steps
+    ):
+        optimizer.param_groups[0]["lr"] = _rate(step, config.epochs * steps, config)
         with torch.autocast(where.type, torch.float16, enabled=scaler.is_enabled()):
-            loss = losses(network, images.to(where) / 255, [_to(target, where) for target in wanted])
-        optimiser.zero_grad()
+            loss = losses(
+                network, images.to(where) / 255, [_to(target, where) for target in wanted]
+            )
+        optimizer.zero_grad()
         scaler.scale(loss).backward()
-        scaler.unscale_(optimiser)
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
-        scaler.step(optimiser)
+        scaler.step(optimizer)
         scaler.update()
         total += loss.item()
     return {("train", "loss"): total / max(steps, 1)}
@@ -109,33 +125,47 @@ def _to(target: Target, where: torch.device) -> Target:
     return {name: tensor.to(where) for name, tensor in target.items()}
 
 
-def measure(network: nn.Module, check: Examples, categories: Sequence[str]) -> pd.DataFrame:
+def measure(network: nn.Module, check: DetectionDataset, categories: Sequence[str]) -> pd.DataFrame:
     """Average precision on the pictures."""
     where = next(network.parameters()).device
     found: list[dict[str, Tensor]] = []
     side = 1
     parts = [range(start, min(start + 32, len(check))) for start in range(0, len(check), 32)]
-    for images in batches.ahead(check.images(at) for at in parts):
+    for images in dataloading.prefetch(check.images(at) for at in parts):
         found += detect(network, images.to(where) / 255)
         side = images.shape[3]
-    return average_precision(found, examples.targets(check, range(len(found)), categories, side), categories, side)
+    return average_precision(
+        found,
+        detection_dataset.targets(check, range(len(found)), categories, side),
+        categories,
+        side,
+    )
 
 
-def _given(index: Path, clips: Path, boxes: Path) -> tuple[Examples, Examples]:
+def _given(index: Path, clips: Path, boxes: Path) -> tuple[DetectionDataset, DetectionDataset]:
     """What to learn from, and what to measure on: frames of training and of test videos."""
-    drawn = truth.read(boxes)
-    rows = (reading.select(index, split=split, audible=False) for split in ("train", "test"))
-    learn, check = (examples.of_corpus(several, clips, drawn) for several in rows)
+    drawn = ground_truth.read(boxes)
+    rows = (clip_reader.select(index, split=split, audible=False) for split in ("train", "test"))
+    learn, check = (detection_dataset.of_corpus(several, clips, drawn) for several in rows)
     if not len(learn):
-        raise UserError(f"{boxes} has no box on a frame of a training video: there is nothing to train a detector on")
+        raise UserError(
+            f"{boxes} has no box on a frame of a training video: there is nothing to train a detector on"
+        )
     return learn, check
 
 
-def _openimages(config: Detector, images: Path, boxes: Path) -> tuple[Examples, Examples]:
+def _openimages(
+    config: Detector, images: Path, boxes: Path
+) -> tuple[DetectionDataset, DetectionDataset]:
     """The same of Open Images: its test set is what precision is measured on."""
-    learn, check = (examples.of_openimages(images, boxes, test=test, side=config.size) for test in (False, True))
+    learn, check = (
+        detection_dataset.of_openimages(images, boxes, test=test, side=config.size)
+        for test in (False, True)
+    )
     if not len(learn):
-        raise UserError(f"openimages.subsets: {images} lists test pictures alone: there is nothing to learn from")
+        raise UserError(
+            f"openimages.subsets: {images} lists test pictures alone: there is nothing to learn from"
+        )
     return learn, check
 
 
@@ -154,29 +184,44 @@ def run(
     """Train, resuming where a killed run stopped; then measure."""
     if config.source == "given" and index and clips:
         several = _given(index, clips, boxes)
-        files = [index, boxes, *reading.files(reading.select(index, split="train", audible=False), clips)]
+        files = [
+            index,
+            boxes,
+            *clip_reader.files(clip_reader.select(index, split="train", audible=False), clips),
+        ]
     elif config.source == "openimages" and images:
         several = _openimages(config, images, boxes)
         files = [images, boxes]
     else:
-        raise UserError(f"detector.source: {config.source} wants --index and --clips (given), or --images (openimages)")
+        raise UserError(
+            f"detector.source: {config.source} wants --index and --clips (given), or --images (openimages)"
+        )
     learn, check = several[0].thinned(config.max_frames), several[1].thinned(config.max_test_frames)
     categories = sorted({name for part in several for names in part.categories for name in names})
     where = device.pick(config.device)
     torch.manual_seed(config.seed)
     network = build(config.backend, config.model, categories, config.size, config.start).to(where)
-    optimiser = optimiser_of(network, config)
+    optimizer = optimizer_of(network, config)
     scaler = torch.amp.GradScaler(where.type, enabled=config.half and where.type == "cuda")
 
     def epoch(number: int) -> training.Figures:
-        return train_epoch(network, optimiser, scaler, learn, categories, config, number)
+        return train_epoch(network, optimizer, scaler, learn, categories, config, number)
 
-    depends = training.fingerprint(files, config.model_dump_json(), code_digest("spm.boxes.detector"))
-    figures = training.train(network, optimiser, epoch, config.epochs, state=state / depends, what="detector")
+    depends = training.fingerprint(
+        files, config.model_dump_json(), code_digest("spm.boxes.detector")
+    )
+    figures = training.train(
+        network, optimizer, epoch, config.epochs, state=state / depends, what="detector"
+    )
     table = measure(network, check, categories)
-    shape = {"backend": config.backend, "model": config.model, "size": config.size, "categories": categories}
+    shape = {
+        "backend": config.backend,
+        "model": config.model,
+        "size": config.size,
+        "categories": categories,
+    }
     weights.save(out, network.state_dict(), {**shape, "config": config.model_dump()})
-    with tables.whole(precision) as part:
+    with tables.atomic_write(precision) as part:
         table.to_csv(part, index=False, float_format="%.4f")
     training.finish(figures, history, state)
 

@@ -31,7 +31,9 @@ class Detectron(nn.Module):
         self.network = network
         self.size = size  # px, side that pictures are resized to
 
-    def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None = None) -> Any:
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None = None
+    ) -> Any:
         """Losses by name in training mode, else boxes, labels and scores of each picture."""
         given = [self._input(image) for image in images]
         if targets is not None:
@@ -44,17 +46,26 @@ class Detectron(nn.Module):
     def _input(self, image: Tensor) -> dict[str, Any]:
         """A picture (3, H, W) as detectron2 wants it: BGR in 0 … 255, with the size that boxes are to have again."""
         blue_first = image.flip(0)[None] * 255
-        resized = interpolate(blue_first, (self.size, self.size), mode="bilinear", antialias=True)[0]
+        resized = interpolate(blue_first, (self.size, self.size), mode="bilinear", antialias=True)[
+            0
+        ]
         return {"image": resized, "height": image.shape[1], "width": image.shape[2]}
 
     def _instances(self, target: dict[str, Tensor], image: Tensor) -> Any:
         scale = self.size / image.shape[2]
-        boxes, classes = Boxes(target["boxes"] * scale), target["labels"] - 1  # background is its last class
+        boxes, classes = (
+            Boxes(target["boxes"] * scale),
+            target["labels"] - 1,
+        )  # background is its last class
         return Instances((self.size, self.size), gt_boxes=boxes, gt_classes=classes)
 
     @staticmethod
     def _output(found: Any) -> dict[str, Tensor]:
-        return {"boxes": found.pred_boxes.tensor, "labels": found.pred_classes + 1, "scores": found.scores}
+        return {
+            "boxes": found.pred_boxes.tensor,
+            "labels": found.pred_classes + 1,
+            "scores": found.scores,
+        }
 
 
 def build(categories: Sequence[str], size: int, start: str) -> Detectron:
@@ -66,7 +77,9 @@ def build(categories: Sequence[str], size: int, start: str) -> Detectron:
         For another start than `none`: detectron2's published weights are pickles, which nothing here loads.
     """
     if start != "none":
-        raise UserError(f"detector.start: {start!r}; with detector.backend: detectron2 expected none")
+        raise UserError(
+            f"detector.start: {start!r}; with detector.backend: detectron2 expected none"
+        )
     config = model_zoo.get_config(RECIPE)
     config.MODEL.WEIGHTS = ""
     config.MODEL.DEVICE = "cpu"  # moved as any module is

@@ -68,7 +68,10 @@ def download(session: requests.Session, address: str, path: Path, timeout_s: flo
         raise Refused("retry", f"{type(error).__name__}: {error}") from error
     if expected and digest_of(part, "md5") != expected:
         part.unlink()
-        raise Refused("retry", f"{address}: what arrived does not have the MD5 {expected} that the server names")
+        raise Refused(
+            "retry",
+            f"{address}: what arrived does not have the MD5 {expected} that the server names",
+        )
     part.replace(path)
 
 
@@ -84,6 +87,8 @@ def _pour(session: requests.Session, address: str, part: Path, timeout_s: float)
             raise Refused("gone", f"HTTP {answer.status_code}")
         answer.raise_for_status()
         with part.open("ab" if answer.status_code == requests.codes.partial else "wb") as file:
-            while chunk := answer.raw.read1(CHUNK_BYTES):  # what has come is kept when the line breaks
+            while chunk := answer.raw.read1(
+                CHUNK_BYTES
+            ):  # what has come is kept when the line breaks
                 file.write(chunk)
         return expected_md5(answer.headers)

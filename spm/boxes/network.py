@@ -19,17 +19,28 @@ from torchvision.ops import MultiScaleRoIAlign
 from spm.base.config import UserError
 from spm.learn.backbones import CHANNELS, visual_trunk
 from spm.learn.backbones import Start as TrunkStart
-from spm.learn.pictures import MEAN, STD
+from spm.learn.transforms import MEAN, STD
 
 Backend = Literal["torchvision", "detectron2"]
 Detector = Literal["resnet50_fpn_v2", "mobilenet_v2", "resnet50_fpn"]
 Start = TrunkStart | Literal["coco"]
-ANCHORS = (0.125, 0.25, 0.5, 0.9)  # of the picture's side, for the one feature map of the light variant
+ANCHORS = (
+    0.125,
+    0.25,
+    0.5,
+    0.9,
+)  # of the picture's side, for the one feature map of the light variant
 RATIOS = (0.33, 1.0, 3.0)  # height over width
-WIDTH, GRID, HIDDEN = 128, 5, 256  # of the light variant's head: channels, positions a side, hidden units
+WIDTH, GRID, HIDDEN = (
+    128,
+    5,
+    256,
+)  # of the light variant's head: channels, positions a side, hidden units
 
 
-def build(backend: Backend, model: Detector, categories: Sequence[str], size: int, start: Start = "none") -> nn.Module:
+def build(
+    backend: Backend, model: Detector, categories: Sequence[str], size: int, start: Start = "none"
+) -> nn.Module:
     """A detector of `categories`; label 0 is background, label n + 1 is `categories[n]`.
 
     Parameters
@@ -51,10 +62,14 @@ def build(backend: Backend, model: Detector, categories: Sequence[str], size: in
             " torchvision resnet50_fpn_v2 and mobilenet_v2"
         )
     if backend == "detectron2":
-        from spm.boxes import detectron  # here alone, because it is installed in an environment of its own
+        from spm.boxes import (
+            detectron,  # here alone, because it is installed in an environment of its own
+        )
 
         return detectron.build(categories, size, start)
-    network: nn.Module = (_resnet50 if model == "resnet50_fpn_v2" else _mobilenet)(len(categories) + 1, size, start)
+    network: nn.Module = (_resnet50 if model == "resnet50_fpn_v2" else _mobilenet)(
+        len(categories) + 1, size, start
+    )
     return network
 
 
@@ -63,7 +78,9 @@ def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
     if start == "coco":
         raise UserError("detector.start: coco goes with detector.model: resnet50_fpn_v2")
     trunk = visual_trunk("mobilenet_v2", start)
-    narrow = nn.Sequential(trunk, nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True))
+    narrow = nn.Sequential(
+        trunk, nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True)
+    )
     narrow.out_channels = WIDTH  # type: ignore[assignment]  # where FasterRCNN looks for it
     anchors = AnchorGenerator((tuple(int(size * side) for side in ANCHORS),), (RATIOS,))
     return FasterRCNN(
@@ -83,12 +100,16 @@ def _resnet50(classes: int, size: int, start: Start) -> FasterRCNN:
     weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if start == "coco" else None
     trunk = ResNet50_Weights.IMAGENET1K_V1 if start == "imagenet" else None
     try:
-        net = fasterrcnn_resnet50_fpn_v2(weights=weights, weights_backbone=trunk, min_size=size, max_size=2 * size)
+        net = fasterrcnn_resnet50_fpn_v2(
+            weights=weights, weights_backbone=trunk, min_size=size, max_size=2 * size
+        )
     except (URLError, OSError) as error:
         raise UserError(
             f"the {start} weights can't be downloaded ({error}): run once with internet, or detector.start: none"
         ) from error
-    net.roi_heads.box_predictor = FastRCNNPredictor(net.roi_heads.box_predictor.cls_score.in_features, classes)
+    net.roi_heads.box_predictor = FastRCNNPredictor(
+        net.roi_heads.box_predictor.cls_score.in_features, classes
+    )
     return net
 
 
@@ -102,4 +123,6 @@ def losses(network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]])
 def detect(network: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
     """Boxes (xyxy, pixels of the picture), labels and scores of each picture of (B, 3, H, W) in [0, 1], on the CPU."""
     network.eval()
-    return [{name: tensor.cpu() for name, tensor in found.items()} for found in network(list(images))]
+    return [
+        {name: tensor.cpu() for name, tensor in found.items()} for found in network(list(images))
+    ]

@@ -37,8 +37,13 @@ CLASSES = {
 class OpenImages(Section):
     """Which pictures are wanted, and how they are asked for."""
 
-    mirror: str | None = None  # address or folder with tables and pictures under their published names; null: the web
-    subsets: tuple[Subset, ...] = ("train", "test")  # precision is measured on test, the others are learnt from
+    mirror: str | None = (
+        None  # address or folder with tables and pictures under their published names; null: the web
+    )
+    subsets: tuple[Subset, ...] = (
+        "train",
+        "test",
+    )  # precision is measured on test, the others are learnt from
     classes: dict[str, str] = CLASSES  # category → Open Images' label
     max_per_class: int | None = Field(None, ge=1)  # pictures of each subset; null: all
     group_of: Treatment = "drop-picture"  # one box around more than five instruments
@@ -46,7 +51,9 @@ class OpenImages(Section):
     inside: Treatment = "drop-picture"  # taken from within
     truncated: Treatment = "keep"  # by the picture's edge
     occluded: Treatment = "keep"  # partly behind something
-    sha256: dict[str, str] = Field({})  # published table → digest that it must have; the log says what it has
+    sha256: dict[str, str] = Field(
+        {}
+    )  # published table → digest that it must have; the log says what it has
     workers: int = Field(16, ge=1)  # downloads at once
     retries: int = Field(4, ge=0)  # further attempts at what may come back
     backoff_s: float = Field(1.0, ge=0)  # before the second of them; doubles with each further one
@@ -62,7 +69,9 @@ def address(config: OpenImages, name: str, root: str) -> str:
     """Where something of this published name is: at its root, or in the mirror by the last parts of its name."""
     if config.mirror is None:
         return root + name
-    return f"{config.mirror.rstrip('/')}/{name if name.endswith('.jpg') else PurePosixPath(name).name}"
+    return (
+        f"{config.mirror.rstrip('/')}/{name if name.endswith('.jpg') else PurePosixPath(name).name}"
+    )
 
 
 def table_at(name: str, config: OpenImages, store: Path, session: requests.Session) -> Path:
@@ -93,21 +102,41 @@ def _check_pin(path: Path, pin: str | None) -> None:
     found = digest_of(path)
     print(f"openimages: {path.name} sha256 {found}", file=sys.stderr)
     if pin is not None and found != pin:
-        raise UserError(f"openimages.sha256: {path} has {found}, expected {pin}: delete it, or pin this one")
+        raise UserError(
+            f"openimages.sha256: {path} has {found}, expected {pin}: delete it, or pin this one"
+        )
 
 
-def choose(subset: Subset, config: OpenImages, store: Path, session: requests.Session) -> tuple[list[Row], list[Row]]:
+def choose(
+    subset: Subset, config: OpenImages, store: Path, session: requests.Session
+) -> tuple[list[Row], list[Row]]:
     """Pictures and boxes of one subset by the published tables, judged; nothing is downloaded but those."""
-    boxes = published.read_boxes(table_at(published.BOXES[subset], config, store, session), config.classes)
-    treatment = cast(Mapping[str, Treatment], {setting: getattr(config, setting) for setting in FLAGS.values()})
+    boxes = published.read_boxes(
+        table_at(published.BOXES[subset], config, store, session), config.classes
+    )
+    treatment = cast(
+        Mapping[str, Treatment], {setting: getattr(config, setting) for setting in FLAGS.values()}
+    )
     judged = published.judge_boxes(boxes, treatment).assign(subset=subset)
     listed = table_at(published.PICTURES[subset], config, store, session)
-    about = published.read_pictures(listed, set(boxes.image_id)).drop_duplicates("image_id").set_index("image_id")
-    rotation = {str(image_id): float(degrees) for image_id, degrees in about.rotation.dropna().items()}
+    about = (
+        published.read_pictures(listed, set(boxes.image_id))
+        .drop_duplicates("image_id")
+        .set_index("image_id")
+    )
+    rotation = {
+        str(image_id): float(degrees) for image_id, degrees in about.rotation.dropna().items()
+    }
     verdicts = published.judge_pictures(judged, rotation, config.max_per_class)
     said = cast(dict[str, Row], about[["license", "author"]].to_dict("index"))
     pictures: list[Row] = [
-        {"image_id": name, "subset": subset, "status": status, "reason": reason, **said.get(name, {})}
+        {
+            "image_id": name,
+            "subset": subset,
+            "status": status,
+            "reason": reason,
+            **said.get(name, {}),
+        }
         for name, (status, reason) in verdicts.items()
     ]
     kept = [*tables.OPENIMAGES_BOXES.names]
@@ -142,8 +171,15 @@ def inspect(path: Path) -> Row:
     except FileNotFoundError as error:
         raise Refused("gone", "no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Refused("bad", f"not a whole JPEG: {str(error).replace(str(path), path.name)}") from error
-    return {"sha256": digest_of(path), "bytes": path.stat().st_size, "width": width, "height": height}
+        raise Refused(
+            "bad", f"not a whole JPEG: {str(error).replace(str(path), path.name)}"
+        ) from error
+    return {
+        "sha256": digest_of(path),
+        "bytes": path.stat().st_size,
+        "width": width,
+        "height": height,
+    }
 
 
 def obtain_all(pictures: list[Row], get: Callable[[Row], Row], workers: int) -> list[Row]:
@@ -160,13 +196,20 @@ def obtain_all(pictures: list[Row], get: Callable[[Row], Row], workers: int) -> 
 def settle(boxes: list[Row], pictures: list[Row]) -> list[Row]:
     """Boxes whose picture isn't there fall with it, as `no-picture`."""
     there = {(p["subset"], p["image_id"]) for p in pictures if p["status"] == "ok"}
-    falls = [box["status"] == "kept" and (box["subset"], box["image_id"]) not in there for box in boxes]
-    return [box | {"status": "no-picture"} if fell else box for box, fell in zip(boxes, falls, strict=True)]
+    falls = [
+        box["status"] == "kept" and (box["subset"], box["image_id"]) not in there for box in boxes
+    ]
+    return [
+        box | {"status": "no-picture"} if fell else box
+        for box, fell in zip(boxes, falls, strict=True)
+    ]
 
 
 def counts(boxes: list[Row]) -> pd.DataFrame:
     """Boxes and pictures per category, subset and status."""
-    by = pd.DataFrame(boxes, columns=tables.OPENIMAGES_BOXES.names).groupby(["category", "subset", "status"])
+    by = pd.DataFrame(boxes, columns=tables.OPENIMAGES_BOXES.names).groupby(
+        ["category", "subset", "status"]
+    )
     return by["image_id"].agg(boxes="size", pictures="nunique").reset_index()
 
 
@@ -175,25 +218,42 @@ def _check(config: OpenImages, pictures: list[Row]) -> None:
     for subset in config.subsets:
         rows = [picture for picture in pictures if picture["subset"] == subset]
         if not any(picture["status"] == "ok" for picture in rows):
-            reason = next((f"{p['image_id']}: {p['reason']}" for p in rows if p["reason"]), "its table names none")
-            raise UserError(f"openimages: no picture of {subset} could be had, of {len(rows)} listed ({reason})")
+            reason = next(
+                (f"{p['image_id']}: {p['reason']}" for p in rows if p["reason"]),
+                "its table names none",
+            )
+            raise UserError(
+                f"openimages: no picture of {subset} could be had, of {len(rows)} listed ({reason})"
+            )
 
 
 def run(config: OpenImages, *, store: Path, images: Path, boxes: Path, counts_table: Path) -> None:
     """Choose by the published tables, download what is wanted, leave what came of each picture and box."""
     session = connect(config.workers, config.retries, config.backoff_s)
     chosen = [choose(subset, config, store, session) for subset in config.subsets]
-    listed, drawn = ([row for part in several for row in part] for several in zip(*chosen, strict=True))
+    listed, drawn = (
+        [row for part in several for row in part] for several in zip(*chosen, strict=True)
+    )
     try:
-        pictures = obtain_all(listed, lambda row: obtain(row, config, store, session), config.workers)
+        pictures = obtain_all(
+            listed, lambda row: obtain(row, config, store, session), config.workers
+        )
     except OSError as error:  # what befalls a picture is in its row: this is the store's
-        raise UserError(f"store {store}: {error}: expected a folder that can be written, with room") from error
+        raise UserError(
+            f"store {store}: {error}: expected a folder that can be written, with room"
+        ) from error
     _check(config, pictures)
     judged = settle(drawn, pictures)
-    tables.write_rows(images, tables.OPENIMAGES, sorted(pictures, key=lambda row: (row["subset"], row["image_id"])))
+    tables.write_rows(
+        images,
+        tables.OPENIMAGES,
+        sorted(pictures, key=lambda row: (row["subset"], row["image_id"])),
+    )
     order = ["subset", "image_id", "category", "x", "y", "w", "h"]
-    tables.write_rows(boxes, tables.OPENIMAGES_BOXES, sorted(judged, key=lambda row: [row[key] for key in order]))
-    with tables.whole(counts_table) as part:
+    tables.write_rows(
+        boxes, tables.OPENIMAGES_BOXES, sorted(judged, key=lambda row: [row[key] for key in order])
+    )
+    with tables.atomic_write(counts_table) as part:
         counts(judged).to_csv(part, index=False)
     said = sorted(Counter(row["status"] for row in pictures).items())
     print("openimages:", ", ".join(f"{n} {status}" for status, n in said), file=sys.stderr)

@@ -40,10 +40,17 @@ BOX_TYPES = {"ImageID": pa.string(), "LabelName": pa.string()} | {
     **dict.fromkeys(["XMin", "XMax", "YMin", "YMax"], pa.float64()),
     **dict.fromkeys(FLAGS, pa.int8()),
 }
-PICTURE_TYPES = {"ImageID": pa.string(), "License": pa.string(), "Author": pa.string(), "Rotation": pa.float64()}
+PICTURE_TYPES = {
+    "ImageID": pa.string(),
+    "License": pa.string(),
+    "Author": pa.string(),
+    "Rotation": pa.float64(),
+}
 
 
-def _rows_where(path: Path, types: Mapping[str, pa.DataType], column: str, values: Collection[str]) -> pd.DataFrame:
+def _rows_where(
+    path: Path, types: Mapping[str, pa.DataType], column: str, values: Collection[str]
+) -> pd.DataFrame:
     """The rows of a large CSV whose column has one of the values; memory is a block, whatever the file's size."""
     wanted = pa.array(sorted(values), pa.string())
     convert = csv.ConvertOptions(include_columns=list(types), column_types=types)
@@ -52,7 +59,9 @@ def _rows_where(path: Path, types: Mapping[str, pa.DataType], column: str, value
         with csv.open_csv(path, convert_options=convert, parse_options=quoted) as reader:
             parts = [batch.filter(pc.is_in(batch[column], wanted)) for batch in reader]
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise UserError(f"{path}: {error}: expected a table of Open Images with {','.join(types)}") from error
+        raise UserError(
+            f"{path}: {error}: expected a table of Open Images with {','.join(types)}"
+        ) from error
     found: pd.DataFrame = pa.Table.from_batches(parts, pa.schema(list(types.items()))).to_pandas()
     return found
 
@@ -71,13 +80,20 @@ def read_boxes(path: Path, classes: Mapping[str, str]) -> pd.DataFrame:
     name = {label: category for category, label in classes.items()}
     sides = {"x": rows.XMin, "y": rows.YMin, "w": rows.XMax - rows.XMin, "h": rows.YMax - rows.YMin}
     flags = {setting: rows[column] == 1 for column, setting in FLAGS.items()}  # -1: nobody looked
-    return pd.DataFrame({"image_id": rows.ImageID, "category": rows.LabelName.map(name), **sides, **flags})
+    return pd.DataFrame(
+        {"image_id": rows.ImageID, "category": rows.LabelName.map(name), **sides, **flags}
+    )
 
 
 def read_pictures(path: Path, ids: Collection[str]) -> pd.DataFrame:
     """What is said of pictures: image_id, license, author, rotation (degrees; none where unknown)."""
     return _rows_where(path, PICTURE_TYPES, "ImageID", ids).rename(
-        columns={"ImageID": "image_id", "License": "license", "Author": "author", "Rotation": "rotation"}
+        columns={
+            "ImageID": "image_id",
+            "License": "license",
+            "Author": "author",
+            "Rotation": "rotation",
+        }
     )
 
 
@@ -86,17 +102,25 @@ def judge_boxes(boxes: pd.DataFrame, treatment: Mapping[str, Treatment]) -> pd.D
 
     A box is malformed when it has no area or leaves the picture.
     """
-    inside = (boxes[["x", "y"]] >= 0).all(axis=1) & (boxes.x + boxes.w <= 1 + 1e-6) & (boxes.y + boxes.h <= 1 + 1e-6)
+    inside = (
+        (boxes[["x", "y"]] >= 0).all(axis=1)
+        & (boxes.x + boxes.w <= 1 + 1e-6)
+        & (boxes.y + boxes.h <= 1 + 1e-6)
+    )
     status = pd.Series("kept", boxes.index)
     for setting in reversed(FLAGS.values()):
         if treatment[setting] != "keep":
             status[boxes[setting]] = setting.replace("_", "-")
     status[~(inside & (boxes[["w", "h"]] > 0).all(axis=1))] = "malformed"
-    spoiling = [setting.replace("_", "-") for setting, what in treatment.items() if what == "drop-picture"]
+    spoiling = [
+        setting.replace("_", "-") for setting, what in treatment.items() if what == "drop-picture"
+    ]
     return boxes.assign(status=status, spoils=status.isin(spoiling))
 
 
-def judge_pictures(boxes: pd.DataFrame, rotation: Mapping[str, float], most: int | None) -> dict[str, tuple[str, str]]:
+def judge_pictures(
+    boxes: pd.DataFrame, rotation: Mapping[str, float], most: int | None
+) -> dict[str, tuple[str, str]]:
     """What becomes of each picture of one subset, as (status, reason): wanted, policy, or surplus.
 
     Parameters
@@ -121,7 +145,10 @@ def judge_pictures(boxes: pd.DataFrame, rotation: Mapping[str, float], most: int
         elif spoiled or not kept:
             verdict[image_id] = ("policy", " ".join(spoiled) or "no box kept")
         elif most is not None and all(had[category] >= most for category in kept):
-            verdict[image_id] = ("surplus", f"more than {most} pictures of {' '.join(sorted(kept))}")
+            verdict[image_id] = (
+                "surplus",
+                f"more than {most} pictures of {' '.join(sorted(kept))}",
+            )
         else:
             verdict[image_id] = ("wanted", "")
             had.update(kept)

@@ -14,7 +14,10 @@ COLUMNS = ["category", "ap", "ap50", "boxes"]
 
 
 def average_precision(
-    found: Sequence[dict[str, Tensor]], wanted: Sequence[dict[str, Tensor]], categories: Sequence[str], side: int
+    found: Sequence[dict[str, Tensor]],
+    wanted: Sequence[dict[str, Tensor]],
+    categories: Sequence[str],
+    side: int,
 ) -> pd.DataFrame:
     """AP@[.5:.95], AP@.5 and the number of boxes of each category.
 
@@ -31,14 +34,20 @@ def average_precision(
     -------
     DataFrame with the columns category, ap, ap50, boxes; no value where no box is wanted.
     """
-    counts = [sum(int((target["labels"] == n).sum()) for target in wanted) for n in range(1, len(categories) + 1)]
+    counts = [
+        sum(int((target["labels"] == n).sum()) for target in wanted)
+        for n in range(1, len(categories) + 1)
+    ]
     scored = _boxes(found)
     if not scored:
         precision = [(0.0, 0.0)] * len(categories)
     else:
         with redirect_stdout(io.StringIO()):
             curves = _curves(_dataset(wanted, categories, side), scored)
-        precision = [(float(curves[:, :, n].mean()), float(curves[0, :, n].mean())) for n in range(len(categories))]
+        precision = [
+            (float(curves[:, :, n].mean()), float(curves[0, :, n].mean()))
+            for n in range(len(categories))
+        ]
     rows = [
         (name, *(pair if count else (None, None)), count)
         for name, pair, count in zip(categories, precision, counts, strict=True)
@@ -53,7 +62,10 @@ def _dataset(wanted: Sequence[dict[str, Tensor]], categories: Sequence[str], sid
         "info": {},
         "images": [{"id": n, "width": side, "height": side} for n in range(len(wanted))],
         "categories": [{"id": n, "name": name} for n, name in enumerate(categories, 1)],
-        "annotations": [{**box, "id": n, "iscrowd": 0, "area": box["bbox"][2] * box["bbox"][3]} for n, box in boxes],
+        "annotations": [
+            {**box, "id": n, "iscrowd": 0, "area": box["bbox"][2] * box["bbox"][3]}
+            for n, box in boxes
+        ],
     }
     coco.createIndex()
     return coco

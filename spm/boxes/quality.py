@@ -56,18 +56,24 @@ def compare(
     tuple
         Split, category, boxes drawn, boxes detected, and the IoU of each pair that is one.
     """
-    looked_at = {row["frame"] for row in found}  # detect.frames may have it look at the first ones of each clip alone
+    looked_at = {
+        row["frame"] for row in found
+    }  # detect.frames may have it look at the first ones of each clip alone
     detected = by_frame(found)
     for (clip, number), drawn in by_frame(given).items():
         if number not in looked_at:
             continue
         there = detected.get((clip, number), [])
         for category in sorted({box["category"] for box in (*drawn, *there)}):
-            one, other = ([box for box in boxes if box["category"] == category] for boxes in (drawn, there))
+            one, other = (
+                [box for box in boxes if box["category"] == category] for boxes in (drawn, there)
+            )
             yield split[clip], category, len(one), len(other), overlaps(one, other, min_iou)
 
 
-def table(given: Sequence[Row], found: Sequence[Row], split: Mapping[str, str], min_iou: float) -> pd.DataFrame:
+def table(
+    given: Sequence[Row], found: Sequence[Row], split: Mapping[str, str], min_iou: float
+) -> pd.DataFrame:
     """Precision, recall and mean IoU of the matched, per split and category, and of all categories together."""
     sums: defaultdict[tuple[str, str], list[Any]] = defaultdict(lambda: [0, 0, []])
     for where, category, drawn, detected, pairs in compare(given, found, split, min_iou):
@@ -76,11 +82,18 @@ def table(given: Sequence[Row], found: Sequence[Row], split: Mapping[str, str], 
             total[0] += drawn
             total[1] += detected
             total[2] += pairs
-    rows = [(*key, drawn, detected, *_rates(drawn, detected, pairs)) for key, (drawn, detected, pairs) in sums.items()]
-    return pd.DataFrame(sorted(rows, key=lambda row: (row[0], row[1] == "all", row[1])), columns=COLUMNS)
+    rows = [
+        (*key, drawn, detected, *_rates(drawn, detected, pairs))
+        for key, (drawn, detected, pairs) in sums.items()
+    ]
+    return pd.DataFrame(
+        sorted(rows, key=lambda row: (row[0], row[1] == "all", row[1])), columns=COLUMNS
+    )
 
 
-def _rates(drawn: int, detected: int, pairs: Sequence[float]) -> tuple[int, float | None, float | None, float | None]:
+def _rates(
+    drawn: int, detected: int, pairs: Sequence[float]
+) -> tuple[int, float | None, float | None, float | None]:
     """Matched, precision, recall, mean IoU; no value where it is 0 / 0."""
     count = len(pairs)
     mean = float(np.mean(pairs)) if pairs else None
@@ -91,7 +104,7 @@ def run(config: Quality, *, given: Path, detected: Path, index: Path, out: Path)
     """Compare the two tables of annotations on the frames that have boxes in the given one."""
     split = dict(zip(*tables.read(index, ["clip_id", "split"]).to_pydict().values(), strict=True))
     drawn, found = (tables.read(path).to_pylist() for path in (given, detected))
-    with tables.whole(out) as part:
+    with tables.atomic_write(out) as part:
         table(drawn, found, split, config.min_iou).to_csv(part, index=False, float_format="%.4f")
 
 

@@ -19,14 +19,20 @@ Status: 0 done; 1 something to mend, said in one line; 2 a wrong command line;
 """
 COMMANDS = (localize, score, review, manifest, fetch_status, doctor, new_method)
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG)
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG
+)
 for module in COMMANDS:
     name = module.__name__.rsplit(".", 1)[1]
-    app.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")(getattr(module, name))
+    app.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")(
+        getattr(module, name)
+    )
 
 
 @app.callback()
-def spm(debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False) -> None:
+def spm(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+) -> None:
     """Which pixels of this video make the sound? The workflow itself is run by snakemake."""
     if debug:
         logging.basicConfig(level=logging.DEBUG)

@@ -15,9 +15,15 @@ EXAMPLES = """\
 
 
 def doctor(
-    configfile: Annotated[list[Path] | None, typer.Option(help="Laid over config.yaml, as snakemake's.")] = None,
-    directory: Annotated[Path, typer.Option(help="Where the workflow would run, as snakemake's.")] = Path(),
-    offline: Annotated[bool, typer.Option("--offline", help="Ask no site whether it answers.")] = False,
+    configfile: Annotated[
+        list[Path] | None, typer.Option(help="Laid over config.yaml, as snakemake's.")
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option(help="Where the workflow would run, as snakemake's.")
+    ] = Path(),
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no site whether it answers.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -26,7 +32,7 @@ def doctor(
     For ffmpeg, GPU, conda, SLURM, disk, network and config. What is lacking comes with what to do;
     status 1 where it is something that the workflow can't do without.
     """
-    from spm.doctor import Finding, findings
+    from spm.workflow.doctor import Finding, findings
 
     found: list[Finding] = []
     for each in findings(directory, configfile or [], online=not offline):

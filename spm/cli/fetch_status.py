@@ -10,7 +10,7 @@ import typer
 from spm.cli.options import Json, Quiet, say
 
 if TYPE_CHECKING:
-    from spm.corpus.ledgers import Answer
+    from spm.corpus.fetch_status import Answer
 
 EXAMPLES = """\
   spm fetch-status
@@ -20,7 +20,9 @@ EXAMPLES = """\
 
 
 def fetch_status(
-    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path("results"),
+    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path(
+        "results"
+    ),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,7 +30,7 @@ def fetch_status(
 
     Which of them may come back, and what to do.
     """
-    from spm.corpus.ledgers import answers, read
+    from spm.corpus.fetch_status import answers, read
 
     found = answers(read(results))
     amiss = [each for each in found if each.status != "ok"]
@@ -38,12 +40,14 @@ def fetch_status(
 
 def lines(found: Sequence["Answer"]) -> Iterator[str]:
     """A line for each status with what to do, and one for each reason with how many and one of them."""
-    from spm.corpus.ledgers import WHAT_NOW
+    from spm.corpus.fetch_status import WHAT_NOW
 
     counts: Counter[str] = Counter()
     for each in found:
         counts[each.status] += len(each.videos)
-    yield f"{counts.total()} videos: " + ", ".join(f"{count} {status}" for status, count in counts.items())
+    yield f"{counts.total()} videos: " + ", ".join(
+        f"{count} {status}" for status, count in counts.items()
+    )
     for status in counts:
         yield f"\n{status}: {WHAT_NOW[status]}"
         for each in found:

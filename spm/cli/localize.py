@@ -13,13 +13,13 @@ from spm.cli.options import Json, Quiet, say
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from spm.localize import Localiser
+    from spm.inference.localize import Localizer
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
 EXAMPLES = """\
   spm localize concert.mp4
   spm localize videos/*.mp4 --weights results/fusion/train/spm
-  spm localize concert.mp4 --weights someone/localiser
+  spm localize concert.mp4 --weights someone/localizer
   spm localize https://example.org/concert.mp4 --max-s 30 --json
 """
 
@@ -27,11 +27,18 @@ EXAMPLES = """\
 def localize(
     videos: Annotated[list[str], typer.Argument(help="Video files, or addresses.")],
     weights: Annotated[
-        str | None, typer.Option(help="network.safetensors of a run, or OWNER/NAME of a hub; else the newest here.")
+        str | None,
+        typer.Option(
+            help="network.safetensors of a run, or OWNER/NAME of a hub; else the newest here."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of what is made.")] = Path("localized"),
-    max_s: Annotated[int | None, typer.Option(min=1, help="Only the first seconds of each video.")] = None,
-    maps_per_s: Annotated[int, typer.Option(min=1, max=60, help="Maps of each second, blended between.")] = 2,
+    max_s: Annotated[
+        int | None, typer.Option(min=1, help="Only the first seconds of each video.")
+    ] = None,
+    maps_per_s: Annotated[
+        int, typer.Option(min=1, max=60, help="Maps of each second, blended between.")
+    ] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -40,27 +47,29 @@ def localize(
 
     Leaves an overlay video, a sheet of pictures, and maps as Parquet and JSON, named as the video.
     """
-    from spm.localize import Localiser, weights_of
+    from spm.inference.localize import Localizer, weights_of
 
-    model = Localiser(weights_of(weights), device, maps_per_s)
+    model = Localizer(weights_of(weights), device, maps_per_s)
     out.mkdir(parents=True, exist_ok=True)
     found = list(_each(model, videos, out, max_s, quiet=quiet))
     faults = [each["reason"] for each in found if each["reason"]]
     for fault in faults:
         typer.echo(f"spm: error: {fault}", err=True)
     made = len(found) - len(faults)
-    told = f"{made} of {len(found)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json"
+    told = (
+        f"{made} of {len(found)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json"
+    )
     say([told], found, as_json=as_json, quiet=quiet)
     if faults:
         raise typer.Exit(1)
 
 
 def _each(
-    model: "Localiser", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
+    model: "Localizer", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
 ) -> Iterator[dict[str, Any]]:
     """What was made of each video; a bar counts seconds of video, half when they have maps and half when filmed."""
     from spm.base.progress import progress
-    from spm.localize import seconds_of
+    from spm.inference.localize import seconds_of
 
     places = _copies(videos, out)
     files = [place for place in places.values() if isinstance(place, Path)]
@@ -70,7 +79,14 @@ def _each(
     with bar:
         for video, place in places.items():
             if isinstance(place, Path):
-                yield _made(model, video, place, out / names[place], max_s, lambda seconds: bar.update(seconds / 2))
+                yield _made(
+                    model,
+                    video,
+                    place,
+                    out / names[place],
+                    max_s,
+                    lambda seconds: bar.update(seconds / 2),
+                )
             else:
                 yield {"video": video, "reason": place, "files": {}, "seconds": []}
 
@@ -78,7 +94,7 @@ def _each(
 def _copies(videos: list[str], out: Path) -> dict[str, Path | str]:
     """Each video as a file here, or why it can't be had."""
     from spm.base.config import UserError
-    from spm.localize import local_copy
+    from spm.inference.localize import local_copy
 
     places: dict[str, Path | str] = {}
     for video in videos:
@@ -96,21 +112,33 @@ def distinct(files: Sequence[Path]) -> list[str]:
     ['a-x', 'b-x', 'y']
     """
     often = Counter(file.stem for file in files)
-    longer = [file.stem if often[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}" for file in files]
+    longer = [
+        file.stem if often[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}"
+        for file in files
+    ]
     return [name if longer.count(name) == 1 else f"{n}-{name}" for n, name in enumerate(longer)]
 
 
 def _made(
-    model: "Localiser", video: str, path: Path, stem: Path, max_s: int | None, tick: Callable[[float], object]
+    model: "Localizer",
+    video: str,
+    path: Path,
+    stem: Path,
+    max_s: int | None,
+    tick: Callable[[float], object],
 ) -> dict[str, Any]:
     """All there is to make of one video; where nothing can be, the reason, and the others are not held up."""
-    from spm import overlay
     from spm.base.config import UserError
+    from spm.inference import overlay
 
-    files = {kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("mp4", "png", "parquet", "json")}
+    files = {
+        kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("mp4", "png", "parquet", "json")
+    }
     try:
         if files["mp4"].absolute() == path.absolute():
-            raise UserError(f"{path}: the video made of it would take its place: name another folder with --out")
+            raise UserError(
+                f"{path}: the video made of it would take its place: name another folder with --out"
+            )
         seen = model.locate(path, max_s, tick)
         seen.write(files["parquet"])
         overlay.sheet(seen, files["png"])
@@ -118,4 +146,9 @@ def _made(
     except UserError as error:
         return {"video": video, "reason": str(error), "files": {}, "seconds": []}
     named = {kind: str(file) for kind, file in files.items()}
-    return {"video": video, "reason": "", "files": named, "seconds": seen.seconds().to_dict("records")}
+    return {
+        "video": video,
+        "reason": "",
+        "files": named,
+        "seconds": seen.seconds().to_dict("records"),
+    }

@@ -22,8 +22,12 @@ EXAMPLES = """\
 
 
 def manifest(
-    source: Annotated[Path, typer.Argument(help="A manifest, a folder of videos, or a clone of MUSIC_dataset.")],
-    out: Annotated[Path, typer.Option(help="Where music.csv and music21.csv go.")] = Path("workflow/manifests"),
+    source: Annotated[
+        Path, typer.Argument(help="A manifest, a folder of videos, or a clone of MUSIC_dataset.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where music.csv and music21.csv go.")] = Path(
+        "workflow/manifests"
+    ),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,7 +39,9 @@ def manifest(
     from spm.corpus import manifest as manifests
 
     if not source.exists():
-        expected = "expected a manifest (CSV), a folder of videos, or a clone of roudimit/MUSIC_dataset"
+        expected = (
+            "expected a manifest (CSV), a folder of videos, or a clone of roudimit/MUSIC_dataset"
+        )
         raise UserError(f"{source}: no such file or folder: {expected}")
     files = [source]
     with redirect_stdout(StringIO()) if as_json or quiet else nullcontext():
@@ -54,18 +60,24 @@ def manifest(
 
 def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
     """What a manifest lists, which of its files are not there, and the boxes beside it."""
-    from spm.boxes import truth
+    from spm.boxes import ground_truth
     from spm.corpus.manifest import address, is_remote
 
     places = {video.video_id: address(video, path) for video in videos if not video.flaw}
     files = {video_id: place for video_id, place in places.items() if not is_remote(place)}
     boxes = path.with_name("boxes.csv")
-    boxed = Counter(box["video_id"] for box in truth.read(boxes)) if boxes.is_file() else Counter[str]()
+    boxed = (
+        Counter(box["video_id"] for box in ground_truth.read(boxes))
+        if boxes.is_file()
+        else Counter[str]()
+    )
     return {
         "manifest": str(path),
         "videos": len(videos),
         "kinds": dict(Counter(video.kind for video in videos)),
-        "categories": dict(sorted(Counter(name for video in videos for name in video.categories).items())),
+        "categories": dict(
+            sorted(Counter(name for video in videos for name in video.categories).items())
+        ),
         "flaws": [video.flaw for video in videos if video.flaw],
         "files": len(files),
         "missing": [place for place in files.values() if not Path(place).is_file()],
@@ -79,14 +91,20 @@ def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The same to read."""
-    kinds = " and ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in found["kinds"].items())
+    kinds = " and ".join(
+        f"{count} {kind}{'s' * (count != 1)}" for kind, count in found["kinds"].items()
+    )
     categories = ", ".join(f"{name} {count}" for name, count in found["categories"].items())
     boxes = found["boxes"]
     return [
         f"{found['manifest']}: {found['videos']} videos, {kinds}",
         f"  categories: {categories}",
         f"  {found['files']} files, {found['videos'] - found['files'] - len(found['flaws'])} addresses to fetch",
-        *([f"  boxes.csv: {boxes['boxes']} boxes of {boxes['videos']} videos"] if boxes["boxes"] else []),
+        *(
+            [f"  boxes.csv: {boxes['boxes']} boxes of {boxes['videos']} videos"]
+            if boxes["boxes"]
+            else []
+        ),
     ]
 
 
@@ -95,6 +113,14 @@ def warnings(found: dict[str, Any]) -> list[str]:
     flaws, missing, unlisted = found["flaws"], found["missing"], found["boxes"]["unlisted"]
     return [
         *([f"{len(flaws)} videos would be `bad`, as {flaws[0]}"] if flaws else []),
-        *([f"{len(missing)} files are not there, as {missing[0]}: they would be `gone`"] if missing else []),
-        *([f"boxes.csv has boxes of videos that are not listed, as {unlisted[0]}: mend the id"] if unlisted else []),
+        *(
+            [f"{len(missing)} files are not there, as {missing[0]}: they would be `gone`"]
+            if missing
+            else []
+        ),
+        *(
+            [f"boxes.csv has boxes of videos that are not listed, as {unlisted[0]}: mend the id"]
+            if unlisted
+            else []
+        ),
     ]

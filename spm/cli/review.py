@@ -13,19 +13,27 @@ EXAMPLES = """\
 
 
 def review(
-    reviews: Annotated[Path, typer.Argument(help="CSV that decisions are appended to: beside the manifest.")],
-    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path("results"),
+    reviews: Annotated[
+        Path, typer.Argument(help="CSV that decisions are appended to: beside the manifest.")
+    ],
+    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path(
+        "results"
+    ),
     boxes: Annotated[str, typer.Option(help="Whose boxes: detector or given.")] = "detector",
-    reviewer: Annotated[str | None, typer.Option(help="Who decides; else whoever is logged in.")] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who decides; else whoever is logged in.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, help="0: any free one.")] = 0,
-    sample: Annotated[int | None, typer.Option(min=1, help="Only so many boxes, the same for everybody.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Only so many boxes, the same for everybody.")
+    ] = None,
     browse: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Accept, reject or mend boxes by key.
 
     On a page that only this machine can open.
     """
-    from spm.boxes.review import serve
+    from spm.boxes.review.server import serve
 
     serve(
         results / f"boxes/annotations/{boxes}.parquet",

@@ -29,10 +29,10 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
-from spm.corpus import bounded
-from spm.corpus.cut import RATE_HZ, cut, level_db, split_pictures
-from spm.corpus.ffmpeg import binary
-from spm.corpus.probe import Media, Pictures, Sound, Unusable, apart
+from spm.corpus.media import limits
+from spm.corpus.media.cut import RATE_HZ, cut, level_db, split_pictures
+from spm.corpus.media.ffmpeg import binary
+from spm.corpus.media.probe import Media, Pictures, Sound, Unusable, probe_in_subprocess
 
 CHUNK_BYTES = 1 << 20
 GROUP_ROWS = 64  # clips held before they are written: about 6 MB
@@ -41,31 +41,35 @@ GROUP_ROWS = 64  # clips held before they are written: about 6 MB
 # Matroska rounds to 1 ms. At the start of the file 1 ms counts already.
 STRAY_S = 0.02
 SHORTFALL_S = 1.0  # a file that ends this much before the promised end was cut off
-SOUND_FILTERS = (
-    f"aresample={RATE_HZ}:async=1:min_hard_comp={STRAY_S}:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
-)
+SOUND_FILTERS = f"aresample={RATE_HZ}:async=1:min_hard_comp={STRAY_S}:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono"
 PROBE_S = 60  # a header is read in a fraction of a second
 STOPPED = -1  # by us, in place of a status
 NOT_STARTED = {126, 127}  # of the shell
 KILLED = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 CAUGHT = 255  # ffmpeg heard the signal and stopped, or it failed with EPERM, of which it tells
-OURS = re.compile("No space left|quota exceeded|File too large|Permission denied|Read-only file", re.I)
+OURS = re.compile(
+    "No space left|quota exceeded|File too large|Permission denied|Read-only file", re.I
+)
 
 
 class Clips(Section):
     """How a video is sampled; the defaults are DSOL's frames, four a clip."""
 
-    size: int = Field(default=256, ge=16, le=2048)  # px; frames are squeezed to squares, as DSOL does
+    size: int = Field(
+        default=256, ge=16, le=2048
+    )  # px; frames are squeezed to squares, as DSOL does
     frames_per_clip: int = Field(default=4, ge=1, le=60)  # evenly spaced from the clip's start
     jpeg_quality: int = Field(default=2, ge=2, le=31)  # ffmpeg's q:v; 2 is best
-    max_s: int | None = Field(default=14_400, ge=1)  # s; only the start of each video; null: all that its clock says
+    max_s: int | None = Field(
+        default=14_400, ge=1
+    )  # s; only the start of each video; null: all that its clock says
     memory_mb: int = Field(default=3000, ge=500)  # of addresses; a file that wants more is a row
     time_s: int = Field(default=1800, ge=1)  # on the clock; a file that takes longer is a row
 
     @property
-    def bounds(self) -> bounded.Bounds:
+    def bounds(self) -> limits.Bounds:
         """What ffmpeg may use for one file."""
-        return bounded.Bounds(self.memory_mb, self.time_s)
+        return limits.Bounds(self.memory_mb, self.time_s)
 
 
 @dataclass(frozen=True)
@@ -95,15 +99,32 @@ def command(path: Path, media: Media, config: Clips, out: Decoded) -> list[str]:
         With the status `no-video` or `no-audio`, where a track is missing.
     """
     pictures, sound = _tracks(media)
-    source = ffmpeg.input(f"file:{path}", threads=1, protocol_whitelist="file", itsoffset=_zero_s(media))
+    source = ffmpeg.input(
+        f"file:{path}", threads=1, protocol_whitelist="file", itsoffset=_zero_s(media)
+    )
     common = {"threads": 1} if config.max_s is None else {"threads": 1, "t": config.max_s}
-    quick = {"huffman": "default", "flags:v": "+bitexact"}  # a twentieth of the time for 3 % of the size
+    quick = {
+        "huffman": "default",
+        "flags:v": "+bitexact",
+    }  # a twentieth of the time for 3 % of the size
     jpeg = {"f": "mpjpeg", "vcodec": "mjpeg", "q:v": config.jpeg_quality, **quick}
     both = ffmpeg.merge_outputs(
-        source[str(pictures.stream)].output(f"file:{out.pictures}", vf=_picture_filters(config), **jpeg, **common),
-        source[str(sound.stream)].output(f"file:{out.sound}", af=SOUND_FILTERS, f="s16le", **common),
+        source[str(pictures.stream)].output(
+            f"file:{out.pictures}", vf=_picture_filters(config), **jpeg, **common
+        ),
+        source[str(sound.stream)].output(
+            f"file:{out.sound}", af=SOUND_FILTERS, f="s16le", **common
+        ),
     )
-    options = ["-nostdin", "-y", "-v", "error", "-filter_threads", "1", *([] if media.jumps else ["-copyts"])]
+    options = [
+        "-nostdin",
+        "-y",
+        "-v",
+        "error",
+        "-filter_threads",
+        "1",
+        *([] if media.jumps else ["-copyts"]),
+    ]
     arguments: list[str] = both.global_args(*options).compile(binary())
     return arguments
 
@@ -124,7 +145,7 @@ def _tracks(media: Media) -> tuple[Pictures, Sound]:
 
 def _picture_filters(config: Clips) -> str:
     # fps, rounding up: output k is the last picture that began at or before k/n s, also at a variable rate.
-    # JPEG's colours are BT.601's in full range, whatever the video's are; bitexact: the same on every processor.
+    # JPEG's colors are BT.601's in full range, whatever the video's are; bitexact: the same on every processor.
     return (
         f"fps={config.frames_per_clip}:round=up:start_time=0,"
         f"scale={config.size}:{config.size}:flags=bilinear+accurate_rnd+bitexact"
@@ -152,14 +173,14 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
 def _usable(row: dict[str, Any], config: Clips) -> Media:
     if row["status"] != "ok":
         raise Unusable("missing", f"{row['status']}: {row['reason']}")
-    return apart(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
+    return probe_in_subprocess(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
 
 
 def _probed(media: Media) -> dict[str, Any]:
     pictures, sound = media.pictures, media.sound
-    return {name: getattr(pictures, name, None) for name in ("width", "height", "fps", "rotation_deg")} | {
-        name: getattr(sound, name, None) for name in ("rate_hz", "channels")
-    }
+    return {
+        name: getattr(pictures, name, None) for name in ("width", "height", "fps", "rotation_deg")
+    } | {name: getattr(sound, name, None) for name in ("rate_hz", "channels")}
 
 
 def _expected_s(media: Media, config: Clips) -> float:
@@ -169,14 +190,20 @@ def _expected_s(media: Media, config: Clips) -> float:
 def _run_ffmpeg(arguments: list[str], row: dict[str, Any], config: Clips) -> tuple[int, str]:
     """Run ffmpeg: its status, and what it said first; what the machine did wrong is an error of the job."""
     try:
-        done = bounded.run(arguments, config.bounds)
-    except bounded.TooLong as error:
+        done = limits.run_limited(arguments, config.bounds)
+    except limits.Timeout as error:
         return STOPPED, str(error)
     log = done.stderr.decode(errors="replace")
     if done.returncode in NOT_STARTED:
-        raise UserError(f"ffmpeg: {arguments[0]} does not start ({log.strip()}); name another in SPM_FFMPEG")
-    if done.returncode in KILLED or (done.returncode == CAUGHT and os.strerror(errno.EPERM) not in log):
-        raise UserError(f"ffmpeg was stopped from outside at {row['video_id']}: run again, with more memory?")
+        raise UserError(
+            f"ffmpeg: {arguments[0]} does not start ({log.strip()}); name another in SPM_FFMPEG"
+        )
+    if done.returncode in KILLED or (
+        done.returncode == CAUGHT and os.strerror(errno.EPERM) not in log
+    ):
+        raise UserError(
+            f"ffmpeg was stopped from outside at {row['video_id']}: run again, with more memory?"
+        )
     if done.returncode and (fault := OURS.search(log)):
         raise UserError(f"ffmpeg could not write what it decoded of {row['video_id']}: {fault[0]}")
     return done.returncode, _first_line(log, row["path"])
@@ -184,7 +211,11 @@ def _run_ffmpeg(arguments: list[str], row: dict[str, Any], config: Clips) -> tup
 
 def _first_line(log: str, path: str) -> str:
     """What ffmpeg said first, without what differs between machines and runs: addresses and paths."""
-    lines = re.sub(r"\[[^\[\]]* @ 0x[0-9a-f]+\] *", "", log).replace(f"file:{path}", "input").splitlines()
+    lines = (
+        re.sub(r"\[[^\[\]]* @ 0x[0-9a-f]+\] *", "", log)
+        .replace(f"file:{path}", "input")
+        .splitlines()
+    )
     return next((line.strip() for line in lines if line.strip()), "ffmpeg ended without a word")
 
 
@@ -193,7 +224,11 @@ def _measured(out: Decoded, config: Clips) -> dict[str, Any]:
     frames = sum(1 for _ in split_pictures(_chunks(out.pictures)))
     samples = out.sound.stat().st_size // 2 if out.sound.exists() else 0
     clips = min(frames // config.frames_per_clip, samples // RATE_HZ)
-    return {"video_s": frames / config.frames_per_clip, "audio_s": samples / RATE_HZ, "clips": clips}
+    return {
+        "video_s": frames / config.frames_per_clip,
+        "audio_s": samples / RATE_HZ,
+        "clips": clips,
+    }
 
 
 def judge(facts: dict[str, Any], expected_s: float, code: int, said: str) -> dict[str, str]:
@@ -219,11 +254,20 @@ def judge(facts: dict[str, Any], expected_s: float, code: int, said: str) -> dic
     if code:
         return {"status": "partial" if facts["clips"] else "unreadable", "reason": said}
     if not (facts["video_s"] and facts["audio_s"]):
-        return {"status": "unreadable", "reason": f"no {'sound' if facts['video_s'] else 'picture'} could be decoded"}
+        return {
+            "status": "unreadable",
+            "reason": f"no {'sound' if facts['video_s'] else 'picture'} could be decoded",
+        }
     if not facts["clips"]:
-        return {"status": "short", "reason": f"{facts['video_s']:.2f} s of pictures, {facts['audio_s']:.2f} s of sound"}
+        return {
+            "status": "short",
+            "reason": f"{facts['video_s']:.2f} s of pictures, {facts['audio_s']:.2f} s of sound",
+        }
     if got_s < expected_s - SHORTFALL_S:
-        return {"status": "partial", "reason": f"ends after {got_s:.2f} s of the {expected_s:.2f} s it promises"}
+        return {
+            "status": "partial",
+            "reason": f"ends after {got_s:.2f} s of the {expected_s:.2f} s it promises",
+        }
     return {"status": "ok", "reason": ""}
 
 
@@ -246,7 +290,9 @@ def rows_of(video: Decoded, config: Clips) -> Iterator[dict[str, Any]]:
         }
 
 
-def _all_rows(videos: Iterable[Decoded], facts: list[dict[str, Any]], config: Clips) -> Iterator[dict[str, Any]]:
+def _all_rows(
+    videos: Iterable[Decoded], facts: list[dict[str, Any]], config: Clips
+) -> Iterator[dict[str, Any]]:
     """Rows of all clips, in the order of the videos, whose facts are noted and whose files go as they are used up."""
     for video in videos:
         facts.append(video.facts)
@@ -290,7 +336,11 @@ def run(config: Clips, *, ledger: Path, clips: Path, videos: Path, threads: int)
     listed = sorted(tables.read(ledger).to_pylist(), key=itemgetter("video_id"))
     _check_there(listed)
     facts: list[dict[str, Any]] = []
-    with _scratch(clips) as scratch, bounded.pool(threads) as pool, tables.writer(clips, tables.CLIPS) as write:
+    with (
+        _scratch(clips) as scratch,
+        limits.pool(threads) as pool,
+        tables.writer(clips, tables.CLIPS) as write,
+    ):
         folders = [scratch / str(number) for number in range(len(listed))]
         decoded = pool.map(partial(decode, config=config), listed, folders)
         _written(write, _all_rows(progress(decoded, "clips", len(listed)), facts, config))

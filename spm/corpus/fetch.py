@@ -30,25 +30,49 @@ from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.base.shards import shard_of
-from spm.corpus import door, ffmpeg
-from spm.corpus.answers import REASON_CHARS, classify, clean
-from spm.corpus.bounded import Bounds
+from spm.corpus.fetching import proxy
+from spm.corpus.fetching.downloader import BoundedYoutubeDL, TooLarge, TooSlow, reject_playlists
+from spm.corpus.fetching.errors import REASON_CHARS, classify_error, normalize_message
+from spm.corpus.fetching.store import (
+    MediaRecord,
+    commit,
+    digest_of,
+    discard,
+    is_current,
+    load,
+    media_of,
+    save,
+    unfinished,
+    usable,
+)
 from spm.corpus.manifest import Video, address, is_remote, read
-from spm.corpus.probe import Unusable, apart
-from spm.corpus.site import Site, TooLarge, TooSlow, single
-from spm.corpus.store import Note, digest_of, discard, keep, media_of, recall, remember, stands, unfinished, usable
+from spm.corpus.media import ffmpeg
+from spm.corpus.media.limits import Bounds
+from spm.corpus.media.probe import Unusable, probe_in_subprocess
 
 LOG = logging.getLogger(__name__)
 PROBING = Bounds(memory_mb=3000, time_s=60)
-NO_NETWORK = ["-protocol_whitelist", "file,crypto,data"]  # of ffmpeg; what asks is yt-dlp, through the door
-OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # of this machine, never of a video
+NO_NETWORK = [
+    "-protocol_whitelist",
+    "file,crypto,data",
+]  # of ffmpeg; what asks is yt-dlp, through the door
+OWN_FAULTS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+)  # of this machine, never of a video
 
 
 class Fetch(Section):
     """How media are asked for. Politeness is worth more than speed: a site that takes offence serves nobody here."""
 
-    format: str = "bv*+ba/b"  # yt-dlp's selector: the best pictures and sound, or the best single file
-    short_side_px: int = Field(360, ge=16)  # of the pictures: the largest up to this, else the smallest above
+    format: str = (
+        "bv*+ba/b"  # yt-dlp's selector: the best pictures and sound, or the best single file
+    )
+    short_side_px: int = Field(
+        360, ge=16
+    )  # of the pictures: the largest up to this, else the smallest above
     retries: int = Field(3, ge=1)  # attempts a video in one run
     backoff_s: float = Field(5.0, ge=0)  # before the second attempt; doubles with each further one
     timeout_s: float = Field(30.0, gt=0)  # of a silent connection
@@ -59,7 +83,9 @@ class Fetch(Section):
     bot_limit: int = Field(3, ge=1)  # refusals of a robot in a row that end the shard early
     give_up_s: float = Field(3600, gt=0)  # after which a download is broken off
     max_mb: float = Field(4000, gt=0)  # of a download; more is no video for this
-    private_hosts: tuple[str, ...] = ()  # of this machine or its network, that may be asked all the same
+    private_hosts: tuple[
+        str, ...
+    ] = ()  # of this machine or its network, that may be asked all the same
 
 
 @dataclass
@@ -71,7 +97,9 @@ class Session:
     cookies: str | None  # text of the cookie file
     bar: "tqdm[Any]"
     proxy: str | None = None  # the door; None: whatever the environment names
-    halt: Event = field(default_factory=Event)  # the run is over: nothing is begun, downloads break off
+    halt: Event = field(
+        default_factory=Event
+    )  # the run is over: nothing is begun, downloads break off
     lock: Lock = field(default_factory=Lock)
     refusals: int = 0  # in a row
     asked: int = 0  # videos
@@ -107,7 +135,9 @@ class Session:
             raise TooLarge
         if (download.get("elapsed") or 0) > self.config.give_up_s:
             raise TooSlow
-        self.bar.set_postfix_str(f"{download.get('downloaded_bytes', 0) / 1e6:.1f} MB", refresh=False)
+        self.bar.set_postfix_str(
+            f"{download.get('downloaded_bytes', 0) / 1e6:.1f} MB", refresh=False
+        )
 
 
 def options(session: Session, folder: Path) -> dict[str, Any]:
@@ -117,7 +147,7 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
         "format": config.format,
         "format_sort": [f"res:{config.short_side_px}"],
         "noplaylist": True,
-        "match_filter": single,
+        "match_filter": reject_playlists,
         "outtmpl": {"default": str(folder).replace("%", "%%") + "/%(format_id)s.%(ext)s"},
         "retries": 0,
         "fragment_retries": config.retries,  # of each piece, where media come in pieces
@@ -125,7 +155,8 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
         "skip_unavailable_fragments": False,  # a hole in the sound is not a video
         "socket_timeout": config.timeout_s,
         "ratelimit": config.rate_limit,
-        "cookiefile": session.cookies and StringIO(session.cookies),  # a file would be written back, by all at once
+        "cookiefile": session.cookies
+        and StringIO(session.cookies),  # a file would be written back, by all at once
         "proxy": session.proxy,
         "ffmpeg_location": ffmpeg.binary(),
         "external_downloader_args": {"ffmpeg_i": NO_NETWORK},
@@ -137,7 +168,7 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
     }
 
 
-def ask(note: Note, session: Session) -> Note:
+def ask(note: MediaRecord, session: Session) -> MediaRecord:
     """Ask once for a video: its note, with what came of it.
 
     Raises
@@ -147,26 +178,44 @@ def ask(note: Note, session: Session) -> Note:
     """
     folder = unfinished(session.store, note.video_id)
     try:
-        with Site(options(session, folder)) as site:
+        with BoundedYoutubeDL(options(session, folder)) as site:
             info = site.extract_info(note.address)
         media = Path(info["requested_downloads"][0]["filepath"])
         why = unfit(media)
-    except (YoutubeDLError, HTTPException, OSError, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (
+        YoutubeDLError,
+        HTTPException,
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
         why = _reason(error, session.store)  # a page may break its reader in any of these ways
     if why:
-        verdict = classify(why)
+        verdict = classify_error(why)
         session.hear(throttled=verdict.throttled)
         return replace(note, status=verdict.status, reason=why)
     session.hear(throttled=False)
-    return keep(session.store, replace(note, status="ok", reason="", extractor=info["extractor"].lower()), media)
+    return commit(
+        session.store,
+        replace(note, status="ok", reason="", extractor=info["extractor"].lower()),
+        media,
+    )
 
 
 def _reason(error: Exception, store: Path) -> str:
     message = str(error)
     for fault in OWN_FAULTS:
         if f"[Errno {fault}]" in message or os.strerror(fault) in message:
-            raise UserError(f"store {store}: {os.strerror(fault)}: expected room for the media") from error
-    return clean(message) if isinstance(error, YoutubeDLError) else clean(f"{type(error).__name__}: {message}")
+            raise UserError(
+                f"store {store}: {os.strerror(fault)}: expected room for the media"
+            ) from error
+    return (
+        normalize_message(message)
+        if isinstance(error, YoutubeDLError)
+        else normalize_message(f"{type(error).__name__}: {message}")
+    )
 
 
 def unfit(path: Path) -> str:
@@ -174,16 +223,19 @@ def unfit(path: Path) -> str:
     with path.open("rb") as file:
         file.read(1)
     try:
-        apart(path, PROBING)
+        probe_in_subprocess(path, PROBING)
     except Unusable as why:
         return f"not media: {why.reason}"
     return ""
 
 
-def download(note: Note, session: Session) -> Note:
+def download(note: MediaRecord, session: Session) -> MediaRecord:
     """Ask for a video until the answer is final, the attempts are used up, or the site wants no more; remember it."""
     session.pause()
-    for pause_s in (0, *(session.config.backoff_s * 2**n for n in range(session.config.retries - 1))):
+    for pause_s in (
+        0,
+        *(session.config.backoff_s * 2**n for n in range(session.config.retries - 1)),
+    ):
         session.halt.wait(pause_s)
         if session.barred or session.halt.is_set():
             break
@@ -193,25 +245,37 @@ def download(note: Note, session: Session) -> Note:
     if note.status in ("gone", "blocked", "bad"):
         discard(session.store, note.video_id)
     if note.status != "ok":
-        remember(session.store, note)
+        save(session.store, note)
     return note
 
 
-def row_of(note: Note, path: Path | None) -> dict[str, Any]:
+def row_of(note: MediaRecord, path: Path | None) -> dict[str, Any]:
     """The ledger's row: the path and digest of what is there, or the reason why nothing is."""
-    row: dict[str, Any] = {name: getattr(note, name) for name in tables.LEDGER.names if name != "path"}
+    row: dict[str, Any] = {
+        name: getattr(note, name) for name in tables.LEDGER.names if name != "path"
+    }
     return row | {"path": str(path) if path else ""}
 
 
 def local(video_id: str, path: Path) -> dict[str, Any]:
     """The row of a video that is a file here already: it stays where it is."""
-    note, shown = Note(video_id, str(path), "", "bad", "", extractor="local"), str(path)[-REASON_CHARS:]
+    note, shown = (
+        MediaRecord(video_id, str(path), "", "bad", "", extractor="local"),
+        str(path)[-REASON_CHARS:],
+    )
     try:
         if not path.stat().st_size or not path.is_file():
-            return row_of(replace(note, reason=f"{shown}: {'an empty file' if path.is_file() else 'not a file'}"), None)
+            return row_of(
+                replace(
+                    note, reason=f"{shown}: {'an empty file' if path.is_file() else 'not a file'}"
+                ),
+                None,
+            )
         if why := unfit(path):
             return row_of(replace(note, reason=why), None)
-        return row_of(replace(note, status="ok", sha256=digest_of(path), bytes=path.stat().st_size), path)
+        return row_of(
+            replace(note, status="ok", sha256=digest_of(path), bytes=path.stat().st_size), path
+        )
     except FileNotFoundError:
         return row_of(replace(note, status="gone", reason=f"{shown}: no such file"), None)
     except OSError as error:
@@ -221,13 +285,13 @@ def local(video_id: str, path: Path) -> dict[str, Any]:
 def fetch(video: Video, place: str, session: Session) -> dict[str, Any]:
     """The ledger's row of one video; nothing is asked where the store knows the answer."""
     if video.flaw:
-        return row_of(Note(video.video_id, place, "", "bad", video.flaw), None)
+        return row_of(MediaRecord(video.video_id, place, "", "bad", video.flaw), None)
     if not is_remote(place):
         return local(video.video_id, Path(place))
-    note = recall(session.store, video.video_id)
-    if note is None or not stands(session.store, note, place, session.terms):
+    note = load(session.store, video.video_id)
+    if note is None or not is_current(session.store, note, place, session.terms):
         reason = "not asked: the site takes this machine for a robot"
-        note = download(Note(video.video_id, place, session.terms, "retry", reason), session)
+        note = download(MediaRecord(video.video_id, place, session.terms, "retry", reason), session)
     return row_of(note, media_of(session.store, note) if note.status == "ok" else None)
 
 
@@ -236,7 +300,10 @@ def fetch_all(videos: Sequence[Video], manifest: Path, session: Session) -> list
     pool = ThreadPoolExecutor(session.config.workers)
     try:
         places = ["" if video.flaw else address(video, manifest) for video in videos]
-        jobs = [pool.submit(fetch, video, place, session) for video, place in zip(videos, places, strict=True)]
+        jobs = [
+            pool.submit(fetch, video, place, session)
+            for video, place in zip(videos, places, strict=True)
+        ]
         for job in as_completed(jobs):
             job.result()
             session.bar.update()
@@ -254,7 +321,9 @@ def cookies_of(config: Fetch) -> str | None:
         text = Path(config.cookies).read_text(encoding="utf-8")
         YoutubeDLCookieJar(StringIO(text)).load()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cookies {config.cookies!r}: {error}: expected a cookie file in Netscape's format") from error
+        raise UserError(
+            f"cookies {config.cookies!r}: {error}: expected a cookie file in Netscape's format"
+        ) from error
     return text
 
 
@@ -263,7 +332,9 @@ def check_format(config: Fetch) -> None:
     try:
         YoutubeDL({"logger": LOG}).build_format_selector(config.format)
     except SyntaxError as error:
-        raise UserError(f"format {config.format!r}: {error.msg}: expected a format selector of yt-dlp") from error
+        raise UserError(
+            f"format {config.format!r}: {error.msg}: expected a format selector of yt-dlp"
+        ) from error
 
 
 def run(config: Fetch, *, manifest: Path, shard: int, shards: int, store: Path, out: Path) -> None:
@@ -276,13 +347,20 @@ def run(config: Fetch, *, manifest: Path, shard: int, shards: int, store: Path, 
     cookies = cookies_of(config)
     bar: tqdm[Any] = progress([], "fetch", len(videos))
     try:
-        with bar, door.opened(config.private_hosts, config.timeout_s, config.give_up_s) as proxy:
-            rows = fetch_all(videos, manifest, Session(config, store, cookies, bar, proxy))
+        with (
+            bar,
+            proxy.running(config.private_hosts, config.timeout_s, config.give_up_s) as proxy_url,
+        ):
+            rows = fetch_all(videos, manifest, Session(config, store, cookies, bar, proxy_url))
     except OSError as error:  # what befalls a video is in its row: this is the store's
-        raise UserError(f"store {store}: {error}: expected a folder that can be written, with room") from error
+        raise UserError(
+            f"store {store}: {error}: expected a folder that can be written, with room"
+        ) from error
     tables.write_rows(out, tables.LEDGER, sorted(rows, key=lambda row: str(row["video_id"])))
     counts = sorted(Counter(row["status"] for row in rows).items())
-    print("fetch:", ", ".join(f"{n} {status}" for status, n in counts) or "no videos", file=sys.stderr)
+    print(
+        "fetch:", ", ".join(f"{n} {status}" for status, n in counts) or "no videos", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

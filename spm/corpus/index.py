@@ -29,14 +29,20 @@ class Index(Section):
     test_solos: int = Field(5, ge=0)  # the first videos of each solo category test
     test_duets: int = Field(2, ge=0)  # the first videos of each duet pair test
     val_solos: int = Field(0, ge=0)  # the next ones of each solo category choose the epoch
-    missing: Literal["drop", "replace"] = "drop"  # a missing test video: fewer, or the next one in its place
+    missing: Literal["drop", "replace"] = (
+        "drop"  # a missing test video: fewer, or the next one in its place
+    )
     min_rms_db: float = -60.0  # dB re full scale: a quieter clip is not learnt from
-    min_available: float = Field(0.3, ge=0, le=1)  # fraction of the videos below which scores are not comparable
+    min_available: float = Field(
+        0.3, ge=0, le=1
+    )  # fraction of the videos below which scores are not comparable
 
 
 def split_of(video: Video, position: int, config: Index) -> str:
     """The split that a position in its category's list means, unless the manifest names one."""
-    tests, vals = {"solo": (config.test_solos, config.val_solos), "duet": (config.test_duets, 0)}[video.kind]
+    tests, vals = {"solo": (config.test_solos, config.val_solos), "duet": (config.test_duets, 0)}[
+        video.kind
+    ]
     by_position = "test" if position < tests else "val" if position < tests + vals else "train"
     return video.split or by_position
 
@@ -59,7 +65,10 @@ def splits(videos: Sequence[Video], available: set[str], config: Index) -> dict[
 
 
 def rows(
-    clips: Iterable[tuple[int, Mapping[str, Any]]], videos: Mapping[str, Video], split: Mapping[str, str], config: Index
+    clips: Iterable[tuple[int, Mapping[str, Any]]],
+    videos: Mapping[str, Video],
+    split: Mapping[str, str],
+    config: Index,
 ) -> Iterator[dict[str, Any]]:
     """Index rows of clips given as (shard, clip); a clip's row counts up within its shard."""
     row: Counter[int] = Counter()
@@ -79,21 +88,31 @@ def rows(
 
 
 def coverage(
-    videos: Sequence[Video], split: Mapping[str, str], status: Mapping[str, str], clips: Iterable[Mapping[str, Any]]
+    videos: Sequence[Video],
+    split: Mapping[str, str],
+    status: Mapping[str, str],
+    clips: Iterable[Mapping[str, Any]],
 ) -> pd.DataFrame:
     """Videos listed and available, clips and audible clips, per kind, category set and split."""
     count: defaultdict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
-    group = {video.video_id: (video.kind, " ".join(video.categories), split[video.video_id]) for video in videos}
+    group = {
+        video.video_id: (video.kind, " ".join(video.categories), split[video.video_id])
+        for video in videos
+    }
     for video_id, key in group.items():
         count[key].update(["listed", *["available"] * (status.get(video_id) in DECODED)])
     for clip in clips:
         count[group[clip["video_id"]]].update(["clips", *["audible"] * clip["audible"]])
     columns = ["listed", "available", "clips", "audible"]
-    table = [(*key, *(counter[column] for column in columns)) for key, counter in sorted(count.items())]
+    table = [
+        (*key, *(counter[column] for column in columns)) for key, counter in sorted(count.items())
+    ]
     return pd.DataFrame(table, columns=["kind", "categories", "split", *columns])
 
 
-def _written(index: Iterable[dict[str, Any]], write: Callable[..., None]) -> Iterator[dict[str, Any]]:
+def _written(
+    index: Iterable[dict[str, Any]], write: Callable[..., None]
+) -> Iterator[dict[str, Any]]:
     """The same rows, written as they pass; no more than a group is held."""
     waiting = iter(index)
     while group := list(islice(waiting, GROUP_ROWS)):
@@ -111,7 +130,14 @@ def _check_available(available: int, listed: int, config: Index) -> None:
 
 
 def run(
-    config: Index, *, manifest: Path, shards: int, videos: Path, clips: Path, out: Path, coverage_table: Path
+    config: Index,
+    *,
+    manifest: Path,
+    shards: int,
+    videos: Path,
+    clips: Path,
+    out: Path,
+    coverage_table: Path,
 ) -> None:
     """Gather the shards' clips into one index, in the order of shard and row."""
     listed = manifests.read(manifest)
@@ -122,9 +148,13 @@ def run(
     _check_available(sum(video.video_id in available for video in listed), len(listed), config)
     split = splits(listed, available, config)
     columns = ["clip_id", "video_id", "start_s", "rms_db"]
-    each = ((shard, clip) for shard in used for clip in tables.read(table_of(clips, shard), columns).to_pylist())
+    each = (
+        (shard, clip)
+        for shard in used
+        for clip in tables.read(table_of(clips, shard), columns).to_pylist()
+    )
     index = rows(each, {video.video_id: video for video in listed}, split, config)
-    with tables.writer(out, tables.INDEX) as write, tables.whole(coverage_table) as part:
+    with tables.writer(out, tables.INDEX) as write, tables.atomic_write(coverage_table) as part:
         coverage(listed, split, status, _written(index, write)).to_csv(part, index=False)
 
 

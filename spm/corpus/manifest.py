@@ -26,12 +26,26 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from spm.base.config import Section, UserError
-from spm.corpus.names import SHOWN, check_id, distinct, legal
+from spm.corpus.ids import SHOWN, check_id, sanitize_id, unique_ids
 
 COLUMNS = ("video_id", "url", "kind", "categories")
 KINDS = {"solo": 1, "duet": 2}  # categories of each
 SPLITS = ("train", "val", "test")
-EXTENSIONS = (".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv")
+EXTENSIONS = (
+    ".avi",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".webm",
+    ".wmv",
+)
 WATCH = "https://www.youtube.com/watch?v="
 
 
@@ -41,8 +55,12 @@ class Corpus(Section):
     manifest: str  # CSV of the videos
     shards: int = Field(ge=1, le=10_000)  # jobs a stage; another number cuts everything anew
     store: str = "store"  # folder of the downloaded media; never deleted by the workflow
-    boxes: tuple[Literal["given", "detector"], ...] = ()  # truths to score against; none: train only
-    reviews: str | None = None  # CSV of decisions about boxes, relative to the manifest; null: reviews.csv beside it
+    boxes: tuple[
+        Literal["given", "detector"], ...
+    ] = ()  # truths to score against; none: train only
+    reviews: str | None = (
+        None  # CSV of decisions about boxes, relative to the manifest; null: reviews.csv beside it
+    )
     given_boxes: str | None = None  # CSV of boxes, relative to the manifest
 
 
@@ -56,7 +74,9 @@ class Video:
     categories: tuple[str, ...]  # in the order of the manifest
     split: str | None  # train, val, test; None: by position
     position: int  # 0-based among the videos of this kind and these categories, available or not
-    flaw: str = ""  # why it can't be asked for: an id that is no name, an address that leads nowhere
+    flaw: str = (
+        ""  # why it can't be asked for: an id that is no name, an address that leads nowhere
+    )
 
 
 def address(video: Video, manifest: Path) -> str:
@@ -88,7 +108,9 @@ def address(video: Video, manifest: Path) -> str:
             return url
         if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
             return unquote(parts.path)
-    expected = "http://, https:// or file:///, a YouTube id, or a path (./ before one that holds a colon)"
+    expected = (
+        "http://, https:// or file:///, a YouTube id, or a path (./ before one that holds a colon)"
+    )
     raise UserError(f"url {url[:SHOWN]!r}: expected {expected}")
 
 
@@ -118,7 +140,9 @@ def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> l
                 continue
             video = _video(row, path, before)
             if (first := seen.setdefault(video.video_id, line)) != line:
-                raise UserError(f"video_id {video.video_id!r}: expected once, but line {first} has it too")
+                raise UserError(
+                    f"video_id {video.video_id!r}: expected once, but line {first} has it too"
+                )
         except UserError as error:
             raise UserError(f"{path}, line {line}: {error}") from error
         videos.append(video)
@@ -132,9 +156,13 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}, line {line}: byte {error.object[error.start]:#04x}: expected UTF-8") from error
+        raise UserError(
+            f"{path}, line {line}: byte {error.object[error.start]:#04x}: expected UTF-8"
+        ) from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): expected the CSV of the videos") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): expected the CSV of the videos"
+        ) from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
@@ -153,7 +181,9 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
     if not names:
         raise UserError(f"{path}: empty: {expected}")
     if missing := [name for name in COLUMNS if name not in names]:
-        raise UserError(f"{path}, line 1: column {missing[0]!r} is missing from {','.join(names)!r}: {expected}")
+        raise UserError(
+            f"{path}, line 1: column {missing[0]!r} is missing from {','.join(names)!r}: {expected}"
+        )
     if unknown := [name for name in names if name not in (*COLUMNS, "split")]:
         raise UserError(f"{path}, line 1: column {unknown[0]!r} is unknown: {expected}")
     if len(set(names)) < len(names):
@@ -163,7 +193,9 @@ def _header(cells: Sequence[str], path: Path) -> list[str]:
 
 def _fields(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     if len(cells) != len(header):
-        raise UserError(f"{len(cells)} fields {','.join(cells)!r}: expected {len(header)} ({','.join(header)})")
+        raise UserError(
+            f"{len(cells)} fields {','.join(cells)!r}: expected {len(header)} ({','.join(header)})"
+        )
     return dict(zip(header, (cell.strip(" \t") for cell in cells), strict=True))
 
 
@@ -175,7 +207,14 @@ def _video(row: dict[str, str], path: Path, before: Counter[tuple[str, frozenset
     _check_categories(kind, categories)
     if split and split not in SPLITS:
         raise UserError(f"split {split!r}: expected {', '.join(SPLITS)}, or nothing")
-    video = Video(row["video_id"], row["url"], kind, categories, split or None, before[kind, frozenset(categories)])
+    video = Video(
+        row["video_id"],
+        row["url"],
+        kind,
+        categories,
+        split or None,
+        before[kind, frozenset(categories)],
+    )
     before[kind, frozenset(categories)] += 1
     return replace(video, flaw=flaw) if (flaw := _flaw(video, path)) else video
 
@@ -191,7 +230,9 @@ def _flaw(video: Video, path: Path) -> str:
 
 def _check_url(video: Video, path: Path) -> None:
     if not video.url or re.search(r"[\x00-\x1f\x7f]", video.url):
-        raise UserError(f"url {video.url[:SHOWN]!r}: expected an http(s) address, a YouTube id, or a path")
+        raise UserError(
+            f"url {video.url[:SHOWN]!r}: expected an http(s) address, a YouTube id, or a path"
+        )
     address(video, path)
 
 
@@ -199,10 +240,14 @@ def _check_categories(kind: str, categories: Sequence[str]) -> None:
     if kind not in KINDS:
         raise UserError(f"kind {kind!r}: expected {' or '.join(KINDS)}")
     if len(set(categories)) != len(categories) or len(categories) != KINDS[kind]:
-        count = {1: "one category", 2: "two different categories, separated by a space"}[KINDS[kind]]
+        count = {1: "one category", 2: "two different categories, separated by a space"}[
+            KINDS[kind]
+        ]
         raise UserError(f"categories {' '.join(categories)!r}: expected {count} for a {kind}")
     if odd := [name for name in categories if not re.fullmatch(r"\w[\w.-]*", name)]:
-        raise UserError(f"categories {odd[0]!r}: expected a letter or digit, then letters, digits and - _ .")
+        raise UserError(
+            f"categories {odd[0]!r}: expected a letter or digit, then letters, digits and - _ ."
+        )
 
 
 Row = tuple[str, str, str, str]  # the columns of a manifest
@@ -221,7 +266,9 @@ def write(path: Path, rows: Iterable[Row]) -> list[Video]:
     except UserError as error:
         raise UserError(str(error).replace(str(part), str(path))) from error
     except UnicodeEncodeError as error:
-        raise UserError(f"{path}: file name {error.object!r}: expected one in UTF-8; rename it") from error
+        raise UserError(
+            f"{path}: file name {error.object!r}: expected one in UTF-8; rename it"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     finally:
@@ -235,9 +282,13 @@ def published(path: Path, kind: str) -> list[Row]:
         lists = json.loads(path.read_text(encoding="utf-8"))["videos"]
         return [(i, WATCH + i, kind, categories) for categories, ids in lists.items() for i in ids]
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): expected a list of MUSIC_dataset") from error
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): expected a list of MUSIC_dataset"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f'{path}: not a list of MUSIC: expected {{"videos": {{category: [id, …]}}}}') from error
+        raise UserError(
+            f'{path}: not a list of MUSIC: expected {{"videos": {{category: [id, …]}}}}'
+        ) from error
 
 
 def music(source: Path, out: Path) -> None:
@@ -252,7 +303,7 @@ def music(source: Path, out: Path) -> None:
 
 def _row(video_id: str, path: Path) -> Row:
     """The row of <category>/<name>.mp4; two categories joined by + are a duet. What was renamed is said."""
-    heard = " ".join(legal(name).lstrip("-+") for name in path.parent.name.split("+"))
+    heard = " ".join(sanitize_id(name).lstrip("-+") for name in path.parent.name.split("+"))
     if video_id != path.stem:
         print(f"{path}: its id is {video_id}")
     if heard != path.parent.name.replace("+", " "):
@@ -262,14 +313,18 @@ def _row(video_id: str, path: Path) -> Row:
 
 def folder(root: Path) -> None:
     """Write root/manifest.csv from root/<category>/<name>.mp4, or another video file, in the order of the names."""
-    inside = sorted(path.relative_to(root) for path in root.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS)
+    inside = sorted(
+        path.relative_to(root) for path in root.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS
+    )
     files = [path for path in inside if len(path.parts) == 2]
     if not files:
-        raise UserError(f"{root}: expected videos in folders named by what is heard, as {root / 'violin' / 'a.mp4'}")
+        raise UserError(
+            f"{root}: expected videos in folders named by what is heard, as {root / 'violin' / 'a.mp4'}"
+        )
     for path in sorted(set(inside) - set(files)):
         print(f"{path}: left out: it is not in the folder of a category")
     out = root / "manifest.csv"
-    rows = [_row(video_id, path) for video_id, path in zip(distinct(files), files, strict=True)]
+    rows = [_row(video_id, path) for video_id, path in zip(unique_ids(files), files, strict=True)]
     if out.exists():
         shutil.copyfile(out, root / "manifest.csv.old")  # it may have been mended by hand
     print(f"{out}: {len(write(out, rows))} videos. Next:\n\n    {command(out)}\n")
@@ -285,11 +340,19 @@ def command(manifest: Path) -> str:
 
 def main() -> None:
     """Make manifests from what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--music", type=Path, metavar="DIR", help="a checkout of roudimit/MUSIC_dataset")
-    source.add_argument("--folder", type=Path, metavar="DIR", help="videos of one's own: DIR/<category>/<name>.mp4")
-    parser.add_argument("--out", type=Path, metavar="DIR", default=Path("workflow/manifests"), help="for --music")
+    source.add_argument(
+        "--music", type=Path, metavar="DIR", help="a checkout of roudimit/MUSIC_dataset"
+    )
+    source.add_argument(
+        "--folder", type=Path, metavar="DIR", help="videos of one's own: DIR/<category>/<name>.mp4"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("workflow/manifests"), help="for --music"
+    )
     given = parser.parse_args()
     try:
         if given.music:

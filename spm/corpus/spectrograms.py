@@ -22,7 +22,7 @@ RATE_HZ = 16_000
 PCM_SCALE = 1 / 32768  # int16 → [-1, 1)
 N_MELS = 64
 HOP = 80  # samples: 5 ms
-FRAMES = RATE_HZ // HOP + 1  # 201: a frame centred on each hop, both ends included
+FRAMES = RATE_HZ // HOP + 1  # 201: a frame centered on each hop, both ends included
 LEAST = 1e-10  # of a mel's magnitude or energy, as librosa has it
 AT_ONCE = 16  # clips whose spectra stay in the processor's cache
 
@@ -37,8 +37,12 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "dsol": Preset(n_fft=160, window=160, power=1.0),  # as published: mels 0 and 13 catch no bin and stay constant
-    "clean": Preset(n_fft=512, window=400, power=2.0),  # 25 ms windows, every mel catches bins, true decibels
+    "dsol": Preset(
+        n_fft=160, window=160, power=1.0
+    ),  # as published: mels 0 and 13 catch no bin and stay constant
+    "clean": Preset(
+        n_fft=512, window=400, power=2.0
+    ),  # 25 ms windows, every mel catches bins, true decibels
 }
 
 
@@ -46,7 +50,9 @@ class Spectrograms(Section):
     """The defaults reproduce DSOL's published preparation: 201 frames × 64 mels a clip."""
 
     preset: Literal["dsol", "clean"] = "dsol"
-    dtype: Literal["float32", "float16"] = "float32"  # float16 holds 0.04 dB, so its Fourier transforms are cheaper too
+    dtype: Literal["float32", "float16"] = (
+        "float32"  # float16 holds 0.04 dB, so its Fourier transforms are cheaper too
+    )
 
 
 @cache
@@ -55,7 +61,9 @@ def _transform(preset: str, dtype: torch.dtype) -> tuple[Tensor, np.ndarray]:
     n_fft, window, _, _ = PRESETS[preset]
     margin = (n_fft - window) // 2
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "At least one mel")  # dsol's two empty mels are as published
+        warnings.filterwarnings(
+            "ignore", "At least one mel"
+        )  # dsol's two empty mels are as published
         mels = melscale_fbanks(n_fft // 2 + 1, 0, RATE_HZ / 2, N_MELS, RATE_HZ, "slaney", "slaney")
     return pad(torch.hann_window(window, dtype=dtype), (margin, margin)), mels.numpy()
 
@@ -67,7 +75,9 @@ def _decibels(pcm: Tensor, preset: str, dtype: torch.dtype, out: Tensor) -> None
     """
     n_fft, _, power, top_db = PRESETS[preset]
     window, mels = _transform(preset, dtype)
-    waves = torch.fft.rfft(pad(pcm, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, HOP) * window).numpy()
+    waves = torch.fft.rfft(
+        pad(pcm, (n_fft // 2, n_fft // 2)).unfold(1, n_fft, HOP) * window
+    ).numpy()
     spectrum = np.abs(waves.astype(np.complex64, copy=False)).reshape(-1, n_fft // 2 + 1)
     if power == 2:
         np.square(spectrum, out=spectrum)
@@ -115,7 +125,10 @@ def run(config: Spectrograms, *, clips: Path, out: Path) -> None:
             pcm = torch.from_numpy(sound * np.float32(PCM_SCALE))
             db = log_mel(pcm, config.preset, exact=config.dtype == "float32").flatten()
             values = pa.array(db.numpy().astype(config.dtype))
-            write(clip_id=batch["clip_id"], log_mel=pa.FixedSizeListArray.from_arrays(values, FRAMES * N_MELS))
+            write(
+                clip_id=batch["clip_id"],
+                log_mel=pa.FixedSizeListArray.from_arrays(values, FRAMES * N_MELS),
+            )
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ from torch import Tensor
 from spm.base import stage, tables
 from spm.base.config import Section
 from spm.base.progress import progress
-from spm.corpus import reading
+from spm.corpus import clip_reader
 from spm.fusion import methods
-from spm.fusion.localiser import Heat, Localiser
+from spm.fusion.localization_network import Heat, LocalizationNetwork
 from spm.fusion.settings import Row
-from spm.learn import batches, device, pictures, weights
+from spm.learn import dataloading, device, transforms, weights
 
 Categories = dict[str, int]  # the cluster that stands for each
 
@@ -35,7 +35,7 @@ class Maps(Section):
     device: str = "auto"
 
 
-def load(path: Path) -> tuple[Localiser, int, Categories]:
+def load(path: Path) -> tuple[LocalizationNetwork, int, Categories]:
     """A trained network in evaluation mode, the size in pixels of the pictures that it saw, and its categories."""
     tensors, about = weights.load(path)
     settings = methods.settings_of(Row(**about["config"] | {"start": "none"}))
@@ -52,9 +52,12 @@ def layers(heat: Heat, categories: Categories) -> Tensor:
     return torch.stack(found, 2)
 
 
-def _columns(rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor, names: list[str]) -> dict[str, Any]:
+def _columns(
+    rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor, names: list[str]
+) -> dict[str, Any]:
     clip, frame, layer = (
-        grid.flatten().tolist() for grid in torch.meshgrid(*map(torch.arange, maps.shape[:3]), indexing="ij")
+        grid.flatten().tolist()
+        for grid in torch.meshgrid(*map(torch.arange, maps.shape[:3]), indexing="ij")
     )
     height, width = maps.shape[3:]
     return {
@@ -71,15 +74,23 @@ def _columns(rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor,
 
 @torch.inference_mode()
 def _draw(
-    model: Localiser, size: int, categories: Categories, rows: pa.Table, clips: Path, mels: Path, config: Maps
+    model: LocalizationNetwork,
+    size: int,
+    categories: Categories,
+    rows: pa.Table,
+    clips: Path,
+    mels: Path,
+    config: Maps,
 ) -> Iterator[dict[str, Any]]:
     """Columns of the maps of one shard's rows, a batch of clips at a time."""
     where = next(model.parameters()).device
-    jpegs, times = reading.frames(rows, clips), reading.frame_times(rows, clips)
-    log_mels, about = batches.log_mels(rows, mels), rows.to_pylist()
+    jpegs, times = clip_reader.frames(rows, clips), clip_reader.frame_times(rows, clips)
+    log_mels, about = dataloading.log_mels(rows, mels), rows.to_pylist()
     for start in range(0, len(jpegs), config.batch):
         part = slice(start, start + config.batch)
-        images = pictures.whole(pictures.decode([jpeg for frames in jpegs[part] for jpeg in frames]), size)
+        images = transforms.resize_normalize(
+            transforms.decode([jpeg for frames in jpegs[part] for jpeg in frames]), size
+        )
         images = images.view(len(jpegs[part]), -1, *images.shape[1:])
         heat = model.heat(images.to(where), log_mels[part].to(where))
         names = sorted(categories) if heat.clusters is not None else []
@@ -100,7 +111,7 @@ def run(
     model, size, categories = load(network)
     model.to(device.pick(config.device))
     split, of = ("val", "solo") if kind == "validation" else ("test", kind)
-    rows = reading.select(index, split=split, kind=of, audible=False)
+    rows = clip_reader.select(index, split=split, kind=of, audible=False)
     with tables.writer(out, tables.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
             some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))

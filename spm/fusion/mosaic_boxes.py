@@ -17,7 +17,9 @@ Row = dict[str, Any]
 class MosaicBoxes(Section):
     """What is to be found in a mosaic."""
 
-    of: Literal["objects", "tiles"] = "objects"  # tiles: which quarter sounds, where few frames have boxes
+    of: Literal["objects", "tiles"] = (
+        "objects"  # tiles: which quarter sounds, where few frames have boxes
+    )
 
 
 def placed(box: Row, tile: Row, video: str) -> Row:
@@ -60,10 +62,16 @@ def run(config: MosaicBoxes, *, tiles: Path, annotations: Path, out: Path) -> No
             kept.setdefault((box["clip_id"], box["frame"]), []).append(box)
 
     def found(tile: Row) -> list[Row]:
-        return [whole(tile)] if config.of == "tiles" else kept.get((tile["clip_id"], tile["frame"]), [])
+        return (
+            [whole(tile)]
+            if config.of == "tiles"
+            else kept.get((tile["clip_id"], tile["frame"]), [])
+        )
 
     rows = boxes(tables.read(tiles).to_pylist(), found)
-    tables.write_rows(out, tables.ANNOTATIONS, sorted(rows, key=lambda row: (row["clip_id"], row["x"], row["y"])))
+    tables.write_rows(
+        out, tables.ANNOTATIONS, sorted(rows, key=lambda row: (row["clip_id"], row["x"], row["y"]))
+    )
 
 
 if __name__ == "__main__":

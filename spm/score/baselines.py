@@ -32,7 +32,12 @@ def prior(boxes: Floats, px: int) -> Doubles:
     """Fraction of the boxes (k, 4) that cover each pixel, shape (px, px); k > 0."""
     left, top, right, bottom = masks.edges(boxes, px).T
     steps = np.zeros((px + 1, px + 1))
-    for row, column, sign in ((top, left, 1), (top, right, -1), (bottom, left, -1), (bottom, right, 1)):
+    for row, column, sign in (
+        (top, left, 1),
+        (top, right, -1),
+        (bottom, left, -1),
+        (bottom, right, 1),
+    ):
         np.add.at(steps, (row, column), sign)
     covered: Doubles = steps.cumsum(0).cumsum(1)[:px, :px] / len(left)
     return covered
@@ -72,7 +77,9 @@ def _cell_means(values: NDArray[Any], cells: int) -> Doubles:
     bounds = np.arange(cells + 1) * px / cells
     before = bounds.astype(np.intp)
     sums = np.concatenate([np.zeros_like(values[..., :1], np.float64), values.cumsum(-1)], axis=-1)
-    at_bounds = sums[..., before] + (bounds - before) * (sums[..., np.minimum(before + 1, px)] - sums[..., before])
+    at_bounds = sums[..., before] + (bounds - before) * (
+        sums[..., np.minimum(before + 1, px)] - sums[..., before]
+    )
     return np.asarray(np.diff(at_bounds) * cells / px, np.float64)
 
 
@@ -84,7 +91,10 @@ def coverage(truth: Mask, height: int, width: int) -> Doubles:
 
 def _nearness(covered: Doubles) -> Doubles:
     """How near each cell is to the truth, in (0, 1]: it decides between cells that are all outside, or all inside."""
-    fade = [np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 2) for n in covered.shape[1:]]
+    fade = [
+        np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 2)
+        for n in covered.shape[1:]
+    ]
     near: Doubles = fade[0] @ covered @ fade[1]
     return np.asarray(near / np.maximum(near.max((1, 2), keepdims=True), np.finfo(float).tiny))
 
@@ -98,12 +108,20 @@ def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles
     """
     covered = coverage(truth, height, width)
     drawn = (covered + 1e-3 * _nearness(covered)) / 1.001
-    rows, columns = (((np.arange(cells) + 0.5) * truth.shape[1] / cells).astype(int) for cells in (height, width))
+    rows, columns = (
+        ((np.arange(cells) + 0.5) * truth.shape[1] / cells).astype(int) for cells in (height, width)
+    )
     centres = truth[:, rows][:, :, columns].astype(float)
-    return [centres, (covered >= 0.5).astype(float), np.maximum(2 * min(level, 0.5) * drawn, drawn**8)]
+    return [
+        centres,
+        (covered >= 0.5).astype(float),
+        np.maximum(2 * min(level, 0.5) * drawn, drawn**8),
+    ]
 
 
-def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width: int, form: Form = "xywh") -> Doubles:
+def oracle_ious(
+    protocol: Protocol, boxes: Sequence[Floats], height: int, width: int, form: Form = "xywh"
+) -> Doubles:
     """IoU of the best of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
 
     A map better than all of them may exist, so this is a floor under the true ceiling. It lies well above the usual
@@ -112,7 +130,11 @@ def oracle_ious(protocol: Protocol, boxes: Sequence[Floats], height: int, width:
     scores = [np.empty(0)]
     for start in range(0, len(boxes), masks.BATCH):
         some = boxes[start : start + masks.BATCH]
-        truth = np.stack([masks.raster(one, protocol.raster_px, protocol.boxes or form) for one in some])
+        truth = np.stack(
+            [masks.raster(one, protocol.raster_px, protocol.boxes or form) for one in some]
+        )
         maps = drawings(truth, height, width, protocol.level)
-        scores.append(np.max([masks.ious(protocol, drawn, some, form=form) for drawn in maps], axis=0))
+        scores.append(
+            np.max([masks.ious(protocol, drawn, some, form=form) for drawn in maps], axis=0)
+        )
     return np.concatenate(scores)

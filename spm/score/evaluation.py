@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spm.base.config import UserError
-from spm.boxes.published import Box
+from spm.boxes.benchmarks import Box
 from spm.score import baselines, masks, metrics, uncertainty
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
@@ -27,11 +27,13 @@ class Truth:
 
     boxes: Mapping[Key, Sequence[Box]]
     form: Form = "xywh"
-    annotators: int = 1  # boxes that make a pixel certain; 2: a consensus, where one box counts half
+    annotators: int = (
+        1  # boxes that make a pixel certain; 2: a consensus, where one box counts half
+    )
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Predictions:
     """The maps of some frames: one a frame, one of each class, or both."""
 
     keys: Sequence[Key]
@@ -77,7 +79,9 @@ class Scored:
     precision: Doubles | None = None  # (frames,): pixel AP, the mean over a frame's truths
 
 
-def targets(protocol: Protocol, frame: int, boxes: Sequence[Box], form: Form = "xywh") -> list[Target]:
+def targets(
+    protocol: Protocol, frame: int, boxes: Sequence[Box], form: Form = "xywh"
+) -> list[Target]:
     """Truths of one frame: one in all, or one a class.
 
     Boxes too small to cover a pixel are no truth, unless the protocol counts such frames as missed.
@@ -89,7 +93,8 @@ def targets(protocol: Protocol, frame: int, boxes: Sequence[Box], form: Form = "
     return [
         Target(frame, frozenset(box.category for box in some), _sides(some))
         for _, some in sorted(groups.items())
-        if protocol.empty == "missed" or any(masks.covers(box.sides, protocol.raster_px, read) for box in some)
+        if protocol.empty == "missed"
+        or any(masks.covers(box.sides, protocol.raster_px, read) for box in some)
     ]
 
 
@@ -97,7 +102,9 @@ def _sides(boxes: Sequence[Box]) -> Doubles:
     return np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
 
 
-def select(protocol: Protocol, drawn: Drawn, truth: Truth, why: Callable[[Key], str]) -> Selection:
+def select(
+    protocol: Protocol, drawn: Predictions, truth: Truth, why: Callable[[Key], str]
+) -> Selection:
     """Frames that have a map and a truth; the reason for each of the others."""
     selection = Selection()
     for number, key in enumerate(drawn.keys):
@@ -110,7 +117,7 @@ def select(protocol: Protocol, drawn: Drawn, truth: Truth, why: Callable[[Key], 
     return selection
 
 
-def _held_against(protocol: Protocol, drawn: Drawn, selection: Selection) -> Maps:
+def _held_against(protocol: Protocol, drawn: Predictions, selection: Selection) -> Maps:
     """The map of each target, (targets, h, w)."""
     frames = [selection.frames[target.frame] for target in selection.targets]
     if not frames:
@@ -119,19 +126,26 @@ def _held_against(protocol: Protocol, drawn: Drawn, selection: Selection) -> Map
         assert drawn.by_class is not None
         return drawn.by_class[frames, [_place(drawn, target) for target in selection.targets]]
     if drawn.single is None:
-        raise UserError(f"protocol {protocol.name} holds one map against a frame; these are maps of classes")
+        raise UserError(
+            f"protocol {protocol.name} holds one map against a frame; these are maps of classes"
+        )
     return drawn.single[frames]
 
 
-def _place(drawn: Drawn, target: Target) -> int:
+def _place(drawn: Predictions, target: Target) -> int:
     (category,) = target.categories
     if category not in drawn.classes:
-        raise UserError(f"no map of the sounding class {category!r}: there are maps of {', '.join(drawn.classes)}")
+        raise UserError(
+            f"no map of the sounding class {category!r}: there are maps of {', '.join(drawn.classes)}"
+        )
     return drawn.classes.index(category)
 
 
 def score(
-    protocols: Sequence[Protocol], drawn: Drawn, truth: Truth, why: Callable[[Key], str] = lambda _: "no box"
+    protocols: Sequence[Protocol],
+    drawn: Predictions,
+    truth: Truth,
+    why: Callable[[Key], str] = lambda _: "no box",
 ) -> dict[str, tuple[Selection, Scored]]:
     """Select and score the frames under each of several protocols.
 
@@ -153,12 +167,19 @@ def score(
     for some in alike.values():
         selection = select(some[0], drawn, truth, why)
         scored = _score_alike(some, drawn, selection, truth)
-        found |= {protocol.name: (selection, one) for protocol, one in zip(some, scored, strict=True)}
+        found |= {
+            protocol.name: (selection, one) for protocol, one in zip(some, scored, strict=True)
+        }
     return {protocol.name: found[protocol.name] for protocol in protocols}
 
 
-def _score_alike(protocols: Sequence[Protocol], drawn: Drawn, selection: Selection, truth: Truth) -> Iterator[Scored]:
-    maps, boxes = _held_against(protocols[0], drawn, selection), [target.boxes for target in selection.targets]
+def _score_alike(
+    protocols: Sequence[Protocol], drawn: Predictions, selection: Selection, truth: Truth
+) -> Iterator[Scored]:
+    maps, boxes = (
+        _held_against(protocols[0], drawn, selection),
+        [target.boxes for target in selection.targets],
+    )
     overlap = masks.overlaps(protocols, maps, boxes, form=truth.form, annotators=truth.annotators)
     swapped = overlap.swapped_precision(protocols[0].raster_px ** 2)
     silence = {
@@ -166,7 +187,9 @@ def _score_alike(protocols: Sequence[Protocol], drawn: Drawn, selection: Selecti
         for protocol in {one.nsa_at: one for one in protocols}.values()
     }
     for protocol, ious, aps in zip(protocols, overlap.iou.T, swapped.T, strict=True):
-        precision = _precision(protocol, maps, boxes, truth) if protocol.precision != "swapped" else aps
+        precision = (
+            _precision(protocol, maps, boxes, truth) if protocol.precision != "swapped" else aps
+        )
         yield Scored(
             ious,
             _by_frame(ious, selection),
@@ -178,10 +201,12 @@ def _score_alike(protocols: Sequence[Protocol], drawn: Drawn, selection: Selecti
 def _by_frame(values: Doubles, selection: Selection) -> Doubles:
     if not selection.frames:
         return np.empty(0)
-    return metrics.ciou(values, [target.frame for target in selection.targets], len(selection.frames))
+    return metrics.ciou(
+        values, [target.frame for target in selection.targets], len(selection.frames)
+    )
 
 
-def _nsa(protocol: Protocol, drawn: Drawn, selection: Selection) -> Doubles | None:
+def _nsa(protocol: Protocol, drawn: Predictions, selection: Selection) -> Doubles | None:
     """No-sounding area of each frame.
 
     None where the protocol has none, maps do not tell classes apart, or in some frame every class with a map sounds.
@@ -194,26 +219,37 @@ def _nsa(protocol: Protocol, drawn: Drawn, selection: Selection) -> Doubles | No
         sounding[target.frame, _place(drawn, target)] = True
     if sounding.all(1).any():
         return None
-    return metrics.silent_mean(masks.dark(protocol, drawn.by_class[selection.frames]), sounding)
+    return metrics.mean_over_silent(
+        masks.dark(protocol, drawn.by_class[selection.frames]), sounding
+    )
 
 
-def _precision(protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth) -> Doubles | None:
+def _precision(
+    protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth
+) -> Doubles | None:
     """Pixel AP of each target."""
     if protocol.precision == "none":
         return None
     parts = [np.empty(0)]
     for start in range(0, len(maps), masks.BATCH):
         part = slice(start, start + masks.BATCH)
-        drawn = [masks.raster(some, protocol.raster_px, protocol.boxes or truth.form) for some in boxes[part]]
+        drawn = [
+            masks.raster(some, protocol.raster_px, protocol.boxes or truth.form)
+            for some in boxes[part]
+        ]
         parts.append(metrics.pixel_ap(masks.enlarged(protocol, maps[part]), np.stack(drawn)))
     return np.concatenate(parts)
 
 
 def columns(scored: Scored, protocol: Protocol) -> dict[str, Doubles]:
     """What each frame adds to each figure: every figure is the mean of its column."""
-    rates = metrics.reached(scored.ious, [protocol.iou_at, protocol.ciou_at], beyond=protocol.beyond).T
+    rates = metrics.success_matrix(
+        scored.ious, [protocol.iou_at, protocol.ciou_at], beyond=protocol.beyond
+    ).T
     found = {
-        "auc": metrics.area_of_each(scored.ious, 1 / protocol.auc_steps * np.arange(protocol.auc_steps + 1)),
+        "auc": metrics.auc_per_frame(
+            scored.ious, 1 / protocol.auc_steps * np.arange(protocol.auc_steps + 1)
+        ),
         f"iou@{protocol.iou_at}": rates[0].astype(float),
         f"ciou@{protocol.ciou_at}": rates[1].astype(float),
         "mean_iou": scored.ious,
@@ -235,7 +271,7 @@ def figures(scored: Scored, protocol: Protocol) -> Figures:
     return {name: float(column.mean()) for name, column in columns(scored, protocol).items()}
 
 
-def plain(ious: Doubles) -> Scored:
+def from_ious(ious: Doubles) -> Scored:
     """Frames with one truth each, of which nothing but the IoU is known."""
     return Scored(ious, ious)
 
@@ -252,25 +288,41 @@ def intervals(
     }
 
 
-def _grouped(ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol) -> dict[str, Figures]:
+def _grouped(
+    ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol
+) -> dict[str, Figures]:
     """Figures of each group; a score counts in every group that it names."""
-    picked = {name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))}
-    return {name: {"truths": len(some)} | figures(plain(some), protocol) for name, some in picked.items()}
+    picked = {
+        name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))
+    }
+    return {
+        name: {"truths": len(some)} | figures(from_ious(some), protocol)
+        for name, some in picked.items()
+    }
 
 
 def _mean(groups: dict[str, Figures], protocol: Protocol) -> Figures:
     """Mean over groups, each counting once however many frames it has."""
     return {
-        name: float(np.mean([group[name] for group in groups.values()])) if groups else None for name in names(protocol)
+        name: float(np.mean([group[name] for group in groups.values()])) if groups else None
+        for name in names(protocol)
     }
 
 
-def account(
-    scored: Scored, drawn: Drawn, selection: Selection, protocol: Protocol, *, resamples: int, seed: int
+def summarize(
+    scored: Scored,
+    drawn: Predictions,
+    selection: Selection,
+    protocol: Protocol,
+    *,
+    resamples: int,
+    seed: int,
 ) -> Figures:
     """All figures of one run or baseline: overall, with intervals, by class, and means over classes and videos."""
     videos = [drawn.videos[number] for number in selection.frames]
-    by_class = _grouped(scored.target_ious, [target.categories for target in selection.targets], protocol)
+    by_class = _grouped(
+        scored.target_ious, [target.categories for target in selection.targets], protocol
+    )
     by_video = _grouped(scored.ious, [frozenset(several) for several in videos], protocol)
     return figures(scored, protocol) | {
         "interval_95": intervals(scored, videos, protocol, resamples, seed),
@@ -280,13 +332,19 @@ def account(
     }
 
 
-def company(
-    selection: Selection, shape: tuple[int, int], training: Doubles, protocol: Protocol, truth: Truth
+def score_baselines(
+    selection: Selection,
+    shape: tuple[int, int],
+    training: Doubles,
+    protocol: Protocol,
+    truth: Truth,
 ) -> dict[str, Scored]:
     """Every baseline on the same truths; the oracle draws on a grid of the run's `shape` (h, w)."""
     boxes = [target.boxes for target in selection.targets]
     read = {"form": protocol.boxes or truth.form}
     regions = baselines.regions(training, protocol.raster_px)
-    scored = {name: baselines.region_ious(region, boxes, **read) for name, region in regions.items()}
+    scored = {
+        name: baselines.region_ious(region, boxes, **read) for name, region in regions.items()
+    }
     scored["oracle"] = baselines.oracle_ious(protocol, boxes, *shape, form=truth.form)
     return {name: Scored(ious, _by_frame(ious, selection)) for name, ious in scored.items()}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 BINS = 4096  # of the histogram in which an order statistic is looked for
 
-# As they stand in spm.score.protocols: Rule, where the threshold comes from, and Normalise, what is done before.
+# As they stand in spm.score.protocols: Rule, where the threshold comes from, and Normalize, what is done before.
 MAXIMUM, VALUE, RANK, TRUTH_AREA = range(4)
 NOTHING, STRETCH, STRETCH_NEGATIVE = range(3)
 
@@ -122,7 +122,11 @@ def _threshold(rules: Any, which: int, ranked: Any, low: Any, high: Any) -> Any:
     kind, level, stretch = rules.kind[which], rules.level[which], rules.stretch[which]
     if kind == VALUE:
         return level
-    return level * _stretched(high, stretch, low, high) if kind == MAXIMUM else _stretched(ranked, stretch, low, high)
+    return (
+        level * _stretched(high, stretch, low, high)
+        if kind == MAXIMUM
+        else _stretched(ranked, stretch, low, high)
+    )
 
 
 @njit(cache=True)
@@ -222,9 +226,17 @@ def overlaps(
     """
     px, n, p = len(rows.before), len(maps), len(rules.kind)
     wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
-    weight, bins, place = np.empty((px, px), np.uint8), np.empty(BINS, np.int64), np.empty(px**2, np.int16)
+    weight, bins, place = (
+        np.empty((px, px), np.uint8),
+        np.empty(BINS, np.int64),
+        np.empty(px**2, np.int16),
+    )
     pixels, flat = image.ravel(), weight.ravel()
-    inside, outside, truth = np.empty((n, p), np.int64), np.empty((n, p), np.int64), np.empty(n, np.int64)
+    inside, outside, truth = (
+        np.empty((n, p), np.int64),
+        np.empty((n, p), np.int64),
+        np.empty(n, np.int64),
+    )
     for frame in range(n):
         _enlarge(maps[frame], rows, columns, wide, image)
         _draw(edges[starts[frame] : starts[frame + 1]], full, weight)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spm.score import kernels
 from spm.score.metrics import Doubles, Floats, Mask
-from spm.score.protocols import Form, Normalise, Protocol, Rule
+from spm.score.protocols import Form, Normalize, Protocol, Rule
 
 BATCH = 64  # maps at once: bounds the memory of those that are enlarged before
 
@@ -24,7 +24,9 @@ def _taps(cells: int, px: int) -> kernels.Taps:
     centre = (np.arange(px) + 0.5) * (cells / px) - 0.5
     position = np.clip(centre, 0, cells - 1).astype(np.float32)
     before = np.floor(position).astype(np.int64)
-    return kernels.Taps(before, np.minimum(before + 1, cells - 1), position - before.astype(np.float32))
+    return kernels.Taps(
+        before, np.minimum(before + 1, cells - 1), position - before.astype(np.float32)
+    )
 
 
 def resize(maps: Floats, px: int) -> Maps:
@@ -59,7 +61,9 @@ def _cubic(cells: int, px: int) -> Maps:
 def resize_cubic(maps: Floats, px: int) -> Maps:
     """Resize maps (…, h, w) to (…, px, px) by bicubic interpolation with aligned corners."""
     rows, columns = _cubic(maps.shape[-2], px), _cubic(maps.shape[-1], px)
-    return np.asarray(np.einsum("ih,...hw,jw->...ij", rows, maps.astype(np.float32), columns, optimize=True))
+    return np.asarray(
+        np.einsum("ih,...hw,jw->...ij", rows, maps.astype(np.float32), columns, optimize=True)
+    )
 
 
 def edges(boxes: Floats, px: int, form: Form = "xywh") -> NDArray[np.int64]:
@@ -86,10 +90,12 @@ def covers(box: Sequence[float], px: int, form: Form = "xywh") -> bool:
     x, y, right, bottom = (px * side for side in box)
     if form == "xywh":
         right, bottom = x + right, y + bottom
-    return int(min(max(x, 0), px)) < int(min(right, px)) and int(min(max(y, 0), px)) < int(min(bottom, px))
+    return int(min(max(x, 0), px)) < int(min(right, px)) and int(min(max(y, 0), px)) < int(
+        min(bottom, px)
+    )
 
 
-def _normalised(pixels: Maps, how: str) -> Maps:
+def _normalized(pixels: Maps, how: str) -> Maps:
     """Stretch each map (n, pixels) to [0, 1]; a constant one stays as it is, as in the peers' code."""
     low, high = pixels.min(1, keepdims=True), pixels.max(1, keepdims=True)
     span = np.where(high > low, high - low, 1)
@@ -110,7 +116,11 @@ def _threshold(protocol: Protocol, pixels: Maps, truth: Mask) -> Maps:
         return np.asarray(np.float32(protocol.level) * pixels.max(1, keepdims=True))
     areas = np.count_nonzero(truth, axis=(1, 2))
     areas[areas == 0] = size // 2  # as the peers' code
-    rank = np.full(len(pixels), int(size * protocol.level)) if protocol.rule == "rank" else size - areas
+    rank = (
+        np.full(len(pixels), int(size * protocol.level))
+        if protocol.rule == "rank"
+        else size - areas
+    )
     return np.take_along_axis(np.sort(pixels, axis=1), rank[:, None], axis=1)
 
 
@@ -136,11 +146,13 @@ def foreground(protocol: Protocol, maps: Floats, truth: Mask) -> Mask:
     """
     raster_shape = (len(maps), protocol.raster_px, protocol.raster_px)
     if maps.ndim != 3 or truth.shape != raster_shape:
-        raise ValueError(f"maps (n, h, w) and truth {raster_shape} expected, not {maps.shape} and {truth.shape}")
+        raise ValueError(
+            f"maps (n, h, w) and truth {raster_shape} expected, not {maps.shape} and {truth.shape}"
+        )
     if not np.isfinite(maps).all():
         raise ValueError("finite maps expected")
     raw = enlarged(protocol, maps).reshape(len(maps), -1)
-    pixels = _normalised(raw, protocol.normalise)
+    pixels = _normalized(raw, protocol.normalize)
     threshold = _threshold(protocol, pixels, truth)
     chosen = pixels > threshold if protocol.strict else pixels >= threshold
     if protocol.peak:
@@ -154,11 +166,11 @@ def enlarged(protocol: Protocol, maps: Floats) -> Maps:
 
 
 def _rules(protocols: Sequence[Protocol]) -> kernels.Rules:
-    kinds, stretches = get_args(Rule), get_args(Normalise)
+    kinds, stretches = get_args(Rule), get_args(Normalize)
     return kernels.Rules(
         np.array([kinds.index(protocol.rule) for protocol in protocols]),
         np.array([protocol.level for protocol in protocols], np.float32),
-        np.array([stretches.index(protocol.normalise) for protocol in protocols]),
+        np.array([stretches.index(protocol.normalize) for protocol in protocols]),
         np.array([protocol.strict for protocol in protocols]),
         np.array([protocol.peak for protocol in protocols]),
     )
@@ -188,7 +200,12 @@ class Overlaps:
 
 
 def overlaps(
-    protocols: Sequence[Protocol], maps: Floats, boxes: Sequence[Floats], *, form: Form = "xywh", annotators: int = 1
+    protocols: Sequence[Protocol],
+    maps: Floats,
+    boxes: Sequence[Floats],
+    *,
+    form: Form = "xywh",
+    annotators: int = 1,
 ) -> Overlaps:
     """Hold each map against its boxes under several protocols at once; it is enlarged once for all of them.
 
@@ -213,13 +230,19 @@ def overlaps(
     """
     how = protocols[0]
     if len(maps) != len(boxes):
-        raise ValueError(f"boxes for each map expected: {len(maps)} maps, {len(boxes)} lists of boxes")
+        raise ValueError(
+            f"boxes for each map expected: {len(maps)} maps, {len(boxes)} lists of boxes"
+        )
     if maps.ndim != 3 or not np.isfinite(maps).all():
         raise ValueError(f"finite maps (n, h, w) expected, not {maps.shape}")
     parts = []
     for start in range(0, max(len(maps), 1), BATCH):
         part = slice(start, start + BATCH)
-        ready = np.asarray(maps[part], np.float32) if how.resize == "bilinear" else enlarged(how, maps[part])
+        ready = (
+            np.asarray(maps[part], np.float32)
+            if how.resize == "bilinear"
+            else enlarged(how, maps[part])
+        )
         parts.append(_counted(protocols, ready, boxes[part], how.boxes or form, annotators))
     return Overlaps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -230,7 +253,9 @@ def _counted(
     px, starts = protocols[0].raster_px, np.cumsum([0, *map(len, boxes)])
     rows, columns = (_taps(cells, px) for cells in maps.shape[1:])
     drawn = edges(np.concatenate([np.empty((0, 4)), *boxes]), px, form)
-    inside, outside, truth = kernels.overlaps(maps, rows, columns, drawn, starts, annotators, _rules(protocols))
+    inside, outside, truth = kernels.overlaps(
+        maps, rows, columns, drawn, starts, annotators, _rules(protocols)
+    )
     return inside, outside, truth[:, None]
 
 
@@ -253,4 +278,6 @@ def dark(protocol: Protocol, maps: Floats) -> Doubles:
     """Fraction of the pixels of each map (n, classes, h, w) that `nsa_at` calls dark, once resized; (n, classes)."""
     rows, columns = (_taps(cells, protocol.raster_px) for cells in maps.shape[2:])
     flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[2:])
-    return np.asarray(kernels.dark(flat, rows, columns, np.float32(protocol.nsa_at)).reshape(maps.shape[:2]))
+    return np.asarray(
+        kernels.dark(flat, rows, columns, np.float32(protocol.nsa_at)).reshape(maps.shape[:2])
+    )

@@ -1,4 +1,4 @@
-"""How well a map localises, as pure functions of arrays.
+"""How well a map localizes, as pure functions of arrays.
 
 Conventions: the first axis counts frames; masks are boolean; scores are fractions in [0, 1], not per cent; a threshold
 met exactly counts as reached. Nothing here knows of files or boxes: spm.score.protocols makes masks of those.
@@ -20,11 +20,15 @@ GRID: Doubles = np.asarray(0.05 * np.arange(21), np.float64)
 
 def _check_masks(prediction: Mask, truth: Mask) -> None:
     if prediction.shape != truth.shape or prediction.ndim != 3:
-        raise ValueError(f"masks of equal shape (n, h, w) expected, not {prediction.shape} and {truth.shape}")
+        raise ValueError(
+            f"masks of equal shape (n, h, w) expected, not {prediction.shape} and {truth.shape}"
+        )
     if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
         raise ValueError(f"boolean masks expected, not {prediction.dtype} and {truth.dtype}")
     if empty := np.flatnonzero(~truth.any((1, 2))).tolist():
-        raise ValueError(f"no pixel of truth in mask {empty[0]} ({len(empty)} such in all): leave such frames out")
+        raise ValueError(
+            f"no pixel of truth in mask {empty[0]} ({len(empty)} such in all): leave such frames out"
+        )
 
 
 def _check_scores(ious: ArrayLike) -> Doubles:
@@ -104,7 +108,7 @@ def ciou(ious: ArrayLike, frame: ArrayLike, frames: int) -> Doubles:
     return np.asarray(np.bincount(owner, values, minlength=frames) / classes, np.float64)
 
 
-def reached(ious: ArrayLike, thresholds: ArrayLike, *, beyond: bool = False) -> Mask:
+def success_matrix(ious: ArrayLike, thresholds: ArrayLike, *, beyond: bool = False) -> Mask:
     """Which frames reach which threshold (≥; with `beyond`, >), shape (n, t).
 
     The peers' scripts compare with `0.05 * i`, which for i = 6 is the next number above 0.3. So that 0.3 means the same
@@ -140,7 +144,7 @@ def success_rate(ious: ArrayLike, thresholds: ArrayLike) -> Doubles:
     >>> success_rate([0.2, 0.5, 0.7, 0.9], [0.3, 0.5, 0.8])
     array([0.75, 0.75, 0.25])
     """
-    return np.asarray(reached(ious, thresholds).mean(0), np.float64)
+    return np.asarray(success_matrix(ious, thresholds).mean(0), np.float64)
 
 
 def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, beyond: bool = False) -> float:
@@ -151,14 +155,16 @@ def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, beyond: bool = False) ->
     >>> ciou_at([0.1, 0.35, 0.6, 0.9], 0.3)
     0.75
     """
-    return float(reached(ious, [threshold], beyond=beyond).mean())
+    return float(success_matrix(ious, [threshold], beyond=beyond).mean())
 
 
-def area_of_each(ious: ArrayLike, grid: ArrayLike = GRID) -> Doubles:
+def auc_per_frame(ious: ArrayLike, grid: ArrayLike = GRID) -> Doubles:
     """What each frame adds to the area under the success curve, shape (n,): `auc` is their mean."""
     steps = np.asarray(grid, np.float64)
-    width = (np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])) / 2  # of the trapezoid rule
-    return np.asarray(reached(ious, steps) @ width, np.float64)
+    width = (
+        np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])
+    ) / 2  # of the trapezoid rule
+    return np.asarray(success_matrix(ious, steps) @ width, np.float64)
 
 
 def auc(ious: ArrayLike, grid: ArrayLike = GRID) -> float:
@@ -211,11 +217,13 @@ def nsa(maps: Floats, sounding: Mask, level: float = 0.2) -> Doubles:
     array([0.5])
     """
     if maps.ndim != 4 or sounding.shape != maps.shape[:2]:
-        raise ValueError(f"maps (n, classes, h, w) and (n, classes) expected, not {maps.shape} and {sounding.shape}")
-    return silent_mean((maps <= level).mean((2, 3)), sounding)
+        raise ValueError(
+            f"maps (n, classes, h, w) and (n, classes) expected, not {maps.shape} and {sounding.shape}"
+        )
+    return mean_over_silent((maps <= level).mean((2, 3)), sounding)
 
 
-def silent_mean(dark: Floats, sounding: Mask) -> Doubles:
+def mean_over_silent(dark: Floats, sounding: Mask) -> Doubles:
     """Mean of the dark fractions (n, classes) of each frame's silent classes, shape (n,): what `nsa` is made of."""
     if sounding.all(1).any():
         raise ValueError("a frame in which every class sounds has no no-sounding area")
@@ -248,7 +256,9 @@ def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
     """
     _check_masks(truth, truth)
     if maps.shape != truth.shape or not np.isfinite(maps).all():
-        raise ValueError(f"finite maps of the truth's shape {truth.shape} expected, not {maps.shape}")
+        raise ValueError(
+            f"finite maps of the truth's shape {truth.shape} expected, not {maps.shape}"
+        )
     heat, hit = maps.reshape(len(maps), -1), truth.reshape(len(truth), -1)
     return np.array([_area_of_steps(*one) for one in zip(heat, hit, strict=True)])
 

@@ -9,11 +9,13 @@ from typing import Literal
 
 from spm.base.config import UserError
 
-Form = Literal["xywh", "xyxy"]  # what the four numbers of a box are: corner and size, or two corners
+Form = Literal[
+    "xywh", "xyxy"
+]  # what the four numbers of a box are: corner and size, or two corners
 
 
 Rule = Literal["maximum", "value", "rank", "truth-area"]  # where the threshold of a map comes from
-Normalise = Literal["none", "minmax", "minmax-of-negative"]
+Normalize = Literal["none", "minmax", "minmax-of-negative"]
 
 
 @dataclass(frozen=True)
@@ -25,19 +27,25 @@ class Protocol:
     rule: Rule
     level: float  # maximum: fraction of the map's maximum; value: itself; rank: fraction of its sorted pixels
     strict: bool  # foreground is above the threshold; otherwise also at it
-    normalise: Normalise = "none"  # before the threshold, after resizing
+    normalize: Normalize = "none"  # before the threshold, after resizing
     peak: bool = False  # pixels at the maximum count, wherever the threshold is
     merge: Literal["frame", "class"] = "frame"  # which boxes of a frame are united to one truth
-    boxes: Form | None = None  # how the numbers of boxes are read, whatever they are; None: as what they are
+    boxes: Form | None = (
+        None  # how the numbers of boxes are read, whatever they are; None: as what they are
+    )
     empty: Literal["left-out", "missed"] = "left-out"  # a frame whose boxes cover no pixel
-    resize: Literal["bilinear", "bicubic-corners"] = "bilinear"  # half-pixel centres, or corners aligned
+    resize: Literal["bilinear", "bicubic-corners"] = (
+        "bilinear"  # half-pixel centres, or corners aligned
+    )
     raster_px: int = 224  # maps are resized to it and boxes drawn on it
     auc_steps: int = 20  # of the IoU thresholds 0 … 1 under whose success rates the area is taken
     iou_at: float = 0.5
     ciou_at: float = 0.3
     beyond: bool = False  # a frame must exceed iou_at and ciou_at; otherwise it may also meet them
     nsa_at: float | None = None  # class-aware maps only: a silent class's pixel is dark up to here
-    precision: Literal["none", "pixels", "swapped"] = "none"  # pixel AP: of the map; or arguments swapped, binarised
+    precision: Literal["none", "pixels", "swapped"] = (
+        "none"  # pixel AP: of the map; or arguments swapped, binarised
+    )
 
     @property
     def class_aware(self) -> bool:
@@ -72,28 +80,28 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "lvs", "Chen et al., CVPR 2021, test.py",
-            rule="rank", level=0.5, strict=True, normalise="minmax-of-negative", peak=True,
+            rule="rank", level=0.5, strict=True, normalize="minmax-of-negative", peak=True,
         ),
         Protocol(
             "ez-vsl", "Mo and Morgado, ECCV 2022, utils.py; also SLAVC and FNAC",
-            rule="rank", level=0.5, strict=False, normalise="minmax",
+            rule="rank", level=0.5, strict=False, normalize="minmax",
         ),
         Protocol(
             "sspl", "Song et al., CVPR 2022, sspl_w_pcm/test.py",
-            rule="value", level=0.5, strict=False, normalise="minmax",
+            rule="value", level=0.5, strict=False, normalize="minmax",
         ),
         Protocol(
             "adaptive", "Senocak et al., ICCV 2023 (SSLalignment), test.py: cIoU_adap",
-            rule="truth-area", level=0.5, strict=True, normalise="minmax-of-negative",
+            rule="truth-area", level=0.5, strict=True, normalize="minmax-of-negative",
         ),
         Protocol(
             "avgn", f"{AVGN}: what its paper describes, with boxes and precision read as meant",
-            rule="rank", level=0.5, strict=False, normalise="minmax", resize="bicubic-corners",
+            rule="rank", level=0.5, strict=False, normalize="minmax", resize="bicubic-corners",
             merge="class", beyond=True, precision="pixels",
         ),
         Protocol(
             "avgn-as-coded", f"{AVGN}, utils.py and datasets.py: x, y, w, h read as two corners, precision swapped",
-            rule="rank", level=0.5, strict=False, normalise="minmax", resize="bicubic-corners",
+            rule="rank", level=0.5, strict=False, normalize="minmax", resize="bicubic-corners",
             merge="class", boxes="xyxy", empty="missed", beyond=True, precision="swapped",
         ),
     )

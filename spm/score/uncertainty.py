@@ -6,7 +6,9 @@ from numpy.typing import ArrayLike, NDArray
 from spm.score.metrics import Doubles
 
 
-def _resampled(videos: ArrayLike, resamples: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.int64]] | None:
+def _resampled(
+    videos: ArrayLike, resamples: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64]] | None:
     """The group of each frame, those of the same videos, and each group's weight (resamples, groups); None: too few."""
     of_frame = np.asarray(videos)
     names, owner = np.unique(of_frame, return_inverse=True)
@@ -69,7 +71,13 @@ def interval(
 
 
 def difference(
-    one: ArrayLike, other: ArrayLike, videos: ArrayLike, *, resamples: int, seed: int, confidence: float = 0.95
+    one: ArrayLike,
+    other: ArrayLike,
+    videos: ArrayLike,
+    *,
+    resamples: int,
+    seed: int,
+    confidence: float = 0.95,
 ) -> tuple[float, tuple[float, float] | None]:
     """Mean of one run minus that of another on the same frames, with its paired bootstrap interval.
 

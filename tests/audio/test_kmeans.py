@@ -7,7 +7,9 @@ from torch.nn.functional import normalize
 from spm.audio.kmeans import _means, assign, spherical_kmeans
 
 
-def bunches(k: int, each: int, spread: float = 0.05, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def bunches(
+    k: int, each: int, spread: float = 0.05, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Directions around k orthogonal ones, of lengths between 1 and 100."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.eye(k, 16).repeat_interleave(each, 0)
@@ -21,7 +23,10 @@ def same_partition(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def test_equation_6_by_hand():
-    features, centroids = torch.tensor([[1.0, 0.0], [0.6, 0.8]]), torch.tensor([[0.8, 0.6], [0.0, 1.0]])
+    features, centroids = (
+        torch.tensor([[1.0, 0.0], [0.6, 0.8]]),
+        torch.tensor([[0.8, 0.6], [0.0, 1.0]]),
+    )
     similarity, labels = assign(features, centroids)
     torch.testing.assert_close(similarity, torch.tensor([0.8, 0.96]))
     assert labels.tolist() == [0, 0]
@@ -43,7 +48,9 @@ def test_it_stops_where_every_clip_is_with_its_nearest_centroid_and_every_centro
     assert torch.equal(labels, found.labels)
     torch.testing.assert_close(similarity, found.similarity)
     for cluster in range(6):
-        torch.testing.assert_close(found.centroids[cluster], normalize(unit[labels == cluster].sum(0), dim=0))
+        torch.testing.assert_close(
+            found.centroids[cluster], normalize(unit[labels == cluster].sum(0), dim=0)
+        )
     assert 2 < len(found.course) < 300
     assert found.course[-1] == pytest.approx(float(found.similarity.mean()))
 
@@ -60,7 +67,9 @@ def test_the_same_seed_gives_the_same_clusters_and_more_restarts_are_never_worse
     features = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
     one, two = spherical_kmeans(features, 7, seed=5), spherical_kmeans(features, 7, seed=5)
     assert all(torch.equal(a, b) for a, b in zip(one[:3], two[:3], strict=True))
-    assert one.similarity.sum() >= spherical_kmeans(features, 7, seed=5, restarts=1).similarity.sum()
+    assert (
+        one.similarity.sum() >= spherical_kmeans(features, 7, seed=5, restarts=1).similarity.sum()
+    )
 
 
 def test_an_empty_cluster_starts_anew_at_the_farthest_clip():

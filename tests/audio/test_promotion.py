@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from spm.audio import clusters, pretrain
-from spm.audio.clusters import Clusters, agreement, statistics
+from spm.audio.clusters import Clusters, agreement, mel_statistics
 from spm.audio.network import AudioNetwork, apply
 from spm.audio.pretrain import Pretrain
 from spm.base import tables
 from spm.base.config import UserError
-from spm.corpus import reading
+from spm.corpus import clip_reader
 from spm.learn import weights
-from spm.learn.batches import log_mels
+from spm.learn.dataloading import log_mels
 
 
 def paths(folder):
@@ -27,7 +27,9 @@ def cluster(squares, folder, **changes):
     files = paths(folder)
     config = Clusters(k=2, device="cpu", **changes)
     clusters.run(config, index=squares.index, spectrograms=squares.spectrograms, **files)
-    return tables.read(files["out"]), json.loads(files["centroids"].with_suffix(".json").read_text())
+    return tables.read(files["out"]), json.loads(
+        files["centroids"].with_suffix(".json").read_text()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +39,22 @@ def labelled(squares, tmp_path_factory):
 
 
 def teach(squares, labels, folder):
-    files = {"out": folder / "audio.safetensors", "history": folder / "history.parquet", "state": folder / "state"}
-    config = Pretrain(device="cpu", epochs=4, standardise=True)
-    pretrain.run(config, index=squares.index, clusters=labels, spectrograms=squares.spectrograms, **files)
+    files = {
+        "out": folder / "audio.safetensors",
+        "history": folder / "history.parquet",
+        "state": folder / "state",
+    }
+    config = Pretrain(device="cpu", epochs=4, standardize=True)
+    pretrain.run(
+        config, index=squares.index, clusters=labels, spectrograms=squares.spectrograms, **files
+    )
     return files
 
 
 @pytest.mark.parametrize("features", ["log-mel-statistics", "untrained", "warm"])
 def test_two_tones_are_two_clusters_by_every_feature(squares, tmp_path, features):
     table, about = cluster(squares, tmp_path, features=features, warm_rounds=1, warm_epochs=4)
-    rows = reading.select(squares.index, split="train")
+    rows = clip_reader.select(squares.index, split="train")
     assert table["clip_id"].equals(rows["clip_id"])
     assert about["purity"] == about["nmi"] == pytest.approx(1)
     assert sum(about["sizes"]) == about["solo_clips"] == rows.num_rows
@@ -63,22 +71,32 @@ def test_the_history_is_the_mean_similarity_of_each_iteration(squares, tmp_path)
 
 
 def test_purity_and_nmi_count_solos_only_and_are_absent_without_any(squares):
-    rows = reading.select(squares.index, split="train")
+    rows = clip_reader.select(squares.index, split="train")
     labels = np.array([names[0] == "cello" for names in rows["categories"].to_pylist()]).astype(int)
     assert agreement(rows, labels)["purity"] == 1
     assert agreement(rows, 0 * labels)["purity"] == 0.5
     place = rows.column_names.index("kind")
-    assert agreement(rows.set_column(place, "kind", [["duet"] * rows.num_rows]), labels)["purity"] is None
+    assert (
+        agreement(rows.set_column(place, "kind", [["duet"] * rows.num_rows]), labels)["purity"]
+        is None
+    )
 
 
 def test_more_clusters_than_clips_is_an_error_that_says_so(squares, tmp_path):
-    with pytest.raises(UserError, match=r"k: 1000 clusters want as many audible training clips; there are 96"):
-        clusters.run(Clusters(k=1000), index=squares.index, spectrograms=squares.spectrograms, **paths(tmp_path))
+    with pytest.raises(
+        UserError, match=r"k: 1000 clusters want as many audible training clips; there are 96"
+    ):
+        clusters.run(
+            Clusters(k=1000),
+            index=squares.index,
+            spectrograms=squares.spectrograms,
+            **paths(tmp_path),
+        )
 
 
 def test_statistics_are_mean_and_deviation_over_time():
     mels = torch.randn(5, 201, 64, dtype=torch.float64).half()
-    found = statistics(mels)
+    found = mel_statistics(mels)
     torch.testing.assert_close(found[:, :64], mels.float().mean(1))
     torch.testing.assert_close(found[:, 64:], mels.float().std(1))
 
@@ -99,7 +117,7 @@ def test_the_audio_network_learns_the_pseudo_labels(taught):
 def test_what_is_learnt_is_what_is_saved(squares, labelled, taught):
     network = AudioNetwork()
     network.load_state_dict(weights.load(taught["out"])[0])
-    rows = reading.select(squares.index, split="train")
+    rows = clip_reader.select(squares.index, split="train")
     heard = apply(network, log_mels(rows, squares.spectrograms), torch.device("cpu"))
     assert heard.shape == (rows.num_rows, 512)
     labels = np.array(labelled[0]["pseudo_label"].to_pylist())

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -7,24 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spm.base.checks import check
 from spm.base.config import UserError
+from spm.base.validation import validate
 from spm.fusion import methods
 from spm.fusion.settings import Train
+from spm.workflow import config_reference as reference
+from spm.workflow import schema as generate
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
-
-
-def script(name):
-    """A script beside the schema, as a module."""
-    spec = importlib.util.spec_from_file_location(name, SCHEMA.with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate, reference = script("generate"), script("reference")
 
 
 @pytest.fixture
@@ -33,12 +23,12 @@ def config():
 
 
 def test_the_schema_is_what_the_models_make():
-    assert SCHEMA.read_text() == generate.text(), "run: python workflow/schemas/generate.py"
+    assert SCHEMA.read_text() == generate.text(), "run: make schema"
 
 
 def test_the_page_on_configuration_is_what_the_models_and_the_comments_say():
     page = (ROOT / "docs/config.md").read_text()
-    assert page == reference.text(), "run: python workflow/schemas/reference.py"
+    assert page == reference.text(), "run: make schema"
     assert "| `epochs` | whole number ≥ 1 | `12` | passes over the pictures |" in page
     assert "|  |" not in page, "a key of config.yaml has no comment that says its unit and effect"
 
@@ -62,7 +52,7 @@ def test_every_model_accepts_its_section_and_each_laid_over_file(config):
     for name in ("demo", "local", "paper"):
         over = yaml.safe_load((ROOT / "workflow" / "configs" / f"{name}.yaml").read_text())
         merged = {section: {**config[section], **over.get(section, {})} for section in config}
-        check(merged, SCHEMA)
+        validate(merged, SCHEMA)
         for section, model in generate.SECTIONS.items():
             model.model_validate_json(json.dumps(merged[section]))
 
@@ -87,36 +77,68 @@ def test_the_defaults_are_the_papers(config):
     ("section", "key", "value", "said"),
     [
         ("train", "epsylon", 1, r"train: unknown key epsylon; expected one of .*epochs"),
-        ("methods", "spm", {"epsylon": 1}, r"methods\.spm: unknown key epsylon; expected one of .*epsilon"),
+        (
+            "methods",
+            "spm",
+            {"epsylon": 1},
+            r"methods\.spm: unknown key epsylon; expected one of .*epsilon",
+        ),
         ("train", "epochs", "many", r"train\.epochs: 'many' is not of type 'integer'"),
         ("train", "epochs", 0, r"train\.epochs: 0 is less than the minimum of 1"),
-        ("spectrograms", "preset", "best", r"spectrograms\.preset: 'best' is not one of \['dsol', 'clean'\]"),
+        (
+            "spectrograms",
+            "preset",
+            "best",
+            r"spectrograms\.preset: 'best' is not one of \['dsol', 'clean'\]",
+        ),
         ("corpus", "boxes", ["drawn"], r"corpus\.boxes\.0: 'drawn' is not one of"),
-        ("runs", "other", {"promoted": True}, r"runs\.other: unknown key promoted; expected one of .*promote"),
+        (
+            "runs",
+            "other",
+            {"promoted": True},
+            r"runs\.other: unknown key promoted; expected one of .*promote",
+        ),
         ("runs", "other", {"method": "spn"}, r"runs\.other\.method: 'spn'; expected one of .*spm"),
         ("runs", "other", {"audio": "many"}, r"runs\.other\.audio: 'many'; expected one of main"),
-        ("audio", "many", {"cluster": {"k": 3}}, r"audio\.many: unknown key cluster; expected one of clusters"),
-        ("audio", "many", {"clusters": {"k": 0}}, r"audio\.many\.clusters\.k: 0 is less than the minimum of"),
-        ("runs", "other", {"tau": 0}, r"runs\.other\.tau: 0 is less than or equal to the minimum of 0"),
+        (
+            "audio",
+            "many",
+            {"cluster": {"k": 3}},
+            r"audio\.many: unknown key cluster; expected one of clusters",
+        ),
+        (
+            "audio",
+            "many",
+            {"clusters": {"k": 0}},
+            r"audio\.many\.clusters\.k: 0 is less than the minimum of",
+        ),
+        (
+            "runs",
+            "other",
+            {"tau": 0},
+            r"runs\.other\.tau: 0 is less than or equal to the minimum of 0",
+        ),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_what_was_expected(config, section, key, value, said):
     config[section][key] = value
     with pytest.raises(UserError, match=said) as error:
-        check(config, SCHEMA)
+        validate(config, SCHEMA)
     assert "\n" not in str(error.value)
 
 
 def test_an_unknown_section_and_a_missing_key_are_named(config):
-    with pytest.raises(UserError, match=r"the top level: unknown key trian; expected one of .*train"):
-        check({**config, "trian": {}}, SCHEMA)
+    with pytest.raises(
+        UserError, match=r"the top level: unknown key trian; expected one of .*train"
+    ):
+        validate({**config, "trian": {}}, SCHEMA)
     del config["clips"]["size"]
     with pytest.raises(UserError, match="clips: missing size"):
-        check(config, SCHEMA)
+        validate(config, SCHEMA)
 
 
 def test_what_the_snakefile_imports_needs_no_torch():
-    modules = "spm.base.checks, spm.base.shards, spm.base.digest, spm.base.tables, spm.corpus.manifest"
-    light = f"{modules}, spm.corpus.reading, spm.score.figures, spm.boxes.annotations"
+    modules = "spm.base.validation, spm.base.shards, spm.base.digest, spm.base.tables, spm.corpus.manifest"
+    light = f"{modules}, spm.corpus.clip_reader, spm.report.figures, spm.boxes.annotations"
     code = f"import sys, {light}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

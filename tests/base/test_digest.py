@@ -74,7 +74,7 @@ def test_a_relative_import_is_refused_and_so_is_an_unknown_module(package):
 
 
 def test_every_stage_of_this_package_has_a_digest_and_none_needs_its_imports_to_run():
-    for module in ("spm.corpus.clips", "spm.fusion.train", "spm.score.figures"):
+    for module in ("spm.corpus.clips", "spm.fusion.train", "spm.report.figures"):
         digest._source.cache_clear()
         digest.code_digest.cache_clear()
         assert len(digest.code_digest(module)) == 16

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT
+from tests.support.project import ROOT
 
 SAID = "No space left on device: expected a disk with room"
 
@@ -20,7 +20,10 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     """A disk in memory."""
     folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
@@ -54,7 +57,9 @@ def named(folder: Path) -> list[str]:
 
 
 def test_a_table_that_finds_no_room(small, squares):
-    failed = run("corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=small / "0000.parquet")
+    failed = run(
+        "corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=small / "0000.parquet"
+    )
     assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
     assert "Traceback" not in failed.stderr
     assert named(small) == []
@@ -62,26 +67,56 @@ def test_a_table_that_finds_no_room(small, squares):
 
 def test_weights_that_find_no_room(small, squares):
     files = {"index": squares.index, "spectrograms": squares.spectrograms}
-    beside = {"centroids": small.parent / "centroids.safetensors", "history": small.parent / "clustering.parquet"}
-    made = run("audio.clusters", {"k": 2, "restarts": 1}, **files, out=small.parent / "labels.parquet", **beside)
+    beside = {
+        "centroids": small.parent / "centroids.safetensors",
+        "history": small.parent / "clustering.parquet",
+    }
+    made = run(
+        "audio.clusters",
+        {"k": 2, "restarts": 1},
+        **files,
+        out=small.parent / "labels.parquet",
+        **beside,
+    )
     assert made.returncode == 0, made.stderr
-    out = {"out": small / "audio.safetensors", "history": small / "history.parquet", "state": small / "state"}
-    failed = run("audio.pretrain", {"epochs": 1}, **files, clusters=small.parent / "labels.parquet", **out)
+    out = {
+        "out": small / "audio.safetensors",
+        "history": small / "history.parquet",
+        "state": small / "state",
+    }
+    failed = run(
+        "audio.pretrain", {"epochs": 1}, **files, clusters=small.parent / "labels.parquet", **out
+    )
     assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
     assert "Traceback" not in failed.stderr
     assert not any(name.endswith(".safetensors") for name in named(small))
 
 
 def test_a_store_that_may_only_be_read(closed, tmp_path):
-    (tmp_path / "manifest.csv").write_text("video_id,url,kind,categories\na,http://127.0.0.1:1/a.mp4,solo,violin\n")
-    options = {"manifest": tmp_path / "manifest.csv", "shard": 0, "shards": 1, "out": tmp_path / "ledger.parquet"}
+    (tmp_path / "manifest.csv").write_text(
+        "video_id,url,kind,categories\na,http://127.0.0.1:1/a.mp4,solo,violin\n"
+    )
+    options = {
+        "manifest": tmp_path / "manifest.csv",
+        "shard": 0,
+        "shards": 1,
+        "out": tmp_path / "ledger.parquet",
+    }
     failed = run("corpus.fetch", {}, **options, store=closed)
     assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
-    assert f"store {closed}: cannot be written (Read-only file system)" in failed.stderr.splitlines()[-1]
+    assert (
+        f"store {closed}: cannot be written (Read-only file system)"
+        in failed.stderr.splitlines()[-1]
+    )
     assert not (tmp_path / "ledger.parquet").exists()
 
 
 def test_results_that_may_only_be_read(closed, squares):
-    failed = run("corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=closed / "0000.parquet")
+    failed = run(
+        "corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=closed / "0000.parquet"
+    )
     assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
-    assert "Read-only file system: expected a disk with room, and the right to write there" in failed.stderr
+    assert (
+        "Read-only file system: expected a disk with room, and the right to write there"
+        in failed.stderr
+    )

@@ -21,7 +21,9 @@ def test_a_new_video_changes_the_digest_of_its_shard_alone(videos, shards):
     rows = [{"video_id": video, "kind": "solo"} for video in videos]
     before = members(rows, shards)
     after = members([*rows, {"video_id": "one more", "kind": "solo"}], shards)
-    assert {name for name in after if after[name] != before.get(name)} == {name_of(shard_of("one more", shards))}
+    assert {name for name in after if after[name] != before.get(name)} == {
+        name_of(shard_of("one more", shards))
+    }
 
 
 @given(st.permutations([{"video_id": str(n), "url": "u"} for n in range(6)]))

@@ -25,13 +25,30 @@ def call(tmp_path, *arguments):
     (tmp_path / "small.py").write_text(STAGE)
     command = [sys.executable, str(tmp_path / "small.py"), *arguments]
     root = Path(__file__).parents[2]
-    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(root)}, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env={"PYTHONPATH": str(root)}, check=False
+    )
 
 
 def test_the_signature_is_the_command_line(tmp_path):
-    full = ["--config", '{"size_px": 5}', "--out-file", "o", "--several", "a", "b", "--maybe", "m", "--count", "2"]
+    full = [
+        "--config",
+        '{"size_px": 5}',
+        "--out-file",
+        "o",
+        "--several",
+        "a",
+        "b",
+        "--maybe",
+        "m",
+        "--count",
+        "2",
+    ]
     assert call(tmp_path, *full).stdout == "5 o 2 m 2\n"
-    assert call(tmp_path, "--config", "{}", "--out-file", "o", "--maybe", "--count", "0").stdout == "3 o 0 None 0\n"
+    assert (
+        call(tmp_path, "--config", "{}", "--out-file", "o", "--maybe", "--count", "0").stdout
+        == "3 o 0 None 0\n"
+    )
 
 
 def test_a_wrong_key_or_value_is_one_line_that_names_it(tmp_path):
@@ -39,9 +56,15 @@ def test_a_wrong_key_or_value_is_one_line_that_names_it(tmp_path):
     wrong = call(tmp_path, "--config", '{"sise_px": 5}', *rest)
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines()[-1].endswith("sise_px: Extra inputs are not permitted")
-    assert "size_px: Input should be a valid integer" in call(tmp_path, "--config", '{"size_px": "x"}', *rest).stderr
+    assert (
+        "size_px: Input should be a valid integer"
+        in call(tmp_path, "--config", '{"size_px": "x"}', *rest).stderr
+    )
 
 
 def test_a_users_error_is_one_line_and_status_1(tmp_path):
     failed = call(tmp_path, "--config", "{}", "--out-file", "o", "--count", "-1")
-    assert (failed.returncode, failed.stderr) == (1, "small.py: error: count: -1, expected at least 0\n")
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        "small.py: error: count: -1, expected at least 0\n",
+    )

@@ -6,14 +6,23 @@ from spm.base import tables
 from spm.boxes import annotations
 from spm.boxes.annotations import Annotations, counts, from_detections, names_of
 from spm.boxes.geometry import iou
-from spm.boxes.reviews import Decision, append, name_of, standing
+from spm.boxes.review.decisions import Decision, append, name_of, resolve
 
 FIFTEEN = ["guitar", "violin", "cello", "flute"]
 CLIP = {"clip_id": "c", "video_id": "v", "categories": ["acoustic_guitar"], "audible": True}
 
 
 def box(category="guitar", score=0.95, x=0.1, w=0.2):
-    return {"clip_id": "c", "frame": 0, "category": category, "score": score, "x": x, "y": 0.1, "w": w, "h": 0.2}
+    return {
+        "clip_id": "c",
+        "frame": 0,
+        "category": category,
+        "score": score,
+        "x": x,
+        "y": 0.1,
+        "w": w,
+        "h": 0.2,
+    }
 
 
 def decision(about, verdict, reviewer="ada", **changed):
@@ -24,7 +33,9 @@ def decision(about, verdict, reviewer="ada", **changed):
 def judged(boxes, decisions=(), config=None, **clip):
     config = config or Annotations()
     clips = {"c": CLIP | clip}
-    return list(from_detections(boxes, clips, config, names_of(FIFTEEN, config), standing(decisions)))
+    return list(
+        from_detections(boxes, clips, config, names_of(FIFTEEN, config), resolve(decisions))
+    )
 
 
 def statuses(*args, **kwargs):
@@ -51,9 +62,21 @@ def test_every_box_that_falls_has_its_reason(boxes, audible, expected):
 
 
 def test_so_many_boxes_of_a_category_count_as_the_config_says_but_none_twice():
-    boxes = [box(score=0.99), box(score=0.98, x=0.11), box(score=0.97, x=0.5), box(score=0.96, x=0.75)]
-    assert statuses(boxes, config=Annotations(per_category=2)) == ["kept", "overlap", "kept", "surplus"]
-    assert statuses(boxes, config=Annotations(per_category=3, max_overlap=1)) == ["kept"] * 3 + ["surplus"]
+    boxes = [
+        box(score=0.99),
+        box(score=0.98, x=0.11),
+        box(score=0.97, x=0.5),
+        box(score=0.96, x=0.75),
+    ]
+    assert statuses(boxes, config=Annotations(per_category=2)) == [
+        "kept",
+        "overlap",
+        "kept",
+        "surplus",
+    ]
+    assert statuses(boxes, config=Annotations(per_category=3, max_overlap=1)) == ["kept"] * 3 + [
+        "surplus"
+    ]
 
 
 def test_a_category_without_a_class_takes_any_box_only_where_the_config_says_so():
@@ -61,29 +84,56 @@ def test_a_category_without_a_class_takes_any_box_only_where_the_config_says_so(
     assert statuses([box("violin")], **xylophone) == ["other-category"]
     open_to_all = Annotations(any_class=True)
     row = judged([box("violin")], config=open_to_all, **xylophone)[0]
-    assert (row["status"], row["category"], row["box"]) == ("kept", "xylophone", name_of(box("violin")))
+    assert (row["status"], row["category"], row["box"]) == (
+        "kept",
+        "xylophone",
+        name_of(box("violin")),
+    )
     duet = {"categories": ["violin", "xylophone"]}
     rows = judged([box("violin"), box("cello", x=0.6)], config=open_to_all, **duet)
-    assert {row["box"].split()[0]: row["category"] for row in rows} == {"violin": "violin", "cello": "xylophone"}
+    assert {row["box"].split()[0]: row["category"] for row in rows} == {
+        "violin": "violin",
+        "cello": "xylophone",
+    }
     two = {"categories": ["erhu", "xylophone"]}
-    assert statuses([box("cello")], config=open_to_all, **two) == ["other-category"]  # which of the two is unknown
+    assert statuses([box("cello")], config=open_to_all, **two) == [
+        "other-category"
+    ]  # which of the two is unknown
 
 
 def test_categories_that_no_class_means_are_listed_as_not_scorable():
-    table = counts(judged([box()]), ["acoustic_guitar", "violin", "xylophone", "erhu"], {"acoustic_guitar", "violin"})
+    table = counts(
+        judged([box()]),
+        ["acoustic_guitar", "violin", "xylophone", "erhu"],
+        {"acoustic_guitar", "violin"},
+    )
     never = table[table["status"] == "not-scorable"]
     assert never["category"].tolist() == ["erhu", "xylophone"]
 
 
 def test_what_a_person_decided_stands_above_the_rules():
     low, good, other = box(score=0.4), box(score=0.99, x=0.5), box("violin", x=0.7)
-    assert statuses([low, good], [decision(low, "accept", category="acoustic_guitar")]) == ["kept", "surplus"]
+    assert statuses([low, good], [decision(low, "accept", category="acoustic_guitar")]) == [
+        "kept",
+        "surplus",
+    ]
     assert statuses([good], [decision(good, "reject")]) == ["rejected"]
-    assert statuses([low], [decision(low, "accept", category="acoustic_guitar")], audible=False) == ["kept"]
+    assert statuses(
+        [low], [decision(low, "accept", category="acoustic_guitar")], audible=False
+    ) == ["kept"]
     relabelled = judged([other], [decision(other, "relabel", category="acoustic_guitar")])[0]
-    assert (relabelled["status"], relabelled["category"], relabelled["reviewer"]) == ("kept", "acoustic_guitar", "ada")
+    assert (relabelled["status"], relabelled["category"], relabelled["reviewer"]) == (
+        "kept",
+        "acoustic_guitar",
+        "ada",
+    )
     redrawn = judged([low], [decision(low, "redraw", x=0.3, w=0.5)])[0]
-    assert (redrawn["status"], redrawn["x"], redrawn["w"], redrawn["score"]) == ("kept", 0.3, 0.5, 1.0)
+    assert (redrawn["status"], redrawn["x"], redrawn["w"], redrawn["score"]) == (
+        "kept",
+        0.3,
+        0.5,
+        1.0,
+    )
     assert redrawn["box"] == name_of(low)  # under its first name it can be decided about again
 
 
@@ -92,11 +142,25 @@ def test_a_decision_about_another_box_changes_nothing():
 
 
 def test_given_boxes_can_be_reviewed_and_classes_come_from_the_detectors_json(squares, tmp_path):
-    (tmp_path / "b.csv").write_text("video_id,time_s,category,x,y,w,h\ncello-00,0,cello,0.1,0.1,0.4,0.4\n")
+    (tmp_path / "b.csv").write_text(
+        "video_id,time_s,category,x,y,w,h\ncello-00,0,cello,0.1,0.1,0.4,0.4\n"
+    )
     drawn = {"category": "cello", "x": 0.1, "y": 0.1, "w": 0.4, "h": 0.4}
-    append(tmp_path / "r.csv", Decision("cello-00_0000000", 0, name_of(drawn), "reject", **drawn, reviewer="ada"))
-    left = {"out": tmp_path / "a.parquet", "counts_table": tmp_path / "c.csv", "agreement": tmp_path / "g.csv"}
-    source = {"boxes": tmp_path / "b.csv", "detections": None, "detector": None, "reviews": tmp_path / "r.csv"}
+    append(
+        tmp_path / "r.csv",
+        Decision("cello-00_0000000", 0, name_of(drawn), "reject", **drawn, reviewer="ada"),
+    )
+    left = {
+        "out": tmp_path / "a.parquet",
+        "counts_table": tmp_path / "c.csv",
+        "agreement": tmp_path / "g.csv",
+    }
+    source = {
+        "boxes": tmp_path / "b.csv",
+        "detections": None,
+        "detector": None,
+        "reviews": tmp_path / "r.csv",
+    }
     annotations.run(Annotations(), index=squares.index, clips=squares.clips, **source, **left)
     assert tables.read(left["out"]).to_pylist()[0]["status"] == "rejected"
     (tmp_path / "w.json").write_text(json.dumps({"categories": ["cello", "guitar"]}))

@@ -12,7 +12,12 @@ from spm.boxes.detect import Detect, columns_of, load, run
 from spm.boxes.network import build
 from spm.learn import weights
 
-ABOUT = {"backend": "torchvision", "model": "mobilenet_v2", "size": 64, "categories": ["cello", "flute"]}
+ABOUT = {
+    "backend": "torchvision",
+    "model": "mobilenet_v2",
+    "size": 64,
+    "categories": ["cello", "flute"],
+}
 
 
 @pytest.fixture
@@ -42,13 +47,17 @@ def test_a_truncated_file_is_named(saved):
 
 def test_weights_of_another_class_list_are_named(saved):
     rewrite(saved, categories=["cello", "flute", "harp"])
-    with pytest.raises(UserError, match=r"weights.safetensors holds other weights than mobilenet_v2 of 3 classes"):
+    with pytest.raises(
+        UserError, match=r"weights.safetensors holds other weights than mobilenet_v2 of 3 classes"
+    ):
         load(saved)
 
 
 def test_a_description_without_classes_is_named(saved):
     rewrite(saved, categories=None)
-    with pytest.raises(UserError, match=r"weights.json: 'categories' is missing: expected model, categories, size"):
+    with pytest.raises(
+        UserError, match=r"weights.json: 'categories' is missing: expected model, categories, size"
+    ):
         load(saved)
 
 
@@ -59,7 +68,12 @@ def test_every_frame_is_looked_at_whatever_the_batch(squares, saved, tmp_path):
     found = {}
     for batch in (1, 3, 64):
         out = tmp_path / f"{batch}.parquet"
-        run(Detect(batch=batch, device="cpu"), clips=tmp_path / "clips.parquet", weights=saved, out=out)
+        run(
+            Detect(batch=batch, device="cpu"),
+            clips=tmp_path / "clips.parquet",
+            weights=saved,
+            out=out,
+        )
         found[batch] = tables.read(out).to_pandas()
     looked_at = {(clip["clip_id"], n) for clip in clips.to_pylist() for n in range(2)}
     for table in found.values():
@@ -70,10 +84,19 @@ def test_detections_are_fractions_inside_the_frame_with_the_names_of_their_class
     frames = [{"clip_id": name, "frame": 0, "time_s": 0.5} for name in "abc"]
     boxes = [[[-5.0, 10, 50, 110]], [], [[0.0, 0, 25, 50], [50, 50, 100, 100]]]
     found = [
-        {"boxes": torch.tensor(box).view(-1, 4), "labels": torch.ones(len(box)).long(), "scores": torch.ones(len(box))}
+        {
+            "boxes": torch.tensor(box).view(-1, 4),
+            "labels": torch.ones(len(box)).long(),
+            "scores": torch.ones(len(box)),
+        }
         for box in boxes
     ]
     columns = columns_of(frames, found, ["cello"], 100)
     assert columns["clip_id"] == ["a", "c", "c"]
     assert list(columns["category"]) == ["cello"] * 3
-    assert [list(columns[side]) for side in "xywh"] == [[0, 0, 0.5], [0.1, 0, 0.5], [0.5, 0.25, 0.5], [0.9, 0.5, 0.5]]
+    assert [list(columns[side]) for side in "xywh"] == [
+        [0, 0, 0.5],
+        [0.1, 0, 0.5],
+        [0.5, 0.25, 0.5],
+        [0.9, 0.5, 0.5],
+    ]

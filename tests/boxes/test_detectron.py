@@ -15,12 +15,22 @@ from spm.boxes.detector import Detector
 from spm.boxes.network import build, losses
 from spm.boxes.network import detect as look
 
-SMALL = {"source": "given", "size": 96, "max_frames": 2, "max_test_frames": 2, "batch": 2, "epochs": 1, "device": "cpu"}
+SMALL = {
+    "source": "given",
+    "size": 96,
+    "max_frames": 2,
+    "max_test_frames": 2,
+    "batch": 2,
+    "epochs": 1,
+    "device": "cpu",
+}
 
 
 @pytest.fixture
 def detectron2():
-    return pytest.importorskip("detectron2", reason="detectron2 is not installed: envs/detectron2.yaml has it")
+    return pytest.importorskip(
+        "detectron2", reason="detectron2 is not installed: envs/detectron2.yaml has it"
+    )
 
 
 def train(squares, folder, **config):
@@ -31,14 +41,18 @@ def train(squares, folder, **config):
 
 
 def test_a_model_of_the_other_backend_is_said():
-    with pytest.raises(UserError, match=r"'mobilenet_v2' with detector.backend: detectron2; detectron2 has"):
+    with pytest.raises(
+        UserError, match=r"'mobilenet_v2' with detector.backend: detectron2; detectron2 has"
+    ):
         build("detectron2", "mobilenet_v2", ["a"], 64)
     with pytest.raises(UserError, match=r"'resnet50_fpn' with detector.backend: torchvision"):
         build("torchvision", "resnet50_fpn", ["a"], 64)
 
 
 def test_published_weights_are_not_loaded_for_they_are_pickles(detectron2):
-    with pytest.raises(UserError, match=r"detector.start: 'coco'; with detector.backend: detectron2 expected none"):
+    with pytest.raises(
+        UserError, match=r"detector.start: 'coco'; with detector.backend: detectron2 expected none"
+    ):
         build("detectron2", "resnet50_fpn", ["a"], 64, "coco")
 
 
@@ -48,19 +62,19 @@ def test_its_losses_fall_while_it_learns_one_picture(detectron2):
     picture = torch.zeros(2, 3, 48, 48)
     picture[:, 0, 12:36, 12:36] = 1
     target = [{"boxes": torch.tensor([[12.0, 12, 36, 36]]), "labels": torch.tensor([2])}] * 2
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     history = []
     for _ in range(5):
         loss = losses(network, picture, target)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         history.append(loss.item())
     assert history[-1] < 0.8 * history[0]
 
 
 def test_its_boxes_are_in_pixels_of_the_picture_given_whatever_it_is_resized_to(detectron2):
-    """A picture of one colour is the same at any size: boxes found and wanted scale with it, and nothing else does."""
+    """A picture of one color is the same at any size: boxes found and wanted scale with it, and nothing else does."""
     torch.manual_seed(0)
     network = build("detectron2", "resnet50_fpn", ["a", "b"], 64)
     unlearnt = network.network.roi_heads.box_predictor.cls_score  # it would see nothing anywhere
@@ -90,7 +104,12 @@ def test_both_backends_leave_the_same_files_and_tables(detectron2, squares, tmp_
         columns.append(list(precision.columns))
         about.append(json.loads(weights.with_suffix(".json").read_text()))
         clips = tmp_path / "few.parquet"
-        detect.run(Detect(device="cpu", frames=1, batch=8), clips=clips, weights=weights, out=folder / "found.parquet")
+        detect.run(
+            Detect(device="cpu", frames=1, batch=8),
+            clips=clips,
+            weights=weights,
+            out=folder / "found.parquet",
+        )
         schemas.append(tables.read(folder / "found.parquet").schema)
     assert columns[0] == columns[1]
     assert schemas[0] == schemas[1] == tables.DETECTIONS

@@ -9,11 +9,11 @@ from PIL import Image
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.boxes import detect, detector, examples, openimages
+from spm.boxes import detect, detection_dataset, detector, openimages
 from spm.boxes.detector import Detector
 from spm.boxes.openimages import CLASSES, OpenImages
 from spm.boxes.openimages_tables import judge_boxes, judge_pictures
-from tests.openimages import about_line, box_line, publish, serve
+from tests.support.openimages import about_line, box_line, publish, serve
 
 THREE = {name: CLASSES[name] for name in ("cello", "flute", "guitar")}
 
@@ -27,7 +27,9 @@ def published(tmp_path_factory):
 def bucket(published, tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     bucket, server = serve(shutil.copytree(published, tmp_path / "served"))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     yield bucket
     server.shutdown()
@@ -39,8 +41,14 @@ def get(tmp_path):
     """Run the stage: its pictures, boxes and counts."""
 
     def run(mirror, **config):
-        files = {"images": tmp_path / "i.parquet", "boxes": tmp_path / "b.parquet", "counts_table": tmp_path / "c.csv"}
-        section = OpenImages(mirror=str(mirror), classes=THREE, backoff_s=0, retries=2, workers=4, **config)
+        files = {
+            "images": tmp_path / "i.parquet",
+            "boxes": tmp_path / "b.parquet",
+            "counts_table": tmp_path / "c.csv",
+        }
+        section = OpenImages(
+            mirror=str(mirror), classes=THREE, backoff_s=0, retries=2, workers=4, **config
+        )
         openimages.run(section, store=tmp_path / "store", **files)
         pictures, boxes = (tables.read(files[name]).to_pandas() for name in ("images", "boxes"))
         return pictures, boxes, pd.read_csv(files["counts_table"])
@@ -56,13 +64,23 @@ def test_tables_and_pictures_are_downloaded_and_a_box_of_another_class_is_not_re
     pictures, boxes, counts = get(bucket.root)
     assert (pictures["status"] == "ok").all()
     assert pictures.groupby("subset").size().to_dict() == {"train": 12, "test": 12}
-    assert counts.groupby("category")["boxes"].sum().to_dict() == {"cello": 8, "flute": 8, "guitar": 8}
+    assert counts.groupby("category")["boxes"].sum().to_dict() == {
+        "cello": 8,
+        "flute": 8,
+        "guitar": 8,
+    }
     assert len(boxes) == 24
     row = pictures.iloc[0]
     served = bucket.folder / row["subset"] / f"{row['image_id']}.jpg"
-    assert (row["sha256"], row["bytes"]) == (sha256(served.read_bytes()).hexdigest(), served.stat().st_size)
+    assert (row["sha256"], row["bytes"]) == (
+        sha256(served.read_bytes()).hexdigest(),
+        served.stat().st_size,
+    )
     assert (row["width"], row["height"]) == (128, 96)
-    assert (row["license"], row["author"]) == ("https://creativecommons.org/licenses/by/2.0/", "A. Author,\n Sr.")
+    assert (row["license"], row["author"]) == (
+        "https://creativecommons.org/licenses/by/2.0/",
+        "A. Author,\n Sr.",
+    )
 
 
 def test_a_second_run_asks_for_nothing_and_leaves_the_same_bytes(bucket, get, tmp_path):
@@ -109,7 +127,12 @@ def test_what_can_not_be_had_or_decoded_is_a_row_and_its_boxes_fall(bucket, get)
     assert "does not have the MD5" in said[other.stem]
     assert said[corrupt.stem].startswith("bad: not a whole JPEG: image file is truncated")
     assert said[page.stem].startswith("bad: not a whole JPEG: cannot identify")
-    assert sorted(pictures["status"].value_counts().items()) == [("bad", 2), ("gone", 1), ("ok", 20), ("retry", 1)]
+    assert sorted(pictures["status"].value_counts().items()) == [
+        ("bad", 2),
+        ("gone", 1),
+        ("ok", 20),
+        ("retry", 1),
+    ]
     assert (boxes["status"] == "no-picture").sum() == 4
     assert counts["boxes"].sum() == 24
     assert (get(bucket.root)[0]["status"] == "retry").sum() == 0  # asked again, and whole this time
@@ -118,7 +141,9 @@ def test_what_can_not_be_had_or_decoded_is_a_row_and_its_boxes_fall(bucket, get)
 def test_a_folder_of_the_same_form_gives_the_same_table(published, bucket, get):
     served, local = get(bucket.root), get(published)
     for a, b in zip(served, local, strict=True):
-        pd.testing.assert_frame_equal(a.drop(columns="path", errors="ignore"), b.drop(columns="path", errors="ignore"))
+        pd.testing.assert_frame_equal(
+            a.drop(columns="path", errors="ignore"), b.drop(columns="path", errors="ignore")
+        )
     assert local[0]["path"].str.startswith(str(published)).all()
 
 
@@ -131,7 +156,10 @@ def test_a_cap_takes_so_many_pictures_of_each_class_and_downloads_no_other(bucke
 
 
 def test_flags_and_rotation_are_treated_as_the_config_says(bucket, get):
-    table, about = bucket.folder / "oidv6-train-annotations-bbox.csv", "train-images-boxable-with-rotation.csv"
+    table, about = (
+        bucket.folder / "oidv6-train-annotations-bbox.csv",
+        "train-images-boxable-with-rotation.csv",
+    )
     cello, box = THREE["cello"], (0.1, 0.1, 0.2, 0.2)
     rows = [
         box_line("a", cello, box, "train", IsGroupOf=1),
@@ -142,9 +170,14 @@ def test_flags_and_rotation_are_treated_as_the_config_says(bucket, get):
     ]
     table.write_text(table.read_text() + "\n".join(rows) + "\n")
     lines = [about_line(name, "train", "90.0" if name == "d" else "") for name in "abcd"]
-    (bucket.folder / about).write_text((bucket.folder / about).read_text() + "\n".join(lines) + "\n")
+    (bucket.folder / about).write_text(
+        (bucket.folder / about).read_text() + "\n".join(lines) + "\n"
+    )
     for name in "abcd":
-        shutil.copy(bucket.folder / "train" / f"{first(bucket)}.jpg", bucket.folder / "train" / f"{name}.jpg")
+        shutil.copy(
+            bucket.folder / "train" / f"{first(bucket)}.jpg",
+            bucket.folder / "train" / f"{name}.jpg",
+        )
     pictures, boxes, _ = get(bucket.root)
     by_id = pictures.set_index("image_id")
     assert by_id.loc[list("abcd"), "status"].tolist() == ["policy", "ok", "policy", "policy"]
@@ -159,29 +192,45 @@ def test_flags_and_rotation_are_treated_as_the_config_says(bucket, get):
 def test_a_box_without_area_or_outside_its_picture_is_malformed():
     sides = [(0.1, 0.1, 0.0, 0.5), (0.9, 0.1, 0.2, 0.5), (-0.1, 0, 0.5, 0.5), (0.2, 0.2, 0.8, 0.8)]
     boxes = pd.DataFrame(sides, columns=list("xywh"))
-    boxes = boxes.assign(group_of=False, depiction=False, inside=False, truncated=False, occluded=False)
-    judged = judge_boxes(boxes, dict.fromkeys(["group_of", "depiction", "inside", "truncated", "occluded"], "keep"))
+    boxes = boxes.assign(
+        group_of=False, depiction=False, inside=False, truncated=False, occluded=False
+    )
+    judged = judge_boxes(
+        boxes, dict.fromkeys(["group_of", "depiction", "inside", "truncated", "occluded"], "keep")
+    )
     assert judged["status"].tolist() == ["malformed"] * 3 + ["kept"]
 
 
 def test_a_picture_of_several_classes_is_wanted_while_one_of_them_lacks_pictures():
     rows = [("1", "cello"), ("2", "cello"), ("2", "flute"), ("3", "cello"), ("3", "flute")]
     boxes = pd.DataFrame(rows, columns=["image_id", "category"]).assign(status="kept", spoils=False)
-    assert [status for status, _ in judge_pictures(boxes, {}, 1).values()] == ["wanted", "wanted", "surplus"]
+    assert [status for status, _ in judge_pictures(boxes, {}, 1).values()] == [
+        "wanted",
+        "wanted",
+        "surplus",
+    ]
 
 
 def test_what_the_user_can_mend_is_said_in_one_line(bucket, get, tmp_path):
-    with pytest.raises(UserError, match=r"openimages.mirror: there is no file .*oidv6-train-annotations-bbox.csv"):
+    with pytest.raises(
+        UserError, match=r"openimages.mirror: there is no file .*oidv6-train-annotations-bbox.csv"
+    ):
         get(tmp_path)
     table = bucket.folder / "test-annotations-bbox.csv"
-    with pytest.raises(UserError, match=r"openimages.sha256: .*test-annotations-bbox.csv has .*, expected 00ff"):
+    with pytest.raises(
+        UserError, match=r"openimages.sha256: .*test-annotations-bbox.csv has .*, expected 00ff"
+    ):
         get(bucket.root, sha256={table.name: "00ff"})
     table.unlink()
     shutil.rmtree(tmp_path / "store")
-    with pytest.raises(UserError, match=r"test-annotations-bbox.csv: HTTP 403: expected a table of Open Images"):
+    with pytest.raises(
+        UserError, match=r"test-annotations-bbox.csv: HTTP 403: expected a table of Open Images"
+    ):
         get(bucket.root)
     table.write_text("ImageID,LabelName\nx,/m/01xqw\n")
-    with pytest.raises(UserError, match="expected a table of Open Images with ImageID,LabelName,XMin"):
+    with pytest.raises(
+        UserError, match="expected a table of Open Images with ImageID,LabelName,XMin"
+    ):
         get(bucket.root)
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(UserError, match=r"ConnectionError: .*Max retries"):
@@ -191,7 +240,9 @@ def test_what_the_user_can_mend_is_said_in_one_line(bucket, get, tmp_path):
 def test_a_subset_without_any_picture_stops_the_run(bucket, get):
     for path in (bucket.folder / "test").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match=r"no picture of test could be had, of 12 listed \(\w+: HTTP 403\)"):
+    with pytest.raises(
+        UserError, match=r"no picture of test could be had, of 12 listed \(\w+: HTTP 403\)"
+    ):
         get(bucket.root)
 
 
@@ -199,7 +250,14 @@ def test_a_detector_learns_from_all_but_test_and_is_measured_on_test(published, 
     get(published)
     files = {"images": tmp_path / "i.parquet", "boxes": tmp_path / "b.parquet"}
     left = {name: tmp_path / name for name in ("precision", "history", "state")}
-    light = {"model": "mobilenet_v2", "start": "none", "size": 64, "epochs": 1, "max_frames": 6, "device": "cpu"}
+    light = {
+        "model": "mobilenet_v2",
+        "start": "none",
+        "size": 64,
+        "epochs": 1,
+        "max_frames": 6,
+        "device": "cpu",
+    }
     out = tmp_path / "weights.safetensors"
     detector.run(Detector(**light), index=None, clips=None, **files, out=out, **left)
     precision = pd.read_csv(left["precision"]).set_index("category")
@@ -209,12 +267,21 @@ def test_a_detector_learns_from_all_but_test_and_is_measured_on_test(published, 
 
 def test_pictures_are_squeezed_to_squares_with_their_boxes(published, get, tmp_path):
     _, boxes, _ = get(published)
-    found = examples.of_openimages(tmp_path / "i.parquet", tmp_path / "b.parquet", test=False, side=48)
+    found = detection_dataset.of_openimages(
+        tmp_path / "i.parquet", tmp_path / "b.parquet", test=False, side=48
+    )
     assert (len(found), found.images([0, 5]).shape) == (12, (2, 3, 48, 48))
     first = boxes[boxes["subset"] == "train"].sort_values("image_id").iloc[0]
-    target = examples.targets(found, [0], ["cello", "flute", "guitar"], 48)[0]
+    target = detection_dataset.targets(found, [0], ["cello", "flute", "guitar"], 48)[0]
     x, y, x2, y2 = (target["boxes"][0] / 48).tolist()
     assert [x, y, x2 - x, y2 - y] == pytest.approx(first[list("xywh")].tolist(), abs=1e-5)
     assert ["cello", "flute", "guitar"][target["labels"][0] - 1] == first["category"]
-    whole = Image.open(published / "train" / f"{first['image_id']}.jpg").resize((48, 48), Image.Resampling.BILINEAR)
-    assert np.abs(np.asarray(whole) - found.images([0])[0].permute(1, 2, 0).numpy().astype(float)).mean() < 8
+    whole = Image.open(published / "train" / f"{first['image_id']}.jpg").resize(
+        (48, 48), Image.Resampling.BILINEAR
+    )
+    assert (
+        np.abs(
+            np.asarray(whole) - found.images([0])[0].permute(1, 2, 0).numpy().astype(float)
+        ).mean()
+        < 8
+    )

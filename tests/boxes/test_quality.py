@@ -6,7 +6,16 @@ SPLIT = {"a": "train", "b": "test"}
 
 
 def box(clip="b", x=0.1, category="cello", status="kept", frame=0, w=0.2):
-    return {"clip_id": clip, "frame": frame, "category": category, "status": status, "x": x, "y": 0.1, "w": w, "h": 0.2}
+    return {
+        "clip_id": clip,
+        "frame": frame,
+        "category": category,
+        "status": status,
+        "x": x,
+        "y": 0.1,
+        "w": w,
+        "h": 0.2,
+    }
 
 
 def of(given, found, split="test", category="cello"):

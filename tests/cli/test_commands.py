@@ -15,11 +15,16 @@ from typer.testing import CliRunner
 
 from spm.base import tables
 from spm.cli import COMMANDS, EPILOG, app
-from tests.project import ROOT
-from tests.web import film
+from tests.support.project import ROOT
+from tests.support.web import film
 
 NAMES = sorted(module.__name__.rsplit(".", 1)[1].replace("_", "-") for module in COMMANDS)
-EXAMPLES = [line for module in COMMANDS for line in module.EXAMPLES.splitlines() if line.startswith("  spm ")]
+EXAMPLES = [
+    line
+    for module in COMMANDS
+    for line in module.EXAMPLES.splitlines()
+    if line.startswith("  spm ")
+]
 PAGE = (ROOT / "docs/command-line.md").read_text()
 ON_THE_PAGE = [line for line in PAGE.splitlines() if re.match(r"    spm [a-z]", line)]
 SCREEN = (40, 80)  # lines and columns
@@ -51,7 +56,9 @@ def test_every_example_is_a_legal_command_line(line):
 
 def test_the_page_has_every_command_and_every_status():
     assert set(re.findall(r"^\| `spm ([a-z-]+)`", PAGE, re.M)) == set(NAMES)
-    assert re.findall(r"^\| (\d+) \|", PAGE, re.M) == re.findall(r"\b(\d+) (?=done|some|a wrong|inter)", EPILOG)
+    assert re.findall(r"^\| (\d+) \|", PAGE, re.M) == re.findall(
+        r"\b(\d+) (?=done|some|a wrong|inter)", EPILOG
+    )
 
 
 def test_help_is_said_before_anything_heavy_is_imported():
@@ -59,14 +66,22 @@ def test_help_is_said_before_anything_heavy_is_imported():
         f"try: app({[*name.split(), '--help']})\nexcept SystemExit: pass\n" for name in ["", *NAMES]
     )
     code += "print('LOADED', *sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split("LOADED ")[1].split())
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("spm fet", "fetch-status"), ("spm localize --we", "--weights")])
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("spm fet", "fetch-status"), ("spm localize --we", "--weights")]
+)
 def test_the_shell_completes_commands_and_options(typed, offered):
-    words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_SPM_COMPLETE": "complete_bash"}
+    words = {
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(typed.count(" ")),
+        "_SPM_COMPLETE": "complete_bash",
+    }
     assert offered in spm(**words).stdout.split()
 
 
@@ -75,7 +90,9 @@ def test_a_wrong_command_line_is_status_2_and_what_can_be_mended_is_one_line_and
     assert (wrong.returncode, wrong.stderr.count("--boxes")) == (2, 1)
     amiss = spm("fetch-status", "--results", tmp_path)
     assert amiss.returncode == 1
-    assert re.fullmatch(r"spm: error: .*no ledger there: name the results with --results.*\n", amiss.stderr)
+    assert re.fullmatch(
+        r"spm: error: .*no ledger there: name the results with --results.*\n", amiss.stderr
+    )
 
 
 @pytest.mark.parametrize("words", [["--debug", "fetch-status"], ["fetch-status", "--debug"]])
@@ -89,7 +106,9 @@ def test_interrupted_it_ends_with_130(tmp_path):
     os.mkfifo(tmp_path / "endless.csv")
     command = [sys.executable, "-m", "spm.cli", "manifest", str(tmp_path / "endless.csv")]
     # a process that a shell put in the background would ignore Ctrl-C
-    process = subprocess.Popen(["env", "--default-signal=INT", *command], cwd=ROOT, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        ["env", "--default-signal=INT", *command], cwd=ROOT, stderr=subprocess.PIPE
+    )
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
@@ -103,7 +122,9 @@ def folder(tmp_path):
     for name in ("violin/a.mp4", "cello/two words.mp4"):
         (tmp_path / name).parent.mkdir()
         film(tmp_path / name, 0.2)
-    (tmp_path / "boxes.csv").write_text("video_id,time_s,category,x,y,w,h\na,0,violin,0,0,1,1\nb,0,violin,0,0,1,1\n")
+    (tmp_path / "boxes.csv").write_text(
+        "video_id,time_s,category,x,y,w,h\na,0,violin,0,0,1,1\nb,0,violin,0,0,1,1\n"
+    )
     return tmp_path
 
 
@@ -151,8 +172,13 @@ def results(tmp_path):
     answers = [("a", "ok", ""), ("b", "retry", "HTTP Error 503: busy"), ("c", "retry", "HTTP Error 503: busy"),
                ("d", "gone", "/videos/d.mp4: no such file"), ("e", "gone", "e is private")]  # fmt: skip
     for shard, some in enumerate((answers[:2], answers[2:])):
-        rows = [{"video_id": video, "status": status, "reason": reason} for video, status, reason in some]
-        tables.write_rows(tmp_path / f"results/corpus/fetch/{shard:04d}.parquet", tables.LEDGER, rows)
+        rows = [
+            {"video_id": video, "status": status, "reason": reason}
+            for video, status, reason in some
+        ]
+        tables.write_rows(
+            tmp_path / f"results/corpus/fetch/{shard:04d}.parquet", tables.LEDGER, rows
+        )
     return tmp_path / "results"
 
 
@@ -172,6 +198,6 @@ def test_machines_get_the_ids_of_every_answer(results):
 
 
 def test_every_status_of_the_ledger_has_advice():
-    from spm.corpus import ledgers
+    from spm.corpus import fetch_status
 
-    assert set(ledgers.WHAT_NOW) == {"ok", "gone", "blocked", "retry", "bad"}
+    assert set(fetch_status.WHAT_NOW) == {"ok", "gone", "blocked", "retry", "bad"}

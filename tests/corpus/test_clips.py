@@ -22,9 +22,19 @@ from spm.base import tables
 from spm.base.config import UserError
 from spm.corpus import clips as stage_module
 from spm.corpus.clips import Clips, judge, run
-from spm.corpus.cut import RATE_HZ, SECOND_BYTES, cut, level_db, split_pictures
-from spm.corpus.probe import probe
-from tests.media import chirps, delay, ffmpeg, lose_sound, make_video, number_in, numbered, shift, turn
+from spm.corpus.media.cut import RATE_HZ, SECOND_BYTES, cut, level_db, split_pictures
+from spm.corpus.media.probe import probe
+from tests.support.media import (
+    chirps,
+    delay,
+    ffmpeg,
+    lose_sound,
+    make_video,
+    number_in,
+    numbered,
+    shift,
+    turn,
+)
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "real" / "videos"
 LOSSLESS = ("-c:v", "libx264", "-bf", "2", "-c:a", "pcm_s16le")
@@ -32,11 +42,18 @@ VARIABLE = "select=not(mod(n\\,7))+lt(mod(n\\,60)\\,20)"  # of 60 pictures a sec
 
 
 def ledger_row(media: Path, **changes: object) -> dict[str, object]:
-    row = {"video_id": media.stem, "status": "ok", "reason": "", "path": str(media), "sha256": "", "bytes": 0}
+    row = {
+        "video_id": media.stem,
+        "status": "ok",
+        "reason": "",
+        "path": str(media),
+        "sha256": "",
+        "bytes": 0,
+    }
     return row | {"extractor": "local"} | changes
 
 
-def cut_all(folder: Path, rows: list[dict[str, object]], config: Clips = Clips(), threads: int = 1):  # noqa: B008
+def cut_all(folder: Path, rows: list[dict[str, object]], config: Clips = Clips(), threads: int = 1):
     """Run the stage on a ledger; its two tables as rows."""
     tables.write_rows(folder / "ledger.parquet", tables.LEDGER, rows)
     paths = {name: folder / f"{name}.parquet" for name in ("ledger", "clips", "videos")}
@@ -44,7 +61,7 @@ def cut_all(folder: Path, rows: list[dict[str, object]], config: Clips = Clips()
     return tables.read(paths["clips"]).to_pylist(), tables.read(paths["videos"]).to_pylist()
 
 
-def cut_one(video: Path, config: Clips = Clips()):  # noqa: B008
+def cut_one(video: Path, config: Clips = Clips()):
     found, (facts,) = cut_all(video.parent, [ledger_row(video)], config)
     return found, facts
 
@@ -62,11 +79,19 @@ def times_of(found) -> list[float]:
 
 
 def on_screen(
-    fps: str, seconds: int, *, frames_per_clip: int = 4, late_s: Fraction = Fraction(0), rounded: bool = False
+    fps: str,
+    seconds: int,
+    *,
+    frames_per_clip: int = 4,
+    late_s: Fraction = Fraction(0),
+    rounded: bool = False,
 ) -> list[int]:
     """Numbers of the pictures that a player shows at the clips' frame times; Matroska has rounded theirs to 1 ms."""
     begins_s = [late_s + n / Fraction(fps) for n in range(ceil(seconds * Fraction(fps)) + 1)]
-    stored_s = [Fraction(floor(1000 * begin_s + Fraction(1, 2)), 1000) if rounded else begin_s for begin_s in begins_s]
+    stored_s = [
+        Fraction(floor(1000 * begin_s + Fraction(1, 2)), 1000) if rounded else begin_s
+        for begin_s in begins_s
+    ]
     times_s = [Fraction(step, frames_per_clip) for step in range(seconds * frames_per_clip)]
     return [max(0, bisect_right(stored_s, time_s) - 1) for time_s in times_s]
 
@@ -96,7 +121,9 @@ def test_at_a_variable_rate_a_picture_stays_until_the_next_begins(tmp_path, suff
 def test_frames_are_evenly_spaced_whatever_their_number(tmp_path, frames_per_clip):
     found, _ = cut_one(make_video(tmp_path / "video.mp4"), Clips(frames_per_clip=frames_per_clip))
     assert [len(clip["frames"]) for clip in found] == [frames_per_clip] * 3
-    assert times_of(found) == pytest.approx([step / frames_per_clip for step in range(3 * frames_per_clip)])
+    assert times_of(found) == pytest.approx(
+        [step / frames_per_clip for step in range(3 * frames_per_clip)]
+    )
     assert numbers_of(found) == on_screen("30", 3, frames_per_clip=frames_per_clip)
 
 
@@ -114,20 +141,36 @@ def test_frames_are_squares_of_the_size_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
-def test_colours_survive_whichever_way_the_video_codes_them(tmp_path, matrix):
-    colour = (200, 40, 90)
-    source = f"color=0x{bytes(colour).hex()}:s=128x96:r=25:d=1,format=gbrp"
+def test_colors_survive_whichever_way_the_video_codes_them(tmp_path, matrix):
+    color = (200, 40, 90)
+    source = f"color=0x{bytes(color).hex()}:s=128x96:r=25:d=1,format=gbrp"
     to = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
     tags = ["-colorspace", matrix, "-color_primaries", matrix, "-color_trc", matrix]
-    ffmpeg("-f", "lavfi", "-i", source, "-f", "lavfi", "-i", "sine=d=1", "-vf", to, *tags, tmp_path / "red.mp4")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        source,
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=1",
+        "-vf",
+        to,
+        *tags,
+        tmp_path / "red.mp4",
+    )
     found, _ = cut_one(tmp_path / "red.mp4")
     picture = np.asarray(Image.open(io.BytesIO(found[0]["frames"][0])), float)
-    np.testing.assert_allclose(picture.mean(axis=(0, 1)), colour, atol=4)
+    np.testing.assert_allclose(picture.mean(axis=(0, 1)), color, atol=4)
 
 
 def test_a_lower_quality_makes_smaller_frames(tmp_path):
     video = make_video(tmp_path / "video.mp4", seconds=1)
-    sizes = [len(cut_one(video, Clips(jpeg_quality=quality))[0][0]["frames"][0]) for quality in (2, 8, 31)]
+    sizes = [
+        len(cut_one(video, Clips(jpeg_quality=quality))[0][0]["frames"][0])
+        for quality in (2, 8, 31)
+    ]
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 3
 
@@ -137,10 +180,14 @@ def test_a_lower_quality_makes_smaller_frames(tmp_path):
 
 def test_sound_that_is_16_khz_already_comes_through_untouched(tmp_path):
     sound = chirps(3.5, RATE_HZ)
-    video = make_video(tmp_path / "video.mkv", seconds=3.5, rate_hz=RATE_HZ, sound=sound, codecs=LOSSLESS)
+    video = make_video(
+        tmp_path / "video.mkv", seconds=3.5, rate_hz=RATE_HZ, sound=sound, codecs=LOSSLESS
+    )
     found, facts = cut_one(video)
     expected = np.round(sound * 32767).astype("<i2").tobytes()
-    assert [clip["pcm"] for clip in found] == [expected[k * SECOND_BYTES : (k + 1) * SECOND_BYTES] for k in range(3)]
+    assert [clip["pcm"] for clip in found] == [
+        expected[k * SECOND_BYTES : (k + 1) * SECOND_BYTES] for k in range(3)
+    ]
     assert facts["audio_s"] == 3.5
 
 
@@ -162,7 +209,9 @@ def test_sound_of_any_rate_and_channels_is_in_its_place(tmp_path, rate_hz, chann
 def test_a_click_sits_at_its_sample(tmp_path):
     sound = np.zeros(3 * 48000)
     sound[[0, 48000, 96000 + 24000]] = 0.9
-    found, _ = cut_one(make_video(tmp_path / "video.mkv", rate_hz=48000, sound=sound, codecs=LOSSLESS))
+    found, _ = cut_one(
+        make_video(tmp_path / "video.mkv", rate_hz=48000, sound=sound, codecs=LOSSLESS)
+    )
     assert [int(np.abs(sound_of([clip])).argmax()) for clip in found] == [0, 0, 8000]
 
 
@@ -170,8 +219,14 @@ def test_both_sides_of_stereo_are_heard(tmp_path):
     left, right = np.zeros((48000, 2)), np.zeros((48000, 2))
     left[:, 0] = right[:, 1] = chirps(1, 48000)
     for sound in (left, right):
-        (clip,), _ = cut_one(make_video(tmp_path / "side.mkv", seconds=1, rate_hz=48000, sound=sound, codecs=LOSSLESS))
-        assert clip["rms_db"] == pytest.approx(-9.03 - 6.02, abs=0.1)  # half the amplitude of the same sound on both
+        (clip,), _ = cut_one(
+            make_video(
+                tmp_path / "side.mkv", seconds=1, rate_hz=48000, sound=sound, codecs=LOSSLESS
+            )
+        )
+        assert clip["rms_db"] == pytest.approx(
+            -9.03 - 6.02, abs=0.1
+        )  # half the amplitude of the same sound on both
 
 
 def test_the_level_is_that_of_the_samples():
@@ -210,7 +265,9 @@ def test_an_opus_padding_before_zero_moves_neither_track(tmp_path):
 
 def test_a_broadcasts_clock_starts_with_its_earliest_track(tmp_path):
     found, facts = cut_one(make_video(tmp_path / "video.ts"))
-    lead = shift(sound_of(found), chirps(3, RATE_HZ))  # the padding of AAC, which this container cannot mark
+    lead = shift(
+        sound_of(found), chirps(3, RATE_HZ)
+    )  # the padding of AAC, which this container cannot mark
     assert probe(tmp_path / "video.ts").start_s > 1
     assert 0 <= lead < 0.05 * RATE_HZ
     assert numbers_of(found) == on_screen("30", 3, late_s=Fraction(lead, RATE_HZ))
@@ -218,19 +275,29 @@ def test_a_broadcasts_clock_starts_with_its_earliest_track(tmp_path):
 
 
 def test_a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_time(tmp_path):
-    video = lose_sound(make_video(tmp_path / "video.mkv", seconds=4, rate_hz=48000, codecs=LOSSLESS), 1.2, 1.7)
+    video = lose_sound(
+        make_video(tmp_path / "video.mkv", seconds=4, rate_hz=48000, codecs=LOSSLESS), 1.2, 1.7
+    )
     heard, expected = sound_of(cut_one(video)[0]), chirps(4, RATE_HZ)
     assert len(heard) == 4 * RATE_HZ
     assert np.abs(heard[int(1.3 * RATE_HZ) : int(1.68 * RATE_HZ)]).max() == 0
     assert abs(shift(heard[2 * RATE_HZ :], expected[2 * RATE_HZ :])) <= 16
 
 
-@pytest.mark.parametrize(("seconds", "sound_s", "clips"), [(4, 2.5, 2), (2.5, 4, 2), (2.75, 2.75, 2), (3, 3, 3)])
+@pytest.mark.parametrize(
+    ("seconds", "sound_s", "clips"), [(4, 2.5, 2), (2.5, 4, 2), (2.75, 2.75, 2), (3, 3, 3)]
+)
 def test_a_clip_is_made_where_both_tracks_are_whole(tmp_path, seconds, sound_s, clips):
-    video = make_video(tmp_path / "video.mkv", seconds=seconds, sound_s=sound_s, rate_hz=16000, codecs=LOSSLESS)
+    video = make_video(
+        tmp_path / "video.mkv", seconds=seconds, sound_s=sound_s, rate_hz=16000, codecs=LOSSLESS
+    )
     found, facts = cut_one(video)
     assert len(found) == facts["clips"] == clips
-    assert (facts["video_s"], facts["audio_s"], facts["status"]) == (ceil(4 * seconds) / 4, sound_s, "ok")
+    assert (facts["video_s"], facts["audio_s"], facts["status"]) == (
+        ceil(4 * seconds) / 4,
+        sound_s,
+        "ok",
+    )
     assert abs(shift(sound_of(found), chirps(clips, RATE_HZ))) <= 1
 
 
@@ -268,7 +335,9 @@ def test_a_video_that_was_not_fetched_is_missing_for_the_ledgers_reason(tmp_path
 
 def test_files_that_left_the_store_stop_the_job(tmp_path, media):
     rows = [ledger_row(path) for path in (media, tmp_path / "away.mp4")]
-    with pytest.raises(UserError, match=r"1 of 2 videos .* no longer where they were, .*away\.mp4.*make retry"):
+    with pytest.raises(
+        UserError, match=r"1 of 2 videos .* no longer where they were, .*away\.mp4.*make retry"
+    ):
         cut_all(tmp_path, rows)
     assert not (tmp_path / "clips.parquet").exists()
 
@@ -280,16 +349,23 @@ def test_zero_bytes_are_empty(tmp_path):
 
 def test_text_is_unreadable(tmp_path):
     (tmp_path / "text.mp4").write_text("Not a video.\n" * 1000)
-    assert verdict(tmp_path / "text.mp4") == ("unreadable", "Invalid data found when processing input")
+    assert verdict(tmp_path / "text.mp4") == (
+        "unreadable",
+        "Invalid data found when processing input",
+    )
 
 
 def test_a_playlist_under_a_videos_name_opens_no_other_file(tmp_path, media):
-    (tmp_path / "list.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n{media}\n#EXT-X-ENDLIST\n")
+    (tmp_path / "list.mp4").write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n{media}\n#EXT-X-ENDLIST\n"
+    )
     assert facts_of(tmp_path / "list.mp4")["status"] == "unreadable"
 
 
 def test_an_mp4_without_its_index_is_unreadable(tmp_path, media):
-    (tmp_path / "head.mp4").write_bytes(media.read_bytes()[: media.stat().st_size // 2])  # the index is at the end
+    (tmp_path / "head.mp4").write_bytes(
+        media.read_bytes()[: media.stat().st_size // 2]
+    )  # the index is at the end
     assert facts_of(tmp_path / "head.mp4")["status"] == "unreadable"
 
 
@@ -335,7 +411,9 @@ def test_the_cover_of_a_record_is_no_video(tmp_path, media):
 
 
 def test_less_than_a_second_is_short(tmp_path):
-    status, reason = verdict(make_video(tmp_path / "blink.mkv", seconds=0.5, rate_hz=16000, codecs=LOSSLESS))
+    status, reason = verdict(
+        make_video(tmp_path / "blink.mkv", seconds=0.5, rate_hz=16000, codecs=LOSSLESS)
+    )
     assert (status, reason) == ("short", "0.50 s of pictures, 0.50 s of sound")
 
 
@@ -346,7 +424,10 @@ def test_a_codec_that_ffmpeg_does_not_know_is_unreadable(tmp_path, media):
 
 def test_an_error_midway_keeps_the_clips_and_the_reason():
     facts = {"video_s": 3.0, "audio_s": 3.0, "clips": 3}
-    assert judge(facts, 6.0, 69, "decoding failed") == {"status": "partial", "reason": "decoding failed"}
+    assert judge(facts, 6.0, 69, "decoding failed") == {
+        "status": "partial",
+        "reason": "decoding failed",
+    }
     assert judge(facts | {"clips": 0}, 6.0, 69, "decoding failed")["status"] == "unreadable"
 
 
@@ -356,7 +437,9 @@ def test_the_tables_are_in_the_order_of_the_ids_and_every_row_of_the_ledger_is_i
     rows.append(ledger_row(Path("0.mp4"), status="retry", reason="429"))
     found, facts = cut_all(tmp_path, rows, threads=3)
     assert [row["video_id"] for row in facts] == ["-b", "0", "B", "a", "c d"]
-    assert [row["clip_id"] for row in found] == [f"{n}_000{k}000" for n in ("-b", "B", "a", "c d") for k in (0, 1)]
+    assert [row["clip_id"] for row in found] == [
+        f"{n}_000{k}000" for n in ("-b", "B", "a", "c d") for k in (0, 1)
+    ]
 
 
 # ---- The job
@@ -367,12 +450,16 @@ def test_the_bytes_depend_neither_on_the_threads_nor_on_the_run(tmp_path):
     written = []
     for threads in (1, 3, 3):
         cut_all(tmp_path, rows, threads=threads)
-        written.append([(tmp_path / f"{name}.parquet").read_bytes() for name in ("clips", "videos")])
+        written.append(
+            [(tmp_path / f"{name}.parquet").read_bytes() for name in ("clips", "videos")]
+        )
     assert written[0] == written[1] == written[2]
 
 
 def test_nothing_is_left_beside_the_tables(tmp_path, media):
-    (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(parents=True)  # by a run that was killed
+    (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(
+        parents=True
+    )  # by a run that was killed
     cut_one(media)
     left = {path.name for path in tmp_path.iterdir()} - {media.name}
     assert left == {"ledger.parquet", "clips.parquet", "videos.parquet"}
@@ -418,13 +505,18 @@ def test_what_the_machine_did_wrong_is_no_fault_of_the_video(media, monkeypatch,
 
 
 def test_a_failure_with_the_status_of_a_signal_is_the_videos(media, monkeypatch):
-    program = stand_in(media.with_name("ffmpeg"), "echo Error opening decoder: Operation not permitted >&2; exit 255")
+    program = stand_in(
+        media.with_name("ffmpeg"),
+        "echo Error opening decoder: Operation not permitted >&2; exit 255",
+    )
     monkeypatch.setattr(stage_module, "binary", lambda: program)
     assert verdict(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
 def test_a_reason_names_no_path_and_no_address(media, monkeypatch):
-    script = f"echo '[in#0 @ 0x55d0] [mov @ 0x77ab] file:{media}: moov atom not found' >&2; exit 183"
+    script = (
+        f"echo '[in#0 @ 0x55d0] [mov @ 0x77ab] file:{media}: moov atom not found' >&2; exit 183"
+    )
     program = stand_in(media.with_name("ffmpeg"), script)
     monkeypatch.setattr(stage_module, "binary", lambda: program)
     assert verdict(media) == ("unreadable", "input: moov atom not found")
@@ -433,14 +525,25 @@ def test_a_reason_names_no_path_and_no_address(media, monkeypatch):
 def test_the_command_line_is_run(tmp_path, media):
     tables.write_rows(tmp_path / "ledger.parquet", tables.LEDGER, [ledger_row(media)])
     files = [f"--{name}={tmp_path / name}.parquet" for name in ("ledger", "clips", "videos")]
-    command = [sys.executable, "-m", "spm.corpus.clips", "--config", '{"frames_per_clip": 1}', *files, "--threads", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "spm.corpus.clips",
+        "--config",
+        '{"frames_per_clip": 1}',
+        *files,
+        "--threads",
+        "2",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     found = tables.read(tmp_path / "clips.parquet").to_pylist()
     assert [clip["frame_time_s"] for clip in found] == [[k] for k in range(6)]
 
 
 def test_the_video_is_one_input_with_two_outputs(media):
-    arguments = stage_module.command(media, probe(media), Clips(), stage_module.Decoded({}, media.parent))
+    arguments = stage_module.command(
+        media, probe(media), Clips(), stage_module.Decoded({}, media.parent)
+    )
     assert arguments.count("-i") == 1
     assert arguments.count("-map") == 2
 
@@ -454,7 +557,10 @@ def test_a_value_out_of_range_is_named():
 
 
 def mpjpeg(pictures: list[bytes]) -> bytes:
-    parts = [b"Content-type: image/jpeg\r\nContent-length: %d\r\n\r\n%s\r\n" % (len(p), p) for p in pictures]
+    parts = [
+        b"Content-type: image/jpeg\r\nContent-length: %d\r\n\r\n%s\r\n" % (len(p), p)
+        for p in pictures
+    ]
     return b"--ffmpeg\r\n" + b"--ffmpeg\r\n".join(parts)
 
 
@@ -464,11 +570,15 @@ def pieces(data: bytes, edges: list[int]) -> list[bytes]:
 
 
 @given(
-    pictures=st.lists(st.binary(max_size=40) | st.just(b"\r\n\r\nContent-length: 3\r\n\r\n--ffmpeg"), max_size=12),
+    pictures=st.lists(
+        st.binary(max_size=40) | st.just(b"\r\n\r\nContent-length: 3\r\n\r\n--ffmpeg"), max_size=12
+    ),
     seconds=st.integers(0, 4),
     rest=st.integers(0, SECOND_BYTES - 1),
     n=st.integers(1, 5),
-    edges=st.tuples(st.lists(st.integers(0, 10**6), max_size=30), st.lists(st.integers(0, 10**6), max_size=30)),
+    edges=st.tuples(
+        st.lists(st.integers(0, 10**6), max_size=30), st.lists(st.integers(0, 10**6), max_size=30)
+    ),
 )
 def test_no_chunking_loses_or_doubles_anything(pictures, seconds, rest, n, edges):
     sound = np.arange(seconds * RATE_HZ + rest // 2, dtype="<i4").astype("<i2").tobytes()

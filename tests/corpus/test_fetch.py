@@ -13,23 +13,30 @@ import pytest
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.corpus import ffmpeg, store
-from spm.corpus.answers import classify, clean
 from spm.corpus.fetch import Fetch, run
+from spm.corpus.fetching import store
+from spm.corpus.fetching.downloader import LiveNow, reject_playlists
+from spm.corpus.fetching.errors import classify_error, normalize_message
 from spm.corpus.manifest import write
-from spm.corpus.site import LiveNow, single
-from tests.web import Site
+from spm.corpus.media import ffmpeg
+from tests.support.web import Site
 
 ROOT = Path(__file__).parents[2]
 HERE = ("127.0.0.1",)
-QUICK = Fetch(sleep_s=0, backoff_s=0.01, timeout_s=10.0, private_hosts=HERE)  # a busy machine may be slow to serve
+QUICK = Fetch(
+    sleep_s=0, backoff_s=0.01, timeout_s=10.0, private_hosts=HERE
+)  # a busy machine may be slow to serve
 
 
 class Place:
     """A manifest, a store and a ledger."""
 
     def __init__(self, root: Path) -> None:
-        self.manifest, self.store, self.ledger = root / "manifest.csv", root / "store", root / "ledger.parquet"
+        self.manifest, self.store, self.ledger = (
+            root / "manifest.csv",
+            root / "store",
+            root / "ledger.parquet",
+        )
 
     def of(self, addresses: dict[str, str]) -> "Place":
         write(self.manifest, [(name, url, "solo", "violin") for name, url in addresses.items()])
@@ -52,7 +59,9 @@ def statuses(rows: dict[str, dict[str, object]]) -> dict[str, object]:
 def test_a_video_that_is_served_is_kept_whole_with_its_digest(site, place, media):
     site.answers["/a.mp4"] = ["media"]
     start = time.monotonic()
-    row = place.of({"a": f"{site.root}/a.mp4"}).fetch(QUICK.model_copy(update={"backoff_s": 30.0}))["a"]
+    row = place.of({"a": f"{site.root}/a.mp4"}).fetch(QUICK.model_copy(update={"backoff_s": 30.0}))[
+        "a"
+    ]
     assert time.monotonic() - start < 30  # nothing to wait for
     assert (row["status"], row["reason"], row["extractor"]) == ("ok", "", "generic")
     assert Path(row["path"]).read_bytes() == media.read_bytes()
@@ -61,12 +70,12 @@ def test_a_video_that_is_served_is_kept_whole_with_its_digest(site, place, media
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "status"),
+    ("behavior", "status"),
     [("404", "gone"), ("410", "gone"), ("403", "blocked"), ("451", "blocked"), ("429", "retry"), ("500", "retry"),
      ("page", "bad"), ("page named video", "bad")],
 )  # fmt: skip
-def test_a_dead_video_is_a_row_with_its_reason(site, place, behaviour, status):
-    site.answers["/a.mp4"] = [behaviour]
+def test_a_dead_video_is_a_row_with_its_reason(site, place, behavior, status):
+    site.answers["/a.mp4"] = [behavior]
     row = place.of({"a": f"{site.root}/a.mp4"}).fetch(QUICK.model_copy(update={"retries": 1}))["a"]
     assert (row["status"], row["path"], row["sha256"], row["bytes"]) == (status, "", "", 0)
     assert row["reason"]
@@ -75,7 +84,9 @@ def test_a_dead_video_is_a_row_with_its_reason(site, place, behaviour, status):
 def test_a_site_that_falls_silent_does_not_hold_the_run(site, place):
     site.answers["/a.mp4"] = ["stall"]
     start = time.monotonic()
-    row = place.of({"a": f"{site.root}/a.mp4"}).fetch(QUICK.model_copy(update={"retries": 1, "timeout_s": 1.0}))["a"]
+    row = place.of({"a": f"{site.root}/a.mp4"}).fetch(
+        QUICK.model_copy(update={"retries": 1, "timeout_s": 1.0})
+    )["a"]
     assert row["status"] == "retry"
     assert "Read timed out" in row["reason"]
     assert time.monotonic() - start < 15  # yt-dlp's own patience is 20 s
@@ -128,13 +139,18 @@ def test_another_address_is_asked(site, place):
 
 def test_cookies_open_what_was_blocked_and_leave_what_is_there(site, place, tmp_path):
     cookies = tmp_path / "cookies.txt"
-    cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tname\tvalue\n")
+    cookies.write_text(
+        "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tname\tvalue\n"
+    )
     site.answers |= {"/ok.mp4": ["media"], "/adult.mp4": ["403", "media"]}
     place.of({name: f"{site.root}/{name}.mp4" for name in ("ok", "adult")})
     assert statuses(place.fetch()) == {"ok": "ok", "adult": "blocked"}
     site.asked.clear()
     before = cookies.read_bytes()
-    assert statuses(place.fetch(QUICK.model_copy(update={"cookies": str(cookies)}))) == {"ok": "ok", "adult": "ok"}
+    assert statuses(place.fetch(QUICK.model_copy(update={"cookies": str(cookies)}))) == {
+        "ok": "ok",
+        "adult": "ok",
+    }
     assert set(site.counts()) == {"/adult.mp4"}
     assert cookies.read_bytes() == before
 
@@ -187,14 +203,28 @@ def test_ids_that_differ_by_case_or_start_with_a_hyphen_lie_apart(site, place):
     assert statuses(rows) == dict.fromkeys(names, "ok")
     files = [path for path in place.store.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.startswith(("-", "."))]
-    assert len({str(path).lower() for path in files}) == 2 * len(names)  # media and note of each, and nothing else
+    assert len({str(path).lower() for path in files}) == 2 * len(
+        names
+    )  # media and note of each, and nothing else
 
 
 def stream(site: Site) -> str:
     """Address of a film served as pictures of two sizes and sound, each in pieces."""
     sizes = ["-map", "0:v", "-s:v:0", "128x96", "-map", "0:v", "-s:v:1", "320x240", "-map", "1:a"]
     inputs = ["-f", "lavfi", "-i", "testsrc=r=10", "-f", "lavfi", "-i", "sine"]
-    command = [ffmpeg.binary(), "-v", "error", *inputs, "-t", "2", *sizes, "-pix_fmt", "yuv420p", "-f", "dash"]
+    command = [
+        ffmpeg.binary(),
+        "-v",
+        "error",
+        *inputs,
+        "-t",
+        "2",
+        *sizes,
+        "-pix_fmt",
+        "yuv420p",
+        "-f",
+        "dash",
+    ]
     subprocess.run([*command, str(site.files / "film.mpd")], check=True)
     return f"{site.root}/film.mpd"
 
@@ -218,25 +248,40 @@ def test_a_film_that_lacks_a_piece_is_not_kept(site, place):
 def test_a_list_of_videos_is_not_a_video(site, place):
     item = '<item><title>{0}</title><enclosure url="{1}/{0}.mp4" type="video/mp4"/><link>{1}/{0}.mp4</link></item>'
     items = "".join(item.format(name, site.root) for name in "xy")
-    (site.files / "list.rss").write_text(f'<?xml version="1.0"?><rss version="2.0"><channel>{items}</channel></rss>')
+    (site.files / "list.rss").write_text(
+        f'<?xml version="1.0"?><rss version="2.0"><channel>{items}</channel></rss>'
+    )
     site.answers |= {"/x.mp4": ["media"], "/y.mp4": ["media"]}
     row = place.of({"a": f"{site.root}/list.rss"}).fetch()["a"]
-    assert (row["status"], row["reason"]) == ("bad", "a list of videos: expected the address of one")
+    assert (row["status"], row["reason"]) == (
+        "bad",
+        "a list of videos: expected the address of one",
+    )
     assert site.counts() == {}
 
 
 def test_a_live_stream_may_be_a_video_later():
     with pytest.raises(LiveNow) as refusal:
-        single({"id": "a", "is_live": True})
-    assert classify(clean(str(refusal.value))) == ("retry", False)
+        reject_playlists({"id": "a", "is_live": True})
+    assert classify_error(normalize_message(str(refusal.value))) == ("retry", False)
 
 
 def test_a_run_killed_in_a_download_is_continued_by_the_next(site, place, media):
     site.answers["/a.mp4"] = ["media", "slow", "media"]
     place.of({"a": f"{site.root}/a.mp4"})
-    arguments = {"config": QUICK.model_dump_json(), "manifest": place.manifest, "shard": 0, "shards": 1}
-    options = [f"--{name}={value}" for name, value in (arguments | {"store": place.store, "out": place.ledger}).items()]
-    with subprocess.Popen([sys.executable, "-m", "spm.corpus.fetch", *options], stderr=subprocess.DEVNULL) as job:
+    arguments = {
+        "config": QUICK.model_dump_json(),
+        "manifest": place.manifest,
+        "shard": 0,
+        "shards": 1,
+    }
+    options = [
+        f"--{name}={value}"
+        for name, value in (arguments | {"store": place.store, "out": place.ledger}).items()
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "spm.corpus.fetch", *options], stderr=subprocess.DEVNULL
+    ) as job:
         while not [path for path in place.store.rglob("*.mp4.part") if path.stat().st_size > 2000]:
             assert job.poll() is None
             time.sleep(0.05)
@@ -254,7 +299,10 @@ def test_a_full_disk_is_the_machines_fault_and_not_the_videos(site, place):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); Place(Path(sys.argv[1])).fetch(QUICK)"
     )
     job = subprocess.run(
-        [sys.executable, "-c", limited, str(place.store.parent)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", limited, str(place.store.parent)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert "UserError: store" in job.stderr
     assert "expected room" in job.stderr
@@ -263,7 +311,11 @@ def test_a_full_disk_is_the_machines_fault_and_not_the_videos(site, place):
 
 @pytest.mark.parametrize(
     ("wrong", "named"),
-    [({"cookies": "nowhere.txt"}, "nowhere"), ({"cookies": __file__}, "Netscape"), ({"format": "best["}, "best")],
+    [
+        ({"cookies": "nowhere.txt"}, "nowhere"),
+        ({"cookies": __file__}, "Netscape"),
+        ({"format": "best["}, "best"),
+    ],
 )
 def test_a_wrong_setting_stops_the_job_before_anything_is_asked(site, place, wrong, named):
     with pytest.raises(UserError, match=named):
@@ -299,7 +351,13 @@ def test_files_stay_where_they_are(place, media, tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     (tmp_path / "my film.mp4").write_bytes(media.read_bytes())
     rows = place.of(
-        {"-x": "my film.mp4", "y": media.as_uri(), "z": "empty.mp4", "f": "folder.mp4", "n": "nowhere.mp4"}
+        {
+            "-x": "my film.mp4",
+            "y": media.as_uri(),
+            "z": "empty.mp4",
+            "f": "folder.mp4",
+            "n": "nowhere.mp4",
+        }
     ).fetch()
     assert statuses(rows) == {"-x": "ok", "y": "ok", "z": "bad", "f": "bad", "n": "gone"}
     assert rows["-x"]["path"] == str(tmp_path / "my film.mp4")
@@ -312,13 +370,26 @@ def test_every_video_is_in_one_shard(place):
     place.of({f"v{i}": "nowhere.mp4" for i in range(40)})
     seen = []
     for shard in range(3):
-        run(QUICK, manifest=place.manifest, shard=shard, shards=3, store=place.store, out=place.ledger)
+        run(
+            QUICK,
+            manifest=place.manifest,
+            shard=shard,
+            shards=3,
+            store=place.store,
+            out=place.ledger,
+        )
         seen += pq.read_table(place.ledger)["video_id"].to_pylist()
     assert sorted(seen) == sorted(f"v{i}" for i in range(40))
 
 
 def test_equal_answers_give_equal_bytes(site, tmp_path, monkeypatch):
-    site.answers |= {"/a.mp4": ["media"], "/b.mp4": ["stall"], "/c.mp4": ["page"], "/d.mp4": ["503"], "/f.mp4": ["429"]}
+    site.answers |= {
+        "/a.mp4": ["media"],
+        "/b.mp4": ["stall"],
+        "/c.mp4": ["page"],
+        "/d.mp4": ["503"],
+        "/f.mp4": ["429"],
+    }
     site.answers["/e.mp4"] = ["media", "cut", "media", "cut"]
     config = QUICK.model_copy(update={"workers": 4, "retries": 1, "timeout_s": 3.0})
     ledgers = []
@@ -365,7 +436,7 @@ def test_equal_answers_give_equal_bytes(site, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_sites_say_is_understood(status, message):
-    assert classify(clean(f"ERROR: {message}")) == (status, False)
+    assert classify_error(normalize_message(f"ERROR: {message}")) == (status, False)
 
 
 @pytest.mark.parametrize(
@@ -380,19 +451,25 @@ def test_what_sites_say_is_understood(status, message):
     ],
 )
 def test_what_is_said_to_robots_is_not_held_against_the_video(message):
-    assert classify(clean(f"ERROR: {message}")) == ("retry", True)
+    assert classify_error(normalize_message(f"ERROR: {message}")) == ("retry", True)
 
 
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
         ("\x1b[0;31mERROR:\x1b[0m [youtube] -x_y: Video unavailable", "Video unavailable"),
-        ("ERROR: \r[download] Got error: 7 bytes read, 9 more expected", "Got error: the connection was cut"),
-        ("ERROR: [generic] Unable to download webpage: <urllib3.HTTPConnection object at 0x7f>: refused", "refused"),
+        (
+            "ERROR: \r[download] Got error: 7 bytes read, 9 more expected",
+            "Got error: the connection was cut",
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: <urllib3.HTTPConnection object at 0x7f>: refused",
+            "refused",
+        ),
         ("ERROR: [x] a: No sound; please report this issue on  https://example.org", "No sound"),
         ("ERROR: [x] a: Not here.\nThis video is available in Norway.", "Not here."),
     ],
 )
 def test_a_reason_holds_nothing_that_differs_from_run_to_run(message, reason):
-    assert clean(message).endswith(reason)
-    assert not set(clean(message)) & set("\x1b\r\n<")
+    assert normalize_message(message).endswith(reason)
+    assert not set(normalize_message(message)) & set("\x1b\r\n<")

@@ -12,15 +12,21 @@ from spm.corpus.manifest import Video
 SHARDS = 3
 
 
-def video(number: int, category: str = "flute", kind: str = "solo", split: str | None = None) -> Video:
+def video(
+    number: int, category: str = "flute", kind: str = "solo", split: str | None = None
+) -> Video:
     categories = tuple(category.split())
     return Video(f"{category.replace(' ', '-')}-{number}", "v.mp4", kind, categories, split, number)
 
 
 def corpus(folder, videos, available, level=-20.0):
     """The tables that clips would leave: two clips a video, the second one quiet."""
-    lines = [f"{v.video_id},{v.url},{v.kind},{' '.join(v.categories)},{v.split or ''}" for v in videos]
-    (folder / "manifest.csv").write_text("\n".join(["video_id,url,kind,categories,split", *lines]) + "\n")
+    lines = [
+        f"{v.video_id},{v.url},{v.kind},{' '.join(v.categories)},{v.split or ''}" for v in videos
+    ]
+    (folder / "manifest.csv").write_text(
+        "\n".join(["video_id,url,kind,categories,split", *lines]) + "\n"
+    )
     for shard in range(SHARDS):
         ids = sorted(v.video_id for v in videos if shard_of(v.video_id, SHARDS) == shard)
         clips = [
@@ -29,7 +35,9 @@ def corpus(folder, videos, available, level=-20.0):
             if name in available
             for s in (0, 1)
         ]
-        status = [{"video_id": name, "status": "ok" if name in available else "missing"} for name in ids]
+        status = [
+            {"video_id": name, "status": "ok" if name in available else "missing"} for name in ids
+        ]
         tables.write_rows(table_of(folder / "clips", shard), tables.CLIPS, clips)
         tables.write_rows(table_of(folder / "videos", shard), tables.VIDEOS, status)
     return {
@@ -54,7 +62,9 @@ def test_first_five_and_two_are_positions_of_each_category_and_pair():
 
 
 @given(st.sets(st.integers(0, 19)), st.integers(0, 6), st.integers(0, 3))
-def test_drop_ignores_what_is_missing_and_replace_keeps_the_size_of_the_test_set(missing, tests, vals):
+def test_drop_ignores_what_is_missing_and_replace_keeps_the_size_of_the_test_set(
+    missing, tests, vals
+):
     videos = [video(n) for n in range(20)]
     available = {v.video_id for v in videos if v.position not in missing}
     config = Index(test_solos=tests, val_solos=vals)

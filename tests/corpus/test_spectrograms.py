@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spm.base import tables
 from spm.corpus.spectrograms import AT_ONCE, PRESETS, RATE_HZ, Spectrograms, log_mel, run
-from tests.media import ffmpeg
+from tests.support.media import ffmpeg
 
 
 def tone(frequency_hz: float) -> torch.Tensor:
@@ -41,7 +41,7 @@ def test_a_higher_tone_peaks_in_a_higher_mel(preset):
     assert peaks == sorted(set(peaks))
 
 
-def test_a_loud_neighbour_does_not_raise_a_quiet_clips_floor():
+def test_a_loud_neighbor_does_not_raise_a_quiet_clips_floor():
     quiet = 1e-3 * tone(440)
     alone, beside = log_mel(quiet), log_mel(torch.cat([quiet, tone(440)]))[:1]
     torch.testing.assert_close(alone, beside)
@@ -60,13 +60,30 @@ def test_dsol_equals_the_published_preparation_to_a_thousandth_of_a_decibel(leve
         pcm = noise(seed, level)
         ours = log_mel(torch.from_numpy(pcm)[None])[0].numpy()
         np.testing.assert_allclose(ours, published(pcm), atol=1e-3)
-    chord = (level * (tone(220) + tone(3000))).clip(-1, 1)  # most mels lie far below two: where float32 would show
+    chord = (level * (tone(220) + tone(3000))).clip(
+        -1, 1
+    )  # most mels lie far below two: where float32 would show
     np.testing.assert_allclose(log_mel(chord)[0].numpy(), published(chord[0].numpy()), atol=1e-3)
 
 
 def test_dsol_equals_the_published_preparation_on_real_music(shared, tmp_path):
     for path in sorted((shared / "real/videos").iterdir())[:3]:
-        ffmpeg("-ss", 5, "-i", path, "-t", 1, "-ac", 1, "-ar", RATE_HZ, "-f", "s16le", "-y", tmp_path / "sound")
+        ffmpeg(
+            "-ss",
+            5,
+            "-i",
+            path,
+            "-t",
+            1,
+            "-ac",
+            1,
+            "-ar",
+            RATE_HZ,
+            "-f",
+            "s16le",
+            "-y",
+            tmp_path / "sound",
+        )
         pcm = np.fromfile(tmp_path / "sound", "<i2").astype(np.float32) / 32768
         exact, published_db = log_mel(torch.from_numpy(pcm)[None])[0].numpy(), published(pcm)
         np.testing.assert_allclose(exact, published_db, atol=1e-3)
@@ -76,7 +93,10 @@ def test_dsol_equals_the_published_preparation_on_real_music(shared, tmp_path):
 
 def test_clean_has_no_constant_mel_where_dsol_has_two():
     pcm = torch.from_numpy(noise(1))[None]
-    constant = {preset: (log_mel(pcm, preset)[0].std(0) == 0).nonzero().flatten().tolist() for preset in PRESETS}
+    constant = {
+        preset: (log_mel(pcm, preset)[0].std(0) == 0).nonzero().flatten().tolist()
+        for preset in PRESETS
+    }
     assert constant == {"dsol": [0, 13], "clean": []}
 
 
@@ -92,13 +112,19 @@ def test_the_range_is_at_most_80_db_and_silence_is_finite(level, seed):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_a_shard_keeps_its_rows_and_rewrites_to_the_same_bytes(tmp_path, dtype):
     pcm = [(noise(seed) * 32767).astype("<i2") for seed in range(3)]
-    rows = [{"clip_id": f"v_{n:07d}", "video_id": "v", "start_s": n, "pcm": p.tobytes()} for n, p in enumerate(pcm)]
+    rows = [
+        {"clip_id": f"v_{n:07d}", "video_id": "v", "start_s": n, "pcm": p.tobytes()}
+        for n, p in enumerate(pcm)
+    ]
     tables.write_rows(tmp_path / "clips.parquet", tables.CLIPS, rows)
     for name in ("one", "two"):
         run(Spectrograms(dtype=dtype), clips=tmp_path / "clips.parquet", out=tmp_path / name)
     table = tables.read(tmp_path / "one")
     assert table["clip_id"].to_pylist() == [row["clip_id"] for row in rows]
-    assert table.schema.field("log_mel").type == tables.spectrograms(201 * 64, dtype).field("log_mel").type
+    assert (
+        table.schema.field("log_mel").type
+        == tables.spectrograms(201 * 64, dtype).field("log_mel").type
+    )
     expected = log_mel(torch.from_numpy(np.stack(pcm) / np.float32(32768)))
     values = np.array(table["log_mel"].to_pylist(), np.float32).reshape(3, 201, 64)
     np.testing.assert_allclose(values, expected, atol=1e-3 if dtype == "float32" else 0.04)

@@ -17,9 +17,9 @@ from spm.fusion import maps, mosaics, train
 from spm.fusion.maps import Maps
 from spm.fusion.methods.dsol import Network, Settings, dilated
 from spm.fusion.mosaics import Mosaics
-from spm.fusion.teaching import Lesson
+from spm.fusion.trainer import Trainer
 from spm.learn import weights
-from tests import corpora
+from tests.support import corpora
 
 K = 3
 LIGHT = {
@@ -42,17 +42,31 @@ def scene(corpus: corpora.Corpus, folder: Path, **changes) -> Path:
     """Mosaics of both splits, with their log-mels."""
     for split in ("train", "test"):
         home = folder / split
-        files = {"out_index": home / "index.parquet", "out_clips": home / "clips/0000.parquet", "tiles": home / "tiles"}
+        files = {
+            "out_index": home / "index.parquet",
+            "out_clips": home / "clips/0000.parquet",
+            "tiles": home / "tiles",
+        }
         config = Mosaics(**{"train": 8, "test": 6, "size": 64, **changes})
         mosaics.run(config, index=corpus.index, clips=corpus.clips, split=split, **files)
-        spectrograms(Spectrograms(), clips=files["out_clips"], out=home / "spectrograms/0000.parquet")
+        spectrograms(
+            Spectrograms(), clips=files["out_clips"], out=home / "spectrograms/0000.parquet"
+        )
     return folder
 
 
 def teach(corpus, made, folder, pretrained=None, **changes):
-    files = {"out": folder / "network.safetensors", "history": folder / "history.parquet", "state": folder / "state"}
+    files = {
+        "out": folder / "network.safetensors",
+        "history": folder / "history.parquet",
+        "state": folder / "state",
+    }
     config = Settings(**{**LIGHT, **changes})
-    tables_of = {"clips": corpus.clips, "spectrograms": corpus.spectrograms, "mosaics": made and made / "train"}
+    tables_of = {
+        "clips": corpus.clips,
+        "spectrograms": corpus.spectrograms,
+        "mosaics": made and made / "train",
+    }
     train.run(config, index=corpus.index, pretrained=pretrained, **tables_of, **files)
     return files
 
@@ -60,13 +74,17 @@ def teach(corpus, made, folder, pretrained=None, **changes):
 def draw(made, network, out):
     tables_of = {"clips": made / "test/clips", "spectrograms": made / "test/spectrograms"}
     index = made / "test/index.parquet"
-    maps.run(Maps(device="cpu"), network=network, index=index, kind="synthetic", out=out, **tables_of)
+    maps.run(
+        Maps(device="cpu"), network=network, index=index, kind="synthetic", out=out, **tables_of
+    )
     return tables.read(out)
 
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    return corpora.write(tmp_path_factory.mktemp("four"), train=2, test=1, seconds=1, sounds=corpora.FOUR)
+    return corpora.write(
+        tmp_path_factory.mktemp("four"), train=2, test=1, seconds=1, sounds=corpora.FOUR
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +99,9 @@ def taught(four, made, tmp_path_factory):
 
 def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(count, 3, 96, 96, generator=generator), torch.randn(count, 201, 64, generator=generator)
+    return torch.randn(count, 3, 96, 96, generator=generator), torch.randn(
+        count, 201, 64, generator=generator
+    )
 
 
 @torch.inference_mode()
@@ -102,14 +122,21 @@ def test_an_object_is_the_mean_over_all_positions_of_what_the_grown_mask_covers(
     found = network.sounding_objects(images, heard)
     heat = network.heat(images[:, None], sounds).sounding[:, 0]
     mask = dilated(heat > network.settings.mask_above)
-    by_hand = torch.stack([(v * m).sum((1, 2)) / m.numel() for v, m in zip(visual, mask.float(), strict=True)])
+    by_hand = torch.stack(
+        [(v * m).sum((1, 2)) / m.numel() for v, m in zip(visual, mask.float(), strict=True)]
+    )
     torch.testing.assert_close(found, by_hand)
 
 
-def test_a_mask_grows_to_its_four_neighbours_at_the_border_too():
+def test_a_mask_grows_to_its_four_neighbors_at_the_border_too():
     mask = torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[0, 0, 1] = mask[0, 3, 3] = True
-    assert dilated(mask)[0].int().tolist() == [[1, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]]
+    assert dilated(mask)[0].int().tolist() == [
+        [1, 1, 1, 0],
+        [0, 1, 0, 0],
+        [0, 0, 0, 1],
+        [0, 0, 1, 1],
+    ]
 
 
 @torch.inference_mode()
@@ -119,17 +146,25 @@ def test_the_loss_of_stage_two_is_its_formula_term_by_term(network):
     visual, own, crossed = network.visual(images), [], []
     for sound in (0, 1):
         for picture in (0, 1):
-            heat = network.heat(images[picture][None, None], sounds[sound : sound + 1]).sounding[0, 0]
+            heat = network.heat(images[picture][None, None], sounds[sound : sound + 1]).sounding[
+                0, 0
+            ]
             (own if sound == picture else crossed).append(heat)
     distribution = []
     for features, heat in zip(visual, own, strict=True):
-        maps_of = [(0.7 * (features * d[:, None, None]).sum(0) + 0.2) * heat for d in network.objects]
+        maps_of = [
+            (0.7 * (features * d[:, None, None]).sum(0) + 0.2) * heat for d in network.objects
+        ]
         distribution.append(torch.stack([part.mean() for part in maps_of]).softmax(0))
     seen = torch.stack(distribution)
     alignment = (expected * (expected.log() - seen.log())).sum() / (2 * K)
-    quarters = torch.stack([heat[y : y + 3, x : x + 3].max() for heat in crossed for y in (0, 3) for x in (0, 3)])
+    quarters = torch.stack(
+        [heat[y : y + 3, x : x + 3].max() for heat in crossed for y in (0, 3) for x in (0, 3)]
+    )
     positive = torch.stack([heat.max() for heat in own])
-    location = binary_cross_entropy(positive, torch.ones(2)) + binary_cross_entropy(quarters, torch.zeros(8))
+    location = binary_cross_entropy(positive, torch.ones(2)) + binary_cross_entropy(
+        quarters, torch.zeros(8)
+    )
     step = network.mixed_loss(images, heard, ~torch.eye(2, dtype=torch.bool), expected)
     torch.testing.assert_close(step.loss, alignment + 0.5 * location / 2)
 
@@ -174,7 +209,9 @@ def test_stage_two_learns_from_duets_after_the_mosaics(four, made, taught, tmp_p
     assert mixed.index.tolist() == [2, 3]  # of mosaics, then of duets
     before = tables.read(taught["history"]).to_pandas()
     assert mixed.map(math.isfinite).all()
-    assert mixed[2] != before.set_index(["epoch", "name"])["value"][2, "mixed loss"]  # stage one had fewer solos
+    assert (
+        mixed[2] != before.set_index(["epoch", "name"])["value"][2, "mixed loss"]
+    )  # stage one had fewer solos
     with pytest.raises(UserError, match="stage two has fewer than two scenes: see duet_epochs"):
         teach(four, made, tmp_path / "without", duet_epochs=1)
 
@@ -188,10 +225,12 @@ def test_both_stages_leave_their_figures(taught):
     assert of_epoch[2] == {"mixed loss", "mixed accuracy"}
 
 
-def test_a_run_killed_in_stage_two_resumes_to_the_same_bytes(four, made, taught, tmp_path, monkeypatch):
+def test_a_run_killed_in_stage_two_resumes_to_the_same_bytes(
+    four, made, taught, tmp_path, monkeypatch
+):
     epoch = Network.epoch
 
-    def killed(network: Network, lesson: Lesson, number: int):
+    def killed(network: Network, lesson: Trainer, number: int):
         if number == 2:
             raise KeyboardInterrupt
         return epoch(network, lesson, number)
@@ -208,7 +247,9 @@ def test_a_run_killed_in_stage_two_resumes_to_the_same_bytes(four, made, taught,
 def test_what_it_lacks_is_said(four, tmp_path):
     with pytest.raises(UserError, match="dsol: mosaic_epochs wants the mosaics for training"):
         teach(four, None, tmp_path)
-    with pytest.raises(UserError, match=r"methods\.dsol\.clusters: 99 want as many training clips; there are 8"):
+    with pytest.raises(
+        UserError, match=r"methods\.dsol\.clusters: 99 want as many training clips; there are 8"
+    ):
         teach(four, None, tmp_path, clusters=99, mosaic_epochs=0)
     with pytest.raises(ValueError, match="1 ends before the first clustering"):
         Settings(epochs=1)

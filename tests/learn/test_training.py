@@ -7,7 +7,7 @@ from torch import nn
 from spm.base import tables
 from spm.base.config import UserError
 from spm.learn import training, weights
-from spm.learn.batches import seeded
+from spm.learn.dataloading import make_generator
 
 
 class Killed(Exception):
@@ -18,19 +18,21 @@ def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None, split="val")
     """A network that learns noise; its loss follows a curve; it may be killed at an epoch."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
-    optimiser = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters())
 
     def epoch(number):
         if number == kill_at:
             raise Killed
         for _ in range(3):
-            optimiser.zero_grad()
-            network(torch.randn(8, 3, generator=seeded(number))).square().mean().backward()
-            optimiser.step()
+            optimizer.zero_grad()
+            network(torch.randn(8, 3, generator=make_generator(number))).square().mean().backward()
+            optimizer.step()
         return {(split, "loss"): curve[number]}
 
     def go(state):
-        return training.train(network, optimiser, epoch, 4, state=state, what="test", best_by=best_by)
+        return training.train(
+            network, optimizer, epoch, 4, state=state, what="test", best_by=best_by
+        )
 
     return network, go
 
@@ -55,13 +57,19 @@ def test_the_best_epoch_is_kept(tmp_path):
         go(tmp_path / "a")
     best, go = learner(("val", "loss"))
     go(tmp_path / "b")
-    assert all(torch.equal(a, b) for a, b in zip(short.state_dict().values(), best.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(short.state_dict().values(), best.state_dict().values(), strict=True)
+    )
 
 
 def test_only_the_last_checkpoint_is_kept_and_none_when_all_is_done(tmp_path):
     _, go = learner()
     history = go(tmp_path / "state" / "x")
-    assert sorted(path.name for path in (tmp_path / "state" / "x").iterdir()) == ["00003.json", "00003.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "state" / "x").iterdir()) == [
+        "00003.json",
+        "00003.safetensors",
+    ]
     training.finish(history, tmp_path / "history.parquet", tmp_path / "state")
     assert not (tmp_path / "state").exists()
     assert tables.read(tmp_path / "history.parquet")["value"].to_pylist() == [3.0, 1.0, 2.0, 4.0]
@@ -70,7 +78,9 @@ def test_only_the_last_checkpoint_is_kept_and_none_when_all_is_done(tmp_path):
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_said_and_the_last_good_epoch_kept(tmp_path, loss):
     _, go = learner(curve=(3.0, loss, 2.0, 4.0), split="train")
-    with pytest.raises(UserError, match=f"test, epoch 2: the loss is {loss}, and so are the weights"):
+    with pytest.raises(
+        UserError, match=f"test, epoch 2: the loss is {loss}, and so are the weights"
+    ):
         go(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.json", "00000.safetensors"]
 
@@ -94,7 +104,9 @@ def test_weights_are_read_as_written_and_broken_ones_are_named(tmp_path):
     whole = path.read_bytes()
     for half in (whole[:-4], whole[:20], b""):
         path.write_bytes(half)
-        with pytest.raises(UserError, match=r"no whole weights at .*w\.safetensors.*delete both and run again"):
+        with pytest.raises(
+            UserError, match=r"no whole weights at .*w\.safetensors.*delete both and run again"
+        ):
             weights.load(path)
 
 

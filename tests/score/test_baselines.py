@@ -15,20 +15,27 @@ BOXES = arrays(np.float64, st.tuples(st.integers(1, 5), st.just(4)), elements=st
 AS_DRAWN = sorted(name for name, protocol in PROTOCOLS.items() if protocol.boxes is None)
 CENTRE = np.array([[0.3, 0.3, 0.4, 0.4]])
 
-dsol = pytest.mark.skipif(not SOLO.exists(), reason="DSOL's boxes absent: shared/data/manifests/DSOL/solotest.json")
+dsol = pytest.mark.skipif(
+    not SOLO.exists(), reason="DSOL's boxes absent: shared/data/manifests/DSOL/solotest.json"
+)
 
 
 @pytest.fixture(scope="module")
 def solo():
     """Boxes of DSOL's 12,356 boxed solo frames."""
     frames = json.loads(SOLO.read_text()).values()
-    return [np.array([box["normbox"] for box in frame["bbox"]]) for frame in frames if frame["bbox"]]
+    return [
+        np.array([box["normbox"] for box in frame["bbox"]]) for frame in frames if frame["bbox"]
+    ]
 
 
 def percent(region, boxes):
     """IoU@0.5, AUC and IoU@0.3 in per cent, to the one decimal that is published."""
     ious = baselines.region_ious(region, boxes)
-    return [round(100 * s, 1) for s in (metrics.ciou_at(ious, 0.5), metrics.auc(ious), metrics.ciou_at(ious, 0.3))]
+    return [
+        round(100 * s, 1)
+        for s in (metrics.ciou_at(ious, 0.5), metrics.auc(ious), metrics.ciou_at(ious, 0.3))
+    ]
 
 
 @dsol
@@ -51,7 +58,9 @@ def test_the_prior_of_the_test_boxes_themselves_scores_the_reference_figure(solo
 
 
 @dsol
-@pytest.mark.parametrize(("name", "usual_auc"), [("dsol-solo", 0.825), ("dsol-duet", 0.840), ("dsol-synthetic", 0.862)])
+@pytest.mark.parametrize(
+    ("name", "usual_auc"), [("dsol-solo", 0.825), ("dsol-duet", 0.840), ("dsol-synthetic", 0.862)]
+)
 def test_the_oracle_stands_above_the_usual_one(solo, name, usual_auc):
     some = solo[::50]
     centres = (np.arange(14) + 0.5) / 14
@@ -60,7 +69,9 @@ def test_the_oracle_stands_above_the_usual_one(solo, name, usual_auc):
         drawn[np.ix_((centres >= y) & (centres < y + h), (centres >= x) & (centres < x + w))] = 1
     ious = masks.ious(PROTOCOLS[name], usual, some)
     assert metrics.auc(ious) == pytest.approx(usual_auc, abs=0.01)
-    assert metrics.auc(baselines.oracle_ious(PROTOCOLS[name], some, 14, 14)) > metrics.auc(ious) + 0.05
+    assert (
+        metrics.auc(baselines.oracle_ious(PROTOCOLS[name], some, 14, 14)) > metrics.auc(ious) + 0.05
+    )
 
 
 @pytest.mark.parametrize("area", baselines.SQUARES)
@@ -114,12 +125,16 @@ def test_coverage_is_the_share_of_each_cell():
 def test_the_cells_whose_larger_part_is_truth_never_beat_the_oracle(name, corners):
     boxes = [np.array([[x, y, 0.35, 0.35]]) for x, y in corners]
     truth = np.stack([masks.raster(box, 224) for box in boxes])
-    plain = masks.ious(PROTOCOLS[name], (baselines.coverage(truth, 7, 7) >= 0.5).astype(float), boxes)
+    plain = masks.ious(
+        PROTOCOLS[name], (baselines.coverage(truth, 7, 7) >= 0.5).astype(float), boxes
+    )
     assert (baselines.oracle_ious(PROTOCOLS[name], boxes, 7, 7) >= plain).all()
 
 
 def test_a_finer_grid_lets_the_oracle_come_nearer():
     boxes = [np.array([[x, 0.21, 0.33, 0.44]]) for x in (0.1, 0.23, 0.37)]
-    scores = [baselines.oracle_ious(PROTOCOLS["spm-paper"], boxes, n, n).mean() for n in (4, 7, 14, 28)]
+    scores = [
+        baselines.oracle_ious(PROTOCOLS["spm-paper"], boxes, n, n).mean() for n in (4, 7, 14, 28)
+    ]
     assert scores == sorted(scores)
     assert scores[-1] > 0.93

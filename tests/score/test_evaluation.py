@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spm.boxes.published import Box
+from spm.boxes.benchmarks import Box
 from spm.score import evaluation, metrics
-from spm.score.evaluation import Drawn, Truth
+from spm.score.evaluation import Predictions, Truth
 from spm.score.protocols import PROTOCOLS
 
 CLASSES = ("cello", "flute", "tuba", "violin")
@@ -18,9 +18,9 @@ BOXES = [
 ]
 
 
-def drawn(seed: int) -> Drawn:
+def drawn(seed: int) -> Predictions:
     maps = np.random.default_rng(seed).random((len(BOXES), len(CLASSES), 7, 7), np.float32)
-    return Drawn(range(len(BOXES)), list("abb"), maps.max(1), maps, CLASSES)
+    return Predictions(range(len(BOXES)), list("abb"), maps.max(1), maps, CLASSES)
 
 
 def found(name, maps, boxes=BOXES, form="xywh"):
@@ -28,10 +28,16 @@ def found(name, maps, boxes=BOXES, form="xywh"):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 99), st.permutations(range(len(CLASSES))), st.sampled_from(["dsol-duet", "avgn", "spm-paper"]))
+@given(
+    st.integers(0, 99),
+    st.permutations(range(len(CLASSES))),
+    st.sampled_from(["dsol-duet", "avgn", "spm-paper"]),
+)
 def test_the_order_of_classes_changes_nothing(seed, order, name):
     maps = drawn(seed)
-    turned = replace(maps, by_class=maps.by_class[:, order], classes=tuple(CLASSES[n] for n in order))
+    turned = replace(
+        maps, by_class=maps.by_class[:, order], classes=tuple(CLASSES[n] for n in order)
+    )
     (_, one), (_, other) = found(name, maps), found(name, turned)
     assert (one.ious == other.ious).all()
     assert one.nsa is other.nsa is None or one.nsa == pytest.approx(other.nsa)
@@ -54,7 +60,11 @@ def test_several_protocols_at_once_are_each_alone():
         alone = found(name, maps)[1]
         assert len(selection.frames) == 3
         assert (scored.ious == alone.ious).all()
-        assert (scored.precision is None) == (alone.precision is None) == (PROTOCOLS[name].precision == "none")
+        assert (
+            (scored.precision is None)
+            == (alone.precision is None)
+            == (PROTOCOLS[name].precision == "none")
+        )
 
 
 def test_two_corners_are_the_same_truth_as_corner_and_size():
@@ -76,7 +86,11 @@ def test_boxes_read_as_two_corners_are_missed_where_they_cover_nothing_and_never
 
 
 def test_a_protocols_grid_is_the_one_of_its_auc():
-    scored = evaluation.plain(np.array([0.1, 0.6, 0.8]))
+    scored = evaluation.from_ious(np.array([0.1, 0.6, 0.8]))
     coarse = replace(PROTOCOLS["sspl"], auc_steps=2)
-    assert evaluation.figures(scored, coarse)["auc"] == pytest.approx(metrics.auc(scored.ious, [0, 0.5, 1]))
-    assert evaluation.figures(scored, PROTOCOLS["sspl"])["auc"] == pytest.approx(metrics.auc(scored.ious))
+    assert evaluation.figures(scored, coarse)["auc"] == pytest.approx(
+        metrics.auc(scored.ious, [0, 0.5, 1])
+    )
+    assert evaluation.figures(scored, PROTOCOLS["sspl"])["auc"] == pytest.approx(
+        metrics.auc(scored.ious)
+    )

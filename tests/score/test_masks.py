@@ -16,7 +16,9 @@ MAPS = arrays(np.float32, st.tuples(st.integers(1, 3), st.just(7), st.just(7)), 
 @given(MAPS)
 def test_resizing_is_torchs_bilinear_with_half_pixel_centres(maps):
     torch = pytest.importorskip("torch")
-    expected = torch.nn.functional.interpolate(torch.from_numpy(maps)[:, None], (50, 50), mode="bilinear")
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(maps)[:, None], (50, 50), mode="bilinear"
+    )
     np.testing.assert_allclose(masks.resize(maps, 50), expected[:, 0].numpy(), atol=1e-5)
 
 
@@ -87,7 +89,9 @@ def test_scores_are_bounded_and_follow_their_frames(maps, name, random):
     ious = masks.ious(PROTOCOLS[name], maps, boxes)
     order = random.sample(range(len(maps)), len(maps))
     assert ((ious >= 0) & (ious <= 1)).all()
-    assert (masks.ious(PROTOCOLS[name], maps[order], [boxes[i] for i in order]) == ious[order]).all()
+    assert (
+        masks.ious(PROTOCOLS[name], maps[order], [boxes[i] for i in order]) == ious[order]
+    ).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -105,11 +109,15 @@ def test_mirroring_map_and_box_leaves_the_score(maps, name, corner):
 @given(MAPS, st.sampled_from(["lvs", "ez-vsl", "sspl", "adaptive"]))
 def test_rules_on_the_range_do_not_care_for_a_power_of_two_as_gain(maps, name):
     boxes = [ALIGNED] * len(maps)
-    assert (masks.ious(PROTOCOLS[name], 4 * maps, boxes) == masks.ious(PROTOCOLS[name], maps, boxes)).all()
+    assert (
+        masks.ious(PROTOCOLS[name], 4 * maps, boxes) == masks.ious(PROTOCOLS[name], maps, boxes)
+    ).all()
 
 
 ANY = arrays(
-    np.float32, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), elements=st.floats(-2, 2, width=32)
+    np.float32,
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    elements=st.floats(-2, 2, width=32),
 )
 
 
@@ -117,21 +125,30 @@ ANY = arrays(
 @given(ANY, st.sampled_from(BILINEAR), st.randoms(use_true_random=False))
 def test_the_compiled_loops_are_the_whole_images_to_the_bit(maps, name, random):
     rules = PROTOCOLS[name]
-    boxes = [np.array([[random.random() * 0.5, random.random() * 0.5, 0.4, 0.3]] * random.randint(1, 2)) for _ in maps]
+    boxes = [
+        np.array([[random.random() * 0.5, random.random() * 0.5, 0.4, 0.3]] * random.randint(1, 2))
+        for _ in maps
+    ]
     truth = np.stack([masks.raster(some, rules.raster_px) for some in boxes])
-    assert (masks.ious(rules, maps, boxes) == metrics.iou(masks.foreground(rules, maps, truth), truth)).all()
+    assert (
+        masks.ious(rules, maps, boxes) == metrics.iou(masks.foreground(rules, maps, truth), truth)
+    ).all()
 
 
 def test_several_protocols_in_one_pass_are_each_alone():
     maps = np.random.default_rng(1).random((5, 14, 14), np.float32)
     rules = [PROTOCOLS[name] for name in BILINEAR]
     together = masks.overlaps(rules, maps, [ALIGNED] * 5).iou
-    assert (together == np.stack([masks.ious(one, maps, [ALIGNED] * 5) for one in rules], axis=1)).all()
+    assert (
+        together == np.stack([masks.ious(one, maps, [ALIGNED] * 5) for one in rules], axis=1)
+    ).all()
 
 
 def test_a_consensus_counts_a_pixel_of_one_annotator_half():
     two = np.array([[0.0, 0.0, 0.5, 1.0], [0.25, 0.0, 0.5, 1.0]])
-    lit = masks.raster(np.array([[0.25, 0.0, 0.25, 1.0]]), 224)[None].astype(float)  # where both agree
+    lit = masks.raster(np.array([[0.25, 0.0, 0.25, 1.0]]), 224)[None].astype(
+        float
+    )  # where both agree
     certain, all_truth = 56, 56 + 2 * 56 / 2  # columns
     found = masks.ious(PROTOCOLS["sspl"], lit, [two], annotators=2)
     assert found == pytest.approx(certain / all_truth)
@@ -155,7 +172,9 @@ def test_bicubic_with_aligned_corners_is_torchs():
 def test_bilinear_is_opencvs_to_the_bit():
     cv2 = pytest.importorskip("cv2")
     maps = np.random.default_rng(3).random((20, 14, 14), np.float32)
-    assert (masks.resize(maps, 224) == np.stack([cv2.resize(one, (224, 224)) for one in maps])).all()
+    assert (
+        masks.resize(maps, 224) == np.stack([cv2.resize(one, (224, 224)) for one in maps])
+    ).all()
 
 
 def test_lvs_always_takes_the_maximum_and_the_median_rules_of_others_may_not():
@@ -163,7 +182,9 @@ def test_lvs_always_takes_the_maximum_and_the_median_rules_of_others_may_not():
     flat[0, :60] = 0
     truth = np.ones((1, 224, 224), bool)
     assert masks.foreground(PROTOCOLS["lvs"], flat, truth).sum() == 164 * 224
-    assert masks.foreground(PROTOCOLS["adaptive"], flat, masks.raster(ALIGNED, 224)[None]).sum() == 0
+    assert (
+        masks.foreground(PROTOCOLS["adaptive"], flat, masks.raster(ALIGNED, 224)[None]).sum() == 0
+    )
 
 
 def test_swapped_precision_is_sklearns_with_swapped_arguments():
@@ -173,7 +194,10 @@ def test_swapped_precision_is_sklearns_with_swapped_arguments():
     found = masks.overlaps([rules], maps, [ALIGNED] * 4).swapped_precision(224**2)[:, 0]
     truth = np.stack([masks.raster(ALIGNED, 224)] * 4)
     said = masks.foreground(rules, maps, truth)
-    expected = [sklearn.average_precision_score(p.ravel(), t.ravel()) for p, t in zip(said, truth, strict=True)]
+    expected = [
+        sklearn.average_precision_score(p.ravel(), t.ravel())
+        for p, t in zip(said, truth, strict=True)
+    ]
     assert found == pytest.approx(expected, abs=1e-12)
 
 

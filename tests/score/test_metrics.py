@@ -27,8 +27,14 @@ def test_iou_is_one_for_equal_masks_and_zero_for_disjoint_ones(masks):
 @given(mask_pairs())
 def test_iou_counts_pixels_as_a_loop_over_them_does(masks):
     prediction, truth = masks
-    for score, p, g in zip(metrics.iou(prediction, truth), prediction.tolist(), truth.tolist(), strict=True):
-        pairs = [(a, b) for row_p, row_g in zip(p, g, strict=True) for a, b in zip(row_p, row_g, strict=True)]
+    for score, p, g in zip(
+        metrics.iou(prediction, truth), prediction.tolist(), truth.tolist(), strict=True
+    ):
+        pairs = [
+            (a, b)
+            for row_p, row_g in zip(p, g, strict=True)
+            for a, b in zip(row_p, row_g, strict=True)
+        ]
         assert score == sum(a and b for a, b in pairs) / sum(a or b for a, b in pairs)
 
 
@@ -64,7 +70,11 @@ def test_truth_that_grows_where_something_is_predicted_raises_the_iou(masks, mor
         (np.ones((2, 4, 4), bool), np.ones((2, 4, 5), bool), r"\(2, 4, 4\) and \(2, 4, 5\)"),
         (np.ones((4, 4), bool), np.ones((4, 4), bool), r"\(n, h, w\) expected"),
         (np.ones((1, 4, 4)), np.ones((1, 4, 4), bool), "float64 and bool"),
-        (np.ones((2, 4, 4), bool), np.stack([np.ones((4, 4), bool), np.zeros((4, 4), bool)]), "truth in mask 1"),
+        (
+            np.ones((2, 4, 4), bool),
+            np.stack([np.ones((4, 4), bool), np.zeros((4, 4), bool)]),
+            "truth in mask 1",
+        ),
     ],
 )
 def test_masks_that_cannot_be_scored_are_named(prediction, truth, message):
@@ -94,12 +104,14 @@ def test_an_iou_of_exactly_three_tenths_misses_and_one_half_reaches():
 def test_auc_is_sklearns_over_the_same_points(ious):
     sklearn = pytest.importorskip("sklearn.metrics")
     rates = [np.mean(ious >= 0.05 * i) for i in range(21)]
-    assert metrics.auc(ious) == pytest.approx(sklearn.auc([0.05 * i for i in range(21)], rates), abs=1e-12)
+    assert metrics.auc(ious) == pytest.approx(
+        sklearn.auc([0.05 * i for i in range(21)], rates), abs=1e-12
+    )
 
 
 @given(SCORES)
 def test_auc_is_the_mean_of_what_each_frame_adds_and_between_its_bounds(ious):
-    assert metrics.auc(ious) == pytest.approx(metrics.area_of_each(ious).mean(), abs=1e-12)
+    assert metrics.auc(ious) == pytest.approx(metrics.auc_per_frame(ious).mean(), abs=1e-12)
     assert 0.025 - 1e-12 <= metrics.auc(ious) <= 1 + 1e-12
     assert abs(metrics.auc(ious) - ious.mean()) <= 0.025 + 1e-12
 
@@ -138,7 +150,10 @@ HEAT = arrays(np.float64, (2, 3, 4), elements=st.integers(0, 5).map(float))  # w
 def test_pixel_ap_is_sklearns(heat, truth):
     sklearn = pytest.importorskip("sklearn.metrics")
     truth[:, 0, 0] = True
-    expected = [sklearn.average_precision_score(t.ravel(), h.ravel()) for t, h in zip(truth, heat, strict=True)]
+    expected = [
+        sklearn.average_precision_score(t.ravel(), h.ravel())
+        for t, h in zip(truth, heat, strict=True)
+    ]
     assert metrics.pixel_ap(heat, truth) == pytest.approx(expected, abs=1e-12)
 
 
@@ -162,8 +177,10 @@ def test_piap_does_not_care_which_map_is_which_and_takes_the_best_of_spare_ones(
 
 
 def test_a_threshold_that_must_be_exceeded_is_not_met_exactly():
-    assert metrics.reached([0.5, 0.51], [0.5], beyond=True).ravel().tolist() == [False, True]
+    assert metrics.success_matrix([0.5, 0.51], [0.5], beyond=True).ravel().tolist() == [False, True]
 
 
 def test_auc_over_another_grid_is_the_area_over_that_grid():
-    assert metrics.auc([0.4, 0.9], [0.0, 0.5, 1.0]) == pytest.approx((1 + 0.5) / 2 * 0.5 + 0.5 / 2 * 0.5)
+    assert metrics.auc([0.4, 0.9], [0.0, 0.5, 1.0]) == pytest.approx(
+        (1 + 0.5) / 2 * 0.5 + 0.5 / 2 * 0.5
+    )

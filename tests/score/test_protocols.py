@@ -7,17 +7,27 @@ import numpy as np
 import pytest
 
 from spm.base.config import UserError
-from spm.boxes.published import Box
+from spm.boxes.benchmarks import Box
 from spm.score import evaluation, masks, metrics, protocols
-from spm.score.evaluation import Drawn, Truth
+from spm.score.evaluation import Predictions, Truth
 from spm.score.protocols import PROTOCOLS
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = REPOSITORY.parent / "shared" / "data"
 GOLDEN = DATA / "golden" / "golden_maps.npz"
-DETECTOR = {13: "accordion", 3: "acoustic_guitar", 1: "cello", 12: "flute", 8: "saxophone", 10: "trumpet", 11: "violin"}
+DETECTOR = {
+    13: "accordion",
+    3: "acoustic_guitar",
+    1: "cello",
+    12: "flute",
+    8: "saxophone",
+    10: "trumpet",
+    11: "violin",
+}
 
-golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"golden maps absent: {GOLDEN.name} in shared/data/golden")
+golden = pytest.mark.skipif(
+    not GOLDEN.exists(), reason=f"golden maps absent: {GOLDEN.name} in shared/data/golden"
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +42,10 @@ def published():
 
 def dsol(name):
     frames = json.loads((DATA / "manifests" / "DSOL" / name).read_text())
-    return {key: [(box["category_id"], *box["normbox"]) for box in frame["bbox"]] for key, frame in frames.items()}
+    return {
+        key: [(box["category_id"], *box["normbox"]) for box in frame["bbox"]]
+        for key, frame in frames.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +82,23 @@ def test_on_solo_frames_the_papers_reading_is_dsols(solo_ious):
 def test_the_documentation_prints_what_the_maps_score(solo_ious, name):
     ious = solo_ious(name)
     printed = " | ".join(
-        f"{100 * score:.1f} %" for score in (metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious))
+        f"{100 * score:.1f} %"
+        for score in (metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious))
     )
-    assert f"| `{name}` | {printed} |" in (REPOSITORY / "docs" / "protocols.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | {printed} |" in (REPOSITORY / "docs" / "protocols.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def evaluated(name, maps, classes, frames):
     """Figures of maps (n, classes, h, w) against one list of (category, x, y, w, h) a frame."""
     rules = PROTOCOLS[name]
-    drawn = Drawn(range(len(maps)), ["v"] * len(maps), by_class=maps, classes=tuple(classes))
+    drawn = Predictions(range(len(maps)), ["v"] * len(maps), by_class=maps, classes=tuple(classes))
     truth = Truth(
-        {number: [Box(category, tuple(sides)) for category, *sides in some] for number, some in enumerate(frames)}
+        {
+            number: [Box(category, tuple(sides)) for category, *sides in some]
+            for number, some in enumerate(frames)
+        }
     )
     _, scored = evaluation.score([rules], drawn, truth)[name]
     return {
@@ -99,7 +118,9 @@ def by_class(maps, kind):
 @golden
 def test_dsol_duet_is_what_its_own_script_printed(maps, published):
     boxes = dsol("duettest.json")
-    frames = [[(DETECTOR[category], *box) for category, *box in boxes[key]] for key in maps["duet_keys"]]
+    frames = [
+        [(DETECTOR[category], *box) for category, *box in boxes[key]] for key in maps["duet_keys"]
+    ]
     found = evaluated("dsol-duet", by_class(maps, "duet"), maps["classes"], frames)
     assert found == pytest.approx(published["dsol-duet"], abs=1e-9)
 
@@ -123,7 +144,13 @@ def test_uniform_and_oracle_maps_have_the_reference_scores_over_all_of_dsols_box
     frames = [[(DETECTOR[category], *box) for category, *box in some] for some in boxed]
     classes = maps["classes"].tolist()
     uniform = np.full((len(frames), 11, 14, 14), 1 / 11, np.float32)
-    references = {"auc": 0.161187, "ciou@0.3": 0.064858, "ciou@0.5": 0.017406, "nsa": 1.0, "frames": 10_284}
+    references = {
+        "auc": 0.161187,
+        "ciou@0.3": 0.064858,
+        "ciou@0.5": 0.017406,
+        "nsa": 1.0,
+        "frames": 10_284,
+    }
     assert evaluated("dsol-duet", uniform, classes, frames) == pytest.approx(references, abs=5e-7)
 
     centres = (np.arange(14) + 0.5) / 14
@@ -133,7 +160,13 @@ def test_uniform_and_oracle_maps_have_the_reference_scores_over_all_of_dsols_box
             inside = np.ix_((centres > y) & (centres < y + h), (centres > x) & (centres < x + w))
             drawn[classes.index(category)][inside] = 9
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    references = {"auc": 0.741458, "ciou@0.3": 0.994166, "ciou@0.5": 0.971995, "nsa": 1.0, "frames": 10_284}
+    references = {
+        "auc": 0.741458,
+        "ciou@0.3": 0.994166,
+        "ciou@0.5": 0.971995,
+        "nsa": 1.0,
+        "frames": 10_284,
+    }
     assert evaluated("dsol-duet", shares, classes, frames) == pytest.approx(references, abs=5e-7)
 
 
@@ -143,7 +176,10 @@ def test_uniform_and_oracle_maps_have_the_reference_scores_over_all_of_dsols_box
     [  # of the authors' own functions at the commits named, run on the same 800 maps with OpenCV's resize
         ("lvs", (0.40875, 0.74125, 0.433625, 0.43373525596620355)),  # hche11's at 8fe8cbb
         ("sspl", (0.43, 0.75875, 0.435, 0.43414367582946695)),  # zjsong/SSPL at d1af4c7
-        ("adaptive", (0.55875, 0.81125, 0.515, 0.5145151407960195)),  # kaistmm/SSLalignment at e7ae3c5
+        (
+            "adaptive",
+            (0.55875, 0.81125, 0.515, 0.5145151407960195),
+        ),  # kaistmm/SSLalignment at e7ae3c5
     ],
 )
 def test_the_other_peers_give_what_their_own_functions_gave(solo_ious, name, expected):
@@ -159,7 +195,9 @@ def test_avgn_as_coded_is_what_its_own_functions_gave(maps):
     some = [np.array(boxes[key])[:, 1:] for key in maps["solo_keys"]]
     overlap = masks.overlaps([rules], maps["solo_maps"], some)
     ious = overlap.iou[:, 0]
-    assert (overlap.truth == 0).sum() == 412  # x, y, w, h read as two corners leave more than half of the frames empty
+    assert (
+        overlap.truth == 0
+    ).sum() == 412  # x, y, w, h read as two corners leave more than half of the frames empty
     assert ious.mean() == pytest.approx(0.12821789287156649, abs=1e-8)
     assert metrics.ciou_at(ious, 0.3, beyond=True) == 0.1825
     assert metrics.auc(ious) == pytest.approx(0.1416875, abs=1e-12)

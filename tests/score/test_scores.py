@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.boxes.published import Box
+from spm.boxes.benchmarks import Box
 from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS
 from spm.score.scores import Scores, run
@@ -51,7 +51,9 @@ class Stage:
         self.files["out"] = folder / "scores"
 
     def write(self, maps, annotations):
-        clips = [dict(zip(("clip_id", "video_id", "kind", "split"), clip, strict=True)) for clip in CLIPS]
+        clips = [
+            dict(zip(("clip_id", "video_id", "kind", "split"), clip, strict=True)) for clip in CLIPS
+        ]
         tables.write_rows(self.files["maps"], tables.MAPS, maps)
         tables.write_rows(self.files["annotations"], tables.ANNOTATIONS, annotations)
         tables.write_rows(self.files["index"], tables.INDEX, clips)
@@ -84,7 +86,9 @@ def command(score, config):
 
 def test_a_map_on_its_box_scores_high_and_one_beside_it_nothing(score):
     aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
-    summary, frames = score([map_row("b_0", box=aside), map_row("a_0")], [note("a_0"), note("b_0")], "sspl")
+    summary, frames = score(
+        [map_row("b_0", box=aside), map_row("a_0")], [note("a_0"), note("b_0")], "sspl"
+    )
     assert [row["clip_id"] for row in frames] == ["a_0", "b_0"]
     assert frames[0]["iou"] > 0.9
     assert frames[1]["iou"] == 0
@@ -170,7 +174,10 @@ def test_a_map_of_each_class_is_held_against_its_own_class(score):
     right, frames = score([*own, *silent], DUET, "dsol-duet")
     assert frames[0]["iou"] > 0.6
     assert frames[0]["nsa"] == right["run"]["nsa"] == 1
-    swapped = [map_row("d_0", box=RIGHT, category="cello"), map_row("d_0", box=LEFT, category="tuba")]
+    swapped = [
+        map_row("d_0", box=RIGHT, category="cello"),
+        map_row("d_0", box=LEFT, category="tuba"),
+    ]
     wrong, _ = score([*swapped, map_row("d_0", box=LEFT, category="flute")], DUET, "dsol-duet")
     assert wrong["run"]["mean_iou"] < 0.2
     assert 0.5 < wrong["run"]["nsa"] < 0.9
@@ -178,7 +185,9 @@ def test_a_map_of_each_class_is_held_against_its_own_class(score):
 
 def test_rules_without_classes_look_at_the_one_map_of_a_run_that_tells_classes_apart(score):
     maps = [map_row("d_0", box=LEFT, category="cello"), map_row("d_0", box=RIGHT, category="tuba")]
-    with pytest.raises(UserError, match="dsol-solo holds one map against a frame; these are maps of classes"):
+    with pytest.raises(
+        UserError, match="dsol-solo holds one map against a frame; these are maps of classes"
+    ):
         score(maps, DUET, "dsol-solo")
     both = {"x": 0.0, "y": 0.25, "w": 1.0, "h": 0.5}
     summary, _ = score([*maps, map_row("d_0", box=both)], DUET, "dsol-solo")
@@ -187,9 +196,13 @@ def test_rules_without_classes_look_at_the_one_map_of_a_run_that_tells_classes_a
 
 
 def test_a_class_without_a_map_and_a_frame_without_one_of_its_maps_are_named(score):
-    with pytest.raises(UserError, match="no map of the sounding class 'tuba': there are maps of cello, flute"):
+    with pytest.raises(
+        UserError, match="no map of the sounding class 'tuba': there are maps of cello, flute"
+    ):
         score([map_row("d_0", category="cello"), map_row("d_0", category="flute")], DUET)
-    with pytest.raises(UserError, match="clip 'd_0', frame 0: no map of cello; one of each expected"):
+    with pytest.raises(
+        UserError, match="clip 'd_0', frame 0: no map of cello; one of each expected"
+    ):
         score([map_row("d_0", category="flute"), map_row("a_0", category="cello")], DUET)
 
 
@@ -202,7 +215,13 @@ def test_pixel_precision_stands_where_the_protocol_has_it(score):
 def test_categories_that_no_box_names_are_said_not_to_be_scorable(score):
     score.write([map_row("a_0"), map_row("b_0")], [note("a_0")])
     clips = [
-        {"clip_id": f"{video}_0", "video_id": video, "kind": "solo", "split": "test", "categories": [category]}
+        {
+            "clip_id": f"{video}_0",
+            "video_id": video,
+            "kind": "solo",
+            "split": "test",
+            "categories": [category],
+        }
         for video, category in (("a", "cello"), ("b", "erhu"))
     ]
     tables.write_rows(score.files["index"], tables.INDEX, clips)
@@ -276,7 +295,10 @@ def test_the_frames_table_has_the_schema_of_the_house(score):
     ("maps", "message"),
     [
         ([map_row("a_0"), map_row("a_0")], "'a_0', frame 0: two maps"),
-        ([map_row("a_0"), map_row("b_0", size=4)], r"'b_0', frame 0: 16 values for \(4, 4\); a map of \(8, 8\)"),
+        (
+            [map_row("a_0"), map_row("b_0", size=4)],
+            r"'b_0', frame 0: 16 values for \(4, 4\); a map of \(8, 8\)",
+        ),
         ([map_row("a_0") | {"map": np.ones(63)}], r"63 values for \(8, 8\)"),
         ([map_row("a_0") | {"map": np.full(64, np.nan)}], "'a_0', frame 0: NaN"),
         ([map_row("x_9")], "clip 'x_9' is not in"),
@@ -312,6 +334,8 @@ def test_scoring_needs_no_torch():
 def test_maps_stored_as_any_list_of_floats_are_read(score):
     score.write([map_row("a_0")], [note("a_0")])
     table = pq.read_table(score.files["maps"])
-    halves = table.set_column(table.column_names.index("map"), "map", table["map"].cast(pa.list_(pa.float16())))
+    halves = table.set_column(
+        table.column_names.index("map"), "map", table["map"].cast(pa.list_(pa.float16()))
+    )
     pq.write_table(halves, score.files["maps"])
     assert score.run("spm-paper")[0]["frames"] == 1

@@ -14,9 +14,13 @@ def test_the_interval_is_wide_when_frames_come_from_few_videos():
 
 
 def test_the_interval_weighs_a_video_by_its_frames():
-    low, high = uncertainty.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1)
+    low, high = uncertainty.interval(
+        [1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1
+    )
     assert (low, high) == (0, 1)
-    middle = uncertainty.interval([1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1, confidence=0.0)
+    middle = uncertainty.interval(
+        [1.0] * 99 + [0.0], ["long"] * 99 + ["short"], resamples=200, seed=1, confidence=0.0
+    )
     assert middle == (0.99, 0.99)
 
 
@@ -47,7 +51,10 @@ def test_a_difference_is_sharper_than_the_two_means_it_is_made_of():
 
 def test_a_run_against_itself_differs_by_nothing():
     values = np.array([0.1, 0.4, 0.3])
-    assert uncertainty.difference(values, values, ["a", "b", "b"], resamples=10, seed=0) == (0, (0, 0))
+    assert uncertainty.difference(values, values, ["a", "b", "b"], resamples=10, seed=0) == (
+        0,
+        (0, 0),
+    )
     assert uncertainty.difference(values, values, ["a"] * 3, resamples=10, seed=0) == (0, None)
 
 
@@ -69,5 +76,7 @@ def test_frames_that_are_all_of_the_same_videos_have_no_interval():
 def test_the_order_of_a_frames_videos_does_not_matter():
     values = [0.1, 0.9, 0.5]
     one = uncertainty.interval(values, [["a", "b"], ["b", "c"], ["a", "c"]], resamples=100, seed=3)
-    other = uncertainty.interval(values, [["b", "a"], ["c", "b"], ["c", "a"]], resamples=100, seed=3)
+    other = uncertainty.interval(
+        values, [["b", "a"], ["c", "b"], ["c", "a"]], resamples=100, seed=3
+    )
     assert one == pytest.approx(other)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from spm.corpus.demo import scenario
-from tests.project import Project
+from spm.demo import scenario
+from tests.support.project import Project
 
 CATEGORIES = ("cello", "flute")
 TINY = {
@@ -63,4 +63,7 @@ def results(project: Project) -> dict[str, str]:
     """Digest of every file that a project's stages left."""
     folder = project.folder / "results"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

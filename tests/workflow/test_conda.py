@@ -11,9 +11,8 @@ import pytest
 import rattler
 from rattler.exceptions import SolverError
 
-from tests import conda
-from tests.workflow import flow
-from tests.workflow.changes import modules_of
+from tests.support import conda, flow
+from tests.support.changes import modules_of
 from tests.workflow.conftest import begun, results
 
 CHANNELS = ["conda-forge", "nodefaults"]
@@ -26,10 +25,14 @@ def installed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
-def test_an_environments_file_is_strict_pinned_and_solves_to_what_was_tested(file, installed, tmp_path):
+def test_an_environments_file_is_strict_pinned_and_solves_to_what_was_tested(
+    file, installed, tmp_path
+):
     channels, specs = conda.specs_of(file)
     assert channels == CHANNELS
-    assert not [spec for spec in specs if not rattler.MatchSpec(spec).version], "every package has its version"
+    assert not [spec for spec in specs if not rattler.MatchSpec(spec).version], (
+        "every package has its version"
+    )
     asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
     made = {path.name.rsplit("-", 2)[0] for path in (tmp_path / "env/conda-meta").glob("*.json")}
     assert made == {rattler.MatchSpec(spec).name.normalized for spec in specs}
@@ -37,13 +40,17 @@ def test_an_environments_file_is_strict_pinned_and_solves_to_what_was_tested(fil
 
 def test_gpu_stages_ask_for_a_gpu_build_that_a_login_node_resolves_too():
     gpu = {name for name, stages in flow.ENVIRONMENTS.items() if flow.GPU & set(stages)}
-    torches = {file.stem: re.findall(r"pytorch-\w+", file.read_text()) for file in conda.ENVIRONMENTS}
+    torches = {
+        file.stem: re.findall(r"pytorch-\w+", file.read_text()) for file in conda.ENVIRONMENTS
+    }
     assert {name for name, found in torches.items() if "pytorch-gpu" in found} == gpu
     assert not any("pytorch-cpu" in torches[name] for name in gpu)
 
 
 def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
-    (tmp_path / "env.yaml").write_text("channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n")
+    (tmp_path / "env.yaml").write_text(
+        "channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n"
+    )
     with pytest.raises(SolverError, match="numpy 99"):
         asyncio.run(conda.create(installed[0], tmp_path / "env.yaml", tmp_path / "env"))
 
@@ -53,10 +60,18 @@ def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path
     asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
     conda.furnish(tmp_path / "env")
     stages = flow.ENVIRONMENTS[file.stem]
-    named = {module for name, several in modules_of().items() if name.split("[")[0] in stages for module in several}
+    named = {
+        module
+        for name, several in modules_of().items()
+        if name.split("[")[0] in stages
+        for module in several
+    }
     code = "\n".join(f"import {module}" for module in sorted(named))
     done = subprocess.run(
-        [tmp_path / "env/bin/python", "-c", code], env={"PYTHONPATH": str(conda.ROOT)}, capture_output=True, text=True
+        [tmp_path / "env/bin/python", "-c", code],
+        env={"PYTHONPATH": str(conda.ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
@@ -64,7 +79,9 @@ def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path
 def stages_run(folder: Path) -> dict[str, set[str]]:
     """Of each environment that Snakemake made in a folder, the stages that its Python was called for."""
     files = {file.read_text(): file.stem for file in conda.ENVIRONMENTS}
-    calls = {files[made.read_text()]: made.with_suffix("") / "calls" for made in folder.glob("*.yaml")}
+    calls = {
+        files[made.read_text()]: made.with_suffix("") / "calls" for made in folder.glob("*.yaml")
+    }
     return {
         name: set(re.findall(r"-m spm\.\w+\.(\w+)", noted.read_text())) if noted.exists() else set()
         for name, noted in calls.items()
@@ -72,15 +89,26 @@ def stages_run(folder: Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.slow
-def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(films, undisturbed, tmp_path):
+def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
+    films, undisturbed, tmp_path
+):
     environment = conda.install(tmp_path / "conda", conda.tested())
     project = begun(films, tmp_path / "project", environment=environment)
     project.run("all", "--use-conda")
     ran = stages_run(project.folder / ".snakemake/conda")
     helpers = {"probe"}  # which a stage starts in its own environment
-    asked_for = set(flow.READS) - {"openimages", "detector", "detect", "quality", "paper", *flow.MOSAICS}
+    asked_for = set(flow.READS) - {
+        "openimages",
+        "detector",
+        "detect",
+        "quality",
+        "paper",
+        *flow.MOSAICS,
+    }
     assert {name: stages - helpers for name, stages in ran.items()} == {
-        name: set(stages) & asked_for for name, stages in flow.ENVIRONMENTS.items() if set(stages) & asked_for
+        name: set(stages) & asked_for
+        for name, stages in flow.ENVIRONMENTS.items()
+        if set(stages) & asked_for
     }
     assert results(project) == results(undisturbed)
     assert not project.stale("all", "--use-conda")
@@ -88,9 +116,21 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(films, un
 
 def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
     path = f"{installed[1]['PATH']}{os.pathsep}{Path(sys.executable).parent}"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", conda.ROOT / "Snakefile", "--containerize"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        conda.ROOT / "Snakefile",
+        "--containerize",
+    ]
     done = subprocess.run(
-        command, cwd=conda.ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+        command,
+        cwd=conda.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": path},
     )
     used = [file for file in conda.ENVIRONMENTS if flow.ENVIRONMENTS[file.stem]]
     assert all(f"COPY envs/{file.name} /conda-envs/" in done.stdout for file in used)
@@ -103,6 +143,13 @@ def test_an_environments_python_sees_what_its_file_names_and_nothing_else(instal
     conda.furnish(tmp_path / "env")
 
     def imports(name: str) -> bool:
-        return not subprocess.run([tmp_path / "env/bin/python", "-c", f"import {name}"], capture_output=True).returncode
+        return not subprocess.run(
+            [tmp_path / "env/bin/python", "-c", f"import {name}"], capture_output=True
+        ).returncode
 
-    assert [imports(name) for name in ("av", "pandas", "matplotlib", "snakemake")] == [True, True, False, False]
+    assert [imports(name) for name in ("av", "pandas", "matplotlib", "snakemake")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

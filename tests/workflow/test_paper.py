@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from spm.base import tables
-from spm.corpus.demo.scenario import Demo
-from spm.corpus.demo.scenario import run as render
-from tests.project import ROOT, Project
+from spm.demo.scenario import Demo
+from spm.demo.scenario import run as render
+from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 PAPER = yaml.safe_load((ROOT / "workflow/configs/paper.yaml").read_text())
@@ -43,7 +43,11 @@ LIGHT = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
-    render(Demo(solos=2, duets=0, scenes=1, scene_s=2, width=96, height=72), out=folder / "corpus", processes=2)
+    render(
+        Demo(solos=2, duets=0, scenes=1, scene_s=2, width=96, height=72),
+        out=folder / "corpus",
+        processes=2,
+    )
     manifest = pd.read_csv(folder / "corpus" / "manifest.csv")
     few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
     few.to_csv(folder / "corpus" / "manifest.csv", index=False)
@@ -53,36 +57,50 @@ def done(tmp_path_factory):
 
 
 def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
-    table = pd.read_csv(done.folder / "results/score/paper/table1.csv").set_index("run")
-    assert {"spm", "dsol", "dsol-promoted", "whole-image", "dmc", "sound-of-pixels"} <= set(table.index)
+    table = pd.read_csv(done.folder / "results/report/paper/table1.csv").set_index("run")
+    assert {"spm", "dsol", "dsol-promoted", "whole-image", "dmc", "sound-of-pixels"} <= set(
+        table.index
+    )
     assert table.loc["dsol", "printed CIoU@0.3"] == pytest.approx(0.306)
     assert table.loc[["spm", "dsol", "whole-image"], "CIoU@0.3"].between(0, 1).all()
     assert table.loc["dmc", ["CIoU@0.3", "frames"]].isna().all()
     assert (table.loc[["spm", "dsol"], "frames"] == 12).all()
-    written = (done.folder / "results/score/paper/table1.md").read_text()
-    assert "12 frames of 4 videos, synthetic test set, given boxes, protocol dsol-synthetic" in written
+    written = (done.folder / "results/report/paper/table1.md").read_text()
+    assert (
+        "12 frames of 4 videos, synthetic test set, given boxes, protocol dsol-synthetic" in written
+    )
     maps = tables.read(done.folder / "results/fusion/maps/dsol/synthetic.parquet")
     assert set(maps["category"].to_pylist()) == {None, "cello", "flute", "trumpet", "xylophone"}
 
 
 def test_the_papers_figures_are_drawn_as_far_as_there_are_runs(done):
-    drawn = {path.name for path in (done.folder / "results/score/paper").glob("fig*.svg")}
+    drawn = {path.name for path in (done.folder / "results/report/paper").glob("fig*.svg")}
     assert drawn == {"fig2.svg", "fig3.svg", "fig4.svg", "fig6.svg"}
 
 
 def test_runs_start_from_the_audio_network_that_they_name(done):
     sizes = {
-        name: len(json.loads((done.folder / f"results/audio/clusters/{name}/centroids.json").read_text())["sizes"])
+        name: len(
+            json.loads((done.folder / f"results/audio/clusters/{name}/centroids.json").read_text())[
+                "sizes"
+            ]
+        )
         for name in ("main", "many")
     }
     assert sizes == {"main": 4, "many": 6}
     about = {run: json.loads((done.folder / f"results/fusion/train/{run}/network.json").read_text())["config"]
              for run in ("spm", "dsol-promoted")}  # fmt: skip
-    assert {run: config["audio"] for run, config in about.items()} == {"spm": "main", "dsol-promoted": "many"}
+    assert {run: config["audio"] for run, config in about.items()} == {
+        "spm": "main",
+        "dsol-promoted": "many",
+    }
 
 
 def test_what_promotion_adds_is_said_with_its_interval(done):
-    assert "- dsol-promoted over dsol, CIoU@0.3: " in (done.folder / "results/score/paper/promotion.md").read_text()
+    assert (
+        "- dsol-promoted over dsol, CIoU@0.3: "
+        in (done.folder / "results/report/paper/promotion.md").read_text()
+    )
 
 
 def test_a_methods_key_reruns_its_own_runs_alone(done):
@@ -105,7 +123,10 @@ def test_more_mosaics_to_learn_from_leave_those_to_score_on_alone(done):
 def test_a_table_whose_runs_are_missing_says_what_to_lay_over(tmp_path):
     failed = Project(tmp_path, {}).snakemake("--dry-run", "--", "table1")
     assert failed.returncode != 0
-    assert "table1 wants runs.sound-of-pixels, runs.object-that-sound, " in failed.stdout + failed.stderr
+    assert (
+        "table1 wants runs.sound-of-pixels, runs.object-that-sound, "
+        in failed.stdout + failed.stderr
+    )
     assert "lay workflow/configs/paper.yaml over it" in failed.stdout + failed.stderr
 
 

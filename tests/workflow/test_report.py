@@ -27,7 +27,9 @@ def page(browser, report):
     page = browser.new_context(offline=True, viewport={"width": 1400, "height": 900}).new_page()
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
+    page.on(
+        "request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None
+    )
     page.goto(report.as_uri())
     page.get_by_text("Which pixels of these videos make the sound?").wait_for()
     yield page

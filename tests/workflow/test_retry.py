@@ -5,7 +5,7 @@ import pytest
 from spm.base import tables
 from spm.base.shards import name_of, shard_of
 from spm.corpus.manifest import write
-from tests.project import Project
+from tests.support.project import Project
 
 SHARDS = 4
 pytestmark = pytest.mark.slow
@@ -14,9 +14,12 @@ pytestmark = pytest.mark.slow
 def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, tmp_path):
     names = {"good": "media", "late": "503", "dead": "404"}
     assert len({shard_of(name, SHARDS) for name in names}) == 3
-    for name, behaviour in names.items():
-        site.answers[f"/{name}.mp4"] = [behaviour]
-    write(tmp_path / "manifest.csv", [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in names])
+    for name, behavior in names.items():
+        site.answers[f"/{name}.mp4"] = [behavior]
+    write(
+        tmp_path / "manifest.csv",
+        [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in names],
+    )
     config = {
         "corpus": {"manifest": "manifest.csv", "shards": SHARDS},
         "fetch": {"sleep_s": 0, "backoff_s": 0.01, "retries": 2, "private_hosts": ["127.0.0.1"]},
@@ -24,8 +27,15 @@ def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, 
     }
     project = Project(tmp_path, config)
     project.run("index")
-    ledgers = {n: tables.read(tmp_path / f"results/corpus/fetch/{name_of(shard_of(n, SHARDS))}.parquet") for n in names}
-    assert {n: ledgers[n]["status"][0].as_py() for n in names} == {"good": "ok", "late": "retry", "dead": "gone"}
+    ledgers = {
+        n: tables.read(tmp_path / f"results/corpus/fetch/{name_of(shard_of(n, SHARDS))}.parquet")
+        for n in names
+    }
+    assert {n: ledgers[n]["status"][0].as_py() for n in names} == {
+        "good": "ok",
+        "late": "retry",
+        "dead": "gone",
+    }
 
     site.answers["/late.mp4"] = ["media"]
     before = site.counts()

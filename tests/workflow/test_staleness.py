@@ -14,11 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import conda, planner
-from tests.planner import Call, Job
-from tests.project import ROOT, Project, checkout
-from tests.workflow import flow
-from tests.workflow.changes import (
+from tests.support import conda, flow, planner
+from tests.support.changes import (
     BOXES,
     HEADER,
     REVIEWS,
@@ -31,6 +28,8 @@ from tests.workflow.changes import (
     laid_over,
     of_key,
 )
+from tests.support.planner import Call, Job
+from tests.support.project import ROOT, Project, checkout
 
 DOCS = ROOT / "docs/staleness.md"
 CHANGES = {change.name: change for change in changes()}
@@ -108,14 +107,22 @@ class Plans:
         within = up_to_date(scratch / "within", "--use-conda", environment=environment)
         calls = {}
         for number, (name, change) in enumerate(CHANGES.items()):
-            project, options = (within, ["--use-conda"]) if name.startswith("envs/") else (plain, [])
+            project, options = (
+                (within, ["--use-conda"]) if name.startswith("envs/") else (plain, [])
+            )
             planned = call(change, project, scratch / str(number))
             calls[name] = planned._replace(arguments=[*planned.arguments, *options])
         reshaping = [name for name in CHANGES if name in flow.ENTERS or name.startswith("manifest")]
         forced = {name: calls[name] for name in reshaping}
         forced[""] = call(Change("", ()), plain, scratch / "whole")
         made = planner.plans(
-            [*calls.values(), *(each._replace(arguments=[*each.arguments, "--forceall"]) for each in forced.values())],
+            [
+                *calls.values(),
+                *(
+                    each._replace(arguments=[*each.arguments, "--forceall"])
+                    for each in forced.values()
+                ),
+            ],
             environment,
         )
         self.stale = dict(zip(calls, made, strict=False))
@@ -144,9 +151,13 @@ def test_a_change_reruns_what_reads_it_and_nothing_else(plans, name):
 
 
 def test_every_rule_has_its_place_in_the_data_flow():
-    rules = re.split(r"^rule ", "".join((ROOT / path).read_text() for path in RULES), flags=re.M)[1:]
+    rules = re.split(r"^rule ", "".join((ROOT / path).read_text() for path in RULES), flags=re.M)[
+        1:
+    ]
     working = {rule.split(":")[0] for rule in rules if "\n    output:" in rule}
-    assert working == set(flow.READS), f"READS of {flow.__file__} lists the stages and what they read"
+    assert working == set(flow.READS), (
+        f"READS of {flow.__file__} lists the stages and what they read"
+    )
 
 
 def test_a_section_or_a_value_that_nobody_listed_is_asked_for():
@@ -154,13 +165,17 @@ def test_a_section_or_a_value_that_nobody_listed_is_asked_for():
         of_key("reviews", "seed", 0)
 
 
-@pytest.mark.parametrize("name", ["scores.protocols", "scores.seed", "tables.digits", "annotations.min_score"])
+@pytest.mark.parametrize(
+    "name", ["scores.protocols", "scores.seed", "tables.digits", "annotations.min_score"]
+)
 def test_scoring_anew_needs_no_gpu(plans, name):
     assert plans.stale[name]
     assert not {job.rule for job in plans.stale[name]} & flow.GPU
 
 
-@pytest.mark.parametrize("name", ["spectrograms.preset", "index.val_solos", "detector.lr", "train.lr"])
+@pytest.mark.parametrize(
+    "name", ["spectrograms.preset", "index.val_solos", "detector.lr", "train.lr"]
+)
 def test_no_video_is_decoded_again_for_what_comes_after(plans, name):
     assert plans.stale[name]
     assert "clips" not in {job.rule for job in plans.stale[name]}
@@ -169,8 +184,14 @@ def test_no_video_is_decoded_again_for_what_comes_after(plans, name):
 def said(there: frozenset[Job], stale: frozenset[Job]) -> str:
     """The stages of a plan in their order, with counts where not all of a stage's jobs would run."""
     every, some = Counter(job.rule for job in there), Counter(job.rule for job in stale)
-    listed = [name if some[name] == every[name] else f"{some[name]} of {every[name]} {name}" for name in flow.READS]
-    return ", ".join(text for name, text in zip(flow.READS, listed, strict=True) if some[name]) or "nothing"
+    listed = [
+        name if some[name] == every[name] else f"{some[name]} of {every[name]} {name}"
+        for name in flow.READS
+    ]
+    return (
+        ", ".join(text for name, text in zip(flow.READS, listed, strict=True) if some[name])
+        or "nothing"
+    )
 
 
 def page(plans: Plans) -> str:
@@ -181,7 +202,10 @@ def page(plans: Plans) -> str:
     table = "\n".join(f"| {', '.join(several)} | {stages} |" for stages, several in rows.items())
     corpus = flow.CONFIG["corpus"]
     about = INTRODUCTION.format(
-        count=len(CHANGES), videos=len(flow.VIDEOS), shards=corpus["shards"], runs=len(flow.CONFIG["runs"])
+        count=len(CHANGES),
+        videos=len(flow.VIDEOS),
+        shards=corpus["shards"],
+        runs=len(flow.CONFIG["runs"]),
     )
     return f"{about}\n| what changes | what reruns |\n|---|---|\n{table}\n"
 
@@ -189,4 +213,6 @@ def page(plans: Plans) -> str:
 def test_the_page_on_staleness_is_what_snakemake_does(plans, request):
     if request.config.getoption("--write-docs"):
         DOCS.write_text(page(plans))
-    assert DOCS.read_text() == page(plans), "docs/staleness.md is not of this code: run with --write-docs"
+    assert DOCS.read_text() == page(plans), (
+        "docs/staleness.md is not of this code: run with --write-docs"
+    )

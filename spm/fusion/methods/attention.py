@@ -10,8 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spm.audio.network import FEATURES
-from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise, min_max
-from spm.fusion.matching import contrastive_loss, ranking_accuracy
+from spm.fusion.localization_network import (
+    Heat,
+    LocalizationNetwork,
+    Step,
+    flat_frames,
+    framewise,
+    min_max,
+)
+from spm.fusion.losses import contrastive_loss, ranking_accuracy
 from spm.fusion.network import all_cosines
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
@@ -21,20 +28,30 @@ class Settings(Train):
     """How sharp attention is, and how far apart strangers are to be."""
 
     promote: bool = False
-    temperature: float = Field(1.0, gt=0)  # of the softmax over positions; cosines alone attend almost evenly
-    margin: float = Field(10.0, gt=0)  # beyond it a stranger does not matter; standardised sounds are 32 apart
+    temperature: float = Field(
+        1.0, gt=0
+    )  # of the softmax over positions; cosines alone attend almost evenly
+    margin: float = Field(
+        10.0, gt=0
+    )  # beyond it a stranger does not matter; standardized sounds are 32 apart
 
 
-class Network(Localiser):
+class Network(LocalizationNetwork):
     """Two fully connected layers turn a sound into a query, and two turn what is attended to into a sound."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.visual, settings.start)
         width = CHANNELS[settings.visual]
         self.temperature, self.margin = settings.temperature, settings.margin
-        self.level = nn.BatchNorm1d(FEATURES, affine=False) if settings.standardise else nn.Identity()
-        self.ask = nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, width), nn.ReLU())
-        self.answer = nn.Sequential(nn.Linear(width, FEATURES), nn.ReLU(), nn.Linear(FEATURES, FEATURES))
+        self.level = (
+            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
+        )
+        self.ask = nn.Sequential(
+            nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, width), nn.ReLU()
+        )
+        self.answer = nn.Sequential(
+            nn.Linear(width, FEATURES), nn.ReLU(), nn.Linear(FEATURES, FEATURES)
+        )
 
     def query(self, heard: Tensor) -> Tensor:
         """(B, 512) → unit vectors (B, c)."""
@@ -51,9 +68,14 @@ class Network(Localiser):
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
         """Contrastive, on the distances."""
         distances = self.distances(self.visual(images), heard)
-        return Step(contrastive_loss(distances, negative, self.margin), ranking_accuracy(-distances, negative))
+        return Step(
+            contrastive_loss(distances, negative, self.margin),
+            ranking_accuracy(-distances, negative),
+        )
 
     def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
         """Where the sound attends, each map from its least to its greatest."""
         places = framewise(normalize(self.visual(flat_frames(images)), dim=1), images)
-        return Heat(min_max(torch.einsum("bc,bfchw->bfhw", self.query(self.sound(log_mels)), places)))
+        return Heat(
+            min_max(torch.einsum("bc,bfchw->bfhw", self.query(self.sound(log_mels)), places))
+        )

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spm.audio.network import FEATURES
-from spm.fusion.localiser import Heat, Localiser, Step, flat_frames
-from spm.fusion.matching import contrastive_loss, ranking_accuracy
+from spm.fusion.localization_network import Heat, LocalizationNetwork, Step, flat_frames
+from spm.fusion.losses import contrastive_loss, ranking_accuracy
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
 
@@ -22,17 +22,21 @@ class Settings(Train):
     centres: int = Field(2, ge=2)  # in a picture
     beta: float = Field(30.0, gt=0)  # of the assignments: softmax(-β · distance)
     iterations: int = Field(4, ge=1)
-    margin: float = Field(5.0, gt=0)  # beyond it a stranger does not matter; standardised sounds are 32 apart
+    margin: float = Field(
+        5.0, gt=0
+    )  # beyond it a stranger does not matter; standardized sounds are 32 apart
 
 
-class Network(Localiser):
+class Network(LocalizationNetwork):
     """One linear map a side, then clusters."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.visual, settings.start)
         self.settings = settings
         self.see = nn.Conv2d(CHANNELS[settings.visual], FEATURES, 1)
-        self.level = nn.BatchNorm1d(FEATURES, affine=False) if settings.standardise else nn.Identity()
+        self.level = (
+            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
+        )
         self.hear = nn.Linear(FEATURES, FEATURES)
 
     def sound(self, log_mels: Tensor) -> Tensor:
@@ -58,7 +62,10 @@ class Network(Localiser):
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
         """Contrastive, on the distance to the nearest centre."""
         distances = self.distances(heard, self.clusters(images)[0]).amin(2)
-        return Step(contrastive_loss(distances, negative, self.settings.margin), ranking_accuracy(-distances, negative))
+        return Step(
+            contrastive_loss(distances, negative, self.settings.margin),
+            ranking_accuracy(-distances, negative),
+        )
 
     def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
         """Each position's share of the centre that is nearest to the sound."""

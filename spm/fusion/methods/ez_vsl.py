@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localiser import Heat, Step, min_max
-from spm.fusion.matching import Negatives, ranking_accuracy
-from spm.fusion.network import FusionNetwork, Shape
+from spm.fusion.localization_network import Heat, Step, min_max
+from spm.fusion.losses import Negatives, ranking_accuracy
+from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
 
 
@@ -27,7 +27,14 @@ class Network(FusionNetwork):
     """The projections of the shared network; a score is the largest cosine over the temperature."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = Shape(settings.visual, settings.projection, 0.0, settings.temperature, False, settings.standardise)
+        shape = FusionConfig(
+            settings.visual,
+            settings.projection,
+            0.0,
+            settings.temperature,
+            False,
+            settings.standardize,
+        )
         super().__init__(shape, settings.start)
 
     def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:

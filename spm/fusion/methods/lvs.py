@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localiser import Heat, Step, min_max
-from spm.fusion.matching import Negatives, ranking_accuracy
-from spm.fusion.network import FusionNetwork, Shape, all_cosines
+from spm.fusion.localization_network import Heat, Step, min_max
+from spm.fusion.losses import Negatives, ranking_accuracy
+from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines
 from spm.fusion.settings import Train
 
 
@@ -30,7 +30,14 @@ class Network(FusionNetwork):
     """The projections of the shared network, taught by the tri-map."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = Shape(settings.visual, settings.projection, settings.epsilon, settings.tau, False, settings.standardise)
+        shape = FusionConfig(
+            settings.visual,
+            settings.projection,
+            settings.epsilon,
+            settings.tau,
+            False,
+            settings.standardize,
+        )
         super().__init__(shape, settings.start)
         self.settings = settings
 
@@ -49,7 +56,10 @@ class Network(FusionNetwork):
         scores = weighted_mean(cosine, self.above(cosine, self.settings.epsilon))  # (B, B)
         hard = weighted_mean(own, 1 - self.above(own, self.settings.epsilon_negative))  # (B,)
         others = scores.masked_fill(~negative, -torch.inf)
-        rows = torch.cat([scores.diagonal()[:, None], hard[:, None], others], 1) / self.settings.temperature
+        rows = (
+            torch.cat([scores.diagonal()[:, None], hard[:, None], others], 1)
+            / self.settings.temperature
+        )
         loss = cross_entropy(rows, torch.zeros(len(rows), dtype=torch.long, device=rows.device))
         return Step(loss, ranking_accuracy(scores, negative))
 

@@ -8,7 +8,7 @@ Here on the backbones that all methods share, in place of the paper's VGG-like o
 from torch import Tensor
 
 from spm.audio.network import FEATURES
-from spm.fusion.network import FusionNetwork, Shape
+from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
 
 
@@ -23,7 +23,9 @@ class Network(FusionNetwork):
 
     def __init__(self, settings: Settings) -> None:
         width = settings.projection or FEATURES
-        shape = Shape(settings.visual, settings.projection, 0.0, width**0.5, True, settings.standardise)
+        shape = FusionConfig(
+            settings.visual, settings.projection, 0.0, width**0.5, True, settings.standardize
+        )
         super().__init__(shape, settings.start)
 
     def look(self, pictures: Tensor) -> Tensor:

@@ -13,11 +13,23 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import interpolate, relu
 
-from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise, min_max
+from spm.fusion.localization_network import (
+    Heat,
+    LocalizationNetwork,
+    Step,
+    flat_frames,
+    framewise,
+    min_max,
+)
 from spm.fusion.settings import Kind, Train
 from spm.learn.backbones import CHANNELS
 
-SKIPS = {"relu": 64, "layer1": 64, "layer2": 128, "layer4": 512}  # channels of what the U-Net takes of ResNet-18
+SKIPS = {
+    "relu": 64,
+    "layer1": 64,
+    "layer2": 128,
+    "layer4": 512,
+}  # channels of what the U-Net takes of ResNet-18
 LEAST = 1e-10  # of a magnitude, as in the log-mels
 
 
@@ -29,14 +41,16 @@ class Settings(Train):
     components: int = Field(32, ge=1)  # K
 
 
-class Network(Localiser):
+class Network(LocalizationNetwork):
     """A U-Net whose way down is the shared audio network, and K numbers for each position."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.visual, settings.start)
         k, widths = settings.components, list(SKIPS.values())[::-1]
         self.see = nn.Conv2d(CHANNELS[settings.visual], k, 3, padding=1)
-        self.up = nn.ModuleList(nn.Conv2d(below + skip, skip, 3, padding=1) for below, skip in pairwise(widths))
+        self.up = nn.ModuleList(
+            nn.Conv2d(below + skip, skip, 3, padding=1) for below, skip in pairwise(widths)
+        )
         self.split = nn.Conv2d(widths[-1], k, 3, padding=1)
         self.scale, self.offset = nn.Parameter(torch.ones(k)), nn.Parameter(torch.zeros(1))
 
@@ -79,10 +93,16 @@ class Network(Localiser):
 
     def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
         """Σ M_uv |S| / Σ |S| of each position's own mask, each map from its least to its greatest."""
-        shown = framewise(self.see(self.visual(flat_frames(images))).sigmoid(), images)  # (B, f, K, h, w)
+        shown = framewise(
+            self.see(self.visual(flat_frames(images))).sigmoid(), images
+        )  # (B, f, K, h, w)
         places = shown.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, f·h·w, K)
-        several = zip(places, self.components(log_mels), magnitudes(self.sound(log_mels)), strict=True)
-        kept = torch.stack([self.kept(*clip) for clip in several])  # one by one: a mask for each place is large
+        several = zip(
+            places, self.components(log_mels), magnitudes(self.sound(log_mels)), strict=True
+        )
+        kept = torch.stack(
+            [self.kept(*clip) for clip in several]
+        )  # one by one: a mask for each place is large
         return Heat(min_max(kept.view(*shown.shape[:2], *shown.shape[3:])))
 
     def kept(self, places: Tensor, components: Tensor, loud: Tensor) -> Tensor:

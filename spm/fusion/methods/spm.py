@@ -6,7 +6,7 @@ to, by the largest value of its map. `spm/fusion/network.py` has Eqs. 1-5 and th
 
 from pydantic import Field
 
-from spm.fusion.network import FusionNetwork, Shape
+from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
 
 
@@ -22,10 +22,10 @@ class Network(FusionNetwork):
     """Eqs. 1-5, learnt by matching alone."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = Shape(
+        shape = FusionConfig(
             visual=settings.visual,
             projection=settings.projection,
-            standardise=settings.standardise,
+            standardize=settings.standardize,
             epsilon=settings.epsilon,
             tau=settings.tau,
             learn_scale=settings.learn_scale,

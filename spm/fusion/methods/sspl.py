@@ -11,8 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, gelu, interpolate, max_pool2d, normalize, relu
 
 from spm.audio.network import FEATURES
-from spm.fusion.localiser import Heat, Localiser, Step, flat_frames, framewise, min_max
-from spm.fusion.matching import ranking_accuracy
+from spm.fusion.localization_network import (
+    Heat,
+    LocalizationNetwork,
+    Step,
+    flat_frames,
+    framewise,
+    min_max,
+)
+from spm.fusion.losses import ranking_accuracy
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
 
@@ -35,12 +42,18 @@ class Coding(nn.Module):
     def __init__(self, width: int, cycles: int) -> None:
         super().__init__()
         upper, steps = range(LEVELS - 1), cycles + 1
-        self.predict = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in upper)
+        self.predict = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in upper
+        )
         self.predict_sound = nn.Conv2d(width, FEATURES, 1)
         tall = [nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in upper]
         self.correct = nn.ModuleList([nn.Conv2d(FEATURES, width, 1, bias=False), *tall])
-        self.trust = nn.ParameterList(torch.full((1, width, 1, 1), 0.5) for _ in range(LEVELS))  # b: of predictions
-        self.haste = nn.ParameterList(torch.ones(1, width, 1, 1) for _ in range(LEVELS))  # a: of corrections
+        self.trust = nn.ParameterList(
+            torch.full((1, width, 1, 1), 0.5) for _ in range(LEVELS)
+        )  # b: of predictions
+        self.haste = nn.ParameterList(
+            torch.ones(1, width, 1, 1) for _ in range(LEVELS)
+        )  # a: of corrections
         self.settle_down = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * len(upper)))
         self.settle_up = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * LEVELS))
         self.cycles = cycles
@@ -70,20 +83,26 @@ class Coding(nn.Module):
             held[level] = gelu(self.settle_down[step * (LEVELS - 1) + level](leaning))
         return held
 
-    def _corrected(self, step: int, held: list[Tensor], predicted: list[Tensor], sound: Tensor) -> list[Tensor]:
+    def _corrected(
+        self, step: int, held: list[Tensor], predicted: list[Tensor], sound: Tensor
+    ) -> list[Tensor]:
         """Up: the sound's error moves the coarsest level, and each level's move the next."""
         expected = gelu(self.predict_sound(held[0])).mean((2, 3))
         error, corrected = (sound - expected)[:, :, None, None], list[Tensor]()
         for level, value in enumerate(held):
             size = value.shape[2:]
-            wide = interpolate(error, size, mode="bilinear", align_corners=True) if error.shape[2:] != size else error
+            wide = (
+                interpolate(error, size, mode="bilinear", align_corners=True)
+                if error.shape[2:] != size
+                else error
+            )
             moved = value + relu(self.haste[level]) * self.correct[level](wide)
             corrected.append(gelu(self.settle_up[step * LEVELS + level](moved)))
             error = corrected[level] - predicted[level]
         return corrected
 
 
-class Network(Localiser):
+class Network(LocalizationNetwork):
     """Predictive coding, attention by cosine, and SimSiam's two heads."""
 
     views = 2
@@ -93,7 +112,9 @@ class Network(Localiser):
         self.settings, width, wide = settings, settings.width, settings.projected
         self.visual.requires_grad_(settings.learn_visual)
         self.see = nn.Conv2d(CHANNELS[settings.visual], width, 1)
-        self.level = nn.BatchNorm1d(FEATURES, affine=False) if settings.standardise else nn.Identity()
+        self.level = (
+            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
+        )
         self.hear, self.out = nn.Linear(FEATURES, width), nn.Conv2d(width, width, 1)
         self.coding = Coding(width, settings.cycles)
         last = nn.Sequential(nn.Linear(wide, wide, bias=False), nn.BatchNorm1d(wide, affine=False))
@@ -127,7 +148,9 @@ class Network(Localiser):
         one, two = (self.project(self.attended(view, heard)) for view in views)
         guesses = self.guess(one), self.guess(two)
         pairs = zip(guesses, (two.detach(), one.detach()), strict=True)
-        loss = -torch.stack([cosine_similarity(guess.float(), view.float()).mean() for guess, view in pairs]).mean()
+        loss = -torch.stack(
+            [cosine_similarity(guess.float(), view.float()).mean() for guess, view in pairs]
+        ).mean()
         likeness = normalize(guesses[0].float().detach()) @ normalize(two.float().detach()).T
         return Step(loss, ranking_accuracy(likeness, negative))
 

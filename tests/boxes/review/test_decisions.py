@@ -1,0 +1,115 @@
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from spm.base.config import UserError
+from spm.boxes.review.decisions import COLUMNS, Decision, agreement, append, check, read, resolve
+
+BOX = "cello 0.1000 0.1000 0.2000 0.2000"
+ACCEPT = Decision("v_0000000", 1, BOX, "accept", "cello", 0.1, 0.1, 0.2, 0.2, "ada")
+REJECT = replace(ACCEPT, verdict="reject", reviewer="bob")
+UNDO = replace(ACCEPT, verdict="undo")
+
+
+def stands(*decisions):
+    return {place[2]: d.verdict for place, d in resolve(decisions).items()}.get(BOX)
+
+
+def test_the_later_decision_wins_and_undo_takes_back_ones_own_last():
+    assert stands(ACCEPT, REJECT) == "reject"
+    assert stands(REJECT, ACCEPT) == "accept"
+    assert stands(REJECT, ACCEPT, UNDO) == "reject"
+    assert stands(ACCEPT, REJECT, UNDO) == "reject"  # not bob's
+    assert stands(ACCEPT, UNDO) is None
+    assert stands(UNDO) is None
+
+
+def test_what_was_appended_is_read_back(tmp_path):
+    path = tmp_path / "new" / "reviews.csv"
+    odd = replace(REJECT, reviewer='Ada, "the" first', category="ünïcode")
+    for each in (ACCEPT, odd):
+        append(path, each)
+    assert read(path) == [ACCEPT, odd]
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_a_line_that_a_kill_cut_short_is_not_read_and_not_glued_to_the_next(tmp_path):
+    path = tmp_path / "reviews.csv"
+    append(path, ACCEPT)
+    whole = path.read_text()
+    path.write_text(whole + whole.splitlines()[1][:20])
+    assert read(path) == [ACCEPT]
+    append(path, REJECT)
+    assert read(path) == [ACCEPT, REJECT]
+
+
+def _append_many(path, reviewer):
+    for frame in range(50):
+        append(path, replace(ACCEPT, frame=frame, reviewer=reviewer))
+
+
+def test_reviewers_may_write_at_once(tmp_path):
+    path = tmp_path / "reviews.csv"
+    context = multiprocessing.get_context("fork")
+    jobs = [
+        context.Process(target=_append_many, args=(path, name)) for name in ("ada", "bob", "cy")
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    found = read(path)
+    assert len(found) == 150
+    assert [d.frame for d in found if d.reviewer == "bob"] == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"verdict": "maybe"}, "expected one of accept, reject"),
+        ({"category": "two\nlines"}, "expected a name each"),
+        ({"reviewer": " "}, "expected a name each"),
+        ({"w": 0.0}, "expected a box inside the frame"),
+        ({"x": 0.9}, "expected a box inside the frame"),
+        ({"h": float("nan")}, "expected a box inside the frame"),
+    ],
+)
+def test_what_is_no_decision_is_refused(changed, said):
+    with pytest.raises(ValueError, match=said):
+        check(replace(ACCEPT, **changed))
+
+
+def test_a_wrong_line_is_named(tmp_path):
+    path = tmp_path / "reviews.csv"
+    path.write_text("clip,verdict\na,accept\n")
+    with pytest.raises(
+        UserError, match=r"reviews.csv: the columns are .*expected clip_id,frame,box,verdict"
+    ):
+        read(path)
+    append(tmp_path / "good.csv", ACCEPT)
+    path.write_text((tmp_path / "good.csv").read_text().replace(",1,", ",one,"))
+    with pytest.raises(UserError, match=r"reviews.csv, line 2: invalid literal"):
+        read(path)
+
+
+def test_kappa_is_that_of_scikit_learn_on_the_boxes_that_both_saw():
+    ada = ["accept", "accept", "reject", "relabel", "accept", "reject"]
+    bob = ["accept", "reject", "reject", "relabel", "accept", "accept"]
+    rows = [replace(ACCEPT, frame=n, verdict=v) for n, v in enumerate(ada)]
+    rows += [replace(ACCEPT, frame=n, verdict=v, reviewer="bob") for n, v in enumerate(bob)]
+    rows += [replace(ACCEPT, frame=99, reviewer="bob")]
+    table = agreement(rows)
+    assert table[["reviewer", "other", "boxes"]].iloc[0].tolist() == ["ada", "bob", 6]
+    assert table["agreed"][0] == pytest.approx(4 / 6)
+    assert table["kappa"][0] == pytest.approx(cohen_kappa_score(ada, bob))
+
+
+def test_kappa_has_no_value_where_it_is_not_defined():
+    table = agreement(
+        [ACCEPT, replace(ACCEPT, reviewer="bob"), replace(ACCEPT, reviewer="cy", frame=7)]
+    )
+    assert table["boxes"].tolist() == [1, 0, 0]
+    assert table["kappa"].isna().all()
+    assert agreement([ACCEPT]).empty

@@ -1,0 +1,328 @@
+import csv
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from spm.base.config import UserError
+from spm.demo import scenario as demo
+from spm.demo.backdrops import PAD, grade
+from spm.demo.instruments import INSTRUMENTS
+from spm.demo.pictures import Actor, box_of, film
+from spm.demo.scenario import Demo, Video
+from spm.demo.shapes import Motion, Pose, Shape, extent, matrix_of, rectangle, sprite, turned
+from spm.demo.sounds import hertz, play, room
+from spm.demo.voices import VOICES, Note, level, melody, sounding
+
+SMALL = Demo(solos=1, duets=0, scenes=1, scene_s=1, width=128, height=96, fps=8)
+RATE_HZ = 44_100
+
+
+def solo(category: str, name: str = "a-video") -> Video:
+    return Video(name, "solo", (category,))
+
+
+def spectrum(category: str, seed: int, length_s: float = 1.0) -> np.ndarray:
+    """Thirds of octaves from 50 Hz on, in dB, of a melody of one instrument."""
+    rng = np.random.default_rng(seed)
+    sound = play(VOICES[category], melody(VOICES[category], rng, length_s), rng, RATE_HZ, length_s)
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    hz = np.fft.rfftfreq(len(sound), 1 / RATE_HZ)
+    edges = 50 * 2 ** (np.arange(25) / 3)
+    bands = [power[(hz >= low) & (hz < high)].sum() for low, high in pairwise(edges)]
+    return 10 * np.log10(np.array(bands) / sum(bands) + 1e-6)
+
+
+# What is seen ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("category", sorted(INSTRUMENTS))
+def test_a_box_holds_every_pixel_that_the_instrument_changes_and_touches_them_on_all_sides(
+    category,
+):
+    config = SMALL.model_copy(update={"silent_other": 0.0})
+    for scene in range(3):
+        take = demo.shoot(solo(category), scene, config, RATE_HZ, 1)
+        empty = demo.shoot(solo(category), scene, config, RATE_HZ, 1, shown=False)
+        for time_s, _, (x, y, w, h) in take.boxes:
+            frame = round(time_s * config.fps)
+            changed = np.abs(take.frames[frame].astype(int) - empty.frames[frame]).max(2) > 24
+            rows, columns = np.nonzero(changed)
+            left, top, right, bottom = np.array([x, y, x + w, y + h]) * [128, 96, 128, 96]
+            assert left <= columns.min()
+            assert columns.max() < right
+            assert top <= rows.min()
+            assert rows.max() < bottom
+            # a side where the instrument is as dark as what is behind it may seem looser than it is
+            slack = [
+                columns.min() - left,
+                right - 1 - columns.max(),
+                rows.min() - top,
+                bottom - 1 - rows.max(),
+            ]
+            assert np.median(slack) <= 2
+
+
+def test_the_silent_instrument_is_seen_and_has_no_box():
+    config = SMALL.model_copy(update={"silent_other": 1.0})
+    players = demo.cast(solo("tuba"), config, np.random.default_rng(0))
+    assert [bool(player.notes) for player in players] == [False, True]
+    boxed = {category for _, category, _ in demo.shoot(solo("tuba"), 0, config, RATE_HZ, 1).boxes}
+    assert boxed == {"tuba"}
+
+
+def test_both_instruments_of_a_duet_are_boxed_and_stand_side_by_side():
+    video = Video("two", "duet", ("trumpet", "tuba"))
+    players = demo.cast(video, SMALL, np.random.default_rng(1))
+    assert all(player.notes for player in players)
+    take = demo.shoot(video, 0, SMALL, RATE_HZ, 1)
+    centre = {
+        c: np.mean([b[0] + b[2] / 2 for _, k, b in take.boxes if k == c]) for c in video.categories
+    }
+    assert abs(centre["trumpet"] - centre["tuba"]) > 0.15
+
+
+def test_a_mirrored_pose_mirrors_the_box_about_the_drawing():
+    shapes = [
+        Shape(rectangle(0, 0, 1, 0.2), (0, 0, 0), 0),
+        Shape(rectangle(0, 0, 0.1, 0.6), (0, 0, 0), 0),
+    ]
+    poses = [Pose(0.5, 0.5, 0.2, 0, mirror) for mirror in (False, True)]
+    pictures = [sprite(shapes, matrix_of(shapes, pose, (96, 96)), (96, 96)) for pose in poses]
+    plain, mirrored = (np.asarray(picture.getchannel("A")).astype(int) for picture in pictures)
+    assert np.abs(plain - mirrored).max() > 200
+    assert np.abs(plain[:, ::-1] - mirrored).max() < 130  # edges may fall on other subpixels
+
+
+@pytest.mark.parametrize("degrees", [0, 90])
+def test_a_quarter_turn_exchanges_the_sides_of_the_box(degrees):
+    shapes = [Shape(rectangle(-1, -0.25, 1, 0.25), (0, 0, 0), 0)]
+    low, high = extent(shapes, turned(degrees, mirror=False))
+    np.testing.assert_allclose(high - low, (2, 0.5) if degrees == 0 else (0.5, 2))
+    box = box_of(
+        sprite(shapes, matrix_of(shapes, Pose(0.5, 0.5, 0.09, degrees), (120, 120)), (120, 120))
+    )
+    np.testing.assert_allclose(box[2:], (0.6, 0.15) if degrees == 0 else (0.15, 0.6), atol=2 / 120)
+
+
+def test_a_pose_of_a_corner_leaves_little_of_the_instrument_outside():
+    shapes = [Shape(rectangle(-1, -1, 1, 1), (0, 0, 0), 0)]
+    x, y, w, h = box_of(sprite(shapes, matrix_of(shapes, Pose(1, 0, 0.16), (100, 100)), (100, 100)))
+    assert (x + w, y) == (1, 0)
+    assert w * h == pytest.approx(0.16 * 0.92**2, abs=0.02)
+
+
+def test_the_box_follows_what_moves():
+    drawing = (
+        INSTRUMENTS["violin"]
+        .draw(np.random.default_rng(0))
+        ._replace(sway=Motion(x=0.5), stroke=Motion())
+    )
+    background = Image.new("RGBA", (128 + 2 * PAD, 96 + 2 * PAD), (90, 120, 90, 255))
+    actor = Actor(drawing, Pose(0.5, 0.5, 0.1, 90), np.array([0.0, 0.4, -0.4]))
+    _, (seen,) = film(
+        background, [actor], np.zeros((3, 2)), grade(np.random.default_rng(0)), (128, 96)
+    )
+    still, one, other = ((box[0] + box[2] / 2, box[1] + box[3] / 2) for box in seen)
+    assert one[1] > still[1] + 0.03  # the drawing's x points down once turned by a quarter
+    assert other[1] < still[1] - 0.03
+
+
+def test_instruments_stand_anywhere_and_not_in_the_middle():
+    boxes = [
+        (player.pose.x, player.pose.y)
+        for category in INSTRUMENTS
+        for scene in range(30)
+        for player in demo.cast(solo(category), SMALL, np.random.default_rng(scene))[-1:]
+    ]
+    middle = np.abs(np.array(boxes) - 0.5).max(1) < 0.25
+    assert middle.mean() < 0.3
+
+
+# What is heard --------------------------------------------------------------------------------------------------
+
+
+def test_every_two_categories_differ_more_than_two_melodies_of_one():
+    heard = {c: np.stack([spectrum(c, seed) for seed in range(6)]) for c in VOICES}
+    mean = {c: bands.mean(0) for c, bands in heard.items()}
+    for one in VOICES:
+        spread = np.linalg.norm(heard[one] - mean[one], axis=1).mean()
+        assert all(
+            np.linalg.norm(mean[one] - mean[other]) > 0.6 * spread
+            for other in VOICES
+            if other != one
+        ), one
+
+
+def test_the_nearest_mean_spectrum_names_the_instrument_of_unheard_melodies():
+    names = sorted(VOICES)
+    means = np.stack([np.mean([spectrum(c, seed) for seed in range(8)], 0) for c in names])
+    right = [
+        np.linalg.norm(means - spectrum(c, seed), axis=1).argmin() == i
+        for i, c in enumerate(names)
+        for seed in range(50, 54)
+    ]
+    assert np.mean(right) > 0.75
+
+
+@pytest.mark.parametrize(
+    ("category", "pitch"), [("flute", 84), ("acoustic_guitar", 52), ("xylophone", 79), ("tuba", 41)]
+)
+def test_a_note_sounds_at_its_pitch(category, pitch):
+    voice = VOICES[category]._replace(vibrato=(0, 0), breath=0, slide=0)
+    sound = play(voice, [Note(0.0, 1.0, pitch, 1.0)], np.random.default_rng(0), 48_000, 1.0)
+    power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 1 << 18)) ** 2
+    hz = np.fft.rfftfreq(1 << 18, 1 / 48_000)
+    near = (hz > 0.9 * hertz(pitch)) & (hz < 1.1 * hertz(pitch))
+    assert hz[near][power[near].argmax()] == pytest.approx(hertz(pitch), rel=0.01)
+
+
+@pytest.mark.parametrize("category", sorted(VOICES))
+def test_melodies_stay_in_the_instruments_range_and_in_the_scene(category):
+    voice = VOICES[category]
+    for seed in range(50):
+        notes = melody(voice, np.random.default_rng(seed), 2.0)
+        assert notes
+        assert all(voice.low <= note.pitch <= voice.high for note in notes)
+        assert all(note.start_s + note.duration_s <= 2.0 + 1e-9 for note in notes)
+
+
+def test_most_seconds_sound():
+    seconds = [
+        sounding(melody(voice, np.random.default_rng(seed), 2.0), second, second + 1)
+        for voice in VOICES.values() for seed in range(40) for second in (0, 1)
+    ]  # fmt: skip
+    assert 0.9 < np.mean(seconds) < 1
+
+
+def test_a_room_sets_the_level():
+    rng = np.random.default_rng(0)
+    sound = play(VOICES["violin"], melody(VOICES["violin"], rng, 2.0), rng, RATE_HZ, 2.0)
+    for level_db in (-26, -18):
+        heard = room(sound, np.random.default_rng(1), RATE_HZ, level_db)
+        assert 10 * np.log10((heard**2).mean()) == pytest.approx(level_db, abs=1)
+        assert np.abs(heard).max() < 1
+
+
+def test_the_loudness_is_zero_between_notes():
+    notes = [Note(0.0, 0.3, 60, 1.0), Note(0.6, 0.3, 60, 0.5)]
+    np.testing.assert_allclose(level(notes, np.array([0.15, 0.45, 0.75])), [1, 0, 0.5])
+
+
+# What is written ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Corpus:
+    folder: Path
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / name).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def decoded(self, video_id: str) -> tuple[np.ndarray, np.ndarray]:
+        with av.open(str(self.folder / "videos" / f"{video_id}.mp4")) as media:
+            pictures = np.stack(
+                [frame.to_ndarray(format="rgb24") for frame in media.decode(video=0)]
+            )
+        with av.open(str(self.folder / "videos" / f"{video_id}.mp4")) as media:
+            sound = np.concatenate([frame.to_ndarray() for frame in media.decode(audio=0)], axis=1)
+        return pictures, sound
+
+
+TINY = Demo(solos=1, duets=1, scenes=2, scene_s=1, width=96, height=72, fps=4)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    made = [Corpus(tmp_path_factory.mktemp(f"by-{processes}")) for processes in (1, 2)]
+    for processes, corpus in enumerate(made, start=1):
+        demo.run(TINY, out=corpus.folder, processes=processes)
+    return made
+
+
+def test_the_manifest_lists_every_file_category_after_category(corpora):
+    rows = corpora[0].rows("manifest.csv")
+    assert [row["video_id"] for row in rows[:2]] == ["demo-accordion-01", "demo-acoustic_guitar-01"]
+    assert [row["categories"] for row in rows[:11]] == sorted(INSTRUMENTS)
+    assert rows[11] == {
+        "video_id": "demo-duet-violin-acoustic_guitar-01",
+        "url": "videos/demo-duet-violin-acoustic_guitar-01.mp4",
+        "kind": "duet",
+        "categories": "violin acoustic_guitar",
+    }
+    assert {path.name for path in (corpora[0].folder / "videos").iterdir()} == {
+        f"{row['video_id']}.mp4" for row in rows
+    }
+
+
+def test_boxes_are_of_the_videos_own_categories_inside_the_frame_at_quarters_of_seconds(corpora):
+    categories = {
+        row["video_id"]: row["categories"].split() for row in corpora[0].rows("manifest.csv")
+    }
+    boxes = corpora[0].rows("boxes.csv")
+    assert {row["video_id"] for row in boxes} == set(categories)
+    for row in boxes:
+        x, y, w, h = (float(row[side]) for side in "xywh")
+        assert row["category"] in categories[row["video_id"]]
+        assert 4 * float(row["time_s"]) in range(8)
+        assert x >= 0 < w
+        assert y >= 0 < h
+        assert x + w <= 1 + 1e-5
+        assert y + h <= 1 + 1e-5
+
+
+def test_the_files_are_h264_and_aac_of_the_length_asked_for(corpora):
+    kinds = set()
+    for row in corpora[0].rows("manifest.csv"):
+        with av.open(str(corpora[0].folder / row["url"])) as media:
+            picture, sound = media.streams.video[0], media.streams.audio[0]
+            assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+            assert (picture.width, picture.height, float(picture.average_rate)) == (96, 72, 4)
+            assert float(picture.duration * picture.time_base) == pytest.approx(2, abs=0.01)
+            assert float(sound.duration * sound.time_base) == pytest.approx(2, abs=0.05)
+            kinds.add((sound.rate, sound.channels))
+    assert kinds >= {(44_100, 1), (48_000, 1)} or kinds >= {(44_100, 2), (48_000, 2)}
+
+
+def test_what_is_decoded_is_what_was_filmed_and_recorded(corpora):
+    row = corpora[0].rows("manifest.csv")[1]
+    pictures, sound = corpora[0].decoded(row["video_id"])
+    takes = [
+        demo.shoot(solo("acoustic_guitar", row["video_id"]), scene, TINY, RATE_HZ, 1)
+        for scene in (0, 1)
+    ]
+    filmed = np.concatenate([take.frames for take in takes])
+    assert (
+        np.abs(pictures.astype(int) - filmed).mean() < 12
+    )  # half resolution of color, and compression
+    assert 10 * np.log10((sound**2).mean()) == pytest.approx(-20, abs=8)
+
+
+def test_the_number_of_processes_changes_nothing(corpora):
+    one, two = corpora
+    for name in ("manifest.csv", "boxes.csv"):
+        assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes()
+    for row in one.rows("manifest.csv"):
+        for first, second in zip(
+            one.decoded(row["video_id"]), two.decoded(row["video_id"]), strict=True
+        ):
+            np.testing.assert_array_equal(first, second)
+
+
+def test_another_seed_is_another_corpus():
+    one, other = (demo.shoot(solo("cello"), 0, Demo(seed=seed), RATE_HZ, 1) for seed in (0, 1))
+    assert np.abs(one.frames.astype(int) - other.frames).mean() > 5
+    assert not np.allclose(one.sound, other.sound)
+
+
+def test_an_ffmpeg_that_cannot_encode_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "binary", lambda: "false")
+    frames = np.zeros((4, 72, 96, 3), np.uint8)
+    with pytest.raises(UserError, match=r"false could not write a\.mp4"):
+        demo.encode(tmp_path / "a.mp4", frames, 4, np.zeros((RATE_HZ, 1)), RATE_HZ)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,194 @@
+"""A conda small enough to run without its channels: py-rattler solves and installs, from a channel of empty packages.
+
+An environment that Snakemake creates with it is a real one: its Python sees the packages that its file names and what
+they require, linked from where the tests run, and no others. What it proves: that --use-conda creates, activates and
+reuses an environment of each of the project's files, that each solves to the versions that the tests run with, and has
+all that its stages import. What it can't: that conda-forge has them. Run as a script, it is the `conda` that Snakemake
+calls.
+"""
+
+import argparse
+import asyncio
+import bz2
+import hashlib
+import io
+import json
+import os
+import re
+import shlex
+import sys
+import tarfile
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+from imageio_ffmpeg import get_ffmpeg_exe
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.project import ROOT
+
+VERSION = "24.11.0"
+SUBDIR = "linux-64"
+CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for a channel's name
+IN_CONDA = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "matplotlib": ("matplotlib-base",)}
+NOT_FROM_PYPI = {"detectron2": "0.6", "ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
+NOT_PYTHON = {"python", "ffmpeg", "deno", "detectron2"}  # or not to be had here
+PINS = dict(
+    line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+)
+NOTE = "import sys\nwith open(sys.prefix + '/calls', 'a') as calls:\n    print(*sys.orig_argv[1:3], file=calls)\n"
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+
+
+def tested() -> dict[str, str]:
+    """Versions of the packages that the tests run with, by their names in conda-forge."""
+    names = {
+        name: version for pip, version in PINS.items() for name in IN_CONDA.get(pip, (pip.lower(),))
+    }
+    return {**names, **NOT_FROM_PYPI, "python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def _package(folder: Path, name: str, version: str) -> dict[str, object]:
+    """Write a package that holds nothing; its record for the channel's list."""
+    about = {
+        "name": name,
+        "version": version,
+        "build": "0",
+        "build_number": 0,
+        "depends": [],
+        "subdir": SUBDIR,
+    }
+    paths = {"paths": [], "paths_version": 1}
+    inside = {
+        "info/index.json": json.dumps(about),
+        "info/paths.json": json.dumps(paths),
+        "info/files": "",
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for path, text in inside.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text.encode())
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    content = bz2.compress(packed.getvalue())
+    (folder / f"{name}-{version}-0.tar.bz2").write_bytes(content)
+    return {**about, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+
+
+def _channel(folder: Path, packages: Mapping[str, str]) -> None:
+    """Write a channel of one version of each package."""
+    for subdir in (SUBDIR, "noarch"):
+        (folder / subdir).mkdir(parents=True)
+        there = packages if subdir == SUBDIR else {}
+        records = {
+            f"{name}-{version}-0.tar.bz2": _package(folder / subdir, name, version)
+            for name, version in there.items()
+        }
+        listed = {
+            "info": {"subdir": subdir},
+            "packages": records,
+            "packages.conda": {},
+            "repodata_version": 1,
+        }
+        (folder / subdir / "repodata.json").write_text(json.dumps(listed))
+
+
+def install(folder: Path, packages: Mapping[str, str]) -> dict[str, str]:
+    """Put conda and its channels into a folder; the environment variables with which it is found."""
+    channels = {name: packages if name == "conda-forge" else {} for name in CHANNELS}
+    for name, there in channels.items():
+        _channel(folder / "channels" / name, there)
+    scripts = {
+        "conda": f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
+        f'exec {shlex.quote(sys.executable)} -m tests.support.conda {shlex.quote(str(folder))} "$@"\n',
+        "activate": 'export CONDA_PREFIX="$1"\nexport PATH="$1/bin:$PATH"\n',
+    }
+    (folder / "bin").mkdir()
+    for name, text in scripts.items():
+        (folder / "bin" / name).write_text(text)
+        (folder / "bin" / name).chmod(0o755)
+    return {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def specs_of(file: Path) -> tuple[list[str], list[str]]:
+    """The channels and the specs of an environment's file."""
+    environment = yaml.safe_load(file.read_text())
+    return environment["channels"], environment["dependencies"]
+
+
+async def create(root: Path, file: Path, prefix: Path) -> None:
+    """Solve an environment's file and install it."""
+    import rattler  # takes half a second, and most calls don't need it
+
+    channels, specs = specs_of(file)
+    config = rattler.ChannelConfig(channel_alias=f"file://{root / 'channels'}/")
+    sources = [rattler.Channel(name, config) for name in channels]
+    found = await rattler.solve(
+        sources, specs, platforms=[SUBDIR, "noarch"], timestamp_policy="allow-missing"
+    )
+    await rattler.install(found, prefix, cache_dir=root / "pkgs", show_progress=False)
+
+
+def required(names: Iterable[str]) -> dict[str, metadata.Distribution]:
+    """The distributions that run the tests under these names, and what they require, by their names."""
+    found: dict[str, metadata.Distribution] = {}
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        found[name] = metadata.distribution(name)
+        needs = map(Requirement, found[name].requires or [])
+        waiting += [
+            need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+def furnish(prefix: Path) -> None:
+    """Make an environment's Python, which notes its calls, and link what its packages stand for."""
+    pip = {conda: name for name, several in IN_CONDA.items() for conda in several}
+    made = {path.name.rsplit("-", 2)[0] for path in (prefix / "conda-meta").glob("*.json")}
+    site = prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    site.mkdir(parents=True)
+    (prefix / "bin").mkdir(exist_ok=True)
+    python = Path(sys.executable).resolve()
+    (prefix / "pyvenv.cfg").write_text(f"home = {python.parent}\n")
+    (prefix / "bin/python").symlink_to(python)
+    (site / "sitecustomize.py").write_text(NOTE)
+    if "ffmpeg" in made:
+        (prefix / "bin/ffmpeg").symlink_to(get_ffmpeg_exe())
+    for distribution in required(pip.get(name, name) for name in made - NOT_PYTHON).values():
+        tops = {
+            file.parts[0]
+            for file in distribution.files or []
+            if file.parts[0] not in ("..", "__pycache__")
+        }
+        for top in tops:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
+def main(root: Path, arguments: Iterable[str]) -> None:
+    """Answer what Snakemake asks of conda."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--file", type=Path)
+    parser.add_argument("--prefix", type=Path)
+    given, words = parser.parse_known_args(arguments)
+    if "info" in words:
+        print(json.dumps({"conda_prefix": str(root), "platform": SUBDIR}))
+    elif "--version" in words:
+        print(f"conda {VERSION}")
+    elif "config" in words:
+        print(json.dumps({"get": {"channel_priority": "strict"}}))
+    elif re.match("env create", " ".join(words)):
+        asyncio.run(create(root, given.file, given.prefix))
+        furnish(given.prefix)
+    elif words[:1] != ["clean"]:  # what was downloaded lies where the channel is
+        sys.exit(f"conda: not known here: {' '.join(words)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

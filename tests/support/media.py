@@ -1,0 +1,169 @@
+"""Test videos that tell the time: each picture shows its number in bars, each second of sound is its own chirp."""
+
+import io
+import subprocess
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
+from numpy.typing import NDArray
+from PIL import Image
+
+BITS = 12
+BAR_PX = 16
+HEIGHT_PX = 96
+STRIP_PX = 24  # a white strip along the upper edge says which way is up
+
+
+def ffmpeg(*arguments: object, given: bytes | None = None) -> None:
+    """Run the real ffmpeg; what it complains about is in the error."""
+    command = [get_ffmpeg_exe(), "-y", "-v", "error", *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def numbered(number: int) -> NDArray[np.uint8]:
+    """A gray picture (96, 192) whose twelve bars are the digits of a binary number, the highest at the left."""
+    digits = [255 * (number >> bit & 1) for bit in reversed(range(BITS))]
+    picture = np.repeat(np.array(digits, np.uint8), BAR_PX)[None].repeat(HEIGHT_PX, axis=0)
+    picture[:STRIP_PX] = 255
+    return picture
+
+
+def number_in(jpeg: bytes) -> int:
+    """The number that a picture of any size shows; the strip must be at the top."""
+    gray = np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"), float)
+    height, width = gray.shape
+    assert gray[: height // 6].mean() > 220, "the white strip is not at the top"
+    middles = ((np.arange(BITS) + 0.5) * width / BITS).astype(int)
+    digits = gray[height // 2 : -height // 8, middles].mean(axis=0) > 127
+    return int(
+        sum(1 << bit for bit, digit in zip(reversed(range(BITS)), digits, strict=True) if digit)
+    )
+
+
+def chirps(seconds: float, rate_hz: int) -> NDArray[np.float64]:
+    """Sound in [-0.5, 0.5] below 3.2 kHz; no second resembles its neighbors."""
+    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    second, rest_s = np.divmod(time_s, 1)
+    return 0.5 * np.sin(2 * np.pi * (300 + 53 * (second % 24) + 800 * rest_s) * rest_s)
+
+
+def shift(heard: NDArray[np.float64], expected: NDArray[np.float64]) -> int:
+    """By how many samples `heard` comes late: where the correlation with `expected` peaks."""
+    size = len(heard) + len(expected)
+    product = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(expected, size))
+    peak = int(np.argmax(np.fft.irfft(product, size)))
+    return peak if peak < size // 2 else peak - size
+
+
+def make_video(
+    path: Path,
+    *,
+    fps: str = "30",
+    seconds: float = 3.0,
+    rate_hz: int = 44100,
+    channels: int = 2,
+    sound_s: float | None = None,
+    sound: NDArray[np.float64] | None = None,
+    turns: int = 0,
+    codecs: Iterable[str] = (
+        "-c:v",
+        "libx264",
+        "-bf",
+        "2",
+        "-g",
+        "12",
+        "-c:a",
+        "aac",
+        "-b:a",
+        "128k",
+    ),
+    options: Iterable[str] = (),
+) -> Path:
+    """Make a video with real ffmpeg.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix names the container.
+    fps : str
+        Frame rate, as ffmpeg writes it: "30000/1001".
+    seconds, sound_s : float
+        Length of the pictures, and of the sound where it differs.
+    sound : array, shape (samples,) or (samples, channels), optional
+        The sound, in [-1, 1), instead of chirps.
+    turns : int
+        Quarter turns, counter-clockwise, by which the pictures are stored.
+    codecs, options : iterable of str
+        More arguments for ffmpeg, before the output.
+    """
+    frames = [np.rot90(numbered(number), turns) for number in range(round(seconds * Fraction(fps)))]
+    samples = chirps(seconds if sound_s is None else sound_s, rate_hz) if sound is None else sound
+    wide = samples if samples.ndim == 2 else samples[:, None].repeat(channels, axis=1)
+    pcm = path.with_name(path.name + ".pcm")
+    pcm.write_bytes(np.round(wide * 32767).astype("<i2").tobytes())
+    height, width = frames[0].shape
+    pictures_in = [
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "gray",
+        "-s",
+        f"{width}x{height}",
+        "-framerate",
+        fps,
+        "-i",
+        "pipe:",
+    ]
+    sound_in = ["-f", "s16le", "-ar", rate_hz, "-ac", wide.shape[1], "-i", pcm]
+    picture_data = b"".join(frame.tobytes() for frame in frames)
+    ffmpeg(
+        *pictures_in, *sound_in, "-pix_fmt", "yuv420p", *codecs, *options, path, given=picture_data
+    )
+    pcm.unlink()
+    return path
+
+
+def delay(path: Path, *, pictures_s: float = 0.0, sound_s: float = 0.0) -> Path:
+    """Move either track to a later time on the clock of the container; nothing is coded anew."""
+    punctual = path.rename(path.with_name("punctual-" + path.name))
+    inputs = ["-itsoffset", pictures_s, "-i", punctual, "-itsoffset", sound_s, "-i", punctual]
+    ffmpeg(*inputs, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
+    punctual.unlink()
+    return path
+
+
+def lose_sound(path: Path, start_s: float, end_s: float) -> Path:
+    """Drop the packets of sound between two times, as a bad connection does: a hole in the time stamps."""
+    whole = path.rename(path.with_name("whole-" + path.name))
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        streams = {stream: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            audible = packet.stream.type == "audio"
+            if not packet.size or (audible and start_s <= packet.pts * packet.time_base < end_s):
+                continue
+            packet.stream = streams[packet.stream]
+            target.mux(packet)
+    whole.unlink()
+    return path
+
+
+def turn(path: Path, degrees: int) -> Path:
+    """Write into an mp4 that players shall turn its pictures counter-clockwise, as phones do."""
+    one, matrices = (
+        1 << 16,
+        {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)},
+    )
+    a, b, c, d = (one * value for value in matrices[degrees])
+    matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    data = bytearray(path.read_bytes())
+    start = (
+        data.index(b"tkhd") + 44
+    )  # of the first track: version 0 of the header has its matrix there
+    data[start : start + len(matrix)] = matrix
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,188 @@
+"""A SLURM of one node, for real: munged, slurmctld and slurmd from Debian's packages, each started and stopped here.
+
+It runs on loopback, without systemd and without accounting, with eight made-up CPUs and two GPUs that are /dev/null.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+CONFIG = Path(
+    "/etc/slurm"
+)  # the plugin takes SLURM_CONF away before its inner srun: only this place is found
+FILES = ("slurm.conf", "gres.conf")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+START_S = 20.0
+
+
+def unavailable() -> str:
+    """Why no SLURM can be started here; empty where it can."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    if missing := [name for name in PROGRAMS if not shutil.which(name, path=path)]:
+        return f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge"
+    if os.geteuid() != 0:
+        return "slurmd and slurmctld want root to run jobs"
+    if theirs := [
+        name for name in FILES if (CONFIG / name).exists() or (CONFIG / name).is_symlink()
+    ]:
+        return f"{CONFIG / theirs[0]} is there: this machine has a SLURM of its own, or a killed test left it"
+    return ""
+
+
+def _port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def until(done: Callable[[], bool], what: str, within_s: float = START_S) -> None:
+    """Wait for something to come true."""
+    end_s = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < end_s, f"{what}: not within {within_s} s"
+        time.sleep(0.1)
+
+
+class Cluster:
+    """One node with the partitions `cpu` and `gpu`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = socket.gethostname().split(".")[0]
+        self.ports = _port(), _port()
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def _configure(self) -> None:
+        for name in ("state", "spool", "log"):
+            (self.folder / name).mkdir()
+        key = self.folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o600)
+        for name in ("gpu0", "gpu1"):
+            (self.folder / name).symlink_to("/dev/null")
+        (self.folder / "gres.conf").write_text(f"Name=gpu File={self.folder}/gpu[0-1]\n")
+        (self.folder / "slurm.conf").write_text(self._slurm_conf())
+        CONFIG.mkdir(exist_ok=True)
+        for name in FILES:
+            (CONFIG / name).symlink_to(self.folder / name)
+
+    def _slurm_conf(self) -> str:
+        folder, (controller, node) = self.folder, self.ports
+        return f"""
+ClusterName=tests
+SlurmctldHost={self.host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={node}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/log/slurmctld.log
+SlurmdLogFile={folder}/log/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=10000
+SlurmdParameters=config_overrides
+ReturnToService=2
+MinJobAge=7200
+KillWait=2
+OverTimeLimit=0
+DefMemPerCPU=100
+GresTypes=gpu
+NodeName={self.host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=256000 Gres=gpu:2 State=UNKNOWN
+PartitionName=cpu Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
+"""
+
+    def _start(self, *command: str) -> None:
+        name = command[0]
+        path = os.pathsep.join(["/usr/sbin", "/sbin", os.environ["PATH"]])
+        with (self.folder / "log" / f"{name}.out").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PATH": path},
+                start_new_session=True,
+            )
+
+    def start(self) -> None:
+        """Bring up the three daemons, and wait for the node."""
+        self._configure()
+        at = {
+            name: str(self.folder / f"munge.{name}")
+            for name in ("key", "socket", "pid", "seed", "log")
+        }
+        files = [
+            "--key-file",
+            at["key"],
+            "--socket",
+            at["socket"],
+            "--pid-file",
+            at["pid"],
+            "--log-file",
+            at["log"],
+        ]
+        self._start("munged", "--foreground", "--force", *files, "--seed-file", at["seed"])
+        until((self.folder / "munge.socket").exists, "munged")
+        self.start_controller()
+        self._start("slurmd", "-D")
+        until(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), "slurmd")
+
+    def start_controller(self) -> None:
+        """Start slurmctld, or start it again: what it knew it reads back."""
+        self._start("slurmctld", "-D")
+        until(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld")
+
+    def stop_one(self, name: str) -> None:
+        """End one daemon."""
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def stop(self) -> None:
+        """Cancel what runs, and end what was started, in the order in which it can still be told."""
+        with suppress(OSError):
+            subprocess.run(["scancel", "--me"], check=False, capture_output=True, timeout=20)
+            until(lambda: not self.ask("squeue", "--noheader"), "jobs that end")
+        for name in reversed([*self.running]):
+            self.stop_one(name)
+        for name in FILES:
+            if (CONFIG / name).is_symlink() and (CONFIG / name).readlink() == self.folder / name:
+                (CONFIG / name).unlink()
+
+    def ask(self, *command: str) -> str:
+        """What one of SLURM's commands answers."""
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=30
+        ).stdout
+
+    def jobs(self) -> list[dict[str, str]]:
+        """Every job that the controller remembers, as `scontrol show job` has it."""
+        blocks = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
+        jobs = [
+            dict(part.split("=", 1) for part in block.split() if "=" in part) for block in blocks
+        ]
+        return [job for job in jobs if "JobId" in job]
