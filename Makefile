@@ -3,10 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 IN := . .venv/bin/activate &&
-DEMO := --directory demo --configfile workflow/configs/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench retry dag costs schema constraints
+.PHONY: help setup demo test quick check bench retry dag costs schema constraints
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -22,14 +21,14 @@ setup: .venv/ready ## The virtual environment with pinned packages; the other ta
 	touch $@
 
 demo: setup ## The whole workflow on the embedded corpus, offline: scores, figures and a report in demo/
-	$(IN) python -m spm.demo --config '{}' --out demo/corpus
-	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet rules
-	$(IN) snakemake all --cores $(CORES) $(DEMO) --quiet --report report.html
-	@echo; cat demo/results/report/tables/scores.md
-	@echo; echo "Open demo/report.html, or the pictures in demo/results/report/figures/"
+	$(IN) python -m spm.demo.run --out demo --cores $(CORES)
 
-test: setup ## All tests, a file at a time in each of two processes
-	$(IN) python -m pytest -n 2 --dist loadfile
+# Three processes for two cores, because the tests of SLURM, downloads and kills mostly wait.
+test: setup ## All tests
+	$(IN) python -m pytest -n 3 --dist loadfile --durations 25
+
+quick: setup ## The tests without Snakemake, services and trainings that take seconds
+	$(IN) python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
@@ -43,19 +42,18 @@ retry: setup ## Ask again for the videos that may come back, then run what that 
 	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch
 	$(IN) snakemake all --cores $(CORES) $(ARGS)
 
-# Every stage has a part in it where boxes are both given and detected; drawing reads no file of boxes, any will do.
-WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music.csv"}'
+# A config in which every stage has a job. The plan does not read the file of boxes: any file will do.
+WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music.csv"}' \
+	'maps={"testsets": ["solo", "synthetic"]}'
 
-dag: setup ## The rules and what each reads, drawn: docs/dag.md
-	(echo '# Who reads whom'; echo; echo 'Made by `make dag`.'; echo; echo '```mermaid'; \
-	 $(IN) snakemake tables figures samples cluster_plot best_worst overlay_videos pages cards --rulegraph mermaid-js --quiet $(WHOLE); echo '```') > docs/dag.md
+dag: setup ## The rules and what each reads, drawn: docs/dag.svg
+	$(IN) snakemake all --rulegraph dot --quiet $(WHOLE) | python -m spm.workflow.diagram --out docs/dag.svg
 
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
-	$(IN) PYTHONPATH=. python -m spm.report.stage_costs $(or $(LOGS),logs)
+	$(IN) PYTHONPATH=. python -m spm.report.costs --config '{}' --logs $(or $(LOGS),logs)
 
-schema: setup ## The JSON schema of config.yaml and docs/config.md, from the models
-	$(IN) PYTHONPATH=. python -m spm.workflow.schema
-	$(IN) PYTHONPATH=. python -m spm.workflow.config_reference
+schema: setup ## Generated files: comments of config.yaml, its JSON schema, docs/config.md, docs/tables.md
+	$(IN) PYTHONPATH=. python -m spm.workflow.generate
 
 constraints: setup ## The tested versions, from .venv
 	(echo "# The versions that spm is tested with, on Python 3.11. Made by: make constraints"; \

@@ -24,31 +24,44 @@ if config["cluster"]["cpu_rules"] == "local":
     workflow.localrules(*(rule.name for rule in workflow.rules if "gpu" not in rule.resources))
 
 
-# Every stage is named, not only the last: after a failed rerun the old results of later stages would look up to date.
+# All stages are listed, not only the last: otherwise, after a failed rerun, the old results of
+# later stages would look up to date.
 rule all:
     default_target: True
     input:
         rules.index.output,
-        expand(rules.fetch.output, shard=SHARDS),
-        expand(rules.clips.output, shard=SHARDS),
-        expand(rules.spectrograms.output, shard=SHARDS),
-        expand(rules.detect.output, shard=SHARDS if "detector" in BOXES else []),
-        rules.openimages.output if TRAINS_DETECTOR and LEARNS_FROM == "openimages" else [],
-        rules.detector.output if TRAINS_DETECTOR else [],
-        expand(rules.annotations.output, boxes=BOXES),
-        rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
-        PROMOTION,
-        [MOSAICS[split] for split in MOSAIC_SPLITS],
-        expand(rules.mosaic_boxes.output, boxes=BOXES if "test" in MOSAIC_SPLITS else []),
-        expand(rules.train.output, run=RUNS),
-        expand(rules.maps.output, run=RUNS, kind=KINDS),
-        expand(rules.scores.output, run=RUNS, kind=KINDS, boxes=BOXES),
+        expand(rules.fetch.output, shard=PLAN.shards),
+        expand(rules.clips.output, shard=PLAN.shards),
+        expand(rules.spectrograms.output, shard=PLAN.shards),
+        expand(
+            rules.detect.output,
+            shard=PLAN.shards if "detector" in PLAN.box_sources else [],
+        ),
+        rules.openimages.output if PLAN.trains_on_openimages else [],
+        rules.detector.output if PLAN.trains_detector else [],
+        expand(rules.annotations.output, box_source=PLAN.box_sources),
+        rules.quality.output if PLAN.compares_boxes else [],
+        expand(rules.clusters.output, audio=PLAN.promoted),
+        expand(rules.pretrain.output, audio=PLAN.promoted),
+        [PLAN.mosaic_tables(split) for split in PLAN.mosaic_splits],
+        expand(
+            rules.mosaic_boxes.output,
+            box_source=PLAN.box_sources if "test" in PLAN.mosaic_splits else [],
+        ),
+        expand(rules.train.output, run=PLAN.runs),
+        expand(rules.maps.output, run=PLAN.runs, testset=PLAN.testsets),
+        expand(
+            rules.scores.output,
+            run=PLAN.runs,
+            testset=PLAN.testsets,
+            box_source=PLAN.box_sources,
+        ),
         rules.tables.output,
-        PAPER,
-        PAPER_FIGURES,
+        expand(rules.paper.output, table=REPORT.paper_tables),
+        expand(rules.paper_figures.output, figure=REPORT.paper_figures),
         rules.figures.output,
         rules.samples.output,
-        expand(rules.cluster_plot.output, audio=PROMOTED),
+        expand(rules.cluster_plot.output, audio=PLAN.promoted),
         rules.best_worst.output,
         rules.overlay_videos.output,
         rules.pages.output,
@@ -57,7 +70,7 @@ rule all:
 
 
 rule table1:
-    """Table 1: each method, printed and measured."""
+    """Table 1: each method, with the values that the paper printed."""
     input:
         "results/report/paper/table1.md",
 
@@ -69,7 +82,7 @@ rule table2:
 
 
 rule ablation:
-    """Fig. 5: what pretraining and freezing each do."""
+    """Fig. 5: the effect of pretraining the audio network, and of freezing it."""
     input:
         "results/report/paper/ablation.md",
 
@@ -81,6 +94,6 @@ rule promotion:
 
 
 rule drawings:
-    """Figs. 2, 3 with 5, 4, 6 and 7, as far as the config has their runs."""
+    """Figs. 2 to 7, those of which the config has the runs; Fig. 3 includes Fig. 5."""
     input:
-        PAPER_FIGURES,
+        expand(rules.paper_figures.output, figure=REPORT.paper_figures),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.corpus.clips import Clips, run
 from spm.corpus.media.ffmpeg import binary
 
@@ -61,7 +61,7 @@ def cut(videos: Sequence[Path], folder: Path) -> int:
     """Run the stage, with one thread; how many clips it made."""
     rest = {"status": "ok", "reason": "", "sha256": "", "bytes": 0, "extractor": "local"}
     rows = [{"video_id": video.stem, "path": str(video), **rest} for video in videos]
-    tables.write_rows(folder / "ledger.parquet", tables.LEDGER, rows)
+    tables.write_rows(folder / "ledger.parquet", schemas.LEDGER, rows)
     paths = {name: folder / f"{name}.parquet" for name in ("ledger", "clips", "videos")}
     run(Clips(), **paths, threads=1)
     return int(tables.read(folder / "clips.parquet", columns=["clip_id"]).num_rows)

@@ -22,10 +22,10 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.boxes.detect import Detect, load, run
 from spm.boxes.network import build
-from spm.demo.scenario import PAIRS, Demo, Video, shoot
+from spm.demo.scenario import PAIRS, Demo, DemoVideo, shoot
 from spm.learn import device, transforms, weights
 
 CLASSES = ["accordion", "cello", "flute", "guitar", "saxophone", "trumpet", "violin"]
@@ -36,7 +36,7 @@ def write_clips(path: Path, clips: int) -> list[bytes]:
     """A clips table of scenes of the embedded corpus; its frames as JPEG."""
     config = Demo(scene_s=1, width=SIDE, height=SIDE, fps=FRAMES)
     takes = [
-        shoot(Video("detect", "duet", PAIRS[n % len(PAIRS)]), n, config, 8000, 1) for n in range(24)
+        shoot(DemoVideo("detect", "duet", PAIRS[n % len(PAIRS)]), n, config, 8000, 1) for n in range(24)
     ]
     scenes = [[_jpeg(frame) for frame in take.frames] for take in takes]
     rows = [
@@ -48,7 +48,7 @@ def write_clips(path: Path, clips: int) -> list[bytes]:
         }
         for n in range(clips)
     ]
-    tables.write_rows(path, tables.CLIPS, rows)
+    tables.write_rows(path, schemas.CLIPS, rows)
     return [jpeg for row in rows for jpeg in row["frames"]]
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         clips, path, out = (
             Path(scratch, name) for name in ("clips.parquet", "weights.safetensors", "out.parquet")
         )
-        jpegs, where = write_clips(clips, given.clips), device.pick("auto")
+        jpegs, where = write_clips(clips, given.clips), device.pick_device("auto")
         torch.manual_seed(0)
         network = build("torchvision", given.model, CLASSES, given.size)
         about = {

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torchvision import transforms
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.corpus import clips as cutting
 from spm.corpus import spectrograms as sounds
 from spm.corpus.media.ffmpeg import binary
@@ -70,15 +70,17 @@ def render_videos(folder: Path) -> list[Path]:
 def make_tables(videos: Sequence[Path], folder: Path) -> pa.Table:
     """Cut the videos with our stages; the index of their clips."""
     ledger = [{"video_id": video.stem, "path": str(video), "status": "ok"} for video in videos]
-    tables.write_rows(folder / "ledger.parquet", tables.LEDGER, ledger)
+    tables.write_rows(folder / "ledger.parquet", schemas.LEDGER, ledger)
     paths = {"clips": folder / "clips/0000.parquet", "videos": folder / "videos.parquet"}
     cutting.run(cutting.Clips(), ledger=folder / "ledger.parquet", threads=1, **paths)
     sounds.run(
-        sounds.Spectrograms(), clips=paths["clips"], out=folder / "spectrograms/0000.parquet"
+        sounds.Spectrograms(dtype="float32"),
+        clips=paths["clips"],
+        out=folder / "spectrograms/0000.parquet",
     )
     clips = tables.read(paths["clips"], ["clip_id", "video_id"]).to_pylist()
     return pa.Table.from_pylist(
-        [clip | {"shard": 0, "row": row} for row, clip in enumerate(clips)], tables.INDEX
+        [clip | {"shard": 0, "row": row} for row, clip in enumerate(clips)], schemas.INDEX.schema
     )
 
 

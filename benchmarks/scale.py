@@ -27,7 +27,7 @@ CLIPS = 10  # a video, as AudioSet's
 SHARD_VIDEOS = 500
 RULES = """
 import sys; from pathlib import Path; from spm.corpus import membership
-membership.of_list(Path(sys.argv[1], "manifest.csv"), int(sys.argv[2]), Path(sys.argv[1], ".snakemake/spm"))
+membership.shard_digests(Path(sys.argv[1], "manifest.csv"), int(sys.argv[2]), Path(sys.argv[1], ".snakemake/spm"))
 """
 SHARD = """
 import sys; from pathlib import Path; from spm.base.shards import shard_of; from spm.corpus import manifest

@@ -1,246 +1,193 @@
-"""How fast maps are scored under every protocol, beside a loop over frames as the peers write it.
+"""Speed of scoring under every protocol, beside loops over frames like those of the authors.
 
-python -m benchmarks.scores [--boxes solotest.json duettest.json] [--frames 300] [--rounds 3]
+python -m benchmarks.scores [--made] [--frames 300] [--rounds 3]
 
-Peers: a frame at a time, with OpenCV's resize and NumPy; the truth an image of 64-bit floats, the map resized anew for
-each protocol, sorted where a rule wants a rank, the two images multiplied and summed (the evaluators of DSOL, LVS,
-EZ-VSL, SSPL and SSLalignment). Ours: `spm.score.evaluation`, from boxes to the score of each frame. Every frame has one
-map for all protocols; duets have one of each of eleven classes too, for the class-aware protocols and their no-sounding
-area. Maps are bumps about their boxes under noise, those of classes after DSOL's softmax. `--boxes`: DSOL's published
-files, 22,640 boxed frames; without them as many are made. The protocols of AVGN are left out: no loop computes their
-precision in useful time. Both on one thread, in turn, by the processor's time; the loop sees some of the frames. Both
-must find the same scores. Target: 15 times the rate.
+Loop: tests/score/reference_evaluators.py, a frame at a time, with OpenCV's resize and NumPy; each
+map is resized again for each protocol. Ours: `spm.score.evaluation`, from boxes to the score of
+each frame. Solo and duet frames have one map for all protocols. Duet frames also have eleven class
+maps, for the class-aware protocols and their no-sounding area. Maps are noise and a bump on each
+box; class maps follow DSOL's softmax. Boxes: DSOL's 22,640 boxed frames in tests/data; with --made,
+as many random boxes. AVGN's protocols are left out: the loop's precision takes too long. Both
+systems run on one thread, in turn, and CPU time is measured; the loop scores --frames of each part.
+Both must give the same scores. Target: 15 times the speed of the loop.
 """
 
 import argparse
 import resource
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spm.boxes import benchmarks
-from spm.boxes.benchmarks import Box
+from spm.boxes.formats.frames import Box
 from spm.score import evaluation
 from spm.score.evaluation import Predictions, Truth
-from spm.score.protocols import PROTOCOLS, Protocol
+from spm.score.protocols import PROTOCOLS, Precision, Protocol
+from tests.score import golden, reference_evaluators
 
 TARGET = 15
-CELLS, PX, CLASSES = 14, 224, 11
-MADE = {"solo": 12_356, "duet": 10_284}  # as many as DSOL boxed
+CELLS, CLASSES = 14, 11
+MADE = {"solo": (12_356, 1), "duet": (10_284, 2)}  # frames, as many as DSOL boxed, and boxes
 
 Frames = list[tuple[Box, ...]]
 Maps = NDArray[np.float32]
 
 
-def made(frames: int, boxes: int) -> Frames:
-    """Random boxes, of as many classes a frame."""
+class Work(NamedTuple):
+    """Frames to score, with one map each (n, h, w), or class maps (n, classes, h, w)."""
+
+    name: str
+    frames: Frames
+    maps: Maps
+    protocols: list[Protocol]
+    classes: tuple[str, ...] = ()
+
+
+def made_boxes(frames: int, boxes: int) -> Frames:
+    """Random boxes of different classes, `boxes` per frame."""
     rng = np.random.default_rng(0)
-    sides = np.hstack(
-        [rng.uniform(0, 0.5, (frames * boxes, 2)), rng.uniform(0.1, 0.5, (frames * boxes, 2))]
-    )
-    each = [Box(f"class-{n % boxes}", tuple(row)) for n, row in enumerate(sides.tolist())]
-    return [tuple(each[n : n + boxes]) for n in range(0, len(each), boxes)]
+    corners = rng.uniform(0, 0.5, (frames * boxes, 2))
+    sizes = rng.uniform(0.1, 0.5, (frames * boxes, 2))
+    sides = np.hstack([corners, sizes]).tolist()
+    made = [Box(f"class-{n % boxes}", tuple(row)) for n, row in enumerate(sides)]
+    return [tuple(made[n : n + boxes]) for n in range(0, len(made), boxes)]
 
 
-def boxed(path: Path) -> Frames:
-    """The boxes of a published file's boxed frames."""
-    return [frame.boxes for frame in benchmarks.read(str(path)).frames.values() if frame.boxes]
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# Ours
-# ----------------------------------------------------------------------------------------------------------------------
-
-
-def ours(
-    frames: Frames, maps: Maps, protocols: Sequence[Protocol], classes: tuple[str, ...]
-) -> list[float]:
-    """Mean score of the frames under each protocol."""
-    truth = Truth(dict(enumerate(frames)))
-    one = {"single": maps} if maps.ndim == 3 else {"by_class": maps, "classes": classes}
-    drawn = Predictions(range(len(frames)), [""] * len(frames), **one)
-    return [
-        float(scored.ious.mean())
-        for _, scored in evaluation.score(protocols, drawn, truth).values()
-    ]
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# The peers'
-# ----------------------------------------------------------------------------------------------------------------------
-
-
-def truth_map(boxes: Sequence[Box]) -> NDArray[np.float64]:
-    """An image of the boxes."""
-    image = np.zeros((PX, PX))
-    for box in boxes:
-        x, y, w, h = np.array(box.sides) * PX
-        image[int(y) : int(y + h), int(x) : int(x + w)] = 1
-    return image
-
-
-def normalized(image: Maps) -> Maps:
-    """Stretched to [0, 1]."""
-    low, high = image.min(), image.max()
-    return (image - low) / (high - low) if high > low else image
-
-
-def foreground(protocol: Protocol, image: Maps, truth: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """What each peer takes a resized map to point at."""
-    if protocol.rule == "maximum":
-        return image > protocol.level * np.max(image)
-    stretched = normalized(image) if protocol.normalize == "minmax" else 1 - normalized(-image)
-    if protocol.rule == "value":
-        return stretched >= protocol.level
-    rank = PX * PX // 2 if protocol.rule == "rank" else PX * PX - int((truth != 0).sum())
-    threshold = np.sort(stretched.flatten())[rank]
-    return stretched > threshold if protocol.strict else stretched >= threshold
-
-
-def iou(protocol: Protocol, cells: Maps, boxes: Sequence[Box]) -> float:
-    """One map against one truth."""
-    truth = truth_map(boxes)
-    image = cv2.resize(cells, (PX, PX))
-    found = foreground(protocol, image, truth)
-    return float(np.sum(found * (truth > 0)) / (np.sum(truth) + np.sum(found * (truth == 0))))
-
-
-def theirs_by_class(
-    protocol: Protocol, boxes: Sequence[Box], cells: Maps, classes: tuple[str, ...]
-) -> float:
-    """The maps of one frame's classes against its boxes, and how dark the others are."""
-    groups = {
-        name: [box for box in boxes if box.category == name]
-        for name in {box.category for box in boxes}
-    }
-    silent = [
-        cv2.resize(cells[n], (PX, PX)) for n, name in enumerate(classes) if name not in groups
-    ]
-    np.mean([np.sum(image <= protocol.nsa_at) / PX**2 for image in silent])
-    return float(
-        np.mean([iou(protocol, cells[classes.index(name)], some) for name, some in groups.items()])
-    )
-
-
-def theirs(
-    frames: Frames, maps: Maps, protocols: Sequence[Protocol], classes: tuple[str, ...]
-) -> list[float]:
-    """Mean score of the frames under each protocol, a frame at a time."""
-    if maps.ndim == 4:
-        return [
-            float(
-                np.mean(
-                    [
-                        theirs_by_class(one, boxes, cells, classes)
-                        for boxes, cells in zip(frames, maps, strict=True)
-                    ]
-                )
-            )
-            for one in protocols
+def dsol_boxes(name: str) -> Frames:
+    """The boxed frames of one of DSOL's files."""
+    frames = []
+    for frame in golden.dsol_json(name).values():
+        boxes = [
+            Box(golden.CLASS_OF_ID[box["category_id"]], tuple(box["normbox"]))
+            for box in frame["bbox"]
         ]
-    return [
-        float(np.mean([iou(one, cells, boxes) for boxes, cells in zip(frames, maps, strict=True)]))
-        for one in protocols
-    ]
+        if boxes:
+            frames.append(tuple(boxes))
+    return frames
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+def ours(work: Work) -> list[float]:
+    """Mean score of the frames under each protocol."""
+    truth = Truth(dict(enumerate(work.frames)))
+    keys, videos = range(len(work.frames)), [("",)] * len(work.frames)
+    if work.classes:
+        predictions = Predictions(keys, videos, class_maps=work.maps, classes=work.classes)
+    else:
+        predictions = Predictions(keys, videos, frame_maps=work.maps)
+    results = evaluation.score(work.protocols, predictions, truth)
+    return [float(scores.ious.mean()) for _, scores in results.values()]
+
+
+def loop(work: Work) -> list[float]:
+    """Mean score of the frames under each protocol, a frame at a time."""
+    means = []
+    for protocol in work.protocols:
+        ious = []
+        for boxes, cells in zip(work.frames, work.maps, strict=True):
+            if work.classes:
+                groups: dict[str, list[Sequence[float]]] = {}
+                for box in boxes:
+                    groups.setdefault(box.category, []).append(box.sides)
+                score, _ = reference_evaluators.class_scores(
+                    protocol.name, cells, groups, work.classes
+                )
+            else:
+                sides = [box.sides for box in boxes]
+                score = reference_evaluators.iou(protocol.name, cells, sides)
+            ious.append(score)
+        means.append(float(np.mean(ious)))
+    return means
 
 
 def bumps(frames: Frames, classes: Sequence[str]) -> Maps:
-    """Maps (n, classes, 14, 14), or (n, 14, 14) of all classes: a bump about each box, and noise."""
+    """Maps (n, classes, 14, 14), or (n, 14, 14) without classes: noise and a bump on each box."""
     rng, centres = np.random.default_rng(0), (np.arange(CELLS) + 0.5) / CELLS
-    heat = rng.normal(0, 0.2, (len(frames), max(len(classes), 1), CELLS, CELLS)).astype(np.float32)
-    for drawn, boxes in zip(heat, frames, strict=True):
+    shape = (len(frames), max(len(classes), 1), CELLS, CELLS)
+    heat = rng.normal(0, 0.2, shape).astype(np.float32)
+    for cells, boxes in zip(heat, frames, strict=True):
         for box in boxes:
             x, y, w, h = box.sides
-            far = [
-                ((centres - start - side / 2) / max(side, 0.1)) ** 2
-                for start, side in ((y, h), (x, w))
-            ]
-            drawn[classes.index(box.category) if classes else 0] += 3 * np.exp(
-                -4 * np.add.outer(*far)
-            )
+            rows = ((centres - y - h / 2) / max(h, 0.1)) ** 2
+            columns = ((centres - x - w / 2) / max(w, 0.1)) ** 2
+            channel = classes.index(box.category) if classes else 0
+            cells[channel] += 3 * np.exp(-4 * np.add.outer(rows, columns))
     if not classes:
         return np.clip(heat[:, 0], 0, None)
     shares = np.exp(3 * heat)
     return shares / shares.sum(1, keepdims=True)
 
 
-Work = tuple[Frames, Maps, Sequence[Protocol], tuple[str, ...]]
-
-
-def spent_s(system: Callable[..., list[float]], works: Sequence[Work]) -> tuple[float, list[float]]:
-    """The processor's seconds for all the work, and the scores."""
-    start_s = time.process_time()
-    scores = [score for work in works for score in system(*work)]
-    return time.process_time() - start_s, scores
-
-
-def works_of(files: dict[str, Path | None]) -> list[Work]:
-    """Solos and duets with one map, and duets with one of each class."""
-    plain = [one for one in PROTOCOLS.values() if one.precision == "none"]
-    found: list[Work] = []
-    for kind, path in files.items():
-        frames = boxed(path) if path else made(MADE[kind], 1 if kind == "solo" else 2)
-        # one truth a frame: with one map, a class-aware protocol would hold it against each class
-        found.append(
-            (
-                frames,
-                bumps(frames, []),
-                [one for one in plain if kind == "solo" or not one.class_aware],
-                (),
-            )
-        )
-    named = tuple(sorted({box.category for boxes in frames for box in boxes}))
-    classes = named + tuple(f"silent-{n}" for n in range(CLASSES - len(named)))
+def all_work(*, made: bool) -> list[Work]:
+    """Solo and duet frames with one map each, and duet frames with class maps."""
+    if made:
+        solo, duet = (made_boxes(*counts) for counts in MADE.values())
+    else:
+        solo, duet = dsol_boxes("solotest"), dsol_boxes("duettest")
+    without_ap = [one for one in PROTOCOLS.values() if one.precision == Precision.NONE]
+    # one truth per frame: a class-aware protocol would compare a duet's map with each class
+    per_frame = [protocol for protocol in without_ap if not protocol.class_aware]
+    per_class = [protocol for protocol in without_ap if protocol.class_aware]
+    names: set[str] = set()
+    for boxes in duet:
+        names |= {box.category for box in boxes}
+    silent = [f"silent-{n}" for n in range(CLASSES - len(names))]
+    classes = (*sorted(names), *silent)
     return [
-        *found,
-        (frames, bumps(frames, classes), [one for one in plain if one.class_aware], classes),
+        Work("solo", solo, bumps(solo, []), without_ap),
+        Work("duet", duet, bumps(duet, []), per_frame),
+        Work("duet by class", duet, bumps(duet, classes), per_class, classes),
     ]
 
 
+def measure(system: Callable[[Work], list[float]], work: Work) -> tuple[float, list[float]]:
+    """CPU time in s, and the scores."""
+    start_s = time.process_time()
+    scores = system(work)
+    return time.process_time() - start_s, scores
+
+
+def compare(work: Work, frames: int) -> tuple[float, float]:
+    """CPU time in s of the loop, extrapolated from its first frames, and of ours."""
+    few = work._replace(frames=work.frames[:frames], maps=work.maps[:frames])
+    loop_s, expected = measure(loop, few)
+    np.testing.assert_allclose(ours(few), expected, atol=1e-6)
+    ours_s, _ = measure(ours, work)
+    return loop_s * len(work.frames) / len(few.frames), ours_s
+
+
 def main() -> None:
-    """Compare on everything at once, and say what each part took."""
+    """Print the times of each part, and the ratio of the sums."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--boxes", type=Path, nargs=2, metavar=("SOLO", "DUET"), help="DSOL's two files"
-    )
-    parser.add_argument("--frames", type=int, default=300, help="of each part, that the loop sees")
+    parser.add_argument("--made", action="store_true", help="random boxes instead of DSOL's")
+    parser.add_argument("--frames", type=int, default=300, help="of each part, for the loop")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    works = works_of(dict(zip(MADE, given.boxes or (None, None), strict=True)))
-    turns = []
-    for _ in range(given.rounds + 1):  # the first compiles
-        turn = []
-        for frames, maps, protocols, classes in works:
-            few: Work = (frames[: given.frames], maps[: given.frames], protocols, classes)
-            slow_s, expected = spent_s(theirs, [few])
-            _, found = spent_s(ours, [few])
-            np.testing.assert_allclose(found, expected, atol=1e-6)
-            fast_s, _ = spent_s(ours, [(frames, maps, protocols, classes)])
-            turn.append((slow_s * len(frames) / given.frames, fast_s))
-        turns.append(turn)
-    for name, each in zip(
-        ("solo", "duet", "duet by class"), zip(*turns[1:], strict=True), strict=True
-    ):
-        slow_s, fast_s = (median(times) for times in zip(*each, strict=True))
-        print(f"{name:<14} loop {slow_s:6.1f} s, ours {fast_s:5.2f} s, {slow_s / fast_s:5.1f} ×")
-    ratio = median(
-        sum(slow for slow, _ in turn) / sum(fast for _, fast in turn) for turn in turns[1:]
-    )
-    frames = sum(len(work[0]) for work in works[:2])
+    works = all_work(made=given.made)
+    rounds = []
+    for number in range(given.rounds + 1):
+        times = [compare(work, given.frames) for work in works]
+        if number:  # the first round compiles the kernels
+            rounds.append(times)
+    for work, times in zip(works, zip(*rounds, strict=True), strict=True):
+        loop_s, ours_s = (median(values) for values in zip(*times, strict=True))
+        ratio = loop_s / ours_s
+        print(f"{work.name:<14} loop {loop_s:6.1f} s, ours {ours_s:5.2f} s, {ratio:5.1f} ×")
+    ratios = []
+    for times in rounds:
+        loop_s, ours_s = (sum(values) for values in zip(*times, strict=True))
+        ratios.append(loop_s / ours_s)
+    frames = len(works[0].frames) + len(works[1].frames)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"all {frames} frames under all protocols: {ratio:.1f} × (target {TARGET}); peak memory {peak_mb:.0f} MB"
+        f"all {frames} frames under all protocols: {median(ratios):.1f} × (target {TARGET}); "
+        f"peak memory {peak_mb:.0f} MB"
     )
 
 

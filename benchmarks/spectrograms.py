@@ -22,17 +22,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from spm.base import tables
-from spm.corpus.spectrograms import (
-    HOP,
-    N_MELS,
-    PCM_SCALE,
-    PRESETS,
-    RATE_HZ,
-    Spectrograms,
-    log_mel,
-    run,
-)
+from spm.base import schemas, tables
+from spm.base.constants import HOP_SAMPLES, N_MELS, PCM_SCALE, SAMPLE_RATE_HZ
+from spm.corpus.spectrograms import PRESETS, Spectrograms, log_mel, run
 
 TARGET = 10
 TOLERANCE_DB = {"exact": 1e-3, "float16": 0.05}
@@ -43,21 +35,21 @@ def published(pcm: np.ndarray) -> np.ndarray:
     """DSOL's preparation of one clip, (16000,) to (201, 64), with the calls that it makes."""
     n_fft, window, _, top_db = PRESETS["dsol"]
     spectrum = np.abs(
-        librosa.stft(pcm, n_fft=n_fft, win_length=window, hop_length=HOP, pad_mode="constant")
+        librosa.stft(pcm, n_fft=n_fft, win_length=window, hop_length=HOP_SAMPLES, pad_mode="constant")
     )
-    mel = librosa.feature.melspectrogram(S=spectrum, sr=RATE_HZ, n_mels=N_MELS)
+    mel = librosa.feature.melspectrogram(S=spectrum, sr=SAMPLE_RATE_HZ, n_mels=N_MELS)
     return librosa.power_to_db(mel, top_db=top_db).T
 
 
 def sounds(count: int) -> np.ndarray:
     """Noise, chords and near silence as 16-bit samples: (count, 16000)."""
     random = np.random.default_rng(0)
-    time_s = np.arange(RATE_HZ) / RATE_HZ
+    time_s = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     hertz = random.uniform(60, 7000, (count, 3, 1))
     chords = np.sin(2 * np.pi * hertz * time_s).mean(1)
     level = 10 ** random.uniform(-4, -0.5, (count, 1))
     noisy = level * (
-        chords + random.uniform(0, 1, (count, 1)) * random.normal(size=(count, RATE_HZ))
+        chords + random.uniform(0, 1, (count, 1)) * random.normal(size=(count, SAMPLE_RATE_HZ))
     )
     return (noisy.clip(-1, 1) * 32767).astype("<i2")
 
@@ -68,7 +60,7 @@ def write_clips(path: Path, pcm: np.ndarray) -> Path:
         {"clip_id": f"v_{n:07d}", "video_id": "v", "pcm": sound.tobytes()}
         for n, sound in enumerate(pcm)
     ]
-    tables.write_rows(path, tables.CLIPS, rows)
+    tables.write_rows(path, schemas.CLIPS, rows)
     return path
 
 

@@ -32,9 +32,7 @@ from benchmarks.spectrograms import take_turns
 from spm.fusion import methods
 from spm.fusion.dataset import ClipDataset, random_frames
 from spm.fusion.losses import negative_mask, sample_one_negative
-from spm.fusion.settings import Row
-from spm.fusion.train import optimizers
-from spm.fusion.trainer import Trainer
+from spm.fusion.settings import RunConfig
 from spm.learn import dataloading
 
 STEP_TARGET, LOADER_TARGET = 1.5, 2.0
@@ -85,37 +83,32 @@ def theirs(folder: Path, data: list[Batch], where: str) -> Callable[[], Any]:
 
 
 def ours(data: list[Batch], where: str, compiled: bool) -> Callable[[], Any]:
-    """The steps of one pass of `Lesson`."""
-    settings = methods.settings_of(Row(method="dsol", start="none", negatives="one"))
+    """The steps of one pass of `Trainer`."""
+    settings = methods.settings_of(RunConfig(method="dsol", start="none", negatives="one"))
     network = methods.build(settings).to(where)
     if compiled:
         network.compile_trunks()
-    lesson = Trainer(
-        network,
-        *optimizers(network, settings),
-        settings,
-        ClipDataset([], *[torch.empty(0)] * 2, None),
-        {},
-    )
+    empty = ClipDataset([], torch.empty(0), torch.empty(0), None)
+    trainer = methods.trainer_class(settings)(network, settings, empty)
     negative = sample_one_negative(
         negative_mask(torch.arange(len(data[0].sounds))), dataloading.make_generator(0)
     ).to(where)
 
     def once() -> None:
-        network.teach(settings)
+        network.set_train_mode(settings)
         for one in data:
-            with lesson.half():
+            with trainer.autocast():
                 step = network.loss(
-                    one.images.to(where), network.sound(one.sounds.to(where)), negative
+                    one.images.to(where), network.audio_features(one.sounds.to(where)), negative
                 )
-            lesson.descend(step.loss)
+            trainer.optimizer_step(step.loss)
             step.loss.item()
 
     return once
 
 
 def loader(batch: int, count: int) -> Callable[[], Any]:
-    """Pictures from JPEGs in memory, as `Lesson.batches` draws them."""
+    """Pictures from JPEGs in memory, as `Trainer.batches` draws them."""
     noise = np.random.default_rng(0).integers(0, 256, (STORED // 8, STORED // 8, 3), np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).resize((STORED, STORED)).save(out, "JPEG", quality=90)

@@ -1,15 +1,15 @@
 """clusters → pretrain
 
-Needs: the log-mels of the training clips. Gives: pseudo-labels, and the audio network that learnt them, for each row of
-`audio` that a run starts from.
+Needs: the log-mel spectrograms of the training clips. Gives: for each row of `audio` from which a
+run starts, pseudo-labels and the audio network that is trained on them.
 """
 
 
 rule clusters:
-    """Algorithm 1, step 1: spherical k-means of the training clips' sounds."""
+    """Algorithm 1, step 1: spherical k-means of the sounds of the training clips."""
     input:
         index="results/corpus/index/clips.parquet",
-        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+        spectrograms=PLAN.shard_tables("spectrograms"),
     output:
         table="results/audio/clusters/{audio}/labels.parquet",
         centroids="results/audio/clusters/{audio}/centroids.safetensors",
@@ -27,20 +27,20 @@ rule clusters:
         mem_mb=memory(16000),
         runtime="4h",
     params:
-        config=audio_section("clusters"),
+        config=lambda wildcards: PLAN.audio_section(wildcards.audio, "clusters"),
         code=code_of("spm.audio.clusters"),
     shell:
         "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
-        " --spectrograms results/corpus/spectrograms"
-        " --out {output.table:q} --centroids {output.centroids:q} --history {output.history:q} 2> >(tee {log:q} >&2)"
+        " --spectrograms results/corpus/spectrograms --out {output.table:q}"
+        " --centroids {output.centroids:q} --history {output.history:q} 2> >(tee {log:q} >&2)"
 
 
 rule pretrain:
-    """Algorithm 1, step 2: the audio network learns the pseudo-labels."""
+    """Algorithm 1, step 2: train the audio network on the pseudo-labels."""
     input:
         index="results/corpus/index/clips.parquet",
         clusters="results/audio/clusters/{audio}/labels.parquet",
-        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+        spectrograms=PLAN.shard_tables("spectrograms"),
     output:
         weights="results/audio/pretrain/{audio}/audio.safetensors",
         about="results/audio/pretrain/{audio}/audio.json",
@@ -57,13 +57,10 @@ rule pretrain:
         mem_mb=memory(16000),
         runtime="1d",
     params:
-        config=audio_section("pretrain"),
+        config=lambda wildcards: PLAN.audio_section(wildcards.audio, "pretrain"),
         code=code_of("spm.audio.pretrain"),
     shell:
         "python -m spm.audio.pretrain --config {params.config:q} --index {input.index:q}"
         " --clusters {input.clusters:q} --spectrograms results/corpus/spectrograms"
-        " --out {output.weights:q} --history {output.history:q} --state state/audio/pretrain/{wildcards.audio}"
-        " 2> >(tee {log:q} >&2)"
-
-
-PROMOTION = expand([*rules.clusters.output, *rules.pretrain.output], audio=PROMOTED)
+        " --out {output.weights:q} --history {output.history:q}"
+        " --state state/audio/pretrain/{wildcards.audio} 2> >(tee {log:q} >&2)"

@@ -1,6 +1,7 @@
 """openimages → detector → detect → annotations → quality
 
-Needs: the clips; boxes that somebody drew, a detector's weights, or Open Images. Gives: boxes to score maps against.
+Needs: the clips; a file of drawn boxes, the weights of a detector, or Open Images. Gives: the boxes
+that maps are scored against.
 """
 
 DETECTOR_ENV = (
@@ -15,7 +16,7 @@ localrules:
 
 
 rule openimages:
-    """Pictures of Open Images with boxes of instruments, in the store; one that can't be had is a row."""
+    """Download pictures of Open Images with boxes of instruments to the store."""
     output:
         images="results/boxes/openimages/images.parquet",
         boxes="results/boxes/openimages/boxes.parquet",
@@ -39,14 +40,15 @@ rule openimages:
         code=code_of("spm.boxes.openimages"),
         store=config["corpus"]["store"],
     shell:
-        "python -m spm.boxes.openimages --config {params.config:q} --store {params.store:q}/openimages"
-        " --images {output.images:q} --boxes {output.boxes:q} --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
+        "python -m spm.boxes.openimages --config {params.config:q}"
+        " --store {params.store:q}/openimages --images {output.images:q} --boxes {output.boxes:q}"
+        " --counts-table {output.counts:q} 2> >(tee {log:q} >&2)"
 
 
 rule detector:
-    """A Faster R-CNN trained on Open Images or on given boxes, where no weights are named."""
+    """Train a Faster R-CNN on Open Images or on given boxes; needed if detect.weights is null."""
     input:
-        unpack(detector_input),
+        unpack(lambda wildcards: PLAN.detector_input()),
     output:
         weights="results/boxes/detector/weights.safetensors",
         about="results/boxes/detector/weights.json",
@@ -70,8 +72,8 @@ rule detector:
     params:
         config=section("detector"),
         code=code_of("spm.boxes.detector"),
-        source=detector_option,
-        drawn=content(GIVEN) if TRAINS_DETECTOR and LEARNS_FROM == "given" else "",
+        source=PLAN.detector_option(),
+        given_boxes=PLAN.detector_boxes_digest(),
     shell:
         "python -m spm.boxes.detector --config {params.config:q} {params.source}"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
@@ -79,10 +81,10 @@ rule detector:
 
 
 rule detect:
-    """Every detection on the frames of one shard, whatever its score."""
+    """All detections on the frames of one shard, at any score."""
     input:
         clips="results/corpus/clips/{shard}.parquet",
-        weights=DETECTOR_WEIGHTS,
+        weights=PLAN.detector_weights,
     output:
         table="results/boxes/detect/{shard}.parquet",
     log:
@@ -105,26 +107,26 @@ rule detect:
 
 
 rule annotations:
-    """The boxes that count, given or detected, and why each other one fell."""
+    """The accepted boxes, given or detected; a rejected box is a row with the reason."""
     input:
-        boxes=boxes_input,
-        detector=detector_classes,
-        reviews=str(REVIEWS) if REVIEWS.is_file() else [],
+        boxes=lambda wildcards: PLAN.boxes_input(wildcards.box_source),
+        detector=lambda wildcards: PLAN.detector_classes(wildcards.box_source),
+        reviews=PLAN.reviews,
         index="results/corpus/index/clips.parquet",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        clips=PLAN.shard_tables("clips"),
     output:
-        table="results/boxes/annotations/{boxes}.parquet",
+        table="results/boxes/annotations/{box_source}.parquet",
         counts=report(
-            "results/boxes/annotations/{boxes}.csv",
+            "results/boxes/annotations/{box_source}.csv",
             caption="../workflow/report/annotations.rst",
             category="Boxes",
-            labels={"boxes": "{boxes}"},
+            labels={"boxes": "{box_source}"},
         ),
-        agreement="results/boxes/annotations/{boxes}.agreement.csv",
+        agreement="results/boxes/annotations/{box_source}.agreement.csv",
     log:
-        "logs/boxes/annotations/{boxes}.log",
+        "logs/boxes/annotations/{box_source}.log",
     benchmark:
-        "logs/boxes/annotations/{boxes}.jsonl"
+        "logs/boxes/annotations/{box_source}.jsonl"
     conda:
         "../envs/boxes.yaml"
     threads: 1
@@ -134,17 +136,18 @@ rule annotations:
     params:
         config=section("annotations"),
         code=code_of("spm.boxes.annotations"),
-        source=boxes_option,
-        drawn=boxes_content,
-        decided=content(REVIEWS) if REVIEWS.is_file() else "",
+        source=lambda wildcards: PLAN.boxes_option(wildcards.box_source),
+        given_boxes=lambda wildcards: PLAN.boxes_digest(wildcards.box_source),
+        reviews=PLAN.reviews_digest,
     shell:
         "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
-        " --clips results/corpus/clips {params.source} --detector {input.detector:q} --reviews {input.reviews:q}"
-        " --out {output.table:q} --counts-table {output.counts:q} --agreement {output.agreement:q} 2> >(tee {log:q} >&2)"
+        " --clips results/corpus/clips {params.source} --detector {input.detector:q}"
+        " --reviews {input.reviews:q} --out {output.table:q} --counts-table {output.counts:q}"
+        " --agreement {output.agreement:q} 2> >(tee {log:q} >&2)"
 
 
 rule quality:
-    """Precision and recall per class of a detector's boxes, where boxes were drawn too."""
+    """Precision and recall per class of the detected boxes, measured against the given ones."""
     input:
         given="results/boxes/annotations/given.parquet",
         detected="results/boxes/annotations/detector.parquet",
@@ -169,5 +172,6 @@ rule quality:
         config=section("quality"),
         code=code_of("spm.boxes.quality"),
     shell:
-        "python -m spm.boxes.quality --config {params.config:q} --given {input.given:q} --detected {input.detected:q}"
-        " --index {input.index:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
+        "python -m spm.boxes.quality --config {params.config:q} --given {input.given:q}"
+        " --detected {input.detected:q} --index {input.index:q} --out {output.table:q}"
+        " 2> >(tee {log:q} >&2)"

@@ -1,6 +1,7 @@
 """manifest → fetch → clips → spectrograms → index
 
-Needs: the manifest named by corpus.manifest. Gives: one row a clip, with frames, sound and log-mels, by shard.
+Needs: the manifest that corpus.manifest names. Gives: per shard, one row per clip with frames,
+sound and log-mel spectrogram; and an index of all clips.
 """
 
 
@@ -8,7 +9,7 @@ localrules:
     fetch,
 
 
-# How politely media are asked for changes when they come, not what comes.
+# These keys change when media arrive, not which media arrive: a change of them reruns nothing.
 POLITENESS = [
     "retries",
     "backoff_s",
@@ -22,9 +23,9 @@ POLITENESS = [
 
 
 rule fetch:
-    """Media of one shard's videos, in the store; a video that can't be had is a row with its reason."""
+    """Download the videos of one shard to the store; a failed video is a row with the reason."""
     input:
-        manifest=ancient(MANIFEST),
+        manifest=ancient(PLAN.manifest),
     output:
         ledger="results/corpus/fetch/{shard}.parquet",
     log:
@@ -38,11 +39,11 @@ rule fetch:
         mem_mb=memory(2000),
         runtime="1d",
     params:
-        config=untracked("fetch"),
-        media=section("fetch", *POLITENESS),
+        config=untracked_section("fetch"),
+        media=section("fetch", without=POLITENESS),
         code=code_of("spm.corpus.fetch"),
-        members=members,
-        shards=COUNT,
+        members=lambda wildcards: PLAN.members[wildcards.shard],
+        shards=config["corpus"]["shards"],
         store=config["corpus"]["store"],
     shell:
         "python -m spm.corpus.fetch --config {params.config:q} --manifest {input.manifest:q}"
@@ -51,7 +52,7 @@ rule fetch:
 
 
 rule clips:
-    """One-second clips of one shard's videos: frames and sound, each video decoded once."""
+    """Cut the videos of one shard into clips of one second, with frames and sound."""
     input:
         ledger="results/corpus/fetch/{shard}.parquet",
     output:
@@ -72,11 +73,12 @@ rule clips:
         code=code_of("spm.corpus.clips"),
     shell:
         "python -m spm.corpus.clips --config {params.config:q} --ledger {input.ledger:q}"
-        " --clips {output.clips:q} --videos {output.videos:q} --threads {threads} 2> >(tee {log:q} >&2)"
+        " --clips {output.clips:q} --videos {output.videos:q} --threads {threads}"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule spectrograms:
-    """Log-mel spectrograms of one shard's clips; a change of settings decodes no video again."""
+    """Log-mel spectrograms of the clips of one shard; made from their sound, without the videos."""
     input:
         clips="results/corpus/clips/{shard}.parquet",
     output:
@@ -100,11 +102,11 @@ rule spectrograms:
 
 
 rule index:
-    """One row a clip with its split, and how much of the list was to be had."""
+    """One row per clip with its split, and the coverage: how much of the manifest is available."""
     input:
-        manifest=MANIFEST,
-        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        manifest=PLAN.manifest,
+        videos=PLAN.shard_tables("videos"),
+        clips=PLAN.shard_tables("clips"),
     output:
         index="results/corpus/index/clips.parquet",
         coverage=report(
@@ -126,9 +128,9 @@ rule index:
     params:
         config=section("index"),
         code=code_of("spm.corpus.index"),
-        listed=content(MANIFEST),
-        shards=COUNT,
+        manifest=file_digest(PLAN.manifest),
+        shards=config["corpus"]["shards"],
     shell:
-        "python -m spm.corpus.index --config {params.config:q} --manifest {input.manifest:q} --shards {params.shards}"
-        " --videos results/corpus/videos --clips results/corpus/clips"
+        "python -m spm.corpus.index --config {params.config:q} --manifest {input.manifest:q}"
+        " --shards {params.shards} --videos results/corpus/videos --clips results/corpus/clips"
         " --out {output.index:q} --coverage-table {output.coverage:q} 2> >(tee {log:q} >&2)"

@@ -1,14 +1,15 @@
 """mosaics → train → maps
 
-Needs: clips, log-mels and, for promoted runs, the audio network. Gives: a localizer a run, and its heat maps.
+Needs: clips, log-mel spectrograms and, for promoted runs, the audio network. Gives: one trained
+localizer per run, and its heat maps.
 """
 
 
 rule mosaics:
-    """2 × 2 mosaics of solos, two of the four sounding, as clips of one frame."""
+    """Mosaics of 2 × 2 solo clips, two of which sound, as clips of one frame."""
     input:
         index="results/corpus/index/clips.parquet",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
+        clips=PLAN.shard_tables("clips"),
     output:
         index="results/fusion/mosaics/{split}/index.parquet",
         clips="results/fusion/mosaics/{split}/clips/0000.parquet",
@@ -24,16 +25,16 @@ rule mosaics:
         mem_mb=memory(8000),
         runtime="2h",
     params:
-        config=lambda wildcards: section("mosaics", *{"train", "test"} - {wildcards.split}),
+        config=lambda wildcards: section("mosaics", without={"train", "test"} - {wildcards.split}),
         code=code_of("spm.fusion.mosaics"),
     shell:
-        "python -m spm.fusion.mosaics --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
-        " --split {wildcards.split} --out-index {output.index:q} --out-clips {output.clips:q} --tiles {output.tiles:q}"
-        " 2> >(tee {log:q} >&2)"
+        "python -m spm.fusion.mosaics --config {params.config:q} --index {input.index:q}"
+        " --clips results/corpus/clips --split {wildcards.split} --out-index {output.index:q}"
+        " --out-clips {output.clips:q} --tiles {output.tiles:q} 2> >(tee {log:q} >&2)"
 
 
 rule mosaic_spectrograms:
-    """Log-mel spectrograms of the mixed sounds."""
+    """Log-mel spectrograms of the mixed sounds of the mosaics."""
     input:
         clips="results/fusion/mosaics/{split}/clips/0000.parquet",
     output:
@@ -57,16 +58,16 @@ rule mosaic_spectrograms:
 
 
 rule mosaic_boxes:
-    """The boxes of mosaics: those of their tiles."""
+    """The boxes of the mosaics, made from the boxes of their tiles."""
     input:
         tiles="results/fusion/mosaics/test/tiles.parquet",
-        annotations="results/boxes/annotations/{boxes}.parquet",
+        annotations="results/boxes/annotations/{box_source}.parquet",
     output:
-        table="results/fusion/mosaics/test/boxes/{boxes}.parquet",
+        table="results/fusion/mosaics/test/boxes/{box_source}.parquet",
     log:
-        "logs/fusion/mosaic_boxes/{boxes}.log",
+        "logs/fusion/mosaic_boxes/{box_source}.log",
     benchmark:
-        "logs/fusion/mosaic_boxes/{boxes}.jsonl"
+        "logs/fusion/mosaic_boxes/{box_source}.jsonl"
     conda:
         "../envs/fusion.yaml"
     threads: 1
@@ -82,13 +83,13 @@ rule mosaic_boxes:
 
 
 rule train:
-    """Algorithm 1, step 3: one localizer; killed, it goes on where it stopped."""
+    """Algorithm 1, step 3: train one localizer; a stopped job resumes at its last checkpoint."""
     input:
         index="results/corpus/index/clips.parquet",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
-        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
-        mosaics=mosaics_input,
-        pretrained=pretrained,
+        clips=PLAN.shard_tables("clips"),
+        spectrograms=PLAN.shard_tables("spectrograms"),
+        mosaics=lambda wildcards: PLAN.training_mosaics(wildcards.run),
+        pretrained=lambda wildcards: PLAN.pretrained_audio(wildcards.run),
     output:
         network="results/fusion/train/{run}/network.safetensors",
         about="results/fusion/train/{run}/network.json",
@@ -102,36 +103,36 @@ rule train:
     threads: 8
     resources:
         gpu=config["cluster"]["gpus"],
-        processes=config["cluster"]["gpus"],  # also where a profile asks for gres, and gpu: 0
+        processes=config["cluster"]["gpus"],  # gpu is 0 if a profile asks for GPUs by gres
         mem_mb=memory(24000),
         runtime="3d",
     params:
-        config=run_section,
-        mosaics=lambda wildcards, input: "results/fusion/mosaics/train" if input.mosaics else "",
-        code=code_of_run("spm.fusion.train"),
+        config=lambda wildcards: PLAN.run_section(wildcards.run),
+        mosaics=lambda wildcards, input: ("results/fusion/mosaics/train" if input.mosaics else ""),
+        code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.train"),
     shell:
-        "$([ {resources.processes} -gt 1 ] && echo torchrun --standalone --nproc-per-node {resources.processes}"
-        " || echo python)"
+        "$([ {resources.processes} -gt 1 ]"
+        " && echo torchrun --standalone --nproc-per-node {resources.processes} || echo python)"
         " -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
-        " --clips results/corpus/clips --spectrograms results/corpus/spectrograms --pretrained {input.pretrained:q}"
-        " --mosaics {params.mosaics}"
+        " --clips results/corpus/clips --spectrograms results/corpus/spectrograms"
+        " --pretrained {input.pretrained:q} --mosaics {params.mosaics}"
         " --out {output.network:q} --history {output.history:q}"
         " --state state/fusion/train/{wildcards.run} 2> >(tee {log:q} >&2)"
 
 
 rule maps:
-    """Heat maps of one run for every frame of the test clips of one kind."""
+    """Heat maps of one run, one for every frame of a test set."""
     input:
         network="results/fusion/train/{run}/network.safetensors",
-        index=lambda wildcards: tested_on(wildcards.kind, "index"),
-        clips=lambda wildcards: test_shards(wildcards.kind, "clips"),
-        spectrograms=lambda wildcards: test_shards(wildcards.kind, "spectrograms"),
+        index=lambda wildcards: PLAN.test_index(wildcards.testset),
+        clips=lambda wildcards: PLAN.test_tables(wildcards.testset, "clips"),
+        spectrograms=lambda wildcards: PLAN.test_tables(wildcards.testset, "spectrograms"),
     output:
-        table="results/fusion/maps/{run}/{kind}.parquet",
+        table="results/fusion/maps/{run}/{testset}.parquet",
     log:
-        "logs/fusion/maps/{run}/{kind}.log",
+        "logs/fusion/maps/{run}/{testset}.log",
     benchmark:
-        "logs/fusion/maps/{run}/{kind}.jsonl"
+        "logs/fusion/maps/{run}/{testset}.jsonl"
     conda:
         "../envs/fusion.yaml"
     threads: 8
@@ -140,9 +141,10 @@ rule maps:
         mem_mb=memory(8000),
         runtime="4h",
     params:
-        config=section("maps", "kinds"),
-        code=code_of_run("spm.fusion.maps"),
+        config=section("maps", without=["testsets"]),
+        code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.maps"),
     shell:
-        "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q} --index {input.index:q}"
-        " --clips $(dirname {input.clips[0]:q}) --spectrograms $(dirname {input.spectrograms[0]:q})"
-        " --kind {wildcards.kind} --out {output.table:q} 2> >(tee {log:q} >&2)"
+        "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q}"
+        " --index {input.index:q} --clips $(dirname {input.clips[0]:q})"
+        " --spectrograms $(dirname {input.spectrograms[0]:q}) --testset {wildcards.testset}"
+        " --out {output.table:q} 2> >(tee {log:q} >&2)"

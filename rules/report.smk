@@ -1,16 +1,19 @@
-"""scores → tables, figures, cards: what people read.
+"""scores → tables, figures, pages, cards: what people read.
 
-Needs: scores, maps, histories. Gives: tables, pictures, and a description of the data set and of each network.
+Needs: scores, maps, histories. Gives: tables, pictures and videos, a description of the data set
+and of each network, and the cost of each stage.
 """
 
+SCORES = "results/score/scores/{run}/{testset}/{box_source}/{protocol}"
+HISTORY = "results/fusion/train/{run}/history.parquet"
 FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
 
 
 rule tables:
-    """Every run and baseline under every protocol, and how far runs differ."""
+    """Scores of every run and baseline under every protocol, and differences between runs."""
     input:
-        summaries=expand("{scored}.json", scored=SCORED),
-        frames=expand("{scored}.parquet", scored=SCORED),
+        summaries=expand("{scored}.json", scored=REPORT.scored),
+        frames=expand("{scored}.parquet", scored=REPORT.scored),
     output:
         csv="results/report/tables/scores.csv",
         pairs="results/report/tables/pairs.csv",
@@ -35,23 +38,28 @@ rule tables:
         code=code_of("spm.report.tables"),
     shell:
         "python -m spm.report.tables --config {params.config:q} --summaries {input.summaries:q}"
-        " --csv {output.csv:q} --pairs-table {output.pairs:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
+        " --csv {output.csv:q} --pairs-table {output.pairs:q}"
+        " --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 
 rule figures:
-    """Heat maps on their frames, scores beside baselines and by class, training curves, coverage."""
+    """Heat maps on their frames, scores with baselines, per class, training curves, coverage."""
     input:
         index="results/corpus/index/clips.parquet",
-        manifest=MANIFEST,
-        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
+        manifest=PLAN.manifest,
+        videos=PLAN.shard_tables("videos"),
         coverage="results/corpus/index/coverage.csv",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
-        annotations=expand("results/boxes/annotations/{boxes}.parquet", boxes=BOXES),
-        maps=expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS),
-        summaries=expand("{scored}.json", scored=SCORED),
-        histories=expand("results/fusion/train/{run}/history.parquet", run=RUNS),
+        clips=PLAN.shard_tables("clips"),
+        annotations=expand(
+            "results/boxes/annotations/{box_source}.parquet",
+            box_source=PLAN.box_sources,
+        ),
+        maps=REPORT.maps,
+        summaries=expand("{scored}.json", scored=REPORT.scored),
+        histories=expand(HISTORY, run=PLAN.runs),
         audio_histories=expand(
-            [rules.clusters.output.history, rules.pretrain.output.history], audio=PROMOTED
+            [rules.clusters.output.history, rules.pretrain.output.history],
+            audio=PLAN.promoted,
         ),
     output:
         svg=[
@@ -78,19 +86,20 @@ rule figures:
         config=section("figures"),
         code=code_of("spm.report.figures"),
     shell:
-        "python -m spm.report.figures --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
-        " --manifest {input.manifest:q} --videos {input.videos:q}"
+        "python -m spm.report.figures --config {params.config:q} --index {input.index:q}"
+        " --coverage {input.coverage:q} --manifest {input.manifest:q} --videos {input.videos:q}"
         " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
-        " --summaries {input.summaries:q} --histories {input.histories:q} --audio-histories {input.audio_histories:q}"
+        " --summaries {input.summaries:q} --histories {input.histories:q}"
+        " --audio-histories {input.audio_histories:q}"
         " --out results/report/figures 2> >(tee {log:q} >&2)"
 
 
 rule samples:
-    """Training clips of each category: a frame and its log-mel spectrogram."""
+    """Random training clips of each category: a frame and the log-mel spectrogram."""
     input:
         index="results/corpus/index/clips.parquet",
-        clips=expand("results/corpus/clips/{shard}.parquet", shard=SHARDS),
-        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+        clips=PLAN.shard_tables("clips"),
+        spectrograms=PLAN.shard_tables("spectrograms"),
     output:
         svg=report(
             "results/report/samples/samples.svg",
@@ -113,17 +122,18 @@ rule samples:
         config=section("samples"),
         code=code_of("spm.report.samples"),
     shell:
-        "python -m spm.report.samples --config {params.config:q} --index {input.index:q} --clips results/corpus/clips"
-        " --spectrograms results/corpus/spectrograms --out results/report/samples 2> >(tee {log:q} >&2)"
+        "python -m spm.report.samples --config {params.config:q} --index {input.index:q}"
+        " --clips results/corpus/clips --spectrograms results/corpus/spectrograms"
+        " --out results/report/samples 2> >(tee {log:q} >&2)"
 
 
 rule cluster_plot:
-    """The training clips' sounds on two principal components, by pseudo-label and by class."""
+    """Sounds of the training clips on two principal components, by pseudo-label and by class."""
     input:
         index="results/corpus/index/clips.parquet",
         labels="results/audio/clusters/{audio}/labels.parquet",
         about="results/audio/clusters/{audio}/centroids.json",
-        spectrograms=expand("results/corpus/spectrograms/{shard}.parquet", shard=SHARDS),
+        spectrograms=PLAN.shard_tables("spectrograms"),
     output:
         svg=report(
             "results/report/cluster_plot/{audio}.svg",
@@ -146,16 +156,17 @@ rule cluster_plot:
         config=section("cluster_plot"),
         code=code_of("spm.report.cluster_plot"),
     shell:
-        "python -m spm.report.cluster_plot --config {params.config:q} --index {input.index:q} --labels {input.labels:q}"
-        " --about {input.about:q} --spectrograms results/corpus/spectrograms"
+        "python -m spm.report.cluster_plot --config {params.config:q} --index {input.index:q}"
+        " --labels {input.labels:q} --about {input.about:q}"
+        " --spectrograms results/corpus/spectrograms"
         " --out results/report/cluster_plot/{wildcards.audio} 2> >(tee {log:q} >&2)"
 
 
 rule best_worst:
-    """Each run's best, median and worst test frames, with their boxes."""
+    """The best, median and worst test frames of each run, with their boxes."""
     input:
-        **SHOWN,
-        scores=expand("results/score/scores/{run}/{scored}.parquet", run=RUNS, scored=SHOWN_SCORES),
+        **REPORT.shown,
+        scores=REPORT.shown_scores,
     output:
         svg=[
             report(
@@ -164,9 +175,9 @@ rule best_worst:
                 category="Heat maps",
                 labels={"figure": f"{run}: best, median, worst"},
             )
-            for run in RUNS
+            for run in PLAN.runs
         ],
-        png=expand("results/report/best_worst/{run}.png", run=RUNS),
+        png=expand("results/report/best_worst/{run}.png", run=PLAN.runs),
     log:
         "logs/report/best_worst.log",
     benchmark:
@@ -182,20 +193,21 @@ rule best_worst:
         code=code_of("spm.report.best_worst"),
     shell:
         "python -m spm.report.best_worst --config {params.config:q} --index {input.index:q}"
-        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
-        " --scores {input.scores:q} --out results/report/best_worst 2> >(tee {log:q} >&2)"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q}"
+        " --maps {input.maps:q} --scores {input.scores:q} --out results/report/best_worst"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule overlay_videos:
-    """A test video of each run under its maps, with its sound, in a page that plays them."""
+    """One test video under the maps of each run, with its sound, as a page that plays it."""
     input:
-        **SHOWN,
+        **REPORT.shown,
     output:
         page=report(
-            "results/report/overlay_videos/films.html",
+            "results/report/overlay_videos/overlay_videos.html",
             caption="../workflow/report/figures/overlay_videos.rst",
             category="Heat maps",
-            labels={"figure": "films of every run"},
+            labels={"figure": "videos of every run"},
         ),
     log:
         "logs/report/overlay_videos.log",
@@ -212,16 +224,16 @@ rule overlay_videos:
         code=code_of("spm.report.overlay_videos"),
     shell:
         "python -m spm.report.overlay_videos --config {params.config:q} --index {input.index:q}"
-        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q} --maps {input.maps:q}"
-        " --out {output.page:q} 2> >(tee {log:q} >&2)"
+        " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q}"
+        " --maps {input.maps:q} --out {output.page:q} 2> >(tee {log:q} >&2)"
 
 
 rule paper:
-    """One of the paper's tables: what it printed beside what was measured here."""
+    """One of the paper's tables: printed values next to those measured here."""
     input:
-        summaries=paper_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json"),
-        frames=paper_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.parquet"),
-        histories=paper_inputs("results/fusion/train/{run}/history.parquet"),
+        summaries=lambda wildcards: REPORT.paper_files(wildcards.table, f"{SCORES}.json"),
+        frames=lambda wildcards: REPORT.paper_files(wildcards.table, f"{SCORES}.parquet"),
+        histories=lambda wildcards: REPORT.paper_files(wildcards.table, HISTORY),
     output:
         csv="results/report/paper/{table}.csv",
         markdown=report(
@@ -244,40 +256,24 @@ rule paper:
         config=section("paper"),
         code=code_of("spm.report.paper"),
     shell:
-        "python -m spm.report.paper --config {params.config:q} --table {wildcards.table} --summaries {input.summaries:q}"
-        " --histories {input.histories:q} --csv {output.csv:q} --markdown-table {output.markdown:q}"
-        " 2> >(tee {log:q} >&2)"
-
-
-PAPER_TABLES = ["table1", "table2", "ablation", "promotion"]
-WHOLE_TABLES = [name for name in PAPER_TABLES if paper_whole(name)]
-PAPER = expand(rules.paper.output, table=WHOLE_TABLES)
-DRAWN_OF = {
-    "fig2": "ablation",
-    "fig3": "ablation",
-    "fig4": "table1",
-    "fig6": None,
-    "fig7": "table2",
-}
+        "python -m spm.report.paper --config {params.config:q} --table {wildcards.table}"
+        " --summaries {input.summaries:q} --histories {input.histories:q} --csv {output.csv:q}"
+        " --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 
 rule paper_figures:
-    """One of the paper's figures, drawn of the runs that the config names."""
+    """One of the paper's figures, drawn for the runs that the config names."""
     input:
-        index=lambda wildcards: tested_on(
-            config["paper"]["kind"] if wildcards.figure == "fig4" else "solo", "index"
+        index=lambda wildcards: REPORT.figure_index(wildcards.figure),
+        clips=lambda wildcards: REPORT.figure_clips(wildcards.figure),
+        annotations=lambda wildcards: REPORT.figure_annotations(wildcards.figure),
+        histories=lambda wildcards: REPORT.figure_files(wildcards.figure, HISTORY, {"fig2", "fig3"}),
+        maps=lambda wildcards: REPORT.figure_files(
+            wildcards.figure, "results/fusion/maps/{run}/{testset}.parquet", {"fig4"}
         ),
-        clips=lambda wildcards: (
-            test_shards(config["paper"]["kind"], "clips") if wildcards.figure == "fig4" else []
+        summaries=lambda wildcards: REPORT.figure_files(
+            wildcards.figure, f"{SCORES}.json", {"fig7"}
         ),
-        annotations=lambda wildcards: (
-            expand(tested_on(config["paper"]["kind"], "annotations"), boxes=BOXES[:1])
-            if wildcards.figure == "fig4"
-            else []
-        ),
-        histories=figure_inputs("results/fusion/train/{run}/history.parquet", "fig2", "fig3"),
-        maps=figure_inputs("results/fusion/maps/{run}/{kind}.parquet", "fig4"),
-        summaries=figure_inputs("results/score/scores/{run}/{kind}/{boxes}/{protocol}.json", "fig7"),
     output:
         svg=report(
             "results/report/paper/{figure}.svg",
@@ -298,29 +294,19 @@ rule paper_figures:
         runtime="1h",
     params:
         config=section("paper"),
-        clips=lambda wildcards, input: Path(input.clips[0]).parent if input.clips else ".",
+        clips=lambda wildcards, input: (Path(input.clips[0]).parent if input.clips else "."),
         code=code_of("spm.report.paper_figures"),
     shell:
-        "python -m spm.report.paper_figures --config {params.config:q} --figure {wildcards.figure} --index {input.index:q}"
-        " --clips {params.clips:q} --annotations {input.annotations:q} --histories {input.histories:q}"
-        " --maps {input.maps:q} --summaries {input.summaries:q} --out results/report/paper/{wildcards.figure}"
-        " 2> >(tee {log:q} >&2)"
-
-
-PAPER_FIGURES = expand(
-    rules.paper_figures.output,
-    figure=[name for name, table in DRAWN_OF.items() if table is None or paper_whole(table)],
-)
-PAGED = {
-    "scores": "results/report/tables/scores.md",
-    **{table: f"results/report/paper/{table}.md" for table in WHOLE_TABLES},
-}
+        "python -m spm.report.paper_figures --config {params.config:q} --figure {wildcards.figure}"
+        " --index {input.index:q} --clips {params.clips:q} --annotations {input.annotations:q}"
+        " --histories {input.histories:q} --maps {input.maps:q} --summaries {input.summaries:q}"
+        " --out results/report/paper/{wildcards.figure} 2> >(tee {log:q} >&2)"
 
 
 rule pages:
-    """The tables as pages, which a browser shows within the report."""
+    """The tables as HTML pages, which the report shows."""
     input:
-        markdown=PAGED.values(),
+        markdown=REPORT.pages.values(),
     output:
         html=[
             report(
@@ -329,7 +315,7 @@ rule pages:
                 category="Scores" if page == "scores" else "The paper",
                 labels={"table": page},
             )
-            for page in PAGED
+            for page in REPORT.pages
         ],
     log:
         "logs/report/pages.log",
@@ -344,39 +330,23 @@ rule pages:
     params:
         code=code_of("spm.report.pages"),
     shell:
-        "python -m spm.report.pages --config '{{}}' --markdown {input.markdown:q} --out results/report/pages"
-        " 2> >(tee {log:q} >&2)"
-
-
-# The tables that this config has made: a card lists no other.
-MADE = [
-    *("fetch", "videos", "clips", "spectrograms", "index", "history", "maps"),
-    *(
-        ["openimages", "openimages_boxes"]
-        if TRAINS_DETECTOR and LEARNS_FROM == "openimages"
-        else []
-    ),
-    *(["detect"] if "detector" in BOXES else []),
-    *(["annotations", "scores"] if BOXES else []),
-    *(["clusters"] if PROMOTED else []),
-    *(["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"] if MOSAIC_SPLITS else []),
-    *(["mosaic_boxes"] if BOXES and "test" in MOSAIC_SPLITS else []),
-]
+        "python -m spm.report.pages --config '{{}}' --markdown {input.markdown:q}"
+        " --out results/report/pages 2> >(tee {log:q} >&2)"
 
 
 rule cards:
-    """A card and Croissant metadata of what was made, and a card beside each network."""
+    """Cards of the data set (README and Croissant metadata) and of each network."""
     input:
         index="results/corpus/index/clips.parquet",
         coverage="results/corpus/index/coverage.csv",
-        ledgers=expand("results/corpus/fetch/{shard}.parquet", shard=SHARDS),
-        videos=expand("results/corpus/videos/{shard}.parquet", shard=SHARDS),
+        ledgers=PLAN.shard_tables("fetch"),
+        videos=PLAN.shard_tables("videos"),
         scores="results/report/tables/scores.csv",
-        networks=expand("results/fusion/train/{run}/network.json", run=RUNS),
+        networks=expand("results/fusion/train/{run}/network.json", run=PLAN.runs),
     output:
         dataset="results/README.md",
         croissant="results/croissant.json",
-        models=expand("results/fusion/train/{run}/README.md", run=RUNS),
+        models=expand("results/fusion/train/{run}/README.md", run=PLAN.runs),
     log:
         "logs/report/cards.log",
     benchmark:
@@ -390,16 +360,16 @@ rule cards:
     params:
         config=section("cards"),
         code=code_of("spm.report.cards"),
-        names=MADE,
+        names=REPORT.card_tables,
     shell:
-        "python -m spm.report.cards --config {params.config:q} --index {input.index:q} --coverage {input.coverage:q}"
-        " --ledgers {input.ledgers:q} --videos {input.videos:q} --names {params.names:q} --scores {input.scores:q}"
-        " --networks {input.networks:q} --out {output.dataset:q} --croissant-file {output.croissant:q}"
-        " 2> >(tee {log:q} >&2)"
+        "python -m spm.report.cards --config {params.config:q} --index {input.index:q}"
+        " --coverage {input.coverage:q} --ledgers {input.ledgers:q} --videos {input.videos:q}"
+        " --names {params.names:q} --scores {input.scores:q} --networks {input.networks:q}"
+        " --out {output.dataset:q} --croissant-file {output.croissant:q} 2> >(tee {log:q} >&2)"
 
 
 rule costs:
-    """What each stage cost, when all have run; beside the logs that say it, since its bytes differ from run to run."""
+    """Time and memory of each stage, after all have run; in logs/, as no two runs are equal."""
     input:
         index="results/corpus/index/clips.parquet",
         last=[
@@ -409,9 +379,9 @@ rule costs:
             rules.best_worst.output,
             rules.overlay_videos.output,
             rules.cards.output,
-            PAPER_FIGURES,
-            expand(rules.cluster_plot.output, audio=PROMOTED),
-            rules.quality.output if {"given", "detector"} <= set(BOXES) else [],
+            expand(rules.paper_figures.output, figure=REPORT.paper_figures),
+            expand(rules.cluster_plot.output, audio=PLAN.promoted),
+            rules.quality.output if PLAN.compares_boxes else [],
         ],
     output:
         markdown="logs/costs.md",

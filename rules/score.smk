@@ -1,48 +1,25 @@
-"""scores → tables, figures, cards
+"""maps → scores
 
-Needs: maps and the boxes that count. Gives: scores under each protocol beside trivial baselines, pictures, and
-a description of the data set and of each network.
+Needs: maps and the accepted boxes. Gives: scores of each run under each protocol, with baselines.
 """
-
-SCORED = expand(
-    "results/score/scores/{run}/{kind}/{boxes}/{protocol}",
-    run=RUNS,
-    kind=KINDS,
-    boxes=BOXES,
-    protocol=config["scores"]["protocols"],
-)
-
-# What pictures of single frames show: the first test set, the first source of boxes, the first protocol.
-SHOWN = {
-    "index": tested_on(KINDS[0], "index"),
-    "clips": test_shards(KINDS[0], "clips"),
-    "annotations": expand(tested_on(KINDS[0], "annotations"), boxes=BOXES[:1]),
-    "maps": expand("results/fusion/maps/{run}/{kind}.parquet", run=RUNS, kind=KINDS[:1]),
-}
-SHOWN_SCORES = expand(
-    "{kind}/{boxes}/{protocol}",
-    kind=KINDS[:1],
-    boxes=BOXES[:1],
-    protocol=config["scores"]["protocols"][:1],
-)
 
 
 rule scores:
-    """One run's maps under each protocol, a score a frame; summaries have intervals and baselines."""
+    """Scores of one run on one test set: per frame, and summaries with intervals and baselines."""
     input:
-        maps="results/fusion/maps/{run}/{kind}.parquet",
-        annotations=lambda wildcards: tested_on(wildcards.kind, "annotations"),
-        index=lambda wildcards: tested_on(wildcards.kind, "index"),
+        maps="results/fusion/maps/{run}/{testset}.parquet",
+        annotations=lambda wildcards: PLAN.test_annotations(wildcards.testset, wildcards.box_source),
+        index=lambda wildcards: PLAN.test_index(wildcards.testset),
     output:
         expand(
-            "results/score/scores/{{run}}/{{kind}}/{{boxes}}/{protocol}.{suffix}",
-            protocol=config["scores"]["protocols"],
+            "results/score/scores/{{run}}/{{testset}}/{{box_source}}/{protocol}.{suffix}",
+            protocol=PLAN.protocols,
             suffix=["parquet", "json"],
         ),
     log:
-        "logs/score/scores/{run}/{kind}/{boxes}.log",
+        "logs/score/scores/{run}/{testset}/{box_source}.log",
     benchmark:
-        "logs/score/scores/{run}/{kind}/{boxes}.jsonl"
+        "logs/score/scores/{run}/{testset}/{box_source}.jsonl"
     conda:
         "../envs/score.yaml"
     threads: 1
@@ -53,6 +30,7 @@ rule scores:
         config=section("scores"),
         code=code_of("spm.score.scores"),
     shell:
-        "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q} --annotations {input.annotations:q}"
-        " --index {input.index:q} --out results/score/scores/{wildcards.run}/{wildcards.kind}/{wildcards.boxes}"
+        "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q}"
+        " --annotations {input.annotations:q} --index {input.index:q}"
+        " --out results/score/scores/{wildcards.run}/{wildcards.testset}/{wildcards.box_source}"
         " 2> >(tee {log:q} >&2)"

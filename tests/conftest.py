@@ -8,23 +8,21 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "2"
-)  # tests of training compute on two threads, whatever the machine has
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # which don't spin while they wait: others test beside them
+# Tests of training compute on one thread on any machine, because other processes test beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 
 from spm.audio.classifier import ClassifierConfig, train_classifier
-from spm.audio.clusters import mel_statistics, standardized
+from spm.audio.clusters import mel_statistics, standardize
 from spm.audio.kmeans import spherical_kmeans
 from spm.corpus import clip_reader
 from spm.learn import weights
 from spm.learn.dataloading import log_mels
 from tests.support import corpora
-from tests.support.web import Site, film, handler
+from tests.support.sharing import make_once
+from tests.support.web import WebServer, film, handler
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -43,35 +41,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory) -> corpora.Corpus:
     """Two categories, a square and a tone each."""
-    return corpora.write(tmp_path_factory.mktemp("squares"))
+    return corpora.Corpus.of(make_once(tmp_path_factory, "squares", corpora.write))
 
 
 @pytest.fixture(scope="session")
 def promoted(squares, tmp_path_factory) -> Path:
-    """An audio network that learnt the clusters of high and low tones."""
-    path = tmp_path_factory.mktemp("audio") / "audio.safetensors"
+    """An audio network trained on the clusters of high and low tones."""
+
+    def train(folder: Path) -> None:
+        train_audio(squares, folder / "audio.safetensors")
+
+    return make_once(tmp_path_factory, "promoted", train) / "audio.safetensors"
+
+
+def train_audio(squares: corpora.Corpus, path: Path) -> None:
+    """Train an audio network on two clusters and save it."""
     mels = log_mels(clip_reader.select(squares.index, split="train"), squares.spectrograms)
-    labels = spherical_kmeans(standardized(*[mel_statistics(mels)] * 2), 2).labels
+    labels = spherical_kmeans(standardize(*[mel_statistics(mels)] * 2), 2).labels
     network = train_classifier(
         mels, labels, 2, ClassifierConfig(epochs=4, standardize=True), torch.device("cpu")
     )
     weights.save(path, network.state_dict(), {})
-    return path
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Recordings, published boxes and golden scores that are not part of this repository."""
+    """Recordings, published boxes and golden scores outside this repository."""
     if not SHARED.is_dir():
-        pytest.skip(
-            "no shared/data beside the checkout: real recordings and golden scores are not part of it"
-        )
+        pytest.skip("no folder ../shared/data: it has the real recordings and golden scores")
     return SHARED
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real browser, for pages that people will open in one."""
+    """A real browser, for the pages that users open."""
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
     if CHROMIUM is None:
         pytest.skip("no chromium on the PATH: apt-get install chromium")
@@ -83,17 +86,19 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of two seconds."""
     return film(tmp_path_factory.mktemp("media") / "film.mp4", 2.0)
 
 
 @pytest.fixture
-def site(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    """A web server on this machine; see tests/support/web.py."""
     monkeypatch.setenv("no_proxy", "*")
     files = tmp_path / "served"
     files.mkdir()
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.daemon_threads = True
-    site = Site(f"http://127.0.0.1:{server.server_port}", files, media.read_bytes())
+    site = WebServer(f"http://127.0.0.1:{server.server_port}", files, media.read_bytes())
     server.RequestHandlerClass = handler(site)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True

@@ -14,7 +14,8 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tests.support import conda, planner
+from tests.support import conda
+from tests.support.planner import planner_of
 from tests.support.project import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,10 +100,7 @@ def folder(media, tmp_path_factory) -> Path:
     (folder / "videos/boxes.csv").write_text("video_id,time_s,category,x,y,w,h\n")
     (folder / "mine.yaml").write_text("{}")
     (folder / "workflow").symlink_to(ROOT / "workflow")
-    for corpus in (
-        folder.parent / "shared/data/real",
-        folder / "comparison/corpus",
-    ):  # docs/results.md has both
+    for corpus in (folder / "recordings", folder / "comparison/corpus"):  # of docs/results.md
         corpus.mkdir(parents=True)
         (corpus / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,solo,cello\n")
         shutil.copy(folder / "videos/boxes.csv", corpus)
@@ -160,14 +158,13 @@ def test_listing_a_folder_of_videos_says_the_command_that_the_pages_have_next(fo
 
 @pytest.mark.slow
 def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
-    """With a conda and its channels on this machine, where a plan wants one."""
+    """With a conda and its channels on this machine, for the plans that need one."""
     environment = conda.install(tmp_path, conda.tested())
-    calls = [shlex.split(NOT_PLANNED.sub("", each))[1:] for each in of("snakemake ")]
-    plans = planner.plans(
-        [planner.Call(str(ROOT), str(folder), ["--dry-run", *arguments]) for arguments in calls],
-        environment,
-    )
-    assert all(plans)
+    files = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    for command in of("snakemake "):
+        words = shlex.split(NOT_PLANNED.sub("", command))[1:]
+        arguments = [*files, "--cores", "2", "--dry-run", *words]
+        assert planner_of(ROOT).plan(arguments, folder, environment).stale, command
 
 
 @pytest.mark.parametrize("command", of(*OURS))

@@ -1,4 +1,4 @@
-"""Which category each cluster stands for, by the training clips' labels alone."""
+"""The cluster that stands for each category, from the labels of the training clips only."""
 
 from collections.abc import Sequence
 
@@ -6,18 +6,24 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 
-def assign(labels: Sequence[int], truth: Sequence[str], clusters: int = 0) -> dict[str, int]:
-    """The cluster of each category, one to one, that the most clips agree with (Hungarian assignment).
+def match_clusters(
+    labels: Sequence[int], categories: Sequence[str], clusters: int = 0
+) -> dict[str, int]:
+    """Match each category to one cluster, so that the most clips agree (Hungarian assignment).
 
-    Of `clusters` in all some may have no clip; a category gets such a one when every other is more another's.
+    Parameters
+    ----------
+    labels, categories : sequence
+        Cluster and category of each clip.
+    clusters : int
+        Number of clusters; some may have no clip. A category is matched to an empty cluster when
+        all its clips lie in clusters that match other categories better.
 
-    >>> assign([0, 0, 1, 2], ["flute", "flute", "cello", "cello"])
+    >>> match_clusters([0, 0, 1, 2], ["flute", "flute", "cello", "cello"])
     {'cello': 1, 'flute': 0}
     """
-    names, rows = np.unique(truth, return_inverse=True)
-    shared = np.zeros((len(names), max([clusters, *(label + 1 for label in labels)])), int)
-    np.add.at(shared, (rows, np.asarray(labels, int)), 1)
-    return {
-        str(names[row]): int(cluster)
-        for row, cluster in zip(*linear_sum_assignment(-shared), strict=True)
-    }
+    names, rows = np.unique(categories, return_inverse=True)
+    counts = np.zeros((len(names), max([clusters, *(label + 1 for label in labels)])), int)
+    np.add.at(counts, (rows, np.asarray(labels, int)), 1)
+    pairs = zip(*linear_sum_assignment(-counts), strict=True)
+    return {str(names[row]): int(cluster) for row, cluster in pairs}

@@ -1,11 +1,11 @@
 """Pseudo-labels of the sounds: Algorithm 1, step 1.
 
-python -m spm.audio.clusters --config '{}' --index clips.parquet --spectrograms spectrograms --out clusters.parquet
-    --centroids centroids.safetensors --history history.parquet
+python -m spm.audio.clusters --config '{}' --index clips.parquet --spectrograms spectrograms
+    --out clusters.parquet --centroids centroids.safetensors --history history.parquet
 """
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,73 +17,85 @@ from torch import Tensor
 
 from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.kmeans import Clustering, spherical_kmeans
-from spm.audio.network import AudioNetwork, apply
-from spm.base import stage, tables
+from spm.audio.network import AudioNetwork, predict_all
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
+from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
-from spm.learn import dataloading, device, training, weights
+from spm.learn import dataloading, training, weights
+from spm.learn.checkpoints import HistoryRow
+from spm.learn.device import pick_device
+
+
+class AudioFeatures(StrEnum):
+    """What is clustered."""
+
+    STATISTICS = "log-mel-statistics"
+    UNTRAINED = "untrained"
+    DEEPCLUSTER = "deepcluster"
 
 
 class Clusters(Section):
-    """What is clustered is the paper's largest open point: f_a is untrained when its outputs are to be clustered."""
+    """Clustering of the training sounds into pseudo-labels (Algorithm 1, step 1).
 
-    k: int = Field(11, ge=2)
-    features: Literal["log-mel-statistics", "untrained", "warm"] = "log-mel-statistics"
-    warm_rounds: int = Field(2, ge=1)  # of cluster-and-train that make the warm features
-    warm_epochs: int = Field(3, ge=1)  # of training in each round
-    restarts: int = Field(10, ge=1)
-    iterations: int = Field(300, ge=1)  # at most; it stops when no assignment changes
-    seed: int = 0
-    device: str = "auto"
+    The paper clusters outputs of the audio network before that network is trained, so `features`
+    is its largest open point.
+    """
+
+    k: int = Field(11, ge=2, description="Number of clusters.")
+    features: AudioFeatures = Field(
+        AudioFeatures.STATISTICS,
+        description="What is clustered: log-mel-statistics (mean and standard deviation over time"
+        " of each mel band), untrained (output of an untrained audio network), or deepcluster"
+        " (output of a network that is trained on clusters, in several rounds).",
+    )
+    deepcluster_rounds: int = Field(
+        2, ge=1, description="Rounds of training and clustering, if features is deepcluster."
+    )
+    deepcluster_epochs: int = Field(
+        3, ge=1, description="Training epochs per round, if features is deepcluster."
+    )
+    restarts: int = Field(
+        10, ge=1, description="Number of k-means++ initializations; the best result is kept."
+    )
+    iterations: int = Field(
+        300,
+        ge=1,
+        description="Maximum number of iterations per initialization. It stops earlier when no"
+        " assignment changes.",
+    )
+    seed: int = Field(
+        0, description="Random seed of the initializations and of the audio networks."
+    )
+    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
 
 def mel_statistics(log_mels: Tensor) -> Tensor:
-    """Mean and deviation over time of each mel: (clips, 201, 64) dB → (clips, 128)."""
-    parts = [
-        torch.cat([part.float().mean(1), part.float().std(1)], 1) for part in log_mels.split(4096)
-    ]
+    """Mean and standard deviation of each mel band over time: (clips, 201, 64) → (clips, 128)."""
+    parts = []
+    for part in log_mels.split(4096):
+        values = part.float()
+        parts.append(torch.cat([values.mean(1), values.std(1)], 1))
     return torch.cat(parts)
 
 
-def standardized(features: Tensor, reference: Tensor) -> Tensor:
-    """Features with the reference's mean 0 and deviation 1, so that no dimension decides alone."""
-    return (features - reference.mean(0)) / reference.std(0).clamp_min(1e-6)
+def standardize(features: Tensor) -> Tensor:
+    """Scale each dimension to mean 0 and standard deviation 1, so that none dominates: (n, d)."""
+    return (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
 
 
-def purity(labels: np.ndarray, truth: np.ndarray) -> float:
-    """Fraction of clips whose class is the commonest of their cluster, in (0, 1].
+def purity(labels: np.ndarray, categories: np.ndarray) -> float:
+    """Fraction of clips whose category is the most frequent one of their cluster, in (0, 1].
 
     >>> purity(np.array([0, 0, 0, 1]), np.array(["flute", "flute", "cello", "cello"]))
     0.75
     """
-    return float(contingency_matrix(truth, labels).max(0).sum() / len(labels))
+    return float(contingency_matrix(categories, labels).max(0).sum() / len(labels))
 
 
-def _deepcluster(
-    log_mels: Tensor, first: Clustering, config: Clusters, where: torch.device
-) -> Tensor:
-    """Features of an audio network taught by the clusters, round after round (Caron et al., DeepCluster, 2018)."""
-    clustering = first
-    for number in range(config.warm_rounds):
-        how = ClassifierConfig(
-            epochs=config.warm_epochs, standardize=True, seed=config.seed + number
-        )
-        audio = train_classifier(log_mels, clustering.labels.cpu(), config.k, how, where)
-        features = standardized(*[apply(audio, log_mels, where)] * 2)
-        clustering = _cluster(features, config, where)
-    return features
-
-
-def _untrained(log_mels: Tensor, config: Clusters, where: torch.device) -> Tensor:
-    torch.manual_seed(config.seed)
-    audio = AudioNetwork()
-    audio.standardize(log_mels)
-    return apply(audio.to(where), log_mels, where)
-
-
-def _cluster(features: Tensor, config: Clusters, where: torch.device) -> Clustering:
+def _cluster(features: Tensor, config: Clusters, device: torch.device) -> Clustering:
     return spherical_kmeans(
-        features.to(where),
+        features.to(device),
         config.k,
         seed=config.seed,
         restarts=config.restarts,
@@ -91,55 +103,84 @@ def _cluster(features: Tensor, config: Clusters, where: torch.device) -> Cluster
     )
 
 
-def features_of(log_mels: Tensor, config: Clusters, where: torch.device) -> Tensor:
-    """What is clustered, (clips, d), standardized over the clips."""
-    if config.features == "untrained":
-        found = _untrained(log_mels, config, where)
-        return standardized(found, found)
-    simple = mel_statistics(log_mels)
-    simple = standardized(simple, simple)
-    if config.features == "log-mel-statistics":
-        return simple
-    return _deepcluster(log_mels, _cluster(simple, config, where), config, where)
+def untrained_features(log_mels: Tensor, config: Clusters, device: torch.device) -> Tensor:
+    """Output of an audio network with random weights, (clips, 512)."""
+    torch.manual_seed(config.seed)
+    audio = AudioNetwork()
+    audio.fit_normalization(log_mels)
+    return predict_all(audio.to(device), log_mels, device)
 
 
-def agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | None]:
-    """Purity and NMI of solo clips against their categories, to report and never to train on."""
-    solo = np.array([kind == "solo" for kind in rows["kind"].to_pylist()], dtype=bool)
+def deepcluster(
+    log_mels: Tensor, clustering: Clustering, config: Clusters, device: torch.device
+) -> Tensor:
+    """Output of an audio network that learns the clusters, (clips, 512).
+
+    Each round trains a new network on the clusters of the round before, and clusters its output.
+    Source: Caron et al., Deep Clustering for Unsupervised Learning of Visual Features, ECCV 2018.
+    """
+    for number in range(config.deepcluster_rounds):
+        classifier_config = ClassifierConfig(
+            epochs=config.deepcluster_epochs, standardize=True, seed=config.seed + number
+        )
+        labels = clustering.labels.cpu()
+        audio = train_classifier(log_mels, labels, config.k, classifier_config, device)
+        features = standardize(predict_all(audio, log_mels, device))
+        clustering = _cluster(features, config, device)
+    return features
+
+
+def compute_features(log_mels: Tensor, config: Clusters, device: torch.device) -> Tensor:
+    """Features to cluster, (clips, d), standardized over the clips."""
+    if config.features is AudioFeatures.UNTRAINED:
+        return standardize(untrained_features(log_mels, config, device))
+    statistics = standardize(mel_statistics(log_mels))
+    if config.features is AudioFeatures.STATISTICS:
+        return statistics
+    return deepcluster(log_mels, _cluster(statistics, config, device), config, device)
+
+
+def label_agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | None]:
+    """Purity and NMI of the solo clips against their categories; reported, not used in training."""
+    solo = np.array([kind == Kind.SOLO for kind in rows["kind"].to_pylist()], dtype=bool)
     if not solo.any():
         return {"purity": None, "nmi": None, "solo_clips": 0}
-    truth = np.array(["+".join(names) for names in rows["categories"].to_pylist()])[solo]
-    nmi = float(normalized_mutual_info_score(truth, labels[solo]))
-    return {"purity": purity(labels[solo], truth), "nmi": nmi, "solo_clips": int(solo.sum())}
+    categories = np.array(["+".join(names) for names in rows["categories"].to_pylist()])[solo]
+    nmi = float(normalized_mutual_info_score(categories, labels[solo]))
+    return {"purity": purity(labels[solo], categories), "nmi": nmi, "solo_clips": int(solo.sum())}
 
 
 def run(
     config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path, history: Path
 ) -> None:
-    """Cluster the training clips' sounds; each gets the centroid most similar to it."""
-    rows = clip_reader.require_rows(clip_reader.select(index, split="train"), "audible training")
+    """Cluster the sounds of the training clips; a clip's pseudo-label is its nearest centroid."""
+    training_clips = clip_reader.select(index, split=Split.TRAIN)
+    rows = clip_reader.require_rows(training_clips, "audible training")
     if rows.num_rows < config.k:
         raise UserError(
-            f"clusters.k: {config.k} clusters want as many audible training clips; there are {rows.num_rows}"
+            f"clusters.k: {config.k}, but there are only {rows.num_rows} audible training clips:"
+            " set a smaller k"
         )
-    where = device.pick(config.device)
-    features = features_of(dataloading.log_mels(rows, spectrograms), config, where)
-    found = _cluster(features, config, where)
-    labels = found.labels.cpu().numpy()
+    device = pick_device(config.device)
+    log_mels = dataloading.log_mels(rows, spectrograms)
+    result = _cluster(compute_features(log_mels, config, device), config, device)
+    labels = result.labels.cpu().numpy()
     about = {
-        "iterations": len(found.course) - 1,
-        "mean_similarity": found.course[-1],
+        "iterations": len(result.history) - 1,
+        "mean_similarity": result.history[-1],
         "sizes": np.bincount(labels, minlength=config.k).tolist(),
-        **agreement(rows, labels),
+        **label_agreement(rows, labels),
     }
-    weights.save(centroids, {"centroids": found.centroids.float()}, about)
-    course = [training.Row(n, "train", "similarity", value) for n, value in enumerate(found.course)]
-    training.write(course, history)
-    with tables.writer(out, tables.CLUSTERS) as write:
+    weights.save(centroids, {"centroids": result.centroids.float()}, about)
+    similarities = [
+        HistoryRow(n, Split.TRAIN, "similarity", value) for n, value in enumerate(result.history)
+    ]
+    training.write_history(similarities, history)
+    with tables.writer(out, schemas.CLUSTERS) as write:
         write(
             clip_id=rows["clip_id"],
             pseudo_label=labels,
-            similarity=found.similarity.cpu().float().numpy(),
+            similarity=result.similarity.cpu().float().numpy(),
         )
 
 

@@ -6,45 +6,49 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-ROWS = 65_536  # features compared with the centroids at once
+ROWS = 65_536  # features compared with the centroids in one product
 
 
 class Clustering(NamedTuple):
-    """The best of several restarts."""
+    """The best result of several restarts."""
 
     centroids: Tensor  # (k, d), unit length: A_μ
     labels: Tensor  # (n,): argmax_μ D_iμ
     similarity: Tensor  # (n,): max_μ D_iμ, a cosine
-    course: list[
-        float
-    ]  # mean similarity at the beginning and after each iteration, until no assignment changed
+    history: list[float]  # mean similarity after the initialization and after each iteration
 
 
 def assign(features: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
-    """Eq. 6: D_iμ = A_iᵀ A_μ of unit vectors, (n, d) and (k, d); the largest and its μ, (n,) each.
+    """Eq. 6: D_iμ = A_iᵀ A_μ of unit vectors (n, d) and (k, d); the largest and its μ, (n,) each.
 
-    The paper names no normalization; without one the longest centroid would win everything.
+    The paper does not say that the vectors are normalized; without it, the longest centroid would
+    win every clip.
     """
     parts = [(part @ centroids.T).max(1) for part in features.split(ROWS)]
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
 
 
-def _plus_plus(features: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++: each next centroid is drawn with probability proportional to its squared distance, 2 - 2 cos."""
+def _init_centroids(features: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """k-means++: each centroid is drawn with a probability proportional to its squared distance.
+
+    The squared distance of unit vectors is 2 - 2 cos; the factor 2 does not matter.
+    """
     first = torch.randint(len(features), (1,), generator=generator)
     centroids = features[first.to(features.device)]
     for _ in range(k - 1):
         distance = (1 - assign(features, centroids)[0]).clamp_min(1e-12)
-        drawn = torch.multinomial(distance.cpu(), 1, generator=generator)
-        centroids = torch.cat([centroids, features[drawn.to(features.device)]])
+        index = torch.multinomial(distance.cpu(), 1, generator=generator)
+        centroids = torch.cat([centroids, features[index.to(features.device)]])
     return centroids
 
 
-def _means(features: Tensor, labels: Tensor, similarity: Tensor, k: int) -> Tensor:
-    """The direction of each cluster's mean; an empty cluster starts anew at the clip farthest from its centroid."""
-    sums = (
-        one_hot(labels, k).T.to(features.dtype) @ features
-    )  # in one order on every device, unlike scattered adds
+def _update_centroids(features: Tensor, labels: Tensor, similarity: Tensor, k: int) -> Tensor:
+    """Direction of each cluster's mean.
+
+    An empty cluster restarts at the clip that is farthest from its own centroid.
+    """
+    # A product adds in the same order on every device; scattered additions would not.
+    sums = one_hot(labels, k).T.to(features.dtype) @ features
     empty = (torch.bincount(labels, minlength=k) == 0).nonzero().flatten()
     farthest = similarity.argsort()[: len(empty)]
     sums[empty] = features[farthest]
@@ -53,45 +57,50 @@ def _means(features: Tensor, labels: Tensor, similarity: Tensor, k: int) -> Tens
 
 def _lloyd(features: Tensor, centroids: Tensor, iterations: int) -> Clustering:
     similarity, labels = assign(features, centroids)
-    course = [float(similarity.mean())]
-    moved = True
-    while moved and len(course) <= iterations:
-        centroids = _means(features, labels, similarity, len(centroids))
-        similarity, now = assign(features, centroids)
-        moved = not torch.equal(now, labels)
-        labels = now
-        course.append(float(similarity.mean()))
-    return Clustering(centroids, labels, similarity, course)
+    history = [float(similarity.mean())]
+    changed = True
+    while changed and len(history) <= iterations:
+        centroids = _update_centroids(features, labels, similarity, len(centroids))
+        similarity, new_labels = assign(features, centroids)
+        changed = not torch.equal(new_labels, labels)
+        labels = new_labels
+        history.append(float(similarity.mean()))
+    return Clustering(centroids, labels, similarity, history)
 
 
 def spherical_kmeans(
     features: Tensor, k: int, *, seed: int = 0, restarts: int = 10, iterations: int = 300
 ) -> Clustering:
-    """Cluster directions: features and centroids have unit length, and a centroid is its cluster's mean direction.
+    """Cluster directions: each centroid is the mean direction of its cluster.
 
     Parameters
     ----------
     features : Tensor, shape (n, d), float
-        Of any length; only directions count. The device of the features does the work.
+        Of any length; only directions count. The result is on the device of the features.
     k : int
-        Clusters, at most n.
+        Number of clusters, at most n.
     seed, restarts : int
-        The best of `restarts` k-means++ beginnings, by the sum of similarities.
+        `restarts` initializations by k-means++; the result with the largest sum of similarities is
+        returned.
     iterations : int
-        A bound; it stops when no assignment changes ("the centroids no longer change").
+        Maximum; it stops earlier when no assignment changes ("the centroids no longer change").
 
     Raises
     ------
     ValueError
-        When there are fewer features than clusters, or one is not finite.
+        If there are fewer features than clusters, or a feature is not finite.
 
-    Source: Li et al., Electronics 2023, Algorithm 1 and Eq. 6; Arthur and Vassilvitskii, 2007 (beginnings).
+    Source: Li et al., Electronics 2023, Algorithm 1 and Eq. 6; Arthur and Vassilvitskii, 2007
+    (k-means++).
     """
     if len(features) < k:
-        raise ValueError(f"{len(features)} features can't fill {k} clusters")
+        raise ValueError(f"{len(features)} features are too few for {k} clusters")
     if not torch.isfinite(features).all():
         raise ValueError("features to cluster must be finite")
     unit = normalize(features.double())
     generator = torch.Generator().manual_seed(seed)
-    found = [_lloyd(unit, _plus_plus(unit, k, generator), iterations) for _ in range(restarts)]
-    return max(found, key=lambda clustering: float(clustering.similarity.sum()))
+    results = []
+    for _ in range(restarts):
+        centroids = _init_centroids(unit, k, generator)
+        results.append(_lloyd(unit, centroids, iterations))
+    return max(results, key=lambda result: float(result.similarity.sum()))

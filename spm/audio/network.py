@@ -1,47 +1,47 @@
-"""The audio network f_a: a log-mel in, one vector out; and the classifier that promotes it."""
-
-from collections.abc import Iterator
+"""The audio network f_a, and the classifier that is trained on pseudo-labels."""
 
 import torch
 from torch import Tensor, nn
 
+from spm.base.constants import N_MELS
 from spm.learn.backbones import audio_trunk
 
 FEATURES = 512
-BATCH = 128  # clips at once where no gradient is kept
+BATCH = 128  # clips per batch where no gradient is needed
 
 
 class AudioNetwork(nn.Module):
-    """Eq. 2: A = f_a(a), a ResNet-18 with one input channel, its maximum over time and mel.
+    """Eq. 2: A = f_a(a): a ResNet-18 with one input channel, and the maximum over time and mel.
 
-    The log-mels are scaled by two numbers per mel, fixed before training: 0 and 1 leave them as they are, as DSOL does.
+    Two buffers per mel band normalize the log-mels. They are fixed before training: mean 0 and
+    standard deviation 1 leave the log-mels unchanged, as in DSOL.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    mel_mean: Tensor
+    mel_std: Tensor
 
-    def __init__(self, mels: int = 64) -> None:
+    def __init__(self, mels: int = N_MELS) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(mels))
-        self.register_buffer("deviation", torch.ones(mels))
+        self.register_buffer("mel_mean", torch.zeros(mels))
+        self.register_buffer("mel_std", torch.ones(mels))
         self.trunk = audio_trunk()
 
-    def standardize(self, log_mels: Tensor) -> None:
-        """Take each mel's mean and deviation from the training clips, (clips, 201, 64)."""
+    def fit_normalization(self, log_mels: Tensor) -> None:
+        """Take each mel band's mean and standard deviation from the clips, (clips, 201, 64)."""
         values = log_mels.flatten(0, 1).float()
-        self.mean, self.deviation = values.mean(0), values.std(0).clamp_min(1e-3)
+        self.mel_mean, self.mel_std = values.mean(0), values.std(0).clamp_min(1e-3)
 
-    def scaled(self, log_mels: Tensor) -> Tensor:
-        """What the first layer sees: (B, 201, 64) → (B, 201, 64)."""
-        return (log_mels.float() - self.mean) / self.deviation
+    def normalize(self, log_mels: Tensor) -> Tensor:
+        """Input of the first layer: (B, 201, 64) → (B, 201, 64)."""
+        return (log_mels.float() - self.mel_mean) / self.mel_std
 
-    def positions(self, log_mels: Tensor) -> Tensor:
-        """Features at each time and mel: (B, 201, 64) → (B, 512, 13, 4)."""
-        return self.trunk(self.scaled(log_mels)[:, None])  # type: ignore[no-any-return]
+    def feature_map(self, log_mels: Tensor) -> Tensor:
+        """Features at each time and mel position: (B, 201, 64) → (B, 512, 13, 4)."""
+        return self.trunk(self.normalize(log_mels)[:, None])  # type: ignore[no-any-return]
 
     def forward(self, log_mels: Tensor) -> Tensor:
         """(B, 201, 64) → (B, 512)."""
-        return self.positions(log_mels).amax((2, 3))
+        return self.feature_map(log_mels).amax((2, 3))
 
 
 class Classifier(nn.Module):
@@ -57,13 +57,9 @@ class Classifier(nn.Module):
         return self.head(self.audio(log_mels))  # type: ignore[no-any-return]
 
 
-def _batches(log_mels: Tensor, device: torch.device) -> Iterator[Tensor]:
-    return (part.to(device) for part in log_mels.split(BATCH))
-
-
 @torch.inference_mode()
-def apply(network: nn.Module, log_mels: Tensor, device: torch.device) -> Tensor:
-    """What a network gives for every clip, in evaluation mode: (clips, 201, 64) → (clips, …) on the CPU."""
+def predict_all(network: nn.Module, log_mels: Tensor, device: torch.device) -> Tensor:
+    """Output of a network for all clips, in evaluation mode: (clips, 201, 64) → (clips, …), CPU."""
     network.eval()
-    parts = [network(batch).cpu() for batch in _batches(log_mels, device)]
-    return torch.cat(parts).clone() if parts else torch.empty(0)
+    outputs = [network(batch.to(device)).cpu() for batch in log_mels.split(BATCH)]
+    return torch.cat(outputs).clone() if outputs else torch.empty(0)

@@ -1,41 +1,66 @@
-"""The promoted audio network: trained on the clusters, to be frozen in the fusion.
+"""Pretraining of the audio network on the pseudo-labels, before the fusion freezes it.
 
 python -m spm.audio.pretrain --config '{}' --index clips.parquet --clusters clusters.parquet
-    --spectrograms spectrograms --out audio.safetensors --history history.parquet --state state/audio/pretrain
+    --spectrograms spectrograms --out audio.safetensors --history history.parquet
+    --state state/audio/pretrain
 """
 
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from spm.audio import classifier
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
+from spm.base.statuses import Split
 from spm.corpus import clip_reader
-from spm.learn import dataloading, device, training, weights
+from spm.learn import checkpoints, dataloading, training, weights
+from spm.learn.device import pick_device
 
-HELD_OUT = (
-    10  # every tenth clip is not trained on, and measures how well the pseudo-labels are learnt
-)
+HELD_OUT = 10  # every tenth clip is kept from training, to measure the accuracy on unseen clips
 
 
 class Pretrain(Section):
-    """The paper names cross-entropy, Adam and 1e-4; the other numbers are DSOL's."""
+    """Training of the audio network on the pseudo-labels (Algorithm 1, step 2).
 
-    epochs: int = Field(10, ge=1)
-    batch: int = Field(32, ge=2)
-    lr: float = Field(1e-4, gt=0)  # Adam, audio network
-    head_lr: float = Field(1e-3, gt=0)  # Adam, linear layer
-    weight_decay: float = Field(1e-4, ge=0)
-    standardize: bool = False  # each mel to mean 0 and deviation 1 first; DSOL does not
-    seed: int = 0
-    device: str = "auto"
+    The paper names cross-entropy, Adam and the learning rate 1e-4; the other values are DSOL's.
+    """
 
-    def fit(self) -> classifier.ClassifierConfig:
-        """The part that the loop reads."""
+    epochs: int = Field(10, ge=1, description="Passes over the training clips.")
+    batch: int = Field(32, ge=2, description="Clips per batch.")
+    lr: float = Field(1e-4, gt=0, description="Learning rate of Adam for the audio network.")
+    head_lr: float = Field(
+        1e-3, gt=0, description="Learning rate of Adam for the classifier, a linear layer."
+    )
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of Adam, for all weights.")
+    standardize: bool = Field(
+        False,
+        description="Scale each mel band to mean 0 and standard deviation 1 before the network."
+        " DSOL does not.",
+    )
+    seed: int = Field(0, description="Random seed of weight initialization and shuffling.")
+    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+
+    def classifier_config(self) -> classifier.ClassifierConfig:
+        """Settings of the classifier's training."""
         return classifier.ClassifierConfig(**self.model_dump(exclude={"device"}))
+
+
+def read_labels(index: Path, clusters: Path) -> tuple[pa.Table, Tensor]:
+    """The audible training clips, and the pseudo-label of each."""
+    training_clips = clip_reader.select(index, split=Split.TRAIN)
+    rows = clip_reader.require_rows(training_clips, "audible training")
+    labels = tables.read(clusters)
+    if not rows["clip_id"].equals(labels["clip_id"]):
+        raise UserError(
+            f"{clusters} has labels of other clips than the training clips of {index}:"
+            " run the workflow again"
+        )
+    return rows, torch.from_numpy(labels["pseudo_label"].to_numpy().copy()).long()
 
 
 def run(
@@ -48,44 +73,36 @@ def run(
     history: Path,
     state: Path,
 ) -> None:
-    """Train on nine tenths of the clustered clips, and report accuracy on the rest."""
-    rows, labelled = (
-        clip_reader.require_rows(clip_reader.select(index, split="train"), "audible training"),
-        tables.read(clusters),
-    )
-    if not rows["clip_id"].equals(labelled["clip_id"]):
-        raise UserError(f"{clusters} labels other clips than {index} lists: run the workflow again")
+    """Train on nine tenths of the clustered clips, and measure the accuracy on the others."""
+    rows, labels = read_labels(index, clusters)
     log_mels = dataloading.log_mels(rows, spectrograms)
-    labels = torch.from_numpy(labelled["pseudo_label"].to_numpy().copy()).long()
     held_out = torch.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
-    where, how = device.pick(config.device), config.fit()
-    network = classifier.init_classifier(log_mels[~held_out], int(labels.max()) + 1, how).to(where)
-    optimizer = classifier.optimizer_of(network, how)
+    train_mels, train_labels = log_mels[~held_out], labels[~held_out]
+    device, settings = pick_device(config.device), config.classifier_config()
+    network = classifier.init_classifier(train_mels, int(labels.max()) + 1, settings).to(device)
+    optimizer = classifier.make_optimizer(network, settings)
 
-    def epoch(number: int) -> training.Figures:
-        loss, hits = classifier.epoch(
-            network, optimizer, log_mels[~held_out], labels[~held_out], how, number, where
+    def train_epoch(epoch: int) -> training.EpochValues:
+        loss, accuracy = classifier.train_epoch(
+            network, optimizer, train_mels, train_labels, settings, epoch
         )
-        unseen = (
-            classifier.accuracy(network, log_mels[held_out], labels[held_out], where)
-            if held_out.any()
-            else hits
-        )
-        return {("train", "loss"): loss, ("train", "accuracy"): hits, ("val", "accuracy"): unseen}
+        unseen = accuracy  # a corpus of fewer than ten clips has none to hold out
+        if held_out.any():
+            unseen = classifier.accuracy(network, log_mels[held_out], labels[held_out], device)
+        values = {("train", "loss"): loss, ("train", "accuracy"): accuracy}
+        return {**values, ("val", "accuracy"): unseen}
 
     files = [index, clusters, *clip_reader.files(rows, spectrograms)]
-    depends = training.fingerprint(
+    fingerprint = checkpoints.fingerprint(
         files, config.model_dump_json(), code_digest("spm.audio.pretrain")
     )
-    figures = training.train(
-        network, optimizer, epoch, config.epochs, state=state / depends, what="pretrain"
+    rows_of_history = training.train(
+        network, optimizer, train_epoch, config.epochs, state=state / fingerprint, title="pretrain"
     )
-    about = {
-        "config": config.model_dump(),
-        "figures": {f"{row.split} {row.name}": row.value for row in figures},
-    }
+    last_epoch = {f"{row.split} {row.name}": row.value for row in rows_of_history}
+    about = {"config": config.model_dump(), "last_epoch": last_epoch}
     weights.save(out, network.audio.state_dict(), about)
-    training.finish(figures, history, state)
+    training.finish(rows_of_history, history, state)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What every section of config.yaml has in common."""
+"""Base class of the sections of config.yaml, and the error that users see."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """One section: immutable, and a key it does not know is an error that names it."""
+    """A section of the config: it can't be changed, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class UserError(Exception):
-    """What the user can mend: one line that names the thing, its value, and what was expected."""
+    """An error that the user can correct: one line: thing, value, expectation, remedy."""

@@ -1,6 +1,7 @@
-"""A digest of a stage's code, so that a change of code reruns exactly the stages that import it.
+"""Digest of a stage's code, so that a change of code reruns exactly the stages that import it.
 
-Comments, docstrings and formatting don't count. Nothing is imported: the source is parsed.
+Comments, docstrings, formatting and descriptions of settings and columns do not count. No module is
+imported: the sources are parsed.
 """
 
 import ast
@@ -10,68 +11,83 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "spm"
+WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+DESCRIPTION = "description"  # keyword argument that no job depends on, as in Field(description=…)
 
 
-def _file_of(module: str) -> Path | None:
-    """The source of a module of this package; None for the name of something inside a module."""
+def _source_file(module: str) -> Path | None:
+    """Source file of a module of this package; None where the name is no module."""
     path = ROOT.joinpath(*module.split("."))
-    return next((f for f in (path.with_suffix(".py"), path / "__init__.py") if f.is_file()), None)
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _without_texts(tree: ast.Module) -> ast.Module:
+    """The same code without docstrings and without keyword arguments named `description`."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, ast.Call):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != DESCRIPTION]
+        elif isinstance(node, WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
     return tree
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    """Every module of this package that the source names, wherever the import stands."""
+def _with_parents(module: str) -> list[str]:
+    """A module and the packages it lies in, whose __init__ Python runs first."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _imported_names(tree: ast.Module) -> set[str]:
+    """Every name that an import statement gives, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 raise ValueError(
-                    f"line {node.lineno}: a relative import escapes the digest; write it in full"
+                    f"line {node.lineno}: relative import; expected an absolute one,"
+                    " because the digest does not follow relative imports"
                 )
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] == PACKAGE}
-    return {name for each in ours for name in _and_above(each) if _file_of(name)}
+    return names
 
 
-def _and_above(module: str) -> list[str]:
-    """A module and the packages it lies in, whose __init__ Python runs before it."""
-    parts = module.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+def _imported_modules(tree: ast.Module) -> set[str]:
+    """Modules of this package that the source imports, and the packages they lie in."""
+    modules: set[str] = set()
+    for name in _imported_names(tree):
+        if name.split(".")[0] == PACKAGE:
+            modules |= {parent for parent in _with_parents(name) if _source_file(parent)}
+    return modules
 
 
 @cache
 def _source(module: str) -> tuple[str, frozenset[str]]:
-    file = _file_of(module)
+    """Code of a module without its texts, and the modules that it imports."""
+    file = _source_file(module)
     if file is None:
         raise ValueError(f"no module named {module!r} in {ROOT / PACKAGE}")
     tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-    return ast.unparse(_without_docstrings(tree)), frozenset(_imports(tree))
+    modules = frozenset(_imported_modules(tree))
+    return ast.unparse(_without_texts(tree)), modules
 
 
 def imported_by(module: str) -> set[str]:
-    """The module and all it imports inside this package, directly or not."""
-    seen: set[str] = set()
-    waiting = _and_above(module)
+    """The module and all modules of this package that it imports, directly or not."""
+    visited: set[str] = set()
+    waiting = _with_parents(module)
     while waiting:
         name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in visited:
+            visited.add(name)
             waiting.extend(_source(name)[1])
-    return seen
+    return visited
 
 
 @cache
 def code_digest(module: str) -> str:
-    """Digest of what a module's code does: 16 hexadecimal digits."""
+    """Digest of a module's code and of the code it imports: 16 hexadecimal digits."""
     text = "\0".join(f"{name}\0{_source(name)[0]}" for name in sorted(imported_by(module)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Progress on the terminal, or a line now and then in a log."""
+"""Progress bar on a terminal; in a log file, a line every few seconds."""
 
 import sys
 from collections.abc import Iterable
@@ -7,22 +7,41 @@ from typing import TypeVar
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+TERMINAL_INTERVAL_S = 0.2
+LOG_INTERVAL_S = 10
 
 
 def progress(
     items: Iterable[Item],
-    what: str,
+    label: str,
     total: int | None = None,
     *,
-    form: str | None = None,
+    bar_format: str | None = None,
     quiet: bool = False,
 ) -> "tqdm[Item]":
-    """Iterate with a bar that names what is counted and when it will be done.
+    """Iterate over items with a progress bar.
 
-    `form` is tqdm's `bar_format`; a quiet bar says nothing.
+    Parameters
+    ----------
+    items : iterable
+        What is counted.
+    label : str
+        Text before the bar.
+    total : int, optional
+        Number of items, if `items` has no length.
+    bar_format : str, optional
+        Format of the bar, as in tqdm.
+    quiet : bool
+        Show nothing.
     """
-    live = sys.stderr.isatty()
+    terminal = sys.stderr.isatty()
     return tqdm(
-        items, desc=what, total=total, mininterval=0.2 if live else 10, ascii=not live, dynamic_ncols=live,
-        bar_format=form, disable=quiet,
-    )  # fmt: skip
+        items,
+        desc=label,
+        total=total,
+        mininterval=TERMINAL_INTERVAL_S if terminal else LOG_INTERVAL_S,
+        ascii=not terminal,
+        dynamic_ncols=terminal,
+        bar_format=bar_format,
+        disable=quiet,
+    )

@@ -1,4 +1,4 @@
-"""Where jobs run, and on how much; no stage reads it, so a change reruns nothing."""
+"""Resources of jobs; no stage reads these settings, so changing them reruns nothing."""
 
 from typing import Literal
 
@@ -8,9 +8,16 @@ from spm.base.config import Section
 
 
 class Cluster(Section):
-    """GPUs of a job, and which rules an executor like SLURM's gets; partitions and times are the profile's."""
+    """Resources of jobs on a cluster (docs/cluster.md). Changing these settings reruns nothing."""
 
-    gpus: int = Field(1, ge=1)  # of one training; its batch is shared among them
-    cpu_rules: Literal["submit", "local"] = (
-        "submit"  # local: where snakemake was started; GPU rules are submitted
+    gpus: int = Field(
+        1,
+        ge=1,
+        description="Number of GPUs per training. The GPUs share the batch, so the training learns"
+        " the same with any number.",
+    )
+    cpu_rules: Literal["submit", "local"] = Field(
+        "submit",
+        description="submit: CPU rules are submitted to the cluster too; local: they run where"
+        " snakemake was started, and only GPU rules are submitted.",
     )

@@ -1,4 +1,4 @@
-"""A run's settings: what all runs have in common, under its method's, under its own."""
+"""The settings of a run: `train`, changed by the section of its method, then by its own row."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,26 +10,29 @@ def method_of(config: Mapping[str, Any], run: str) -> str:
 
 
 def run_config(config: Mapping[str, Any], run: str) -> dict[str, Any]:
-    """A run's row laid over its method's section, laid over `train`.
+    """All settings of a run.
 
-    >>> config = {"train": {"method": "spm", "lr": 1, "epochs": 9}, "methods": {"dmc": {"lr": 2, "beta": 30}}}
-    >>> of_run({**config, "runs": {"soft": {"method": "dmc", "epochs": 3}}}, "soft")
+    >>> config = {"train": {"method": "spm", "lr": 1, "epochs": 9}}
+    >>> config["methods"] = {"dmc": {"lr": 2, "beta": 30}}
+    >>> config["runs"] = {"soft": {"method": "dmc", "epochs": 3}}
+    >>> run_config(config, "soft")
     {'method': 'dmc', 'lr': 2, 'epochs': 3, 'beta': 30}
     """
-    of_method = config["methods"].get(method_of(config, run), {})
-    return {**config["train"], **of_method, **(config["runs"][run] or {})}
+    method_section = config["methods"].get(method_of(config, run), {})
+    return {**config["train"], **method_section, **(config["runs"][run] or {})}
 
 
 def audio_config(config: Mapping[str, Any], audio: str, stage: str) -> dict[str, Any]:
-    """What an audio network's row changes in one of its two stages, laid over that stage's section.
+    """Settings of one audio network in the stage `clusters` or `pretrain`.
 
-    >>> config = {"clusters": {"k": 11, "seed": 0}, "audio": {"main": {}, "many": {"clusters": {"k": 30}}}}
-    >>> of_audio(config, "many", "clusters")
+    >>> config = {"clusters": {"k": 11, "seed": 0}}
+    >>> config["audio"] = {"main": {}, "many": {"clusters": {"k": 30}}}
+    >>> audio_config(config, "many", "clusters")
     {'k': 30, 'seed': 0}
     """
     return {**config[stage], **((config["audio"][audio] or {}).get(stage) or {})}
 
 
 def run_names(config: Mapping[str, Any]) -> list[str]:
-    """The names of the runs that are not left out."""
+    """The names of the runs that are not left out with `false`, sorted."""
     return sorted(run for run, row in config["runs"].items() if row is not False)

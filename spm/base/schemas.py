@@ -1,176 +1,258 @@
-"""What every table's rows and columns are: of docs/tables.md, of the data set's card and of its Croissant metadata.
+"""Schemas of all tables in results/: the columns of each table, their types and their meaning.
 
-python -m spm.base.schemas > docs/tables.md
+The only place where columns are described: docs/tables.md, the data set's card and its Croissant
+metadata are printed from here. A change of a description changes no code digest (spm.base.digest).
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import pyarrow as pa
 
-from spm.base import tables
+from spm.base.constants import FRAME_MATCH_S, FRAMES, N_MELS
+from spm.base.statuses import FetchStatus, Kind, Split, VideoStatus
+
+TEXT = pa.string()
+INT32 = pa.int32()
+INT64 = pa.int64()
+FLOAT32 = pa.float32()
+FLOAT64 = pa.float64()
+TEXTS = pa.list_(pa.string())
 
 
-class Table(NamedTuple):
-    """A kind of file that the workflow leaves."""
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
 
     name: str
-    files: str  # under results/; a star a part of the name
-    row: str  # what one is
-    schema: pa.Schema
+    type: pa.DataType
+    description: str
 
 
-FRAMES, MELS = 201, 64  # of a second's log-mel, as spm.corpus.spectrograms makes it
-SPECTROGRAMS = tables.spectrograms(FRAMES * MELS, "float16")
+@dataclass(frozen=True)
+class Table:
+    """A kind of table that the workflow writes; `description` says what a row is."""
+
+    name: str
+    files: str  # under results/; a star is a part of the path that differs
+    columns: tuple[Column, ...]
+    description: str
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns, without metadata."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [column.name for column in self.columns]
+
+
+def _values(values: Iterable[str]) -> str:
+    """Values of an enum as text for a description."""
+    return ", ".join(f"`{value}`" for value in values)
+
+
+# fmt: off
+# Columns of several tables.
+VIDEO_ID = Column("video_id", TEXT, description="Name of the video, as in the manifest; "
+                  "of a mosaic, the names of its four videos with `/` between them.")
+CLIP_ID = Column("clip_id", TEXT,
+                 description="Name of the clip: name of the video and start of the clip in ms.")
+START_S = Column("start_s", FLOAT64, description="Start of the clip in the video, in s.")
+TIME_S = Column("time_s", FLOAT64, description="Time of the frame in the video, in s.")
+RMS_DB = Column("rms_db", FLOAT32, description="Level of the sound, in dB relative to full scale.")
+FRAME = Column("frame", INT32, description="Number of the frame in its clip, from 0.")
+REASON = Column("reason", TEXT, description="Why the status is not `ok`.")
+PATH = Column("path", TEXT, description="Path of the file; empty unless the status is `ok`.")
+SHA256 = Column("sha256", TEXT, description="SHA-256 digest of the file, hexadecimal.")
+BYTES = Column("bytes", INT64, description="Size of the file, in bytes.")
+IMAGE_ID = Column("image_id", TEXT, description="Name of the image in Open Images.")
+SUBSET = Column("subset", TEXT,
+                description="Subset of Open Images: `train`, `validation` or `test`.")
+CATEGORY = Column("category", TEXT, description="Category of the object in the box.")
+SCORE = Column("score", FLOAT32,
+               description="Score of the detector, in [0, 1]; 1 for a box that a person drew.")
+BOX = (
+    Column("x", FLOAT64, description="Left edge, as a fraction of the frame's width."),
+    Column("y", FLOAT64, description="Upper edge, as a fraction of the frame's height."),
+    Column("w", FLOAT64, description="Width, as a fraction of the frame's width."),
+    Column("h", FLOAT64, description="Height, as a fraction of the frame's height."),
+)
+
+LEDGER = Table("fetch", "corpus/fetch/*.parquet", (
+    VIDEO_ID,
+    Column("status", TEXT, description=f"Result of the download: {_values(FetchStatus)}. For "
+           "`retry`, a later attempt may succeed; for `bad`, the address gives no media."),
+    REASON,
+    PATH,
+    SHA256,
+    BYTES,
+    Column("extractor", TEXT,
+           description="Source of the file: `local`, or yt-dlp's name of the website."),
+), description="A video of the manifest, and the result of its download.")
+VIDEOS = Table("videos", "corpus/videos/*.parquet", (
+    VIDEO_ID,
+    Column("status", TEXT, description=f"Result of the decoding: {_values(VideoStatus)}. For "
+           "`missing`, there is no file."),
+    REASON,
+    Column("width", INT32, description="Width as stored, before rotation, in px."),
+    Column("height", INT32, description="Height as stored, before rotation, in px."),
+    Column("fps", FLOAT64, description="Mean frame rate, in frames per second."),
+    Column("rotation_deg", INT32,
+           description="Counter-clockwise rotation that players apply, in degrees."),
+    Column("rate_hz", INT32, description="Sample rate of the sound as stored, in Hz."),
+    Column("channels", INT32, description="Number of channels of the sound as stored."),
+    Column("video_s", FLOAT64, description="Length of the decoded frames, in s."),
+    Column("audio_s", FLOAT64, description="Length of the decoded sound, in s."),
+    Column("clips", INT32, description="Number of clips cut from the video."),
+), description="A video of the manifest, and the result of its decoding.")
+CLIPS = Table("clips", "corpus/clips/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    START_S,
+    Column("frame_time_s", pa.list_(FLOAT64),
+           description="Time of each frame in the video, in s."),
+    Column("frames", pa.list_(pa.binary()), description="Frames, as square JPEG images."),
+    Column("pcm", pa.binary(), description="Sound: 16,000 samples at 16 kHz, mono, int16, "
+           "little endian."),
+    RMS_DB,
+), description="A clip (one second of a video), with its frames and its sound.")
+INDEX = Table("index", "corpus/index/clips.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    Column("shard", INT32, description="Shard of the clip: 7 means the files `0007.parquet`."),
+    Column("row", INT32, description="Row of the clip in its shard of `clips` and `spectrograms`."),
+    Column("kind", TEXT, description=f"Kind of the video: {_values(Kind)}."),
+    Column("categories", TEXTS, description="Categories that sound, in the manifest's order."),
+    Column("split", TEXT, description=f"Split of the video: {_values(Split)}."),
+    START_S,
+    RMS_DB,
+    Column("audible", pa.bool_(), description="Whether the clip is loud enough for training: "
+           "at least index.min_rms_db."),
+), description="A clip: its place in the shards, its categories and its split.")
+OPENIMAGES = Table("openimages", "boxes/openimages/images.parquet", (
+    IMAGE_ID,
+    SUBSET,
+    Column("status", TEXT, description="`ok`; or the reason why there is no file: `gone`, `bad`, "
+           "`retry`, `policy` (not wanted because of its boxes or its rotation) or `surplus` "
+           "(more than openimages.max_per_class)."),
+    REASON,
+    PATH,
+    SHA256,
+    BYTES,
+    Column("width", INT32, description="Width, in px."),
+    Column("height", INT32, description="Height, in px."),
+    Column("license", TEXT, description="License of the image."),
+    Column("author", TEXT, description="Author of the image, to be credited."),
+), description="An image of Open Images, and the result of its download.")
+OPENIMAGES_BOXES = Table("openimages_boxes", "boxes/openimages/boxes.parquet", (
+    IMAGE_ID,
+    SUBSET,
+    CATEGORY,
+    *BOX,
+    Column("status", TEXT, description="`kept`; or the reason why the box is not used: "
+           "`malformed`, `no-picture`, or a flag of the box: `group-of`, `depiction`, `inside`, "
+           "`truncated` or `occluded`."),
+), description="A box of Open Images.")
+DETECTIONS = Table("detect", "boxes/detect/*.parquet", (
+    CLIP_ID, FRAME, TIME_S, CATEGORY, SCORE, *BOX,
+), description="A detection, of any score.")
+ANNOTATIONS = Table("annotations", "boxes/annotations/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    FRAME,
+    TIME_S,
+    CATEGORY,
+    SCORE,
+    *BOX,
+    Column("status", TEXT, description="`kept`; or the reason why the box does not count: "
+           "`low-score`, `other-category`, `silent`, `overlap`, `surplus`, `rejected` (by a "
+           f"reviewer) or `unmatched` (no frame within {FRAME_MATCH_S} s)."),
+    Column("box", TEXT, description="The box before review, as `category x y w h`; "
+           "reviews refer to boxes by this text."),
+    Column("reviewer", TEXT, description="Who reviewed the box; empty without a review."),
+), description="A box, with the reason where it does not count.")
+CLUSTERS = Table("clusters", "audio/clusters/*/labels.parquet", (
+    CLIP_ID,
+    Column("pseudo_label", INT32, description="Number of the cluster, from 0."),
+    Column("similarity", FLOAT32,
+           description="Cosine similarity to the centre of the cluster (Eq. 6)."),
+), description="A training clip, and the cluster of its sound.")
+TILES = Table("tiles", "fusion/mosaics/*/tiles.parquet", (
+    Column("mosaic_id", TEXT, description="Name of the mosaic: its `clip_id`."),
+    Column("tile", INT32, description="Number of the tile, 0 to 3, row by row."),
+    CLIP_ID,
+    VIDEO_ID,
+    FRAME,
+    Column("category", TEXT, description="Category of the tile's clip."),
+    Column("sounding", pa.bool_(), description="Whether the mosaic contains the tile's sound."),
+    Column("gain_db", FLOAT64, description="Gain of the tile's sound in the mosaic, in dB."),
+    *BOX,
+), description="One of the four tiles of a mosaic; the box is the area of the tile.")
+HISTORY = Table("history", "**/history.parquet", (
+    Column("epoch", INT32, description="Number of the epoch or iteration, from 0."),
+    Column("split", TEXT, description="Split that the value is measured on: `train` or `val`."),
+    Column("name", TEXT, description="Name of the value, such as `loss` or `accuracy`."),
+    Column("value", FLOAT64, description="The value."),
+), description="A value measured in an epoch of a training or in an iteration of k-means.")
+MAPS = Table("maps", "fusion/maps/*/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    FRAME,
+    TIME_S,
+    Column("category", TEXT, description="Category of the map, if the run makes a map per "
+           "category; null if it makes one map per frame."),
+    Column("height", INT32, description="Number of rows of the map."),
+    Column("width", INT32, description="Number of columns of the map."),
+    # float32: the sigmoid of Eq. 4 is so steep that its small values underflow in float16
+    Column("map", pa.list_(FLOAT32), description="Heat in [0, 1], row by row from the top left."),
+), description="A heat map of a frame, from a run on a test set.")
+SCORES = Table("scores", "score/scores/*/*/*/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    FRAME,
+    Column("categories", TEXTS, description="Categories of the boxes of the frame."),
+    Column("iou", FLOAT64, description="Intersection over union, the mean over the frame's "
+           "ground truths."),
+    Column("nsa", FLOAT64, description="No-sounding area: fraction of the pixels of silent "
+           "categories that stay cold; null where it is not defined."),
+    Column("pixel_ap", FLOAT64, description="Average precision over pixels; null unless the "
+           "protocol asks for it."),
+), description="The score of a frame, for a run, a test set, a source of boxes and a protocol.")
+
+
+def spectrograms(dtype: Literal["float16", "float32"]) -> Table:
+    """Table of log-mel spectrograms, whose numbers are `float16` or `float32`."""
+    number = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
+    return Table("spectrograms", "corpus/spectrograms/*.parquet", (
+        CLIP_ID,
+        Column("log_mel", pa.list_(number, FRAMES * N_MELS),
+               description=f"Log-mel spectrogram in dB: {FRAMES} times × {N_MELS} mel bands, "
+               "time by time."),
+    ), description="The spectrogram of a clip, in the order of the rows of `clips`.")
+
+
+SPECTROGRAMS = spectrograms("float16")
 TABLES = (
-    Table("fetch", "corpus/fetch/*.parquet", "a listed video, and what came of asking for it", tables.LEDGER),
-    Table("videos", "corpus/videos/*.parquet", "a listed video, and what was found in its file", tables.VIDEOS),
-    Table("clips", "corpus/clips/*.parquet", "a second of a video: its pictures and its sound", tables.CLIPS),
-    Table("spectrograms", "corpus/spectrograms/*.parquet", "a second's log-mel, in the rows' order of `clips`",
-          SPECTROGRAMS),
-    Table("index", "corpus/index/clips.parquet", "a second: where it lies, what is heard, its split", tables.INDEX),
-    Table("openimages", "boxes/openimages/images.parquet", "a picture of Open Images", tables.OPENIMAGES),
-    Table("openimages_boxes", "boxes/openimages/boxes.parquet", "a box of Open Images", tables.OPENIMAGES_BOXES),
-    Table("detect", "boxes/detect/*.parquet", "a detection, whatever its score", tables.DETECTIONS),
-    Table("annotations", "boxes/annotations/*.parquet", "a box, whether it counts, and why not", tables.ANNOTATIONS),
-    Table("clusters", "audio/clusters/*/labels.parquet", "a training second's cluster of sounds", tables.CLUSTERS),
-    Table("tiles", "fusion/mosaics/*/tiles.parquet", "a tile of a mosaic of four solos", tables.TILES),
-    Table("mosaic_clips", "fusion/mosaics/*/clips/*.parquet", "a mosaic: its picture, the mixed sound", tables.CLIPS),
-    Table("mosaic_spectrograms", "fusion/mosaics/*/spectrograms/*.parquet", "a mosaic's log-mel", SPECTROGRAMS),
-    Table("mosaic_index", "fusion/mosaics/*/index.parquet", "a mosaic: what is heard, its split", tables.INDEX),
-    Table("mosaic_boxes", "fusion/mosaics/*/boxes/*.parquet", "a box of a mosaic's tiles", tables.ANNOTATIONS),
-    Table("history", "**/history.parquet", "a figure of an epoch of a network, or of a round of k-means",
-          tables.HISTORY),
-    Table("maps", "fusion/maps/*/*.parquet", "a heat map of a frame, of a run on a test set", tables.MAPS),
-    Table("scores", "score/scores/*/*/*/*.parquet", "a frame's score, by run, test set, boxes and protocol",
-          tables.SCORES),
-)  # fmt: skip
-COLUMNS = {
-    "audible": "whether it is loud enough to be learnt from (index.min_rms_db)",
-    "audio_s": "s, decoded length of the sound",
-    "author": "whom to name for the picture",
-    "box": "the box as it was given, `category x y w h`: reviews name it so",
-    "bytes": "size of the file",
-    "categories": "what is heard, in the manifest's order",
-    "category": "what the box shows",
-    "channels": "of the sound",
-    "clip_id": "name of the second: its video's, and the start in ms",
-    "clips": "seconds that came of it",
-    "epoch": "from 0",
-    "extractor": "what fetched it: local, or yt-dlp's name for the site",
-    "fps": "1/s, mean rate of the pictures",
-    "frame": "number within the second, from 0",
-    "frame_time_s": "s, of each picture, from the start of the video",
-    "frames": "its pictures, JPEG, squeezed to squares",
-    "gain_db": "dB, of its sound, where it is heard",
-    "height": "px, as stored, before rotation",
-    "image_id": "Open Images' name of the picture",
-    "iou": "intersection over union, the mean over the frame's truths",
-    "kind": "solo or duet",
-    "license": "of the picture",
-    "log_mel": f"dB, {FRAMES} times × {MELS} mels, row by row",
-    "map": "heat in [0, 1], row by row, from the top left",
-    "mosaic_id": "a clip_id of the mosaics",
-    "name": "which figure: loss, accuracy",
-    "nsa": "share of the no-sounding area that stays cold; null where it is not defined",
-    "path": "of the file; empty unless the status is ok",
-    "pcm": "its sound: 16 kHz mono, int16 little endian, 16,000 samples",
-    "pixel_ap": "average precision over pixels; null unless the protocol has it",
-    "pseudo_label": "the cluster's number",
-    "rate_hz": "Hz, of the sound as it came",
-    "reason": "why the status is not ok, in the site's or the decoder's words",
-    "reviewer": "who decided; empty: the rules",
-    "rms_db": "dB re full scale, level of the sound",
-    "rotation_deg": "degrees counter-clockwise, as players apply it",
-    "row": "of the second, in its shard's clips and spectrograms",
-    "score": "the detector's, in [0, 1]; 1 for a box that a person drew",
-    "sha256": "of the file, hexadecimal",
-    "shard": "number of the file that holds the second: 0007.parquet for 7",
-    "similarity": "cosine with the cluster's centre (Eq. 6)",
-    "sounding": "whether the tile is heard",
-    "split": "train, val or test",
-    "start_s": "s, from the start of the video",
-    "subset": "Open Images': train, validation or test",
-    "tile": "0 to 3, row by row",
-    "time_s": "s, from the start of the video",
-    "value": "of the figure",
-    "video_id": "the manifest's name of the video; of a mosaic, those of its four, / between",
-    "video_s": "s, decoded length of the pictures",
-    "width": "px, as stored, before rotation",
-    "x": "left edge, as a fraction of the frame's width",
-    "y": "upper edge, as a fraction of the frame's height",
-    "w": "width, as a fraction of the frame's",
-    "h": "height, as a fraction of the frame's",
-}
-# … and where a column means another thing than in other tables.
-HERE = {
-    ("fetch", "status"): "ok, gone, blocked, retry (may come back) or bad (no media there)",
-    ("videos", "status"): "ok, partial, no-audio, no-video, short, unreadable, empty or missing",
-    ("openimages", "status"): "ok, gone, bad, retry, policy or surplus",
-    ("openimages", "width"): "px",
-    ("openimages", "height"): "px",
-    (
-        "openimages_boxes",
-        "status",
-    ): "kept, or why not: malformed, no-picture, or a flag, as group-of",
-    (
-        "annotations",
-        "status",
-    ): "kept, or why not: low-score, other-category, silent, surplus, rejected, unmatched, …",
-    ("history", "split"): "train or val",
-    (
-        "maps",
-        "category",
-    ): "whose map it is, of a run that tells categories apart; null: the one map of a frame",
-    ("maps", "height"): "rows of the map",
-    ("maps", "width"): "columns of the map",
-    ("scores", "categories"): "what the frame's boxes show",
-}
-TYPES = {
-    "string": "text", "double": "float64", "float": "float32", "halffloat": "float16", "bool": "true or false",
-}  # fmt: skip
+    LEDGER, VIDEOS, CLIPS, SPECTROGRAMS, INDEX, OPENIMAGES, OPENIMAGES_BOXES, DETECTIONS,
+    ANNOTATIONS, CLUSTERS, TILES,
+    Table("mosaic_clips", "fusion/mosaics/*/clips/*.parquet", CLIPS.columns,
+          description="A mosaic, with its frame and its mixed sound."),
+    Table("mosaic_spectrograms", "fusion/mosaics/*/spectrograms/*.parquet", SPECTROGRAMS.columns,
+          description="The spectrogram of a mosaic."),
+    Table("mosaic_index", "fusion/mosaics/*/index.parquet", INDEX.columns,
+          description="A mosaic: its sounding categories and its split."),
+    Table("mosaic_boxes", "fusion/mosaics/*/boxes/*.parquet", ANNOTATIONS.columns,
+          description="A box of a tile of a mosaic."),
+    HISTORY, MAPS, SCORES,
+)
+# fmt: on
 
 
-def like(table: Table) -> str:
-    """The first table with the same columns."""
-    return next(each.name for each in TABLES if each.schema is table.schema)
-
-
-def meaning(table: Table, column: str) -> str:
-    """What a column of a table holds.
-
-    Raises
-    ------
-    KeyError
-        When nobody has said so, in COLUMNS or HERE.
-    """
-    return HERE.get((like(table), column)) or COLUMNS[column]
-
-
-def type_of(kind: pa.DataType) -> str:
-    """A column's type, in a word."""
-    if isinstance(kind, pa.ListType):
-        return f"list of {type_of(kind.value_type)}"
-    if isinstance(kind, pa.FixedSizeListType):
-        return f"{kind.list_size} × {type_of(kind.value_type)}"
-    return TYPES.get(str(kind), str(kind))
-
-
-def page() -> Iterator[str]:
-    """docs/tables.md."""
-    yield "# Tables\n\nWhat the workflow leaves in `results/`, column by column, made of the schemas that write it:"
-    yield "`python -m spm.base.schemas > docs/tables.md`. [data.md](data.md) shows how to read them. Tables are sorted"
-    yield "by their key and hold no time stamps; a star in a path is a shard, a run, a test set, boxes or a protocol."
-    for table in TABLES:
-        yield f"\n## {table.name}\n\n`results/{table.files}`: a row is {table.row}."
-        if like(table) != table.name:
-            yield f"Its columns are those of [{like(table)}](#{like(table)})."
-            continue
-        yield ""
-        yield "| column | type | what it holds |\n|---|---|---|"
-        for field in table.schema:
-            yield f"| `{field.name}` | {type_of(field.type)} | {meaning(table, field.name)} |"
-
-
-if __name__ == "__main__":
-    print("\n".join(page()))
+def first_with_columns(table: Table) -> Table:
+    """The first of TABLES that has the columns of a table; mosaics have the columns of clips."""
+    return next(other for other in TABLES if other.columns is table.columns)

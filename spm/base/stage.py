@@ -1,4 +1,8 @@
-"""A stage's run() is its command line: the section of the config first, then one option a file."""
+"""Command line of a stage: the signature of its run().
+
+The first parameter is the stage's section of the config (--config JSON). Each keyword-only
+parameter is an option of the same name.
+"""
 
 import argparse
 import errno
@@ -12,7 +16,8 @@ from pydantic import ValidationError
 
 from spm.base.config import UserError
 
-OF_THE_MACHINE = {
+# Errors of the machine, such as a full disk; others are bugs and keep their traceback.
+MACHINE_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
     errno.EROFS,
@@ -23,55 +28,59 @@ OF_THE_MACHINE = {
 }
 
 
-def _option(name: str, kind: Any) -> dict[str, Any]:
-    """How argparse reads one keyword of run(): a value, a list of them, or one that may be left out."""
-    if get_origin(kind) is list:
-        return {"type": get_args(kind)[0], "nargs": "*", "default": []}
-    if type(None) in get_args(kind):
-        return {
-            "type": get_args(kind)[0],
-            "nargs": "?",
-            "default": None,
-        }  # `--file` alone leaves it out too
-    return {"type": kind, "required": True}
+def _option(annotation: Any) -> dict[str, Any]:
+    """Settings of argparse for a parameter: a value, a list, or `… | None` (optional)."""
+    if get_origin(annotation) is list:
+        return {"type": get_args(annotation)[0], "nargs": "*", "default": []}
+    if type(None) in get_args(annotation):
+        # nargs "?": a rule may write `--file` without a value
+        return {"type": get_args(annotation)[0], "nargs": "?", "default": None}
+    return {"type": annotation, "required": True}
 
 
-def of_the_machine(error: OSError) -> str:
-    """What is wrong with the machine, in one line; empty where the error is not the machine's."""
-    if error.errno not in OF_THE_MACHINE:
+def machine_error_message(error: OSError) -> str:
+    """One line on an error of the machine; empty if the error is of another kind."""
+    if error.errno not in MACHINE_ERRORS:
         return ""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{os.strerror(error.errno)}: expected a disk with room, and the right to write there"
+    place = f"{error.filename}: " if error.filename else ""
+    reason = os.strerror(error.errno)
+    return f"{place}{reason}: expected a disk with free space and permission to write"
+
+
+def _setting_errors(error: ValidationError) -> str:
+    """One line on all wrong settings."""
+    lines = []
+    for detail in error.errors():
+        key = ".".join(map(str, detail["loc"]))
+        lines.append(f"{key}: {detail['msg']}" if key else detail["msg"])
+    return "; ".join(lines)
 
 
 def main(run: Callable[..., None]) -> None:
-    """Call `run` with what the command line names: --config JSON, then its keyword-only arguments.
+    """Call `run` with the arguments of the command line.
 
     Raises
     ------
     SystemExit
-        With status 2 when the command line or the section is wrong, 1 after a `UserError` or where the machine's disk
-        is full, broken, or not to be written; one line on stderr each.
+        Status 2 if the command line or the section is wrong; status 1 after a `UserError` or an
+        error of the machine (disk full, broken or not writable). One line on stderr each.
     """
-    config, *files = inspect.signature(run, eval_str=True).parameters.values()
-    module = inspect.getmodule(run)
-    parser = argparse.ArgumentParser(description=inspect.getdoc(module))
+    section, *parameters = inspect.signature(run, eval_str=True).parameters.values()
+    parser = argparse.ArgumentParser(description=inspect.getdoc(inspect.getmodule(run)))
     parser.add_argument("--config", required=True, metavar="JSON")
-    for file in files:
-        parser.add_argument(
-            f"--{file.name.replace('_', '-')}", **_option(file.name, file.annotation)
-        )
-    given = vars(parser.parse_args())
+    for parameter in parameters:
+        name = parameter.name.replace("_", "-")
+        parser.add_argument(f"--{name}", **_option(parameter.annotation))
+    arguments = vars(parser.parse_args())
     try:
-        section = config.annotation.model_validate_json(given.pop("config"))
-        run(section, **given)
+        config = section.annotation.model_validate_json(arguments.pop("config"))
+        run(config, **arguments)
     except ValidationError as error:
-        parser.error(
-            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        )
+        parser.error(_setting_errors(error))
     except UserError as error:
         sys.exit(f"{parser.prog}: error: {error}")
     except OSError as error:
-        if not (said := of_the_machine(error)):
+        message = machine_error_message(error)
+        if not message:
             raise
-        sys.exit(f"{parser.prog}: error: {said}")
+        sys.exit(f"{parser.prog}: error: {message}")

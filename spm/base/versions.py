@@ -1,7 +1,7 @@
-"""The versions that a report names."""
+"""Versions of Python and of packages, for the report."""
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
@@ -16,20 +16,19 @@ PACKAGES = (
 )
 
 
-def _found(packages: Iterable[str]) -> Iterator[str]:
-    for package in packages:
-        try:
-            yield f"{package} {version(package)}"
-        except (
-            PackageNotFoundError
-        ):  # under --use-conda Snakemake's environment needs no torch: the jobs' have it
-            yield f"{package}: as in envs/" if package != "spm" else "spm from its folder"
+def _package_version(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        # With --use-conda, the jobs have environments of their own, and Snakemake's lacks torch.
+        return "spm from its folder" if package == "spm" else f"{package}: as in envs/"
 
 
 def version_string(packages: Iterable[str] = PACKAGES) -> str:
     """Python and packages with their versions, in one line.
 
-    >>> said(["no-such-package"]).split(", ")[1]
+    >>> version_string(["no-such-package"]).split(", ")[1]
     'no-such-package: as in envs/'
     """
-    return ", ".join([f"Python {platform.python_version()}", *_found(packages)])
+    python = f"Python {platform.python_version()}"
+    return ", ".join([python, *(_package_version(package) for package in packages)])

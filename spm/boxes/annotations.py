@@ -1,9 +1,12 @@
-"""The boxes that count, and why each other one fell.
+"""One table of all boxes of a source: `kept`, or the reason why a box does not count.
 
 python -m spm.boxes.annotations --config '{}' --index clips.parquet --clips clips --boxes boxes.csv
-    --out annotations.parquet --counts-table counts.csv --agreement agreement.csv        (boxes that somebody drew)
-python -m spm.boxes.annotations --config '{}' --index clips.parquet --clips clips --detections detect
-    --detector weights.safetensors --reviews reviews.csv …                               (a detector's, reviewed)
+    --out annotations.parquet --counts-table counts.csv --agreement agreement.csv
+python -m spm.boxes.annotations --config '{}' --index clips.parquet --clips clips
+    --detections detect --detector weights.safetensors --reviews reviews.csv …
+
+The first command takes given boxes, the second one the detections of a detector. Either applies the
+decisions of reviewers.
 """
 
 import json
@@ -15,218 +18,245 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
 from spm.boxes import ground_truth
+from spm.boxes.formats import csv
+from spm.boxes.formats.frames import BoxRow
 from spm.boxes.geometry import iou
-from spm.boxes.ground_truth import Row
+from spm.boxes.ground_truth import ClipRow
 from spm.boxes.review import decisions
-from spm.boxes.review.decisions import BoxKey, Decision
+from spm.boxes.review.decisions import BoxKey, Decision, ReviewVerdict
+from spm.boxes.statuses import BoxStatus
 from spm.corpus import clip_reader
+
+Decisions = Mapping[BoxKey, Decision]
 
 
 class Annotations(Section):
-    """The paper keeps detections above 0.9 and cleans the rest by hand; these are the rules before the hand."""
+    """Rules that decide which detections count as boxes, before any manual review.
 
-    min_score: float = Field(0.9, ge=0, le=1)  # a detection must score more
+    The paper keeps detections with a score above 0.9 and cleans them by hand. Given boxes pass all
+    rules except silence.
+    """
+
+    min_score: float = Field(
+        0.9, ge=0, le=1, description="A detection counts only if its score is above this value."
+    )
     max_overlap: float = Field(
-        0.5, gt=0, le=1
-    )  # IoU with a better box of the category; more is the same thing twice
-    per_category: int = Field(1, ge=1)  # boxes of one category in one frame, the best first
+        0.5,
+        gt=0,
+        le=1,
+        description="A detection is a duplicate, and does not count, if its IoU with a better box"
+        " of the same category is above this value.",
+    )
+    per_category: int = Field(
+        1, ge=1, description="Boxes per category and frame that count; those with the best scores."
+    )
     class_map: dict[str, str] = Field(
-        {"guitar": "acoustic_guitar"}
-    )  # a detector's name → the manifest's
-    any_class: bool = False  # a category that no class names takes the boxes of any class; false: it is not scorable
-
-
-@dataclass(frozen=True)
-class Names:
-    """What a detector's boxes are called here."""
-
-    class_map: Mapping[str, str]
-    namable: frozenset[str]  # categories that some class of the detector means
-    any_class: bool
-
-    def of(self, box: Row, listed: Sequence[str]) -> str:
-        """A box's category; where one listed category has no class, a box that no other explains may be it."""
-        category = self.class_map.get(box["category"], str(box["category"]))
-        nameless = [name for name in listed if name not in self.namable]
-        return (
-            nameless[0]
-            if self.any_class and len(nameless) == 1 and category not in listed
-            else category
-        )
-
-
-def names_of(classes: Iterable[str], config: Annotations) -> Names:
-    """The names for a detector of these classes."""
-    return Names(
-        config.class_map, frozenset(config.class_map.get(c, c) for c in classes), config.any_class
+        {"guitar": "acoustic_guitar"},
+        description="Categories of detector classes that have another name in the manifest, as"
+        " class: category.",
+    )
+    any_class: bool = Field(
+        False,
+        description="Whether a category without a class of the detector takes boxes of any other"
+        " class, if it is the only such category of the video. false: such categories (xylophone,"
+        " erhu, tuba, clarinet) are not scorable.",
     )
 
 
-def judge(
-    found: Iterable[Row], clip: Mapping[str, Any], config: Annotations, names: Names
-) -> Iterator[Row]:
-    """A frame's boxes with the status of each: those that a person decided about first, then the best first.
+@dataclass(frozen=True)
+class CategoryMap:
+    """Which categories of the manifest the classes of a detector mean."""
 
-    rejected (by a person), low-score, other-category (not what the video is listed as playing), silent (the clip is
-    too quiet for anything to sound), overlap (a better box of the category is there already), surplus (enough boxes of
-    the category stand), kept. What a person accepted is kept whatever the rules say.
+    class_map: Mapping[str, str]
+    detectable: frozenset[str]  # categories that a class of the detector means
+    any_class: bool
+
+    def category(self, box: BoxRow, listed: Sequence[str]) -> str:
+        """The category of a detection, in a video with the listed categories."""
+        category = self.class_map.get(box["category"], str(box["category"]))
+        undetectable = [name for name in listed if name not in self.detectable]
+        # The only listed category without a class explains a box that fits no listed category.
+        if self.any_class and len(undetectable) == 1 and category not in listed:
+            return undetectable[0]
+        return category
+
+
+def category_map(classes: Iterable[str], config: Annotations) -> CategoryMap:
+    """The categories of a detector with these classes."""
+    detectable = frozenset(config.class_map.get(name, name) for name in classes)
+    return CategoryMap(config.class_map, detectable, config.any_class)
+
+
+def assign_statuses(
+    boxes: Iterable[BoxRow], clip: ClipRow, config: Annotations, categories: CategoryMap
+) -> Iterator[BoxRow]:
+    """The detections on a frame, each with its status.
+
+    Reviewed boxes come first, then those with better scores, because a kept box can make a later
+    one a duplicate or surplus. A reviewer's decision overrules every rule.
     """
-    kept: list[Row] = []
-    for box in sorted(
-        found, key=lambda box: (not box.get("verdict"), -box["score"], box["x"], box["y"])
-    ):
-        category = box["category"] if box.get("verdict") else names.of(box, clip["categories"])
+    kept: list[BoxRow] = []
+    order = sorted(boxes, key=lambda b: (not b.get("verdict"), -b["score"], b["x"], b["y"]))
+    for box in order:
+        category = box["category"]
+        if not box.get("verdict"):
+            category = categories.category(box, clip["categories"])
         row = {**box, "category": category, "video_id": clip["video_id"]}
         better = [other for other in kept if other["category"] == category]
-        status = _by_hand(row) or _by_rule(row, clip, config, better)
-        kept += [row] if status == "kept" else []
+        status = _review_status(row) or _rule_status(row, clip, config, better)
+        if status == BoxStatus.KEPT:
+            kept.append(row)
         yield {**row, "status": status}
 
 
-def _by_hand(box: Row) -> str | None:
-    return {"reject": "rejected", None: None}.get(box.get("verdict"), "kept")
+def _review_status(box: BoxRow) -> BoxStatus | None:
+    """Status by the reviewer's verdict; None if nobody reviewed the box."""
+    verdict = box.get("verdict")
+    if verdict is None:
+        return None
+    return BoxStatus.REJECTED if verdict == ReviewVerdict.REJECT else BoxStatus.KEPT
 
 
-def _by_rule(box: Row, clip: Mapping[str, Any], config: Annotations, better: Sequence[Row]) -> str:
-    return (
-        "low-score" if not box["score"] > config.min_score
-        else "other-category" if box["category"] not in clip["categories"]
-        else "silent" if not clip["audible"]
-        else "overlap" if better and iou([_sides(box)], [_sides(b) for b in better]).max() > config.max_overlap
-        else "surplus" if len(better) >= config.per_category
-        else "kept"
-    )  # fmt: skip
+def _rule_status(
+    box: BoxRow, clip: ClipRow, config: Annotations, better: Sequence[BoxRow]
+) -> BoxStatus:
+    """Status by the first rule that rejects the box; `better` are kept boxes of its category."""
+    if not box["score"] > config.min_score:
+        return BoxStatus.LOW_SCORE
+    if box["category"] not in clip["categories"]:
+        return BoxStatus.OTHER_CATEGORY
+    if not clip["audible"]:
+        return BoxStatus.SILENT
+    if better and iou([_sides(box)], [_sides(b) for b in better]).max() > config.max_overlap:
+        return BoxStatus.OVERLAP
+    if len(better) >= config.per_category:
+        return BoxStatus.SURPLUS
+    return BoxStatus.KEPT
 
 
-def _sides(box: Row) -> list[float]:
+def _sides(box: BoxRow) -> list[float]:
     return [box[side] for side in "xywh"]
 
 
-def reviewed(box: Row, decided: Mapping[BoxKey, Decision]) -> Row:
-    """A box with its name, and as the decision that stands leaves it, with verdict and reviewer."""
-    named = {**box, "box": decisions.name_of(box)}
+def apply_review(box: BoxRow, decided: Decisions) -> BoxRow:
+    """The box with its name, and, if it was reviewed, with category, verdict and reviewer.
+
+    A redrawn box gets the reviewer's sides, and score 1.
+    """
+    named = {**box, "box": decisions.box_name(box)}
     decision = decided.get((box["clip_id"], box["frame"], named["box"]))
     if decision is None:
         return named
-    redrawn = {**{side: getattr(decision, side) for side in "xywh"}, "score": 1.0}
-    about = {
+    review: dict[str, Any] = {
         "category": decision.category,
         "verdict": decision.verdict,
         "reviewer": decision.reviewer,
     }
-    return {**named, **(redrawn if decision.verdict == "redraw" else {}), **about}
+    if decision.verdict == ReviewVerdict.REDRAW:
+        review |= {side: getattr(decision, side) for side in "xywh"} | {"score": 1.0}
+    return named | review
 
 
-def from_detections(
-    detections: Iterable[Row],
-    clips: Mapping[str, Row],
+def annotate_detections(
+    detections: Iterable[BoxRow],
+    clips: Mapping[str, ClipRow],
     config: Annotations,
-    names: Names,
-    decided: Mapping[BoxKey, Decision],
-) -> Iterator[Row]:
-    """Judge every frame of a detector's table; clips that the index leaves out are left out."""
-    frames: dict[tuple[str, int], list[Row]] = {}
+    categories: CategoryMap,
+    decided: Decisions,
+) -> Iterator[BoxRow]:
+    """Rows of the detections on indexed clips."""
+    frames: dict[tuple[str, int], list[BoxRow]] = {}
     for box in detections:
         frames.setdefault((box["clip_id"], box["frame"]), []).append(box)
     for (clip_id, _), boxes in frames.items():
         if clip_id in clips:
-            yield from judge(
-                [reviewed(box, decided) for box in boxes], clips[clip_id], config, names
-            )
+            reviewed = [apply_review(box, decided) for box in boxes]
+            yield from assign_statuses(reviewed, clips[clip_id], config, categories)
 
 
-def from_given(
-    boxes: Sequence[Row], clips: Sequence[Row], decided: Mapping[BoxKey, Decision]
-) -> Iterator[Row]:
-    """Boxes that somebody drew, each bound to the frame nearest in time; one that no frame is near is `unmatched`."""
-    used = set()
-    for clip, frame, drawn in ground_truth.nearest_frames(ground_truth.by_video(boxes), clips):
-        for box in drawn:
-            used.add(tuple(box.values()))
-            here = {
+def annotate_given(
+    boxes: Sequence[BoxRow], clips: Sequence[ClipRow], decided: Decisions
+) -> Iterator[BoxRow]:
+    """Rows of given boxes on the nearest frames; a box with no frame near it is `unmatched`."""
+    matched = set()
+    for clip, frame, frame_boxes in ground_truth.nearest_frames(
+        ground_truth.group_by_video(boxes), clips
+    ):
+        for box in frame_boxes:
+            matched.add(tuple(box.values()))
+            frame_columns = {
                 "clip_id": clip["clip_id"],
                 "frame": frame,
                 "time_s": clip["frame_time_s"][frame],
                 "score": 1.0,
             }
-            known = reviewed({**box, **here}, decided)
-            yield {**known, "status": _by_hand(known) or ("kept" if clip["audible"] else "silent")}
+            row = apply_review({**box, **frame_columns}, decided)
+            by_rule = BoxStatus.KEPT if clip["audible"] else BoxStatus.SILENT
+            yield {**row, "status": _review_status(row) or by_rule}
     for box in boxes:
-        if tuple(box.values()) not in used:
-            yield {**box, "clip_id": None, "frame": None, "score": 1.0, "status": "unmatched"}
+        if tuple(box.values()) not in matched:
+            no_frame = {"clip_id": None, "frame": None, "score": 1.0}
+            yield {**box, **no_frame, "status": BoxStatus.UNMATCHED}
 
 
-def counts(rows: Sequence[Row], categories: Iterable[str], namable: Iterable[str]) -> pd.DataFrame:
-    """Boxes per category and status; a category of the corpus that no box can name is listed as not scorable."""
-    table = (
-        pd.DataFrame(rows, columns=["category", "status"])
-        .value_counts()
-        .sort_index()
-        .rename("boxes")
-        .reset_index()
+def counts(
+    rows: Sequence[BoxRow], categories: Iterable[str], detectable: Iterable[str]
+) -> pd.DataFrame:
+    """Number of boxes per category and status; categories that no box can have are not scorable."""
+    table = pd.DataFrame(rows, columns=["category", "status"]).value_counts().sort_index()
+    kept = {row["category"] for row in rows if row["status"] == BoxStatus.KEPT}
+    not_scorable = pd.DataFrame(
+        {
+            "category": sorted(set(categories) - set(detectable) - kept),
+            "status": BoxStatus.NOT_SCORABLE.value,
+            "boxes": 0,
+        }
     )
-    never = sorted(
-        set(categories)
-        - set(namable)
-        - {row["category"] for row in rows if row["status"] == "kept"}
-    )
-    absent = pd.DataFrame({"category": never, "status": "not-scorable", "boxes": 0})
-    return pd.concat([table, absent], ignore_index=True).sort_values(
-        ["category", "status"], ignore_index=True
-    )
+    rows_of_both = pd.concat([table.rename("boxes").reset_index(), not_scorable], ignore_index=True)
+    return rows_of_both.sort_values(["category", "status"], ignore_index=True)
 
 
-def _key(row: Row) -> tuple[Any, ...]:
-    return (
-        row["clip_id"] or "~",
-        row["frame"] or 0,
-        row["category"],
-        -row["score"],
-        row["x"],
-        row["y"],
-    )
+def _sort_key(row: BoxRow) -> tuple[Any, ...]:
+    """By clip and frame; boxes without a frame come last."""
+    clip_id, frame = row["clip_id"] or "~", row["frame"] or 0
+    return clip_id, frame, row["category"], -row["score"], row["x"], row["y"]
 
 
-def classes_of(detector: Path | None, found: Sequence[Row]) -> set[str]:
-    """Classes that the detector knows, by the JSON beside its weights; else those that it was seen to find."""
+def detector_classes(detector: Path | None, detections: Sequence[BoxRow]) -> set[str]:
+    """Classes of a detector, from the JSON file of its weights; without it, those it detected."""
     if detector is None:
-        return {box["category"] for box in found}
-    return set(json.loads(detector.with_suffix(".json").read_text(encoding="utf-8"))["categories"])
+        return {box["category"] for box in detections}
+    description = json.loads(detector.with_suffix(".json").read_text(encoding="utf-8"))
+    return set(description["categories"])
 
 
-def _gather(
-    config: Annotations,
-    index: Path,
-    clips: Path,
-    boxes: Path | None,
-    detections: Path | None,
-    detector: Path | None,
-    decided: Mapping[BoxKey, Decision],
-) -> tuple[list[Row], Iterable[str]]:
-    """Judged boxes of one source, and the categories that it can name."""
-    table = tables.read(index)
-    indexed = {row["clip_id"]: row for row in table.to_pylist()}
-    if boxes is not None:
-        timed = tables.read(
-            clip_reader.files(table, clips), ["clip_id", "frame_time_s"]
-        ).to_pylist()
-        listed = [
-            {**indexed[clip["clip_id"]], **clip} for clip in timed if clip["clip_id"] in indexed
-        ]
-        rows = list(from_given(ground_truth.read(boxes), listed, decided))
-        return rows, {row["category"] for row in rows}
-    if detections is None:
-        raise UserError("annotations want --boxes or --detections")
-    found = [
-        box
-        for path in clip_reader.files(table, detections)
-        for box in tables.read(path).to_pylist()
+def _given_rows(boxes: Path, index: Path, clips: Path, decided: Decisions) -> list[BoxRow]:
+    index_table = tables.read(index)
+    indexed = {row["clip_id"]: row for row in index_table.to_pylist()}
+    files = clip_reader.files(index_table, clips)
+    clip_rows = [
+        {**indexed[clip["clip_id"]], **clip}
+        for clip in tables.read(files, ["clip_id", "frame_time_s"]).to_pylist()
+        if clip["clip_id"] in indexed
     ]
-    names = names_of(classes_of(detector, found), config)
-    return list(from_detections(found, indexed, config, names, decided)), names.namable
+    return list(annotate_given(csv.read(boxes), clip_rows, decided))
+
+
+def _detected_rows(
+    config: Annotations, detections: Path, detector: Path | None, index: Path, decided: Decisions
+) -> tuple[list[BoxRow], Iterable[str]]:
+    """Rows of the detections, and the categories that the detector can detect."""
+    index_table = tables.read(index)
+    indexed = {row["clip_id"]: row for row in index_table.to_pylist()}
+    boxes: list[BoxRow] = []
+    for path in clip_reader.files(index_table, detections):
+        boxes += tables.read(path).to_pylist()
+    categories = category_map(detector_classes(detector, boxes), config)
+    rows = annotate_detections(boxes, indexed, config, categories, decided)
+    return list(rows), categories.detectable
 
 
 def run(
@@ -242,23 +272,25 @@ def run(
     counts_table: Path,
     agreement: Path,
 ) -> None:
-    """Gather the boxes of one source, given or detected, into one table; apply what people decided about them."""
-    taken = decisions.read(reviews) if reviews else []
-    rows, namable = _gather(
-        config, index, clips, boxes, detections, detector, decisions.resolve(taken)
-    )
-    tables.write_rows(out, tables.ANNOTATIONS, sorted(rows, key=_key))
-    listed = {
-        category
-        for row in tables.read(index, ["categories"]).to_pylist()
-        for category in row["categories"]
-    }
-    for path, table in (
-        (counts_table, counts(rows, listed, namable)),
-        (agreement, decisions.agreement(taken)),
-    ):
-        with tables.atomic_write(path) as part:
-            table.to_csv(part, index=False, float_format="%.4f")
+    """Write the boxes of one source, with reviews applied, their counts, and the reviewers' κ."""
+    all_decisions = decisions.read(reviews) if reviews else []
+    decided = decisions.resolve(all_decisions)
+    detectable: Iterable[str]
+    if boxes is not None:
+        rows = _given_rows(boxes, index, clips, decided)
+        detectable = {row["category"] for row in rows}
+    elif detections is not None:
+        rows, detectable = _detected_rows(config, detections, detector, index, decided)
+    else:
+        raise UserError("annotations: no boxes given; expected --boxes or --detections")
+    tables.write_rows(out, schemas.ANNOTATIONS, sorted(rows, key=_sort_key))
+    listed: set[str] = set()
+    for row in tables.read(index, ["categories"]).to_pylist():
+        listed.update(row["categories"])
+    with tables.atomic_write(counts_table) as part:
+        counts(rows, listed, detectable).to_csv(part, index=False, float_format="%.4f")
+    with tables.atomic_write(agreement) as part:
+        decisions.agreement(all_decisions).to_csv(part, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":

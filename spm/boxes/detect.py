@@ -1,84 +1,110 @@
-"""Every detection on the frames of one shard, whatever its score: the threshold is a later decision.
+"""All detections on the frames of one shard; `annotations.min_score` selects from them later.
 
-python -m spm.boxes.detect --config '{}' --clips 0000.parquet --weights detector.safetensors --out 0000.parquet
+python -m spm.boxes.detect --config '{}' --clips 0000.parquet --weights detector.safetensors
+    --out 0000.parquet
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
-from spm.learn import dataloading, device, transforms, weights
+from spm.learn import dataloading, transforms, weights
+from spm.learn.device import pick_device
 
-Frame = dict[str, Any]  # clip_id, frame, time_s
-NAMES = ("boxes", "labels", "scores")
-CPU_BATCH = 8  # frames at once; of more, feature maps leave the caches (benchmarks/detect.py)
+CPU_BATCH = 8  # frames; larger batches exceed the CPU's caches (benchmarks/detect.py)
+READ_CLIPS = 64  # read from a table at once
 
 
 class Detect(Section):
-    """Which frames are looked at, by which detector."""
+    """Detection on the frames of all clips."""
 
-    weights: str | None = (
-        None  # safetensors with .json beside; null: the detector stage trains one on the given boxes
+    weights: str | None = Field(
+        None,
+        description="Weights of a detector: a safetensors file with a .json file of the same name;"
+        " null: the detector that the stage `detector` trains.",
     )
-    frames: int | None = Field(None, ge=1)  # of each clip, the first ones; null: all
-    batch: int = Field(32, ge=1)  # frames at once on a GPU
-    device: str = "auto"
+    frames: int | None = Field(
+        None, ge=1, description="Number of frames per clip, from its start; null: all frames."
+    )
+    batch: int = Field(
+        32, ge=1, description="Frames per batch on a GPU; on a CPU a batch has at most 8."
+    )
+    device: str = Field("auto", description="auto, cpu or cuda.")
+
+
+class FrameId(NamedTuple):
+    """Which frame detections belong to; the columns of the table."""
+
+    clip_id: str
+    frame: int
+    time_s: float
 
 
 def load(path: Path) -> tuple[nn.Module, list[str]]:
-    """A trained detector and its categories; label n + 1 is the n-th.
+    """A trained detector and its categories; label n + 1 is the n-th category.
 
     Raises
     ------
     UserError
-        When the file is not whole, or its tensors are not those of the detector and classes named beside it.
+        If the file is incomplete, or its tensors don't fit the model and categories of its JSON.
     """
-    tensors, about = weights.load(path)
+    tensors, description = weights.load(path)
     try:
-        network = build(
-            about.get("backend", "torchvision"), about["model"], about["categories"], about["size"]
-        )
+        model, categories = description["model"], description["categories"]
+        backend = description.get("backend", "torchvision")
+        network = build(backend, model, categories, description["size"])
         network.load_state_dict(tensors)
     except KeyError as error:
         raise UserError(
             f"{path.with_suffix('.json')}: {error} is missing: expected model, categories, size"
         ) from error
     except RuntimeError as error:
-        what = f"{about['model']} of {len(about['categories'])} classes"
         raise UserError(
-            f"{path} holds other weights than {what}, which is what its .json names: {error}"
+            f"{path} holds other weights than {model} of {len(categories)} classes, as its .json"
+            f" file describes them: {error}"
         ) from error
-    return network.eval(), about["categories"]
+    return network.eval(), categories
 
 
-def columns_of(
-    frames: Sequence[Frame],
-    found: Sequence[Mapping[str, Tensor]],
+def detection_columns(
+    frames: Sequence[FrameId],
+    detections: Sequence[Mapping[str, Tensor]],
     categories: Sequence[str],
     side: int,
 ) -> dict[str, Any]:
-    """The table's columns for the detections on some frames: boxes as fractions of the frame, the best first."""
-    at = np.repeat(np.arange(len(frames)), [len(each["scores"]) for each in found])
-    boxes, labels, scores = (
-        np.concatenate([each[name].numpy() for each in found]) for name in NAMES
-    )
+    """The table's columns: boxes as fractions of the frame, the best of each frame first.
+
+    Parameters
+    ----------
+    frames : sequence of FrameId
+        One per item of `detections`.
+    detections : sequence of dict
+        `boxes` (n, 4), two corners in px, `labels` (n,) from 1, `scores` (n,).
+    categories : sequence of str
+        `categories[n]` has label n + 1.
+    side : int
+        Width and height of the frames, in px.
+    """
+    counts = [len(detected["scores"]) for detected in detections]
+    frame_of_box = np.repeat(np.arange(len(frames)), counts).tolist()
+    boxes = np.concatenate([detected["boxes"].numpy() for detected in detections])
+    labels = np.concatenate([detected["labels"].numpy() for detected in detections])
+    scores = np.concatenate([detected["scores"].numpy() for detected in detections])
     x, y, x2, y2 = (boxes.astype(float) / side).clip(0, 1).T
-    named = {
-        name: [frames[n][name] for n in at.tolist()] for name in ("clip_id", "frame", "time_s")
-    }
-    category = np.array(categories, object)[labels - 1]
     return {
-        **named,
-        "category": category,
+        "clip_id": [frames[n].clip_id for n in frame_of_box],
+        "frame": [frames[n].frame for n in frame_of_box],
+        "time_s": [frames[n].time_s for n in frame_of_box],
+        "category": np.array(categories, object)[labels - 1],
         "score": scores,
         "x": x,
         "y": y,
@@ -87,25 +113,18 @@ def columns_of(
     }
 
 
-def _frames(clips: Path, most: int | None) -> Iterator[tuple[Frame, bytes]]:
-    """The clip, number and time of each frame, with its JPEG."""
-    for batch in tables.batches(clips, ["clip_id", "frame_time_s", "frames"], rows=64):
+def _frames(clips: Path, per_clip: int | None) -> Iterator[tuple[FrameId, bytes]]:
+    """The frames of all clips, with their JPEG."""
+    for batch in tables.batches(clips, ["clip_id", "frame_time_s", "frames"], rows=READ_CLIPS):
         for clip in batch.to_pylist():
-            for number, jpeg in enumerate(clip["frames"][:most]):
-                yield (
-                    {
-                        "clip_id": clip["clip_id"],
-                        "frame": number,
-                        "time_s": clip["frame_time_s"][number],
-                    },
-                    jpeg,
-                )
+            for number, jpeg in enumerate(clip["frames"][:per_clip]):
+                yield FrameId(clip["clip_id"], number, clip["frame_time_s"][number]), jpeg
 
 
 def _batches(
-    frames: Iterator[tuple[Frame, bytes]], size: int
-) -> Iterator[tuple[list[Frame], Tensor]]:
-    """So many frames at a time, and their pictures (B, 3, side, side), uint8."""
+    frames: Iterator[tuple[FrameId, bytes]], size: int
+) -> Iterator[tuple[list[FrameId], Tensor]]:
+    """Batches of frames with their images (B, 3, side, side), uint8."""
     while batch := list(islice(frames, size)):
         yield [frame for frame, _ in batch], transforms.decode([jpeg for _, jpeg in batch])
 
@@ -113,14 +132,14 @@ def _batches(
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     """Detect on the frames of one shard's clips."""
     network, categories = load(weights)
-    where = device.pick(config.device)
-    network.to(where)
-    with tables.writer(out, tables.DETECTIONS) as write:
-        at_once = min(config.batch, CPU_BATCH) if where.type == "cpu" else config.batch
-        several = _batches(_frames(clips, config.frames), at_once)
-        for frames, images in progress(dataloading.prefetch(several), "detect"):
-            found = detect(network, images.to(where) / 255)
-            write(**columns_of(frames, found, categories, images.shape[3]))
+    device = pick_device(config.device)
+    network.to(device)
+    batch_size = min(config.batch, CPU_BATCH) if device.type == "cpu" else config.batch
+    batches = _batches(_frames(clips, config.frames), batch_size)
+    with tables.writer(out, schemas.DETECTIONS) as write:
+        for frames, images in progress(dataloading.prefetch(batches), "detect"):
+            detections = detect(network, images.to(device) / 255)
+            write(**detection_columns(frames, detections, categories, images.shape[3]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a detector learns from: pictures with boxes, of the corpus' own frames or of Open Images."""
+"""Images with boxes to train a detector on: frames of the corpus, or images of Open Images."""
 
 import io
 from collections.abc import Sequence
@@ -16,15 +16,17 @@ from torch import Tensor
 from spm.base import tables
 from spm.base.config import UserError
 from spm.boxes import ground_truth
+from spm.boxes.formats.frames import BoxRow
+from spm.boxes.statuses import ImageBoxStatus, ImageStatus
 from spm.corpus import clip_reader
 from spm.learn import transforms
 
-Target = dict[str, Tensor]  # boxes (n, 4), corner to corner in pixels; labels (n,) from 1
+Target = dict[str, Tensor]  # boxes (n, 4), two corners in px; labels (n,) from 1
 Batch = tuple[Tensor, list[Target]]
 
 
-class Files(Sequence[bytes]):
-    """Pictures that are read when they are looked at: more of them than fit in memory."""
+class ImageFiles(Sequence[bytes]):
+    """Images that are read when they are used, because memory can't hold all of them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = paths
@@ -32,132 +34,143 @@ class Files(Sequence[bytes]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, at: Any) -> Any:
+    def __getitem__(self, index: Any) -> Any:
+        path = self.paths[index]
         try:
-            return self.paths[at].read_bytes()
+            return path.read_bytes()
         except FileNotFoundError as error:
             raise UserError(
-                f"{self.paths[at]} is gone since openimages listed it: run that stage again"
+                f"{path} is missing, but the stage openimages listed it: run that stage again"
             ) from error
 
 
 @dataclass(frozen=True)
 class DetectionDataset:
-    """Pictures with their boxes."""
+    """Images with their boxes."""
 
     jpegs: Sequence[bytes]
-    boxes: list[np.ndarray]  # (n, 4) x, y, w, h of each, as fractions
+    boxes: list[np.ndarray]  # (n, 4) x, y, w, h of each image, in fractions
     categories: list[list[str]]
-    side: int | None = (
-        None  # px, squeezed to squares of this side as clips' frames are; None: squares already
-    )
+    side: int | None = None  # px, images are resized to squares of it; None: they are squares
 
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def thinned(self, most: int | None) -> "DetectionDataset":
-        """At most so many pictures, spread evenly over all."""
-        keep = np.unique(
-            np.linspace(0, len(self) - 1, min(most or len(self), len(self))).astype(int)
-        ).tolist()
-        jpegs = (
-            Files([self.jpegs.paths[n] for n in keep]) if isinstance(self.jpegs, Files) else None
-        )
+    def subsample(self, limit: int | None) -> "DetectionDataset":
+        """At most `limit` images, spread evenly over the data set; None: all images."""
+        count = min(limit or len(self), len(self))
+        indices = np.unique(np.linspace(0, len(self) - 1, count).astype(int)).tolist()
+        jpegs: Sequence[bytes]
+        if isinstance(self.jpegs, ImageFiles):
+            jpegs = ImageFiles([self.jpegs.paths[n] for n in indices])
+        else:
+            jpegs = [self.jpegs[n] for n in indices]
         return replace(
             self,
-            jpegs=jpegs or [self.jpegs[n] for n in keep],
-            boxes=[self.boxes[n] for n in keep],
-            categories=[self.categories[n] for n in keep],
+            jpegs=jpegs,
+            boxes=[self.boxes[n] for n in indices],
+            categories=[self.categories[n] for n in indices],
         )
 
-    def images(self, at: Sequence[int]) -> Tensor:
-        """Some of the pictures, decoded: (B, 3, side, side), uint8."""
-        jpegs = [self.jpegs[n] for n in at]
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Decoded images: (B, 3, side, side), uint8."""
+        jpegs = [self.jpegs[n] for n in indices]
         return transforms.decode(jpegs) if self.side is None else resize_square(jpegs, self.side)
 
 
 def resize_square(jpegs: Sequence[bytes], side: int) -> Tensor:
-    """Decode pictures of any size to squares: (B, 3, side, side), uint8."""
-    return torch.from_numpy(np.stack([_squeeze(jpeg, side) for jpeg in jpegs])).permute(0, 3, 1, 2)
+    """Decode images of any size, resized to squares: (B, 3, side, side), uint8."""
+    squares = np.stack([_decode_square(jpeg, side) for jpeg in jpegs])  # (B, side, side, 3)
+    return torch.from_numpy(squares).permute(0, 3, 1, 2)
 
 
-def _squeeze(jpeg: bytes, side: int) -> np.ndarray:
-    """One picture; a large JPEG is decoded at half or a quarter of its size where that is still larger than asked."""
+def _decode_square(jpeg: bytes, side: int) -> np.ndarray:
     with Image.open(io.BytesIO(jpeg)) as image:
+        # Decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster, if that is enough.
         image.draft("RGB", (side, side))
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
 
 
-def of_corpus(rows: pa.Table, clips: Path, boxes: Sequence[ground_truth.Row]) -> DetectionDataset:
-    """Every frame of the rows' clips that somebody drew boxes on."""
-    given = ground_truth.by_video(boxes)
-    rows = rows.filter(
-        pa.array([video in given for video in rows["video_id"].to_pylist()], pa.bool_())
-    )
+def corpus_dataset(rows: pa.Table, clips: Path, boxes: Sequence[BoxRow]) -> DetectionDataset:
+    """Every frame of the rows' clips that has given boxes."""
+    given = ground_truth.group_by_video(boxes)
+    has_boxes = [video_id in given for video_id in rows["video_id"].to_pylist()]
+    rows = rows.filter(pa.array(has_boxes, pa.bool_()))
     if not rows.num_rows:
         return DetectionDataset([], [], [])
-    jpegs = dict(zip(rows["clip_id"].to_pylist(), clip_reader.frames(rows, clips), strict=True))
+    frames = dict(zip(rows["clip_id"].to_pylist(), clip_reader.frames(rows, clips), strict=True))
     timed = rows.append_column("frame_time_s", [clip_reader.frame_times(rows, clips)]).to_pylist()
-    found = list(ground_truth.nearest_frames(given, timed))
+    boxed = list(ground_truth.nearest_frames(given, timed))
     return DetectionDataset(
-        [jpegs[clip["clip_id"]][frame] for clip, frame, _ in found],
-        [np.array([[box[side] for side in "xywh"] for box in drawn]) for _, _, drawn in found],
-        [[box["category"] for box in drawn] for _, _, drawn in found],
+        [frames[item.clip["clip_id"]][item.frame] for item in boxed],
+        [_sides(item.boxes) for item in boxed],
+        [_categories(item.boxes) for item in boxed],
     )
 
 
-def of_openimages(images: Path, boxes: Path, *, test: bool, side: int) -> DetectionDataset:
-    """Pictures of Open Images with the boxes that were kept, of its test set or of all other subsets."""
-    there = tables.read(images).filter(pc.field("status") == "ok")
-    kept = tables.read(boxes).filter(pc.field("status") == "kept")
-    drawn: dict[tuple[str, str], list[dict[str, Any]]] = {}
+def openimages_dataset(images: Path, boxes: Path, *, test: bool, side: int) -> DetectionDataset:
+    """Open Images with their kept boxes, of its test set or of all other subsets."""
+    usable = tables.read(images).filter(pc.field("status") == ImageStatus.OK.value)
+    kept = tables.read(boxes).filter(pc.field("status") == ImageBoxStatus.KEPT.value)
+    by_image: dict[tuple[str, str], list[BoxRow]] = {}
     for box in kept.to_pylist():
-        drawn.setdefault((box["subset"], box["image_id"]), []).append(box)
-    rows = [row for row in there.to_pylist() if (row["subset"] == "test") == test]
-    several = [drawn[row["subset"], row["image_id"]] for row in rows]
+        by_image.setdefault((box["subset"], box["image_id"]), []).append(box)
+    rows = [row for row in usable.to_pylist() if (row["subset"] == "test") == test]
+    image_boxes = [by_image[row["subset"], row["image_id"]] for row in rows]
     return DetectionDataset(
-        Files([Path(row["path"]) for row in rows]),
-        [np.array([[box[edge] for edge in "xywh"] for box in part]) for part in several],
-        [[box["category"] for box in part] for part in several],
+        ImageFiles([Path(row["path"]) for row in rows]),
+        [_sides(group) for group in image_boxes],
+        [_categories(group) for group in image_boxes],
         side,
     )
 
 
+def _sides(boxes: Sequence[BoxRow]) -> np.ndarray:
+    return np.array([(box["x"], box["y"], box["w"], box["h"]) for box in boxes])  # (n, 4)
+
+
+def _categories(boxes: Sequence[BoxRow]) -> list[str]:
+    return [box["category"] for box in boxes]
+
+
 def targets(
-    examples: DetectionDataset, at: Sequence[int], categories: Sequence[str], side: int
+    dataset: DetectionDataset, indices: Sequence[int], categories: Sequence[str], side: int
 ) -> list[Target]:
-    """What detectors learn from: boxes in pixels, corner to corner, and labels from 1."""
+    """Training targets of images: boxes as two corners in px, and labels from 1."""
     label = {name: number for number, name in enumerate(categories, 1)}
-    corners = [
-        np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1)
-        for box in (examples.boxes[n] for n in at)
-    ]
-    return [
-        {
-            "boxes": torch.tensor(box * side, dtype=torch.float32),
-            "labels": torch.tensor([label[c] for c in names]),
+    made = []
+    for n in indices:
+        box = dataset.boxes[n]
+        corners = np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], 1)
+        target = {
+            "boxes": torch.tensor(corners * side, dtype=torch.float32),
+            "labels": torch.tensor([label[name] for name in dataset.categories[n]]),
         }
-        for box, names in zip(corners, (examples.categories[n] for n in at), strict=True)
-    ]
+        made.append(target)
+    return made
 
 
 def mirror(target: Target, side: int) -> Target:
-    """The boxes of a mirrored picture `side` pixels wide."""
+    """The boxes of a horizontally mirrored image `side` pixels wide."""
     x, y, x2, y2 = target["boxes"].unbind(1)
     return {**target, "boxes": torch.stack([side - x2, y, side - x, y2], 1)}
 
 
 def batch(
-    examples: DetectionDataset,
-    at: Sequence[int],
+    dataset: DetectionDataset,
+    indices: Sequence[int],
     categories: Sequence[str],
-    random: torch.Generator,
+    generator: torch.Generator,
 ) -> Batch:
-    """Pictures (B, 3, side, side) uint8 with their targets, half of them mirrored."""
-    images = examples.images(at)
-    wanted = targets(examples, at, categories, images.shape[3])
-    flip = torch.rand(len(at), generator=random) < 0.5
+    """Images (B, 3, side, side) uint8 with their targets; half of them are mirrored."""
+    images = dataset.images(indices)
+    side = images.shape[3]
+    flip = torch.rand(len(indices), generator=generator) < 0.5
     mirrored = torch.where(flip[:, None, None, None], images.flip(3), images)
-    return mirrored, [
-        mirror(t, images.shape[3]) if f else t for t, f in zip(wanted, flip.tolist(), strict=True)
+    flipped_targets = [
+        mirror(target, side) if flipped else target
+        for target, flipped in zip(
+            targets(dataset, indices, categories, side), flip.tolist(), strict=True
+        )
     ]
+    return mirrored, flipped_targets

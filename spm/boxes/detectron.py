@@ -1,4 +1,7 @@
-"""detectron2's Faster R-CNN (ResNet-50-FPN), called as torchvision's are; needs detectron2, which has its own env."""
+"""detectron2's Faster R-CNN (ResNet-50-FPN) with the calls of torchvision's.
+
+detectron2 is installed in an environment of its own (envs/detectron2.yaml).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,56 +18,52 @@ try:
     from detectron2.utils.events import EventStorage
 except ImportError as error:
     raise UserError(
-        f"detector.backend: detectron2 can't be imported ({error}): run with --use-conda, whose envs/detectron2.yaml"
-        " has it, or say torchvision"
+        f"detector.backend: detectron2 can't be imported ({error}): run with --use-conda, which"
+        " installs envs/detectron2.yaml, or set detector.backend: torchvision"
     ) from error
 
-RECIPE = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
-MIN_SCORE = 0.05  # of a detection that is reported, as torchvision's
+MODEL_CONFIG = "COCO-Detection/faster_rcnn_R_50_FPN_3x.yaml"
+MIN_SCORE = 0.05  # detections with lower scores are discarded, as in torchvision
 
 
 class Detectron(nn.Module):
-    """Takes pictures in [0, 1], RGB, with torchvision's targets; gives its losses, or its boxes, labels and scores."""
+    """Takes RGB images in [0, 1], and torchvision's targets; returns losses or detections."""
 
     def __init__(self, network: nn.Module, size: int) -> None:
         super().__init__()
         self.network = network
-        self.size = size  # px, side that pictures are resized to
+        self.size = size  # px, width and height that images are resized to
 
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None = None
     ) -> Any:
-        """Losses by name in training mode, else boxes, labels and scores of each picture."""
-        given = [self._input(image) for image in images]
-        if targets is not None:
-            for one, image, target in zip(given, images, targets, strict=True):
-                one["instances"] = self._instances(target, image)
-            with EventStorage():  # where it notes down figures of its own; nobody reads them
-                return self.network(given)
-        return [self._output(found["instances"]) for found in self.network(given)]
+        """Losses by name if there are targets, else boxes, labels and scores of each image."""
+        inputs = [self._input(image) for image in images]
+        if targets is None:
+            return [self._detections(output["instances"]) for output in self.network(inputs)]
+        for item, image, target in zip(inputs, images, targets, strict=True):
+            item["instances"] = self._instances(target, image)
+        with EventStorage():  # detectron2 requires a place to log to; its log is not used
+            return self.network(inputs)
 
     def _input(self, image: Tensor) -> dict[str, Any]:
-        """A picture (3, H, W) as detectron2 wants it: BGR in 0 … 255, with the size that boxes are to have again."""
-        blue_first = image.flip(0)[None] * 255
-        resized = interpolate(blue_first, (self.size, self.size), mode="bilinear", antialias=True)[
-            0
-        ]
+        """An image (3, H, W) in detectron2's form: BGR in 0 … 255, and the size of the boxes."""
+        bgr = image.flip(0)[None] * 255
+        side = (self.size, self.size)
+        resized = interpolate(bgr, side, mode="bilinear", antialias=True)[0]
         return {"image": resized, "height": image.shape[1], "width": image.shape[2]}
 
     def _instances(self, target: dict[str, Tensor], image: Tensor) -> Any:
-        scale = self.size / image.shape[2]
-        boxes, classes = (
-            Boxes(target["boxes"] * scale),
-            target["labels"] - 1,
-        )  # background is its last class
+        boxes = Boxes(target["boxes"] * (self.size / image.shape[2]))
+        classes = target["labels"] - 1  # detectron2's background is the last class, not the first
         return Instances((self.size, self.size), gt_boxes=boxes, gt_classes=classes)
 
     @staticmethod
-    def _output(found: Any) -> dict[str, Tensor]:
+    def _detections(instances: Any) -> dict[str, Tensor]:
         return {
-            "boxes": found.pred_boxes.tensor,
-            "labels": found.pred_classes + 1,
-            "scores": found.scores,
+            "boxes": instances.pred_boxes.tensor,
+            "labels": instances.pred_classes + 1,
+            "scores": instances.scores,
         }
 
 
@@ -74,16 +73,17 @@ def build(categories: Sequence[str], size: int, start: str) -> Detectron:
     Raises
     ------
     UserError
-        For another start than `none`: detectron2's published weights are pickles, which nothing here loads.
+        If `start` is not `none`: detectron2 publishes its weights as pickles, which this project
+        does not load.
     """
     if start != "none":
         raise UserError(
             f"detector.start: {start!r}; with detector.backend: detectron2 expected none"
         )
-    config = model_zoo.get_config(RECIPE)
+    config = model_zoo.get_config(MODEL_CONFIG)
     config.MODEL.WEIGHTS = ""
-    config.MODEL.DEVICE = "cpu"  # moved as any module is
-    config.MODEL.BACKBONE.FREEZE_AT = 0  # nothing was learnt yet
+    config.MODEL.DEVICE = "cpu"  # the caller moves it to another device, like any module
+    config.MODEL.BACKBONE.FREEZE_AT = 0  # random weights: every layer must be trained
     config.MODEL.RESNETS.NORM = "BN"
     config.MODEL.ROI_HEADS.NUM_CLASSES = len(categories)
     config.MODEL.ROI_HEADS.SCORE_THRESH_TEST = MIN_SCORE

@@ -1,4 +1,4 @@
-"""Files from the web: continued where they broke off, and checked where the server says what they should be."""
+"""Resumable downloads over HTTP, checked against the MD5 that the server announces."""
 
 import base64
 import hashlib
@@ -11,33 +11,36 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from spm.boxes.statuses import ImageStatus
+
 CHUNK_BYTES = 1 << 20
 BUSY = (429, 500, 502, 503, 504)
-ABSENT = (403, 404, 410)  # a bucket answers 403 for what it doesn't hold
-TOO_FAR = 416  # the part at hand is no beginning of what is served
+ABSENT = (403, 404, 410)  # a storage bucket answers 403 for a file that it does not have
+RANGE_NOT_SATISFIABLE = 416  # the partial file is longer than the served file
 
 
-class Refused(Exception):
-    """A file that could not be had: `gone`, `bad` (not what it should be), or `retry`: it may come back."""
+class DownloadError(Exception):
+    """A file that can't be used: `gone`, `bad` (wrong content), or `retry` (may succeed later)."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: ImageStatus, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
 
 
 def connect(workers: int, retries: int, backoff_s: float) -> requests.Session:
-    """A session whose connections several threads share; busy servers and broken lines are asked again."""
-    again = Retry(retries, backoff_factor=backoff_s, status_forcelist=BUSY, allowed_methods=["GET"])
+    """A session for several threads; it repeats requests to busy servers and broken connections."""
+    retry = Retry(retries, backoff_factor=backoff_s, status_forcelist=BUSY, allowed_methods=["GET"])
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=workers, max_retries=again))
+        session.mount(scheme, HTTPAdapter(pool_maxsize=workers, max_retries=retry))
     return session
 
 
 def expected_md5(headers: Mapping[str, str]) -> str | None:
-    """What the server says the content's MD5 is, in hexadecimal; None where it doesn't.
+    """The MD5 of the content that the server announces, in hexadecimal; None if it does not.
 
-    Google's storage says it in `x-goog-hash`, in base64; Amazon's in the ETag of what was uploaded in one piece.
+    Google Storage announces it in `x-goog-hash`, in base64; Amazon S3 in the ETag of files that
+    were uploaded in one part.
     """
     google = re.search(r"md5=([\w+/]+=*)", headers.get("x-goog-hash", ""))
     if google:
@@ -52,43 +55,47 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def download(session: requests.Session, address: str, path: Path, timeout_s: float) -> None:
-    """Download a file to `path`, which is there only when it is whole; its beginning lies beside it as `.part`.
+def download(session: requests.Session, url: str, path: Path, timeout_s: float) -> None:
+    """Download a file; `path` exists only when it is complete, until then `<path>.part` grows.
 
     Raises
     ------
-    Refused
-        With the reason; after `retry` the part stays, and the next call continues it.
+    DownloadError
+        With status and reason. After `retry` the partial file stays, and the next call resumes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
-        expected = _pour(session, address, part, timeout_s)
+        md5 = _append_missing(session, url, part, timeout_s)
     except (requests.RequestException, HTTPError) as error:
-        raise Refused("retry", f"{type(error).__name__}: {error}") from error
-    if expected and digest_of(part, "md5") != expected:
+        raise DownloadError(ImageStatus.RETRY, f"{type(error).__name__}: {error}") from error
+    if md5 and digest_of(part, "md5") != md5:
         part.unlink()
-        raise Refused(
-            "retry",
-            f"{address}: what arrived does not have the MD5 {expected} that the server names",
+        raise DownloadError(
+            ImageStatus.RETRY,
+            f"{url}: the content does not have the MD5 {md5} that the server announced",
         )
     part.replace(path)
 
 
-def _pour(session: requests.Session, address: str, part: Path, timeout_s: float) -> str | None:
-    """Append what is missing to the part; the MD5 that the whole should have."""
-    have = part.stat().st_size if part.exists() else 0
-    asked = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with session.get(address, headers=asked, stream=True, timeout=timeout_s) as answer:
-        if answer.status_code == TOO_FAR:
+def _append_missing(
+    session: requests.Session, url: str, part: Path, timeout_s: float
+) -> str | None:
+    """Append the missing bytes to the partial file; returns the announced MD5 of the whole file."""
+    size = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if size:
+        headers["Range"] = f"bytes={size}-"
+    with session.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+        if response.status_code == RANGE_NOT_SATISFIABLE:
             part.unlink()
-            return _pour(session, address, part, timeout_s)
-        if answer.status_code in ABSENT:
-            raise Refused("gone", f"HTTP {answer.status_code}")
-        answer.raise_for_status()
-        with part.open("ab" if answer.status_code == requests.codes.partial else "wb") as file:
-            while chunk := answer.raw.read1(
-                CHUNK_BYTES
-            ):  # what has come is kept when the line breaks
+            return _append_missing(session, url, part, timeout_s)
+        if response.status_code in ABSENT:
+            raise DownloadError(ImageStatus.GONE, f"HTTP {response.status_code}")
+        response.raise_for_status()
+        is_rest = response.status_code == requests.codes.partial
+        with part.open("ab" if is_rest else "wb") as file:
+            # read1 returns bytes as they arrive, so that a broken connection loses none of them.
+            while chunk := response.raw.read1(CHUNK_BYTES):
                 file.write(chunk)
-        return expected_md5(answer.headers)
+        return expected_md5(response.headers)

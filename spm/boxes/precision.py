@@ -11,11 +11,12 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 COLUMNS = ["category", "ap", "ap50", "boxes"]
+ALL_SIZES, MOST_DETECTIONS = 0, 2  # COCOeval's area range "all", and 100 detections per image
 
 
 def average_precision(
-    found: Sequence[dict[str, Tensor]],
-    wanted: Sequence[dict[str, Tensor]],
+    detections: Sequence[dict[str, Tensor]],
+    targets: Sequence[dict[str, Tensor]],
     categories: Sequence[str],
     side: int,
 ) -> pd.DataFrame:
@@ -23,70 +24,71 @@ def average_precision(
 
     Parameters
     ----------
-    found, wanted : sequences of dict, one a picture
-        `boxes` (n, 4) corner to corner in pixels and `labels` (n,) from 1; `found` has `scores` (n,) too.
+    detections, targets : sequences of dict, one per image
+        `boxes` (n, 4), two corners in px, and `labels` (n,) from 1; detections also have
+        `scores` (n,).
     categories : sequence of str
         `categories[n]` has label n + 1.
     side : int
-        Of the square pictures, in pixels.
+        Width and height of the images, in px.
 
     Returns
     -------
-    DataFrame with the columns category, ap, ap50, boxes; no value where no box is wanted.
+    DataFrame with the columns category, ap, ap50, boxes
+        AP is missing for a category without boxes.
     """
-    counts = [
-        sum(int((target["labels"] == n).sum()) for target in wanted)
-        for n in range(1, len(categories) + 1)
-    ]
-    scored = _boxes(found)
-    if not scored:
-        precision = [(0.0, 0.0)] * len(categories)
-    else:
+    scored = _coco_boxes(detections)
+    curves = None
+    if scored:
         with redirect_stdout(io.StringIO()):
-            curves = _curves(_dataset(wanted, categories, side), scored)
-        precision = [
-            (float(curves[:, :, n].mean()), float(curves[0, :, n].mean()))
-            for n in range(len(categories))
-        ]
-    rows = [
-        (name, *(pair if count else (None, None)), count)
-        for name, pair, count in zip(categories, precision, counts, strict=True)
-    ]
+            curves = _curves(_coco_dataset(targets, categories, side), scored)
+    rows = []
+    for number, category in enumerate(categories):
+        count = sum(int((target["labels"] == number + 1).sum()) for target in targets)
+        ap, ap50 = 0.0, 0.0
+        if curves is not None:
+            ap, ap50 = float(curves[:, :, number].mean()), float(curves[0, :, number].mean())
+        rows.append((category, ap, ap50, count) if count else (category, None, None, 0))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _dataset(wanted: Sequence[dict[str, Tensor]], categories: Sequence[str], side: int) -> COCO:
+def _coco_dataset(
+    targets: Sequence[dict[str, Tensor]], categories: Sequence[str], side: int
+) -> COCO:
+    annotations = [
+        {**box, "id": number, "iscrowd": 0, "area": box["bbox"][2] * box["bbox"][3]}
+        for number, box in enumerate(_coco_boxes(targets), 1)
+    ]
     coco = COCO()
-    boxes = enumerate(_boxes(wanted), 1)
     coco.dataset = {
         "info": {},
-        "images": [{"id": n, "width": side, "height": side} for n in range(len(wanted))],
+        "images": [{"id": n, "width": side, "height": side} for n in range(len(targets))],
         "categories": [{"id": n, "name": name} for n, name in enumerate(categories, 1)],
-        "annotations": [
-            {**box, "id": n, "iscrowd": 0, "area": box["bbox"][2] * box["bbox"][3]}
-            for n, box in boxes
-        ],
+        "annotations": annotations,
     }
     coco.createIndex()
     return coco
 
 
 def _curves(truth: COCO, scored: list[dict[str, Any]]) -> Any:
-    """Precision at (IoUs, recalls, categories) for boxes of every size, 100 a picture."""
+    """Precision, shape (IoU thresholds, recalls, categories), for boxes of all sizes."""
     evaluator = COCOeval(truth, truth.loadRes(scored), "bbox")
     evaluator.evaluate()
     evaluator.accumulate()
-    return evaluator.eval["precision"][:, :, :, 0, 2]
+    return evaluator.eval["precision"][:, :, :, ALL_SIZES, MOST_DETECTIONS]
 
 
-def _boxes(several: Sequence[dict[str, Tensor]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "image_id": n,
-            "category_id": int(found["labels"][k]),
-            "bbox": [float(x), float(y), float(x2 - x), float(y2 - y)],
-            **({"score": float(found["scores"][k])} if "scores" in found else {}),
-        }
-        for n, found in enumerate(several)
-        for k, (x, y, x2, y2) in enumerate(found["boxes"])
-    ]
+def _coco_boxes(images: Sequence[dict[str, Tensor]]) -> list[dict[str, Any]]:
+    """The boxes of all images as COCO's annotations, with scores if they have any."""
+    boxes = []
+    for image_id, image in enumerate(images):
+        for number, (x, y, x2, y2) in enumerate(image["boxes"]):
+            box: dict[str, Any] = {
+                "image_id": image_id,
+                "category_id": int(image["labels"][number]),
+                "bbox": [float(x), float(y), float(x2 - x), float(y2 - y)],
+            }
+            if "scores" in image:
+                box["score"] = float(image["scores"][number])
+            boxes.append(box)
+    return boxes

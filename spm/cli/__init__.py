@@ -1,7 +1,8 @@
-"""The command line beside the workflow: `spm`. Snakemake runs the workflow; this serves what is done by hand.
+"""The command line `spm`, for the work before and after the workflow, which Snakemake runs.
 
-A command is a module here, imported at once, and what it works with is imported when it runs: `spm --help` answers
-before torch would be there. Its last lines of help are examples, in EXAMPLES.
+Each command is a module of this package. The modules are imported at once, and what a command
+needs is imported when it runs, so that `spm --help` does not wait for torch. EXAMPLES of a module
+are the last lines of its help.
 """
 
 import logging
@@ -13,9 +14,9 @@ import typer
 from spm.cli import doctor, fetch_status, localize, manifest, new_method, review, score
 
 EPILOG = """\b
-In this order: doctor, manifest, then snakemake; fetch-status, review; localize, score.
-Status: 0 done; 1 something to mend, said in one line; 2 a wrong command line;
-130 interrupted. --debug, anywhere, shows where an error arose.
+Order of use: doctor, manifest, then snakemake; fetch-status, review; localize, score.
+Exit status: 0 success; 1 an error that you can correct, in one line;
+2 a wrong command line; 130 interrupted. --debug shows where an error occurred.
 """
 COMMANDS = (localize, score, review, manifest, fetch_status, doctor, new_method)
 
@@ -24,32 +25,33 @@ app = typer.Typer(
 )
 for module in COMMANDS:
     name = module.__name__.rsplit(".", 1)[1]
-    app.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")(
-        getattr(module, name)
-    )
+    add = app.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")
+    add(getattr(module, name))
 
 
 @app.callback()
 def spm(
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error occurred (traceback).")
+    ] = False,
 ) -> None:
-    """Which pixels of this video make the sound? The workflow itself is run by snakemake."""
+    """Find the pixels of a video that make the sound. Snakemake runs the workflow itself."""
     if debug:
         logging.basicConfig(level=logging.DEBUG)
 
 
 def main() -> None:
-    """Run a command; what the user can mend is one line, and status 1; a bug is a traceback."""
-    from spm.base.config import UserError  # here: pydantic takes as long as all the rest
-    from spm.base.stage import of_the_machine
+    """Run a command; an error that the user can correct is one line and status 1."""
+    from spm.base.config import UserError  # imported here because pydantic is slow to import
+    from spm.base.stage import machine_error_message
 
     words = [word for word in sys.argv[1:] if word != "--debug"]
-    debug = len(words) < len(sys.argv[1:])
+    debug = len(words) < len(sys.argv[1:])  # --debug is allowed at any place
     try:
         app(["--debug"] * debug + words, prog_name="spm")
     except (UserError, OSError) as error:
-        said = of_the_machine(error) if isinstance(error, OSError) else str(error)
-        if debug or not said:
+        message = machine_error_message(error) if isinstance(error, OSError) else str(error)
+        if debug or not message:
             raise
-        typer.echo(f"spm: error: {said}", err=True)
+        typer.echo(f"spm: error: {message}", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""python -m spm.cli: the same as `spm`."""
+"""`python -m spm.cli` is the same as `spm`."""
 
 from spm.cli import main
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 EXAMPLES = """\
   spm doctor
@@ -16,32 +16,34 @@ EXAMPLES = """\
 
 def doctor(
     configfile: Annotated[
-        list[Path] | None, typer.Option(help="Laid over config.yaml, as snakemake's.")
+        list[Path] | None,
+        typer.Option(help="Config file on top of config.yaml, as for snakemake; may be repeated."),
     ] = None,
     directory: Annotated[
-        Path, typer.Option(help="Where the workflow would run, as snakemake's.")
+        Path, typer.Option(help="Folder in which the workflow will run, as for snakemake.")
     ] = Path(),
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask no site whether it answers.")
+        bool, typer.Option("--offline", help="Don't check whether websites can be reached.")
     ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at this machine before the workflow does.
+    """Check this machine before you run the workflow.
 
-    For ffmpeg, GPU, conda, SLURM, disk, network and config. What is lacking comes with what to do;
-    status 1 where it is something that the workflow can't do without.
+    Checks ffmpeg, GPU, conda, SLURM, disk, network and config, with advice for each problem. Exit
+    status 1 means that the workflow can't run.
     """
-    from spm.workflow.doctor import Finding, findings
+    from spm.workflow.doctor import Finding, State, findings
 
     found: list[Finding] = []
-    for each in findings(directory, configfile or [], online=not offline):
-        found.append(each)
-        if not as_json and not (quiet and each.state == "ok"):
-            typer.echo(f"{each.state:4}  {each.what}: {each.found}")
-            if each.advice:
-                typer.echo(f"      {each.advice}")
+    for finding in findings(directory, configfile or [], online=not offline):
+        found.append(finding)
+        if not as_json and not (quiet and finding.state == State.OK):
+            typer.echo(f"{finding.state:4}  {finding.subject}: {finding.result}")
+            if finding.advice:
+                typer.echo(f"      {finding.advice}")
     if as_json:
-        say([], [each._asdict() for each in found], as_json=True, quiet=quiet)
-    if any(each.state == "fail" for each in found):
+        data = [finding._asdict() for finding in found]
+        print_result([], data, as_json=True, quiet=quiet)
+    if any(finding.state == State.FAIL for finding in found):
         raise typer.Exit(1)

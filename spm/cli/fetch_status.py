@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
-    from spm.corpus.fetch_status import Answer
+    from spm.corpus.fetch_status import VideoGroup
 
 EXAMPLES = """\
   spm fetch-status
@@ -26,30 +26,31 @@ def fetch_status(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Say which videos are not here, and why.
+    """Show which videos could not be downloaded, and why.
 
-    Which of them may come back, and what to do.
+    With advice for each status, for example whether a later attempt may succeed.
     """
-    from spm.corpus.fetch_status import answers, read
+    from spm.base.statuses import FetchStatus
+    from spm.corpus.fetch_status import group_videos, read
 
-    found = answers(read(results))
-    amiss = [each for each in found if each.status != "ok"]
-    whole = [{**each._asdict(), "count": len(each.videos)} for each in found]
-    say(list(lines(amiss if quiet else found)), whole, as_json=as_json, quiet=quiet and not amiss)
+    groups = group_videos(read(results))
+    failed = [group for group in groups if group.status != FetchStatus.OK]
+    data = [{**group._asdict(), "count": len(group.videos)} for group in groups]
+    shown = failed if quiet else groups
+    print_result(list(lines(shown)), data, as_json=as_json, quiet=quiet and not failed)
 
 
-def lines(found: Sequence["Answer"]) -> Iterator[str]:
-    """A line for each status with what to do, and one for each reason with how many and one of them."""
-    from spm.corpus.fetch_status import WHAT_NOW
+def lines(groups: Sequence["VideoGroup"]) -> Iterator[str]:
+    """Lines of text: per status the advice, then per reason the count and one of the videos."""
+    from spm.corpus.fetch_status import ADVICE
 
     counts: Counter[str] = Counter()
-    for each in found:
-        counts[each.status] += len(each.videos)
-    yield f"{counts.total()} videos: " + ", ".join(
-        f"{count} {status}" for status, count in counts.items()
-    )
+    for group in groups:
+        counts[group.status] += len(group.videos)
+    totals = ", ".join(f"{count} {status}" for status, count in counts.items())
+    yield f"{counts.total()} videos: {totals}"
     for status in counts:
-        yield f"\n{status}: {WHAT_NOW[status]}"
-        for each in found:
-            if each.status == status and each.reason:
-                yield f"  {len(each.videos):5}  {each.reason}, as {each.videos[0]}"
+        yield f"\n{status}: {ADVICE[status]}"
+        for group in groups:
+            if group.status == status and group.reason:
+                yield f"  {len(group.videos):5}  {group.reason}, for example {group.videos[0]}"

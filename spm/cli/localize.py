@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spm.inference.localize import Localizer
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
+SUFFIXES = ("mp4", "png", "parquet", "json")
 EXAMPLES = """\
   spm localize concert.mp4
   spm localize videos/*.mp4 --weights results/fusion/train/spm
@@ -23,132 +24,147 @@ EXAMPLES = """\
   spm localize https://example.org/concert.mp4 --max-s 30 --json
 """
 
+Videos = Annotated[list[str], typer.Argument(help="Video files, or addresses of videos.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="network.safetensors of a run, or OWNER/NAME of a hub; default: the newest network in"
+        " the results here."
+    ),
+]
+OutFolder = Annotated[Path, typer.Option(help="Folder for the results.")]
+MaxSeconds = Annotated[
+    int | None, typer.Option(min=1, help="Use only the first seconds of each video.")
+]
+MapsPerSecond = Annotated[
+    int, typer.Option(min=1, max=60, help="Maps per second; the video interpolates between them.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
 
 def localize(
-    videos: Annotated[list[str], typer.Argument(help="Video files, or addresses.")],
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="network.safetensors of a run, or OWNER/NAME of a hub; else the newest here."
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of what is made.")] = Path("localized"),
-    max_s: Annotated[
-        int | None, typer.Option(min=1, help="Only the first seconds of each video.")
-    ] = None,
-    maps_per_s: Annotated[
-        int, typer.Option(min=1, max=60, help="Maps of each second, blended between.")
-    ] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    videos: Videos,
+    weights: Weights = None,
+    out: OutFolder = Path("localized"),
+    max_s: MaxSeconds = None,
+    maps_per_s: MapsPerSecond = 2,
+    device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show where in a video is what is heard.
+    """Show the source of the sound in videos.
 
-    Leaves an overlay video, a sheet of pictures, and maps as Parquet and JSON, named as the video.
+    Writes the video with a heat map over it, a sheet of frames, and the maps as Parquet and JSON,
+    under the name of the video.
     """
-    from spm.inference.localize import Localizer, weights_of
+    from spm.inference.localize import Localizer, find_weights
 
-    model = Localizer(weights_of(weights), device, maps_per_s)
+    localizer = Localizer(find_weights(weights), device, maps_per_s)
     out.mkdir(parents=True, exist_ok=True)
-    found = list(_each(model, videos, out, max_s, quiet=quiet))
-    faults = [each["reason"] for each in found if each["reason"]]
-    for fault in faults:
-        typer.echo(f"spm: error: {fault}", err=True)
-    made = len(found) - len(faults)
-    told = (
-        f"{made} of {len(found)} videos in {out}: .mp4 to play, .png to look at, .parquet and .json"
-    )
-    say([told], found, as_json=as_json, quiet=quiet)
-    if faults:
+    results = list(_localize_all(localizer, videos, out, max_s, quiet=quiet))
+    errors = [result["reason"] for result in results if result["reason"]]
+    for error in errors:
+        typer.echo(f"spm: error: {error}", err=True)
+    done = f"{len(results) - len(errors)} of {len(results)} videos localized"
+    line = f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)"
+    print_result([line], results, as_json=as_json, quiet=quiet)
+    if errors:
         raise typer.Exit(1)
 
 
-def _each(
-    model: "Localizer", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
+def _localize_all(
+    localizer: "Localizer", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
 ) -> Iterator[dict[str, Any]]:
-    """What was made of each video; a bar counts seconds of video, half when they have maps and half when filmed."""
+    """The result of each video.
+
+    The progress bar counts seconds of video: half for the maps, half for the overlay video.
+    """
     from spm.base.progress import progress
-    from spm.inference.localize import seconds_of
+    from spm.inference.localize import duration_s
 
-    places = _copies(videos, out)
-    files = [place for place in places.values() if isinstance(place, Path)]
-    names = dict(zip(files, distinct(files), strict=True))
-    total_s = sum(min(seconds_of(file), max_s or math.inf) for file in files)
-    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), form=BAR, quiet=quiet)
+    copies = _local_copies(videos, out)
+    files = [copy for copy in copies.values() if isinstance(copy, Path)]
+    names = dict(zip(files, output_names(files), strict=True))
+    total_s = sum(min(duration_s(file), max_s or math.inf) for file in files)
+    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), bar_format=BAR, quiet=quiet)
+
+    def on_progress(seconds: float) -> None:
+        bar.update(seconds / 2)
+
     with bar:
-        for video, place in places.items():
-            if isinstance(place, Path):
-                yield _made(
-                    model,
-                    video,
-                    place,
-                    out / names[place],
-                    max_s,
-                    lambda seconds: bar.update(seconds / 2),
-                )
+        for video, copy in copies.items():
+            if isinstance(copy, Path):
+                yield _localize(localizer, video, copy, out / names[copy], max_s, on_progress)
             else:
-                yield {"video": video, "reason": place, "files": {}, "seconds": []}
+                yield _result(video, reason=copy)
 
 
-def _copies(videos: list[str], out: Path) -> dict[str, Path | str]:
-    """Each video as a file here, or why it can't be had."""
+def _local_copies(videos: list[str], out: Path) -> dict[str, Path | str]:
+    """For each video the path of a local file, or the reason why there is none."""
     from spm.base.config import UserError
     from spm.inference.localize import local_copy
 
-    places: dict[str, Path | str] = {}
+    copies: dict[str, Path | str] = {}
     for video in videos:
         try:
-            places[video] = local_copy(video, out)
-        except UserError as error:  # the others are not held up
-            places[video] = str(error)
-    return places
+            copies[video] = local_copy(video, out)
+        except UserError as error:  # the other videos are localized
+            copies[video] = str(error)
+    return copies
 
 
-def distinct(files: Sequence[Path]) -> list[str]:
-    """A name for what is made of each file: its own, with its folder's and a number before it where two share it.
+def output_names(files: Sequence[Path]) -> list[str]:
+    """A name for the results of each file: its own, with the folder's name where two are equal.
 
-    >>> distinct([Path("a/x.mp4"), Path("b/x.mp4"), Path("y.mkv")])
+    Unlike `spm.corpus.ids.unique_ids`, this keeps every character of a file's name, spaces too:
+    names of results don't have to be legal ids.
+
+    >>> output_names([Path("a/x.mp4"), Path("b/x.mp4"), Path("y.mkv")])
     ['a-x', 'b-x', 'y']
     """
-    often = Counter(file.stem for file in files)
-    longer = [
-        file.stem if often[file.stem] == 1 else f"{file.absolute().parent.name}-{file.stem}"
-        for file in files
-    ]
-    return [name if longer.count(name) == 1 else f"{n}-{name}" for n, name in enumerate(longer)]
+    counts = Counter(file.stem for file in files)
+    names = []
+    for file in files:
+        unique = counts[file.stem] == 1
+        names.append(file.stem if unique else f"{file.absolute().parent.name}-{file.stem}")
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{n}-{name}" for n, name in enumerate(names)]
 
 
-def _made(
-    model: "Localizer",
+def _result(
+    video: str,
+    *,
+    reason: str = "",
+    files: dict[str, Path] | None = None,
+    seconds: Sequence[dict[Any, Any]] = (),
+) -> dict[str, Any]:
+    """The JSON of one video; `reason` says why it has no files."""
+    paths = {suffix: str(path) for suffix, path in (files or {}).items()}
+    return {"video": video, "reason": reason, "files": paths, "seconds": list(seconds)}
+
+
+def _localize(
+    localizer: "Localizer",
     video: str,
     path: Path,
     stem: Path,
     max_s: int | None,
-    tick: Callable[[float], object],
+    on_progress: Callable[[float], object],
 ) -> dict[str, Any]:
-    """All there is to make of one video; where nothing can be, the reason, and the others are not held up."""
+    """Write all files of one video; if that fails, the result has the reason."""
     from spm.base.config import UserError
     from spm.inference import overlay
 
-    files = {
-        kind: stem.with_name(f"{stem.name}.{kind}") for kind in ("mp4", "png", "parquet", "json")
-    }
+    files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in SUFFIXES}
     try:
         if files["mp4"].absolute() == path.absolute():
             raise UserError(
-                f"{path}: the video made of it would take its place: name another folder with --out"
+                f"{path}: the overlay video would replace this file: name another folder with --out"
             )
-        seen = model.locate(path, max_s, tick)
-        seen.write(files["parquet"])
-        overlay.sheet(seen, files["png"])
-        overlay.film(seen, files["mp4"], max_s, tick)
+        localization = localizer.localize(path, max_s, on_progress)
+        localization.write(files["parquet"])
+        overlay.sheet(localization, files["png"])
+        overlay.video(localization, files["mp4"], max_s, on_progress)
     except UserError as error:
-        return {"video": video, "reason": str(error), "files": {}, "seconds": []}
-    named = {kind: str(file) for kind, file in files.items()}
-    return {
-        "video": video,
-        "reason": "",
-        "files": named,
-        "seconds": seen.seconds().to_dict("records"),
-    }
+        return _result(video, reason=str(error))
+    return _result(video, files=files, seconds=localization.seconds().to_dict("records"))

@@ -1,7 +1,7 @@
 """`spm manifest`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
     from spm.corpus.manifest import Video
 
 EXAMPLES = """\
-  spm manifest videos                              makes videos/manifest.csv of videos/<category>/<name>.mp4
-  spm manifest videos/manifest.csv                 checks it, and boxes.csv beside it
-  spm manifest MUSIC_dataset --out manifests       makes music.csv and music21.csv of the published lists
+  spm manifest videos                            writes videos/manifest.csv from the folders in it
+  spm manifest videos/manifest.csv               checks it, and boxes.csv beside it
+  spm manifest MUSIC_dataset --out manifests     writes music.csv and music21.csv
 """
 
 
@@ -25,102 +25,108 @@ def manifest(
     source: Annotated[
         Path, typer.Argument(help="A manifest, a folder of videos, or a clone of MUSIC_dataset.")
     ],
-    out: Annotated[Path, typer.Option(help="Where music.csv and music21.csv go.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for music.csv and music21.csv.")] = Path(
         "workflow/manifests"
     ),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a manifest, or make one.
+    """Check a manifest, or write one.
 
-    Made of folders of videos that are named by what is heard, or of MUSIC's published lists.
+    A manifest is made from a folder of videos, whose subfolders have the names of the categories,
+    or from MUSIC's published lists.
     """
     from spm.base.config import UserError
-    from spm.corpus import manifest as manifests
+    from spm.corpus.manifest import read
 
     if not source.exists():
         expected = (
             "expected a manifest (CSV), a folder of videos, or a clone of roudimit/MUSIC_dataset"
         )
         raise UserError(f"{source}: no such file or folder: {expected}")
-    files = [source]
+    # Writing prints a summary of its own, which must not mix with JSON.
     with redirect_stdout(StringIO()) if as_json or quiet else nullcontext():
-        if (source / "MUSIC_solo_videos.json").is_file():
-            manifests.music(source, out)
-            files = [out / "music.csv", out / "music21.csv"]
-        elif source.is_dir():
-            manifests.folder(source)
-            files = [source / "manifest.csv"]
-    found = [summary(file, manifests.read(file)) for file in files]
-    say([line for each in found for line in lines(each)], found, as_json=as_json, quiet=quiet)
-    for each in found:
-        for warning in warnings(each):
+        files = _write(source, out) if source.is_dir() else [source]
+    summaries = [summary(file, read(file)) for file in files]
+    text: list[str] = []
+    for found in summaries:
+        text += lines(found)
+    print_result(text, summaries, as_json=as_json, quiet=quiet)
+    for found in summaries:
+        for warning in warnings(found):
             typer.echo(f"spm: warning: {warning}", err=True)
 
 
+def _write(source: Path, out: Path) -> list[Path]:
+    """Write the manifests of a folder, and return their paths."""
+    from spm.corpus.manifest_sources import write_folder, write_music
+
+    if (source / "MUSIC_solo_videos.json").is_file():
+        write_music(source, out)
+        return [out / "music.csv", out / "music21.csv"]
+    write_folder(source)
+    return [source / "manifest.csv"]
+
+
 def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
-    """What a manifest lists, which of its files are not there, and the boxes beside it."""
-    from spm.boxes import ground_truth
+    """The content of a manifest, its missing files, and the boxes in boxes.csv beside it."""
     from spm.corpus.manifest import address, is_remote
 
-    places = {video.video_id: address(video, path) for video in videos if not video.flaw}
-    files = {video_id: place for video_id, place in places.items() if not is_remote(place)}
-    boxes = path.with_name("boxes.csv")
-    boxed = (
-        Counter(box["video_id"] for box in ground_truth.read(boxes))
-        if boxes.is_file()
-        else Counter[str]()
-    )
+    places = [address(video, path) for video in videos if not video.flaw]
+    files = [place for place in places if not is_remote(place)]
+    categories: Counter[str] = Counter()
+    for video in videos:
+        categories.update(video.categories)
     return {
         "manifest": str(path),
         "videos": len(videos),
         "kinds": dict(Counter(video.kind for video in videos)),
-        "categories": dict(
-            sorted(Counter(name for video in videos for name in video.categories).items())
-        ),
+        "categories": dict(sorted(categories.items())),
         "flaws": [video.flaw for video in videos if video.flaw],
         "files": len(files),
-        "missing": [place for place in files.values() if not Path(place).is_file()],
-        "boxes": {
-            "boxes": boxed.total(),
-            "videos": len(boxed),
-            "unlisted": sorted(boxed.keys() - {video.video_id for video in videos}),
-        },
+        "missing": [place for place in files if not Path(place).is_file()],
+        "boxes": _count_boxes(path.with_name("boxes.csv"), {video.video_id for video in videos}),
     }
 
 
-def lines(found: dict[str, Any]) -> list[str]:
-    """The same to read."""
-    kinds = " and ".join(
-        f"{count} {kind}{'s' * (count != 1)}" for kind, count in found["kinds"].items()
-    )
+def _count_boxes(path: Path, video_ids: set[str]) -> dict[str, Any]:
+    """Count the boxes in a file and their videos, and list the videos not in the manifest."""
+    from spm.boxes.formats import csv
+
+    boxes = csv.read(path) if path.is_file() else []
+    boxed = Counter(box["video_id"] for box in boxes)
+    unlisted = sorted(boxed.keys() - video_ids)
+    return {"boxes": boxed.total(), "videos": len(boxed), "unlisted": unlisted}
+
+
+def _plural(count: int, noun: str) -> str:
+    """A number with its noun: 1 solo, 2 solos."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def lines(found: dict[str, Any]) -> Iterator[str]:
+    """A summary as lines of text."""
+    kinds = " and ".join(_plural(count, kind) for kind, count in found["kinds"].items())
     categories = ", ".join(f"{name} {count}" for name, count in found["categories"].items())
+    addresses = found["videos"] - found["files"] - len(found["flaws"])
     boxes = found["boxes"]
-    return [
-        f"{found['manifest']}: {found['videos']} videos, {kinds}",
-        f"  categories: {categories}",
-        f"  {found['files']} files, {found['videos'] - found['files'] - len(found['flaws'])} addresses to fetch",
-        *(
-            [f"  boxes.csv: {boxes['boxes']} boxes of {boxes['videos']} videos"]
-            if boxes["boxes"]
-            else []
-        ),
-    ]
+    yield f"{found['manifest']}: {_plural(found['videos'], 'video')}, {kinds}"
+    yield f"  categories: {categories}"
+    yield f"  {_plural(found['files'], 'file')}, {addresses} addresses to fetch"
+    if boxes["boxes"]:
+        yield f"  boxes.csv: {boxes['boxes']} boxes of {_plural(boxes['videos'], 'video')}"
 
 
-def warnings(found: dict[str, Any]) -> list[str]:
-    """What the workflow would go on without."""
+def warnings(found: dict[str, Any]) -> Iterator[str]:
+    """Problems of a manifest with which the workflow still runs."""
     flaws, missing, unlisted = found["flaws"], found["missing"], found["boxes"]["unlisted"]
-    return [
-        *([f"{len(flaws)} videos would be `bad`, as {flaws[0]}"] if flaws else []),
-        *(
-            [f"{len(missing)} files are not there, as {missing[0]}: they would be `gone`"]
-            if missing
-            else []
-        ),
-        *(
-            [f"boxes.csv has boxes of videos that are not listed, as {unlisted[0]}: mend the id"]
-            if unlisted
-            else []
-        ),
-    ]
+    if flaws:
+        yield f"{_plural(len(flaws), 'video')} will get the status `bad`, for example: {flaws[0]}"
+    if missing:
+        files = _plural(len(missing), "file")
+        yield f"{files} not found, for example {missing[0]}: the videos will get the status `gone`"
+    if unlisted:
+        yield (
+            "boxes.csv has boxes of videos that are not in the manifest, for example"
+            f" {unlisted[0]}: correct the video_id"
+        )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 EXAMPLES = """\
   spm new-method davenet
@@ -15,17 +15,20 @@ EXAMPLES = """\
 
 
 def new_method(
-    name: Annotated[str, typer.Argument(help="Of the method: a name in Python, in lower case.")],
+    name: Annotated[str, typer.Argument(help="Name of the method: a Python name in lower case.")],
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a method that works, to change: its file, its test, and its keys in config.yaml.
+    """Write the files of a new method: its code, its test, and its keys in config.yaml.
 
-    docs/new-method.md goes on from there.
+    The method trains as it is, and you change it: docs/new-method.md shows how.
     """
     from spm.fusion.new_method import write
 
     files = [os.path.relpath(path) for path in write(name)]
-    test = f"python -m pytest {shlex.quote(files[1])}"
-    lines = [*files, f'Next: {test}, and a run of it: runs: {{"mine": {{"method": "{name}"}}}}']
-    say(lines, {"method": name, "files": files}, as_json=as_json, quiet=quiet)
+    lines = [
+        *files,
+        f"Test it: python -m pytest {shlex.quote(files[1])}",
+        f'Train it: add a run to your config, runs: {{"mine": {{"method": "{name}"}}}}',
+    ]
+    print_result(lines, {"method": name, "files": files}, as_json=as_json, quiet=quiet)

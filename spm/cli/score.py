@@ -1,16 +1,19 @@
 """`spm score`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, say
+from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from spm.score.evaluation import Predictions
     from spm.score.external_maps import ScoreRow
+    from spm.score.protocols import Protocol
 
 EXAMPLES = """\
   spm score maps.npz --boxes dsol-solo --protocol dsol-solo
@@ -18,92 +21,134 @@ EXAMPLES = """\
 """
 
 
+MapsFile = Annotated[
+    Path, typer.Argument(help="Heat maps: a .npz or .parquet file, or a folder of .npy files.")
+]
+Boxes = Annotated[
+    str,
+    typer.Option(help="Boxes: dsol-solo, dsol-duet, dsol-audioset or vgg-ss, or a file or folder."),
+]
+ProtocolName = Annotated[
+    str, typer.Option(help="Name of the protocol; docs/protocols.md describes each.")
+]
+AllProtocols = Annotated[
+    bool, typer.Option("--all-protocols", help="Score the maps under every protocol.")
+]
+Classes = Annotated[
+    str, typer.Option(help="Names of the maps' second axis, separated by commas, in its order.")
+]
+Partial = Annotated[
+    bool,
+    typer.Option(
+        "--partial", help="Allow boxed frames without a map; the scores are then not comparable."
+    ),
+]
+OutFile = Annotated[Path | None, typer.Option(help="CSV to write: protocol,metric,value,frames.")]
+Resamples = Annotated[
+    int, typer.Option(min=1, help="Number of resamples of the videos behind each interval.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed of the resampling.")]
+
+
 def score(
-    maps: Annotated[Path, typer.Argument(help="Heat maps: .npz, a folder of .npy, or .parquet.")],
-    boxes: Annotated[
-        str, typer.Option(help="dsol-solo, dsol-duet, dsol-audioset, vgg-ss, or a file or folder.")
-    ],
-    protocol: Annotated[str, typer.Option(help="See docs/protocols.md.")] = "spm-paper",
-    all_protocols: Annotated[
-        bool, typer.Option("--all-protocols", help="Show what each makes of the maps.")
-    ] = False,
-    classes: Annotated[
-        str, typer.Option(help="Names of the maps' second axis, separated by commas.")
-    ] = "",
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Allow boxed frames without a map.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="CSV: protocol,metric,value,frames.")] = None,
-    bootstrap: Annotated[
-        int, typer.Option(min=1, help="Resamples of the videos behind each interval.")
-    ] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resampling.")] = 0,
+    maps: MapsFile,
+    boxes: Boxes,
+    protocol: ProtocolName = "spm-paper",
+    all_protocols: AllProtocols = False,
+    classes: Classes = "",
+    partial: Partial = False,
+    out: OutFile = None,
+    bootstrap: Resamples = 1000,
+    seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score heat maps that any system made.
+    """Score heat maps of any system.
 
-    Trivial baselines stand beside them, on the same frames.
+    Trivial baselines are scored on the same frames.
     """
-    from rich.console import Console
-
-    from spm.base import tables
     from spm.boxes import benchmarks
     from spm.score import external_maps, protocols
 
-    truth = benchmarks.read(boxes)
-    stored = external_maps.read(maps, [name.strip() for name in classes.split(",") if name.strip()])
-    drawn, known, notes = external_maps.match_to_truth(stored, truth, partial=partial)
-    wanted = list(protocols.PROTOCOLS.values()) if all_protocols else [protocols.named(protocol)]
-    if all_protocols and drawn.single is None:
-        notes += [
-            f"protocol {one.name} left out: it wants one map a frame"
-            for one in wanted
-            if not one.class_aware
-        ]
-        wanted = [one for one in wanted if one.class_aware]
-    found = list(external_maps.scores(drawn, known, wanted, resamples=bootstrap, seed=seed))
-    rows = [line for lines in found for line in lines]
+    benchmark = benchmarks.read(boxes)
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    stored = external_maps.read(maps, names)
+    predictions, truth, notes = external_maps.match_to_truth(stored, benchmark, partial=partial)
+    chosen = [protocols.find(protocol)]
+    if all_protocols:
+        chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), predictions)
+        notes += more_notes
+    tables = list(external_maps.scores(predictions, truth, chosen, resamples=bootstrap, seed=seed))
+    if not quiet:
+        for note in notes:
+            typer.echo(note, err=True)
+    _report(tables, out, as_json=as_json, quiet=quiet)
+
+
+def _applicable(
+    protocols: Sequence["Protocol"], predictions: "Predictions"
+) -> tuple[list["Protocol"], list[str]]:
+    """The protocols that can score the maps, and a note about each of the others."""
+    if predictions.frame_maps is not None:
+        return list(protocols), []
+    chosen = [protocol for protocol in protocols if protocol.class_aware]
+    notes = [
+        f"protocol {protocol.name} left out: it needs one map per frame"
+        for protocol in protocols
+        if not protocol.class_aware
+    ]
+    return chosen, notes
+
+
+def _report(
+    tables: Sequence[list["ScoreRow"]], out: Path | None, *, as_json: bool, quiet: bool
+) -> None:
+    """Write the CSV, and print JSON or a table per protocol."""
+    from rich.console import Console
+
+    from spm.base.tables import atomic_write
+    from spm.score.external_maps import csv_rows
+
+    rows = [row for table in tables for row in table]
     if out:
-        with tables.atomic_write(out) as part:
-            external_maps.csv_rows(rows).to_csv(part, index=False)
-    for note in [] if quiet else notes:
-        typer.echo(note, err=True)
+        with atomic_write(out) as part:
+            csv_rows(rows).to_csv(part, index=False)
     if as_json:
-        say([], [line._asdict() for line in rows], as_json=True, quiet=quiet)
-    for lines in [] if quiet or as_json else found:
-        Console().print(_table(lines))
+        print_result([], [row._asdict() for row in rows], as_json=True, quiet=quiet)
+    elif not quiet:
+        for table in tables:
+            Console().print(_table(table))
 
 
-def _table(lines: "list[ScoreRow]") -> "Table":
-    """A row for the maps with its intervals, and one for each baseline; a column a metric."""
+def _table(rows: Sequence["ScoreRow"]) -> "Table":
+    """The maps with their intervals, then a row per baseline; a column per metric."""
     from rich.box import SIMPLE
     from rich.table import Table
 
-    metrics = list(dict.fromkeys(line.metric for line in lines))
+    from spm.score.external_maps import MAPS
+
+    metrics = list(dict.fromkeys(row.metric for row in rows))
     table = Table(
-        title=f"protocol {lines[0].protocol}, {lines[0].frames} frames",
+        title=f"protocol {rows[0].protocol}, {rows[0].frames} frames",
         title_justify="left",
         box=SIMPLE,
     )
-    for name in ("", *metrics):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for system in dict.fromkeys(line.system for line in lines):
-        of = {line.metric: line for line in lines if line.system == system}
-        mine = system == "maps"
-        table.add_row(
-            system, *(_value(of.get(name)) for name in metrics), style="bold" if mine else ""
-        )
-        if mine and any(line.interval for line in of.values()):
-            table.add_row(
-                "95 % over videos", *(_interval(of[name]) for name in metrics), end_section=True
-            )
+    table.add_column("", justify="left", no_wrap=True)
+    for metric in metrics:
+        table.add_column(metric, justify="right", no_wrap=True)
+    for system in dict.fromkeys(row.system for row in rows):
+        by_metric = {row.metric: row for row in rows if row.system == system}
+        values = [_value(by_metric.get(metric)) for metric in metrics]
+        table.add_row(system, *values, style="bold" if system == MAPS else "")
+        if system == MAPS and any(row.interval for row in by_metric.values()):
+            intervals = [_interval(by_metric[metric]) for metric in metrics]
+            table.add_row("95 % over videos", *intervals, end_section=True)
     return table
 
 
-def _value(line: "ScoreRow | None") -> str:
-    return f"{line.value:.4f}" if line else "–"
+def _value(row: "ScoreRow | None") -> str:
+    return f"{row.value:.4f}" if row else "–"
 
 
-def _interval(line: "ScoreRow") -> str:
-    return f"{line.interval[0]:.2f}–{line.interval[1]:.2f}" if line.interval else ""
+def _interval(row: "ScoreRow") -> str:
+    return f"{row.interval[0]:.2f}–{row.interval[1]:.2f}" if row.interval else ""

@@ -1,9 +1,11 @@
-"""Download the videos of one shard; each ends as a row that says what came of it, and none fails the run.
+"""Download the videos of one shard; every video becomes a row of the ledger with its status.
 
-python -m spm.corpus.fetch --config '{}' --manifest music.csv --shard 3 --shards 16 --store store --out 0003.parquet
+python -m spm.corpus.fetch --config '{}' --manifest music.csv --shard 3 --shards 16
+    --store store --out 0003.parquet
 
-A video is `ok`, or `gone` (removed, private), `blocked` (age, country, login, payment), `bad` (no media there), or
-`retry` (what may come back: time-outs, server errors, "not a bot"). The store remembers; only `retry` is asked again.
+A video is `ok`, `gone` (removed, private), `blocked` (age, country, login, payment), `bad` (no
+media at the address) or `retry` (errors that may be temporary: time-outs, server errors, "not a
+bot"). The store keeps the outcomes; later runs request only `retry` again.
 """
 
 import errno
@@ -11,7 +13,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from http.client import HTTPException
@@ -26,123 +28,154 @@ from yt_dlp import YoutubeDL
 from yt_dlp.cookies import YoutubeDLCookieJar
 from yt_dlp.utils import DownloadCancelled, YoutubeDLError
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
 from spm.base.progress import progress
 from spm.base.shards import shard_of
+from spm.base.statuses import FetchStatus
 from spm.corpus.fetching import proxy
-from spm.corpus.fetching.downloader import BoundedYoutubeDL, TooLarge, TooSlow, reject_playlists
-from spm.corpus.fetching.errors import REASON_CHARS, classify_error, normalize_message
+from spm.corpus.fetching.downloader import (
+    BoundedYoutubeDL,
+    TooLarge,
+    TooSlow,
+    reject_playlists,
+)
+from spm.corpus.fetching.errors import classify_error, reason_of
+from spm.corpus.fetching.local import check_media, local_row
 from spm.corpus.fetching.store import (
     MediaRecord,
     commit,
-    digest_of,
     discard,
     is_current,
+    ledger_row,
     load,
-    media_of,
+    media_path,
+    partial_folder,
+    prepare,
     save,
-    unfinished,
-    usable,
 )
 from spm.corpus.manifest import Video, address, is_remote, read
 from spm.corpus.media import ffmpeg
-from spm.corpus.media.limits import Bounds
-from spm.corpus.media.probe import Unusable, probe_in_subprocess
 
 LOG = logging.getLogger(__name__)
-PROBING = Bounds(memory_mb=3000, time_s=60)
-NO_NETWORK = [
-    "-protocol_whitelist",
-    "file,crypto,data",
-]  # of ffmpeg; what asks is yt-dlp, through the door
-OWN_FAULTS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-)  # of this machine, never of a video
+# ffmpeg must not open connections of its own: only yt-dlp's requests pass through the proxy.
+NO_NETWORK = ["-protocol_whitelist", "file,crypto,data"]
+# Faults of this machine: no space left, quota exceeded, file too large, read-only file system.
+MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# A page that an extractor can't read may raise any of these.
+EXTRACTION_ERRORS = (
+    YoutubeDLError, HTTPException, OSError, LookupError, ValueError, TypeError, AttributeError,
+)  # fmt: skip
+FINAL_FAILURES = (FetchStatus.GONE, FetchStatus.BLOCKED, FetchStatus.BAD)
 
 
 class Fetch(Section):
-    """How media are asked for. Politeness is worth more than speed: a site that takes offence serves nobody here."""
+    """How videos are downloaded.
 
-    format: str = (
-        "bv*+ba/b"  # yt-dlp's selector: the best pictures and sound, or the best single file
+    The keys from retries to give_up_s (except cookies) control how politely servers are asked;
+    changing them reruns nothing.
+    """
+
+    format: str = Field(
+        "bv*+ba/b",
+        description="yt-dlp's format selector; the default takes the best video and audio streams,"
+        " or else the best single file.",
     )
     short_side_px: int = Field(
-        360, ge=16
-    )  # of the pictures: the largest up to this, else the smallest above
-    retries: int = Field(3, ge=1)  # attempts a video in one run
-    backoff_s: float = Field(5.0, ge=0)  # before the second attempt; doubles with each further one
-    timeout_s: float = Field(30.0, gt=0)  # of a silent connection
-    sleep_s: float = Field(1.0, ge=0)  # before each video but the first
-    rate_limit: int | None = Field(None, ge=1)  # bytes/s of each download; null: none
-    cookies: str | None = None  # Netscape cookie file of a browser that is logged in; only read
-    workers: int = Field(2, ge=1)  # downloads at once in a shard
-    bot_limit: int = Field(3, ge=1)  # refusals of a robot in a row that end the shard early
-    give_up_s: float = Field(3600, gt=0)  # after which a download is broken off
-    max_mb: float = Field(4000, gt=0)  # of a download; more is no video for this
-    private_hosts: tuple[
-        str, ...
-    ] = ()  # of this machine or its network, that may be asked all the same
+        360,
+        ge=16,
+        description="Wanted short side of the pictures, in px: the largest size up to this one, or"
+        " else the smallest size above it.",
+    )
+    retries: int = Field(3, ge=1, description="Number of attempts per video in one run.")
+    backoff_s: float = Field(
+        5.0,
+        ge=0,
+        description="Wait before the second attempt, in s; it doubles with each further attempt.",
+    )
+    timeout_s: float = Field(30.0, gt=0, description="Longest wait for data on a connection, in s.")
+    sleep_s: float = Field(1.0, ge=0, description="Wait between two videos, in s.")
+    rate_limit: int | None = Field(
+        None, ge=1, description="Highest rate of each download, in bytes/s; null: no limit."
+    )
+    cookies: str | None = Field(
+        None,
+        description="Cookie file in Netscape's format, from a browser with a login at the site. It"
+        " is only read; null: none.",
+    )
+    workers: int = Field(2, ge=1, description="Number of simultaneous downloads per shard.")
+    bot_limit: int = Field(
+        3,
+        ge=1,
+        description='Consecutive refusals of automatic access ("not a bot", HTTP 429) after which'
+        " a shard requests no further videos.",
+    )
+    give_up_s: float = Field(3600, gt=0, description="Longest duration of one download, in s.")
+    max_mb: float = Field(
+        4000, gt=0, description="Largest download, in MB; a larger video gets the status bad."
+    )
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts of this machine or of its network that may be contacted: names or"
+        " numeric addresses, written as in the manifest. All others are refused.",
+    )
 
 
 @dataclass
 class Session:
-    """What the downloads of one shard share."""
+    """The state that the downloads of one shard share."""
 
     config: Fetch
     store: Path
     cookies: str | None  # text of the cookie file
     bar: "tqdm[Any]"
-    proxy: str | None = None  # the door; None: whatever the environment names
-    halt: Event = field(
-        default_factory=Event
-    )  # the run is over: nothing is begun, downloads break off
+    proxy: str | None = None  # URL of the proxy; None: the environment's
+    stop: Event = field(default_factory=Event)  # set at the end of the run: it ends all downloads
     lock: Lock = field(default_factory=Lock)
-    refusals: int = 0  # in a row
-    asked: int = 0  # videos
+    refusals: int = 0  # of automatic access, consecutive
+    started: int = 0  # downloads
 
     @property
-    def barred(self) -> bool:
-        """Whether the site has refused often enough to stop asking."""
+    def throttled(self) -> bool:
+        """Whether the site has refused automatic access often enough to stop."""
         return self.refusals >= self.config.bot_limit
 
     @property
     def terms(self) -> str:
-        """What the answer hangs on, beside the address."""
-        hosts = ",".join(self.config.private_hosts)
-        return f"{self.config.format} cookies={self.config.cookies} max_mb={self.config.max_mb:g} hosts={hosts}"
+        """The settings on which an outcome depends; text of the records in the store."""
+        config = self.config
+        hosts = ",".join(config.private_hosts)
+        return f"{config.format} cookies={config.cookies} max_mb={config.max_mb:g} hosts={hosts}"
 
-    def hear(self, *, throttled: bool) -> None:
-        """Count an answer."""
+    def count_refusal(self, *, throttled: bool) -> None:
+        """Count consecutive refusals of automatic access."""
         with self.lock:
             self.refusals = self.refusals + 1 if throttled else 0
 
     def pause(self) -> None:
         """Wait between two videos."""
         with self.lock:
-            self.asked += 1
-            first = self.asked == 1
-        self.halt.wait(0 if first else self.config.sleep_s)
+            self.started += 1
+            first = self.started == 1
+        self.stop.wait(0 if first else self.config.sleep_s)
 
-    def watch(self, download: dict[str, Any]) -> None:
-        """Show a download's progress; break it off when it is too large or too slow, or the run is over."""
-        if self.halt.is_set():
+    def report_progress(self, download: dict[str, Any]) -> None:
+        """Show the progress of a download; end it at a limit or at the end of the run."""
+        received_mb = download.get("downloaded_bytes", 0) / 1e6
+        if self.stop.is_set():
             raise DownloadCancelled
-        if download.get("downloaded_bytes", 0) > self.config.max_mb * 1e6:
+        if received_mb > self.config.max_mb:
             raise TooLarge
         if (download.get("elapsed") or 0) > self.config.give_up_s:
             raise TooSlow
-        self.bar.set_postfix_str(
-            f"{download.get('downloaded_bytes', 0) / 1e6:.1f} MB", refresh=False
-        )
+        self.bar.set_postfix_str(f"{received_mb:.1f} MB", refresh=False)
 
 
-def options(session: Session, folder: Path) -> dict[str, Any]:
-    """yt-dlp's options: no file outside the folder, and one attempt: `download` counts them, over all that can fail."""
+def ydl_options(session: Session, folder: Path) -> dict[str, Any]:
+    """Options of yt-dlp: all files in one folder, and a single attempt (`download` repeats it)."""
     config = session.config
+    # yt-dlp would write a cookie file back, in all threads at once: it gets the text instead.
+    cookies = session.cookies and StringIO(session.cookies)
     return {
         "format": config.format,
         "format_sort": [f"res:{config.short_side_px}"],
@@ -150,17 +183,16 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
         "match_filter": reject_playlists,
         "outtmpl": {"default": str(folder).replace("%", "%%") + "/%(format_id)s.%(ext)s"},
         "retries": 0,
-        "fragment_retries": config.retries,  # of each piece, where media come in pieces
+        "fragment_retries": config.retries,  # of each fragment, where media come in fragments
         "retry_sleep_functions": {"fragment": lambda n: config.backoff_s * 2**n},
-        "skip_unavailable_fragments": False,  # a hole in the sound is not a video
+        "skip_unavailable_fragments": False,  # a video with a gap in its sound is not usable
         "socket_timeout": config.timeout_s,
         "ratelimit": config.rate_limit,
-        "cookiefile": session.cookies
-        and StringIO(session.cookies),  # a file would be written back, by all at once
+        "cookiefile": cookies,
         "proxy": session.proxy,
         "ffmpeg_location": ffmpeg.binary(),
         "external_downloader_args": {"ffmpeg_i": NO_NETWORK},
-        "progress_hooks": [session.watch],
+        "progress_hooks": [session.report_progress],
         "logger": LOG,
         "noprogress": True,
         "quiet": True,
@@ -168,153 +200,115 @@ def options(session: Session, folder: Path) -> dict[str, Any]:
     }
 
 
-def ask(note: MediaRecord, session: Session) -> MediaRecord:
-    """Ask once for a video: its note, with what came of it.
+def attempt(record: MediaRecord, session: Session) -> MediaRecord:
+    """Try to download a video once; its record with the outcome.
 
     Raises
     ------
     UserError
-        When this machine is at fault: no space left, or none allowed.
+        When this machine can't store the media (no space, no permission).
     """
-    folder = unfinished(session.store, note.video_id)
+    folder = partial_folder(session.store, record.video_id)
     try:
-        with BoundedYoutubeDL(options(session, folder)) as site:
-            info = site.extract_info(note.address)
+        with BoundedYoutubeDL(ydl_options(session, folder)) as ydl:
+            info = ydl.extract_info(record.address)
         media = Path(info["requested_downloads"][0]["filepath"])
-        why = unfit(media)
-    except (
-        YoutubeDLError,
-        HTTPException,
-        OSError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        why = _reason(error, session.store)  # a page may break its reader in any of these ways
-    if why:
-        verdict = classify_error(why)
-        session.hear(throttled=verdict.throttled)
-        return replace(note, status=verdict.status, reason=why)
-    session.hear(throttled=False)
-    return commit(
-        session.store,
-        replace(note, status="ok", reason="", extractor=info["extractor"].lower()),
-        media,
-    )
+        check_media(media)
+    except EXTRACTION_ERRORS as error:
+        _check_machine(error, session.store)
+        outcome = classify_error(error)
+        session.count_refusal(throttled=outcome.throttled)
+        return replace(record, status=outcome.status, reason=reason_of(error))
+    session.count_refusal(throttled=False)
+    extractor = info["extractor"].lower()
+    complete = replace(record, status=FetchStatus.OK, reason="", extractor=extractor)
+    return commit(session.store, complete, media)
 
 
-def _reason(error: Exception, store: Path) -> str:
+def _check_machine(error: Exception, folder: Path) -> None:
+    """Raise a `UserError` where this machine is at fault. yt-dlp keeps only the message."""
     message = str(error)
-    for fault in OWN_FAULTS:
-        if f"[Errno {fault}]" in message or os.strerror(fault) in message:
-            raise UserError(
-                f"store {store}: {os.strerror(fault)}: expected room for the media"
-            ) from error
-    return (
-        normalize_message(message)
-        if isinstance(error, YoutubeDLError)
-        else normalize_message(f"{type(error).__name__}: {message}")
-    )
+    for number in MACHINE_ERRORS:
+        text = os.strerror(number)
+        if f"[Errno {number}]" in message or text in message:
+            raise UserError(f"store {folder}: {text}: expected space for the media") from error
 
 
-def unfit(path: Path) -> str:
-    """Why a file is no media; empty when it is. One that can't be read is an `OSError`."""
-    with path.open("rb") as file:
-        file.read(1)
-    try:
-        probe_in_subprocess(path, PROBING)
-    except Unusable as why:
-        return f"not media: {why.reason}"
-    return ""
+def _pauses_s(config: Fetch) -> Iterator[float]:
+    """The wait before each attempt."""
+    yield 0
+    for n in range(config.retries - 1):
+        yield config.backoff_s * 2**n
 
 
-def download(note: MediaRecord, session: Session) -> MediaRecord:
-    """Ask for a video until the answer is final, the attempts are used up, or the site wants no more; remember it."""
+def download(record: MediaRecord, session: Session) -> MediaRecord:
+    """Download a video, with repeated attempts, and store the record.
+
+    It ends with a final outcome, after `fetch.retries` attempts, when the site refuses automatic
+    access, or at the end of the run.
+    """
     session.pause()
-    for pause_s in (
-        0,
-        *(session.config.backoff_s * 2**n for n in range(session.config.retries - 1)),
-    ):
-        session.halt.wait(pause_s)
-        if session.barred or session.halt.is_set():
+    for pause_s in _pauses_s(session.config):
+        session.stop.wait(pause_s)
+        if session.throttled or session.stop.is_set():
             break
-        note = ask(note, session)
-        if note.status != "retry":
+        record = attempt(record, session)
+        if record.status is not FetchStatus.RETRY:
             break
-    if note.status in ("gone", "blocked", "bad"):
-        discard(session.store, note.video_id)
-    if note.status != "ok":
-        save(session.store, note)
-    return note
+    if record.status in FINAL_FAILURES:
+        discard(session.store, record.video_id)
+    if record.status is not FetchStatus.OK:
+        save(session.store, record)
+    return record
 
 
-def row_of(note: MediaRecord, path: Path | None) -> dict[str, Any]:
-    """The ledger's row: the path and digest of what is there, or the reason why nothing is."""
-    row: dict[str, Any] = {
-        name: getattr(note, name) for name in tables.LEDGER.names if name != "path"
-    }
-    return row | {"path": str(path) if path else ""}
+def fetch(video: Video, location: str, session: Session) -> dict[str, Any]:
+    """The row of one video; a valid record in the store needs no request.
 
-
-def local(video_id: str, path: Path) -> dict[str, Any]:
-    """The row of a video that is a file here already: it stays where it is."""
-    note, shown = (
-        MediaRecord(video_id, str(path), "", "bad", "", extractor="local"),
-        str(path)[-REASON_CHARS:],
-    )
-    try:
-        if not path.stat().st_size or not path.is_file():
-            return row_of(
-                replace(
-                    note, reason=f"{shown}: {'an empty file' if path.is_file() else 'not a file'}"
-                ),
-                None,
-            )
-        if why := unfit(path):
-            return row_of(replace(note, reason=why), None)
-        return row_of(
-            replace(note, status="ok", sha256=digest_of(path), bytes=path.stat().st_size), path
-        )
-    except FileNotFoundError:
-        return row_of(replace(note, status="gone", reason=f"{shown}: no such file"), None)
-    except OSError as error:
-        return row_of(replace(note, reason=f"{shown}: {error.strerror}"), None)
-
-
-def fetch(video: Video, place: str, session: Session) -> dict[str, Any]:
-    """The ledger's row of one video; nothing is asked where the store knows the answer."""
+    Parameters
+    ----------
+    video : Video
+        The row of the manifest.
+    location : str
+        What `manifest.address` gives: an address or a path. Not used for a video with a flaw.
+    session : Session
+        The settings and the shared state.
+    """
     if video.flaw:
-        return row_of(MediaRecord(video.video_id, place, "", "bad", video.flaw), None)
-    if not is_remote(place):
-        return local(video.video_id, Path(place))
-    note = load(session.store, video.video_id)
-    if note is None or not is_current(session.store, note, place, session.terms):
-        reason = "not asked: the site takes this machine for a robot"
-        note = download(MediaRecord(video.video_id, place, session.terms, "retry", reason), session)
-    return row_of(note, media_of(session.store, note) if note.status == "ok" else None)
+        return ledger_row(
+            MediaRecord(video.video_id, location, "", FetchStatus.BAD, video.flaw), None
+        )
+    if not is_remote(location):
+        return local_row(video.video_id, Path(location))
+    record = load(session.store, video.video_id)
+    if record is None or not is_current(session.store, record, location, session.terms):
+        reason = "not requested: the site refuses automatic access from this machine"
+        record = MediaRecord(video.video_id, location, session.terms, FetchStatus.RETRY, reason)
+        record = download(record, session)
+    has_media = record.status is FetchStatus.OK
+    return ledger_row(record, media_path(session.store, record) if has_media else None)
 
 
 def fetch_all(videos: Sequence[Video], manifest: Path, session: Session) -> list[dict[str, Any]]:
-    """Rows of all videos, some at a time; whatever ends the run breaks off the downloads under way."""
+    """Rows of all videos, several at a time; any end of the run stops the current downloads."""
     pool = ThreadPoolExecutor(session.config.workers)
     try:
-        places = ["" if video.flaw else address(video, manifest) for video in videos]
+        locations = ["" if video.flaw else address(video, manifest) for video in videos]
         jobs = [
-            pool.submit(fetch, video, place, session)
-            for video, place in zip(videos, places, strict=True)
+            pool.submit(fetch, video, location, session)
+            for video, location in zip(videos, locations, strict=True)
         ]
         for job in as_completed(jobs):
             job.result()
             session.bar.update()
         return [job.result() for job in jobs]
     finally:
-        session.halt.set()
+        session.stop.set()
         pool.shutdown(cancel_futures=True)
 
 
-def cookies_of(config: Fetch) -> str | None:
-    """The text of the cookie file, once it is known to hold cookies."""
+def read_cookies(config: Fetch) -> str | None:
+    """The text of the cookie file, after a check of its format."""
     if config.cookies is None:
         return None
     try:
@@ -322,45 +316,42 @@ def cookies_of(config: Fetch) -> str | None:
         YoutubeDLCookieJar(StringIO(text)).load()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"cookies {config.cookies!r}: {error}: expected a cookie file in Netscape's format"
+            f"fetch.cookies {config.cookies!r}: {error}: expected a file in Netscape's format"
         ) from error
     return text
 
 
 def check_format(config: Fetch) -> None:
-    """Raise a `UserError` when yt-dlp does not understand the format."""
+    """Raise a `UserError` when yt-dlp can't parse the format selector."""
     try:
         YoutubeDL({"logger": LOG}).build_format_selector(config.format)
     except SyntaxError as error:
         raise UserError(
-            f"format {config.format!r}: {error.msg}: expected a format selector of yt-dlp"
+            f"fetch.format {config.format!r}: {error.msg}: expected a format selector of yt-dlp"
         ) from error
 
 
 def run(config: Fetch, *, manifest: Path, shard: int, shards: int, store: Path, out: Path) -> None:
-    """Fetch the videos of one shard into the store; leave the ledger of what came of each."""
+    """Fetch the videos of one shard into the store, and write the ledger."""
     if not 0 <= shard < shards:
         raise UserError(f"shard {shard}: expected 0 to {shards - 1}, as there are {shards} shards")
     videos = read(manifest, wanted=lambda video_id: shard_of(video_id, shards) == shard)
-    usable(store)
+    prepare(store)
     check_format(config)
-    cookies = cookies_of(config)
+    cookies = read_cookies(config)
     bar: tqdm[Any] = progress([], "fetch", len(videos))
+    filtered = proxy.running(config.private_hosts, config.timeout_s, config.give_up_s)
     try:
-        with (
-            bar,
-            proxy.running(config.private_hosts, config.timeout_s, config.give_up_s) as proxy_url,
-        ):
+        with bar, filtered as proxy_url:
             rows = fetch_all(videos, manifest, Session(config, store, cookies, bar, proxy_url))
-    except OSError as error:  # what befalls a video is in its row: this is the store's
+    except OSError as error:  # errors of a video are in its row: this one is the store's
         raise UserError(
-            f"store {store}: {error}: expected a folder that can be written, with room"
+            f"store {store}: {error}: expected a writable folder with free space"
         ) from error
-    tables.write_rows(out, tables.LEDGER, sorted(rows, key=lambda row: str(row["video_id"])))
+    tables.write_rows(out, schemas.LEDGER, sorted(rows, key=lambda row: str(row["video_id"])))
     counts = sorted(Counter(row["status"] for row in rows).items())
-    print(
-        "fetch:", ", ".join(f"{n} {status}" for status, n in counts) or "no videos", file=sys.stderr
-    )
+    summary = ", ".join(f"{count} {status}" for status, count in counts)
+    print("fetch:", summary or "no videos", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What came of asking for every video: the shards' ledgers, counted by status and reason."""
+"""The outcome of fetch for all videos: the ledgers of all shards, grouped by status and reason."""
 
 import re
 from collections import defaultdict
@@ -8,57 +8,64 @@ from typing import Any, NamedTuple
 
 from spm.base import tables
 from spm.base.config import UserError
+from spm.base.statuses import FetchStatus
 
-WHAT_NOW = {
-    "ok": "here",
-    "retry": "may come back: `make retry` asks for these again, and for nothing else",
-    "blocked": "for some only: a login (fetch.cookies, a cookie file of your browser) or another country may help",
-    "bad": "no media at that address: mend it in the manifest",
-    "gone": "will not come back; index.missing: replace lets the next one of its category test in its place",
+# What each status means for the user, in the order of the report.
+ADVICE: dict[str, str] = {
+    FetchStatus.OK: "downloaded, or a local file",
+    FetchStatus.RETRY: "the error may be temporary: `make retry` requests only these videos again",
+    FetchStatus.BLOCKED: "not available to everybody: a login (fetch.cookies, a cookie file of your"
+    " browser) or another country may help",
+    FetchStatus.BAD: "no video at this address: correct it in the manifest",
+    FetchStatus.GONE: "will not return; with index.missing: replace, the next video of its category"
+    " is tested instead",
 }
 
 
-class Answer(NamedTuple):
-    """Videos that ended alike."""
+class VideoGroup(NamedTuple):
+    """Videos with the same status and reason."""
 
-    status: str
+    status: FetchStatus
     reason: str
     videos: tuple[str, ...]  # their ids
 
 
 def read(results: Path) -> list[dict[str, Any]]:
-    """The rows of all shards' ledgers.
+    """The rows of the ledgers of all shards.
 
     Raises
     ------
     UserError
-        When fetch has left none.
+        When there is no ledger.
     """
-    files = sorted((results / "corpus/fetch").glob("*.parquet"))
+    folder = results / "corpus/fetch"
+    files = sorted(folder.glob("*.parquet"))
     if not files:
         command = "snakemake all --cores 2 --until fetch"
-        folder = results / "corpus/fetch"
         raise UserError(
-            f"{folder}: no ledger there: name the results with --results, or run {command}"
+            f"{folder}: no ledger in this folder: expected those of fetch. Name the folder of the"
+            f" results with --results, or run {command}"
         )
     return tables.read(files).to_pylist()  # type: ignore[no-any-return]
 
 
-def general(row: Mapping[str, Any]) -> str:
-    """A reason without what is its video's alone: the path of a file, the id.
+def generalize(row: Mapping[str, Any]) -> str:
+    """The reason of a row without the parts that are specific to its video: file path and id.
 
-    >>> general({"video_id": "a", "reason": "/videos/a.mp4: no such file"})
+    >>> generalize({"video_id": "a", "reason": "/videos/a.mp4: no such file"})
     'no such file'
     """
-    said = re.sub(r"^/.*: (?=[^/]+$)", "", str(row["reason"]))
-    return re.sub(rf"\b{re.escape(str(row['video_id']))}\b", "…", said)
+    reason = re.sub(r"^/.*: (?=[^/]+$)", "", str(row["reason"]))
+    return re.sub(rf"\b{re.escape(str(row['video_id']))}\b", "…", reason)
 
 
-def answers(rows: Iterable[Mapping[str, Any]]) -> list[Answer]:
-    """Videos by status, in the order of WHAT_NOW, and by reason, the commonest first."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+def group_videos(rows: Iterable[Mapping[str, Any]]) -> list[VideoGroup]:
+    """Videos by status, in the order of ADVICE, and by reason, the most frequent first."""
+    videos: dict[tuple[FetchStatus, str], list[str]] = defaultdict(list)
     for row in rows:
-        found[row["status"], general(row)].append(row["video_id"])
-    alike = [Answer(*key, tuple(sorted(videos))) for key, videos in found.items()]
-    place = {status: number for number, status in enumerate(WHAT_NOW)}
-    return sorted(alike, key=lambda each: (place[each.status], -len(each.videos), each.reason))
+        videos[FetchStatus(row["status"]), generalize(row)].append(row["video_id"])
+    groups = [VideoGroup(*key, tuple(sorted(video_ids))) for key, video_ids in videos.items()]
+    order = list(ADVICE)
+    return sorted(
+        groups, key=lambda group: (order.index(group.status), -len(group.videos), group.reason)
+    )

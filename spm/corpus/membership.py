@@ -1,6 +1,6 @@
-"""Which shards a list of videos has, with a digest of each one's rows: worked out once a list, however often asked.
+"""The shards of a manifest, with a digest of each shard's rows, kept from one call to the next.
 
-Snakemake reads its rules anew in every job, and a list may have millions of rows.
+Snakemake reads its rules again in every job, and a manifest may have millions of rows.
 """
 
 import hashlib
@@ -13,41 +13,43 @@ from spm.base.shards import members
 from spm.corpus import manifest
 
 
-def of_list(path: Path, shards: int, kept: Path) -> dict[str, str]:
-    """The digest of every shard's rows, by the shard's name.
+def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
+    """The digest of each shard's rows, by the name of the shard.
 
     Parameters
     ----------
     path : Path
         The manifest.
     shards : int
-        How many shards it is cut into.
-    kept : Path
-        A folder for the answers, which are kept there under a digest of the list and of the code that reads it.
+        The number of shards that it is cut into.
+    cache : Path
+        Folder for the result. A file's name has a digest of the manifest and of the code that
+        reads it, so that a result is used only for the same manifest and code.
 
     Raises
     ------
     UserError
-        As `manifest.read` does; then nothing is kept.
+        As `manifest.read` does; then nothing is stored.
     """
-    file = kept / f"{_digest(path)}-{shards}.json"
+    file = cache / f"{_manifest_digest(path)}-{shards}.json"
     if not file.is_file():
+        # A video's position depends on other videos: it is no part of its row.
         rows = ({**vars(video), "position": None} for video in manifest.read(path))
-        _keep(file, members(rows, shards))
-    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+        _store(file, members(rows, shards))
+    digests: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return digests
 
 
-def _digest(path: Path) -> str:
+def _manifest_digest(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16] + code_digest(__name__)
     except OSError:
-        return "unreadable"  # which `manifest.read` will say in its words
+        return "unreadable"  # `manifest.read` raises the error that the user sees
 
 
-def _keep(file: Path, found: dict[str, str]) -> None:
+def _store(file: Path, digests: dict[str, str]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.{token_hex(4)}.part")
-    part.write_text(json.dumps(found), encoding="utf-8")
+    part.write_text(json.dumps(digests), encoding="utf-8")
     part.replace(file)

@@ -1,4 +1,4 @@
-"""What stands behind the instruments of the embedded corpus: backgrounds, silent objects, and the camera's exposure."""
+"""Backgrounds of the embedded corpus, with silent objects, and the exposure of the camera."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ from spm.demo.shapes import (
 
 Rng = np.random.Generator
 
-PAD = 4  # pixels of background beyond the frame, for the camera to shake in
+PAD = 4  # px of background beyond each side of the frame, for the shaking of the camera
 
 
 def _color(rng: Rng, low: int = 30, high: int = 225) -> Color:
@@ -46,8 +46,8 @@ def _ramp(rng: Rng, size: Size) -> Floats:
 
 
 def _gradient(rng: Rng, size: Size) -> Image.Image:
-    one, other = np.array(_color(rng)), np.array(_color(rng))
-    return Image.fromarray((one + (other - one) * _ramp(rng, size)).astype(np.uint8))
+    first, second = np.array(_color(rng)), np.array(_color(rng))
+    return Image.fromarray((first + (second - first) * _ramp(rng, size)).astype(np.uint8))
 
 
 def _room(rng: Rng, size: Size) -> Image.Image:
@@ -183,13 +183,8 @@ def _music_stand(rng: Rng) -> list[Shape]:
         for x in (-0.2, 0.2)
         for y in np.linspace(-0.38, -0.08, 5)
     ]
-    return [
-        *legs,
-        Shape(line((0, 0), (0, 0.6), 0.045), metal, 0),
-        Shape(desk, metal),
-        *sheets,
-        *staves,
-    ]
+    pole = Shape(line((0, 0), (0, 0.6), 0.045), metal, 0)
+    return [*legs, pole, Shape(desk, metal), *sheets, *staves]
 
 
 def _person(rng: Rng) -> list[Shape]:
@@ -210,14 +205,10 @@ def _person(rng: Rng) -> list[Shape]:
 
 def _speaker(rng: Rng) -> list[Shape]:
     case = _color(rng, 15, 110)
-    cones = [
-        s
-        for y, r in ((-0.3, 0.12), (0.2, 0.24))
-        for s in (
-            Shape(ellipse(0, y, r), (120, 120, 124)),
-            Shape(ellipse(0, y, r * 0.75), (34, 34, 38), 0),
-        )
-    ]
+    cones = []
+    for y, radius in ((-0.3, 0.12), (0.2, 0.24)):
+        cones.append(Shape(ellipse(0, y, radius), (120, 120, 124)))
+        cones.append(Shape(ellipse(0, y, radius * 0.75), (34, 34, 38), 0))
     return [Shape(rectangle(-0.32, -0.55, 0.32, 0.55), case, 0.02), *cones]
 
 
@@ -247,7 +238,10 @@ PROPS: tuple[Callable[[Rng], list[Shape]], ...] = (
 
 
 def backdrop(rng: Rng, size: Size) -> Image.Image:
-    """Paint a background with up to three silent objects, `PAD` pixels larger than the frame on each side."""
+    """Paint a background with up to three silent objects.
+
+    It is `PAD` pixels larger than the frame on each side.
+    """
     canvas = (size[0] + 2 * PAD, size[1] + 2 * PAD)
     picture = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](rng, canvas).convert("RGBA")
     for _ in range(rng.integers(4)):
@@ -258,7 +252,7 @@ def backdrop(rng: Rng, size: Size) -> Image.Image:
 
 
 def grade(rng: Rng) -> list[int]:
-    """Look-up table of a camera's exposure, contrast and white balance, for the three channels."""
+    """Look-up table of the exposure, contrast and white balance of a camera: 3 × 256 values."""
     gain = rng.uniform(0.72, 1.15) * rng.normal(1, 0.05, 3)
     gamma = rng.uniform(0.85, 1.2)
     values = 255 * gain[:, None] * (np.arange(256) / 255) ** gamma

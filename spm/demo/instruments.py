@@ -1,7 +1,7 @@
-"""The eleven instruments of the embedded corpus: how each is drawn, held and shown, and what drives its motion."""
+"""The eleven instruments of the embedded corpus: drawing, pose, size and gesture of each."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,14 +23,13 @@ RAINBOW = (
 
 
 class Instrument(NamedTuple):
-    """How an instrument is drawn, held and shown."""
+    """How an instrument is drawn, and in which poses it is shown."""
 
     draw: Callable[[Rng], Drawing]
     turn_deg: tuple[float, float]  # clockwise from the way it is drawn
     area: tuple[float, float]  # of its box, as a fraction of the frame's
-    gesture: (
-        str  # what drives its motion: the bow's "stroke", "hit" of a note, or "level" of the sound
-    )
+    # What its motion follows: the "stroke" of a bow, the "hit" of a note, the "level" of the sound.
+    gesture: Literal["stroke", "hit", "level"]
 
 
 def _mallet(x: float, y: float, lean: float, head: Color) -> list[Shape]:
@@ -42,7 +41,7 @@ def _mallet(x: float, y: float, lean: float, head: Color) -> list[Shape]:
 
 
 def xylophone(rng: Rng) -> Drawing:
-    """Draw a xylophone: bars of falling length on a stand, colored or of rosewood, and two mallets."""
+    """Draw a xylophone: bars on a stand, colored or of rosewood, and two mallets."""
     count = int(rng.integers(9, 14))
     wooden = rng.random() < 0.3
     x = np.linspace(-0.78, 0.78, count)
@@ -59,15 +58,15 @@ def xylophone(rng: Rng) -> Drawing:
         for side in (-1, 1)
     ]
     frame = tinted(rng, (84, 58, 40), 12)
-    stand = [Shape(line(a, b, 0.05), frame) for a, b in (
+    beams = (
         ((-0.7, 0.1), (-0.6, 0.72)), ((0.7, 0.1), (0.6, 0.72)), ((-0.63, 0.58), (0.63, 0.58)),
         ((-0.85, -0.26), (0.85, -0.13)), ((-0.85, 0.26), (0.85, 0.13)),
-    )]  # fmt: skip
+    )  # fmt: skip
+    stand = [Shape(line(start, end, 0.05), frame) for start, end in beams]
     head = tinted(rng, (200, 40, 60))
-    at = rng.uniform(-0.55, 0.3)
-    mallets = _mallet(at, -0.12, -0.12, head) + _mallet(
-        at + rng.uniform(0.25, 0.4), -0.04, 0.12, head
-    )
+    left = rng.uniform(-0.55, 0.3)
+    right = left + rng.uniform(0.25, 0.4)
+    mallets = _mallet(left, -0.12, -0.12, head) + _mallet(right, -0.04, 0.12, head)
     return Drawing(stand + bars + pins, mallets, Motion(y=0.008), Motion(y=0.14, x=0.05))
 
 

@@ -1,6 +1,6 @@
-"""Flat drawing for the embedded corpus: outlines in an instrument's own coordinates, and sprites made of them.
+"""Drawing for the embedded corpus: outlines in coordinates of an instrument, and sprites of them.
 
-x grows to the right and y downwards; an instrument is about one to two units long and stands near the origin.
+x increases to the right and y downwards. An instrument is one to two units long, near the origin.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ Size = tuple[int, int]  # width, height in pixels
 
 SUPERSAMPLING = 3
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-OVERHANG = 0.08  # of a box's sides: the most that may lie outside the frame
-EDGE = 0.4  # how far an edge is drawn towards black
+OVERHANG = 0.08  # largest part of a box's side that may be outside the frame
+EDGE = 0.4  # share of black in the color of an edge
 
 
 class Shape(NamedTuple):
@@ -29,7 +29,10 @@ class Shape(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """What a drive of 1 does to a layer, in the drawing's units and radians; a drive of −1 does the opposite."""
+    """Motion of a layer for a drive of 1, in the drawing's units and radians.
+
+    A drive of −1 gives the opposite motion.
+    """
 
     x: float = 0
     y: float = 0
@@ -43,36 +46,39 @@ class Drawing(NamedTuple):
     body: list[Shape]
     part: list[Shape]
     sway: Motion  # of everything
-    stroke: Motion  # of the part, on top
+    stroke: Motion  # of the part, in addition
 
 
 class Pose(NamedTuple):
-    """Where an object stands in the frame, or in the part of it between two verticals."""
+    """Place and size of an object in the frame, or between two vertical lines of the frame."""
 
-    x: float  # 0: its box begins at the left edge, or a little outside; 1: it ends at the right edge
+    x: float  # 0: its box begins at the left edge (or OVERHANG outside); 1: it ends at the right
     y: float  # the same from top to bottom
     area: float  # of its box, as a fraction of the frame's
     turn_deg: float = 0
     mirror: bool = False
-    left: float = 0  # the verticals, as fractions of the frame's width
+    left: float = 0  # the vertical lines, as fractions of the frame's width
     right: float = 1
 
 
-def blend(one: Color, other: Color, share: float) -> Color:
+def blend(first: Color, second: Color, share: float) -> Color:
     """Mix two colors: `share` 0 gives the first, 1 the second."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def tinted(rng: np.random.Generator, color: Color, spread: float = 22) -> Color:
-    """Vary a color as lamps and makers do: a common change of brightness and a smaller one of each channel."""
+    """Vary a color: the brightness of all channels together, and each channel a little."""
     values = np.array(color) + rng.normal(0, spread) + rng.normal(0, spread / 3, 3)
     red, green, blue = (int(value) for value in values.clip(0, 255))
     return red, green, blue
 
 
 def smooth(knots: ArrayLike, closed: bool = False, steps: int = 6) -> Floats:
-    """Catmull–Rom curve through knots, shape (n, d): any further columns, such as a width, ride along."""
+    """Catmull–Rom curve through knots, shape (n, d).
+
+    Further columns, such as a width, are interpolated in the same way.
+    """
     points = np.asarray(knots, float)
     ends = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
     padded = np.vstack([ends[0], points, ends[1]])
@@ -86,7 +92,7 @@ def smooth(knots: ArrayLike, closed: bool = False, steps: int = 6) -> Floats:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0) -> Floats:
-    """Outline of an ellipse, turned by `turn` radians; a circle where one radius is given."""
+    """Outline of an ellipse, turned by `turn` radians; with one radius, a circle."""
     angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     flat = np.stack([rx * np.cos(angle), (rx if ry is None else ry) * np.sin(angle)], 1)
     return np.asarray(flat @ turned(np.degrees(turn), mirror=False).T + (x, y))
@@ -98,7 +104,7 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> Floats:
 
 
 def symmetric(profile: ArrayLike) -> Floats:
-    """Outline of a body seen from the front: its half width, going down; shape (n, 2) of (y, half width)."""
+    """Outline of a symmetric body, from points (y, half width), from top to bottom."""
     half = smooth(profile)
     return np.vstack([half[:, ::-1], half[::-1, ::-1] * (-1, 1)])
 
@@ -118,7 +124,7 @@ def line(start: tuple[float, float], end: tuple[float, float], width: float) -> 
 
 
 def glossy(knots: ArrayLike, color: Color, edge: float = 0.012) -> list[Shape]:
-    """Draw a round metal tube: its color, and a band of light along its middle."""
+    """Draw a round metal tube: its color, and a bright band along its middle."""
     path = np.asarray(knots, float)
     light = blend(color, WHITE, 0.3)
     bands = ((1.0, color, edge), (0.5, light, 0.0), (0.16, blend(light, WHITE, 0.5), 0.0))
@@ -126,7 +132,7 @@ def glossy(knots: ArrayLike, color: Color, edge: float = 0.012) -> list[Shape]:
 
 
 def extent(shapes: Sequence[Shape], turn: Floats) -> tuple[Floats, Floats]:
-    """Lower and upper corner of the shapes' box once turned by a 2×2 matrix."""
+    """Lower and upper corner of the box of the shapes after a turn by a 2×2 matrix."""
     points = np.vstack([shape.outline for shape in shapes]) @ turn.T
     return points.min(0), points.max(0)
 
@@ -140,7 +146,8 @@ def turned(degrees: float, mirror: bool) -> Floats:
 def matrix_of(shapes: Sequence[Shape], pose: Pose, size: Size) -> Floats:
     """Matrix (3, 3) from the drawing's coordinates to the frame's pixels.
 
-    The box of the posed shapes covers `pose.area` of the frame, or less where it would be longer than its stage.
+    The box of the posed shapes covers `pose.area` of the frame, or less where it would be larger
+    than the space between the vertical lines.
     """
     turn = turned(pose.turn_deg, pose.mirror)
     low, high = extent(shapes, turn)
@@ -182,7 +189,7 @@ def sprite(shapes: Sequence[Shape], matrix: Floats, size: Size) -> Image.Image:
 
 
 def lit(picture: Image.Image, strength: float = 0.9) -> Image.Image:
-    """Give a flat sprite a little relief, as if lit from the upper left."""
+    """Shade a flat sprite as if light came from the upper left."""
     step = max(1, picture.height // 50)
     height = (
         np.asarray(picture.getchannel("A").filter(ImageFilter.GaussianBlur(2 * step)), float) / 255

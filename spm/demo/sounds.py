@@ -1,8 +1,8 @@
-"""Sounds of the embedded corpus, synthesized by family.
+"""Synthesis of the sounds of the embedded corpus, by family of instruments.
 
-Bowed, blown and reed tones read a table of one period, whose spectrum is shaped by the body's formants and grows
-brighter with loudness; plucked ones are Karplus–Strong strings (Computer Music Journal 7(2), 1983); struck ones are
-decaying modes.
+Sustained tones (bowed, blown, reeds) read a table of one period. Its spectrum is shaped by the
+formants of the body and becomes brighter with loudness. Plucked tones are Karplus–Strong strings
+(Computer Music Journal 7(2), 1983). Struck tones are decaying modes.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ Rng = np.random.Generator
 Floats = NDArray[np.float64]
 
 TABLE = 2048  # samples of one period
-DECAY_S = 0.2  # of a plucked string, beside what is lost with its brightness
-RING_S = 0.6  # for which it rings on after its note
-FINGER = 24  # how many times its displacement is smoothed
-NYQUIST_SHARE = 0.42  # of the rate: no partial above it
+DECAY_S = 0.2  # decay of a plucked string, in addition to the loss of its brightness
+RING_S = 0.6  # a plucked string sounds for this time after its note
+PLUCK_SMOOTHINGS = 24  # times that the first displacement of a string is smoothed
+NYQUIST_SHARE = 0.42  # of the sample rate: highest frequency of a partial
 
 
 def hertz(pitch: float) -> float:
@@ -28,7 +28,7 @@ def hertz(pitch: float) -> float:
 
 
 def _spectrum(voice: Voice, pitch_hz: float, rolloff: float, rate: int) -> Floats:
-    """Amplitudes of the partials 1, 2, … of a tone: falling, and shaped by what the body amplifies."""
+    """Amplitudes of the partials 1, 2, … of a tone, shaped by the formants of the body."""
     k = np.arange(1, min(TABLE // 2 - 1, max(2, int(NYQUIST_SHARE * rate / pitch_hz))))
     body = voice.floor + np.zeros(len(k))
     for centre_hz, width_hz, gain in voice.formants:
@@ -39,7 +39,7 @@ def _spectrum(voice: Voice, pitch_hz: float, rolloff: float, rate: int) -> Float
 def _table(amplitudes: Floats) -> Floats:
     """One period of a tone of unit level, from the amplitudes of its partials."""
     bins = np.zeros(TABLE // 2 + 1, complex)
-    phases = np.pi * np.arange(len(amplitudes)) ** 2 / len(amplitudes)  # Schroeder's: a low crest
+    phases = np.pi * np.arange(len(amplitudes)) ** 2 / len(amplitudes)  # Schroeder's: a low peak
     bins[1 : len(amplitudes) + 1] = amplitudes * np.exp(1j * phases)
     wave = np.fft.irfft(bins, TABLE)
     return np.asarray(wave / np.sqrt((wave**2).mean()))
@@ -56,30 +56,26 @@ def _envelope(note: Note, voice: Voice, time_s: Floats) -> Floats:
 def _bend(voice: Voice, time_s: Floats, phase: float) -> Floats:
     """Deviation from a note's pitch in semitones: a slide up to it, then vibrato."""
     rate_hz, depth_cents = voice.vibrato
-    vibrato = (
-        depth_cents
-        / 100
-        * np.sin(2 * np.pi * rate_hz * time_s + phase)
-        * np.clip(time_s / 0.2, 0, 1)
-    )
+    wave = np.sin(2 * np.pi * rate_hz * time_s + phase)
+    vibrato = depth_cents / 100 * wave * np.clip(time_s / 0.2, 0, 1)
     return np.asarray(vibrato - voice.slide * np.exp(-time_s / 0.05))
 
 
 def _sustained(note: Note, voice: Voice, rng: Rng, rate: int) -> Floats:
-    """Play a bowed or blown tone: two tables of one period, a dark and a bright one, mixed by loudness."""
+    """Play a bowed or blown tone: two tables, a soft and a bright one, mixed by loudness."""
     time_s = np.arange(int(note.duration_s * rate)) / rate
     envelope, bend = _envelope(note, voice, time_s), _bend(voice, time_s, rng.uniform(0, 2 * np.pi))
+    half_cents = voice.detune_cents / 200  # of two reeds: each is half the interval away
+    detunes = (-half_cents, half_cents) if voice.detune_cents else (0.0,)
     sound = np.zeros(len(time_s))
     for interval in voice.chord:
         pitch_hz = hertz(note.pitch + interval)
-        dark = _table(_spectrum(voice, pitch_hz, voice.rolloff + voice.brightness, rate))
+        soft = _table(_spectrum(voice, pitch_hz, voice.rolloff + voice.brightness, rate))
         bright = _table(_spectrum(voice, pitch_hz, voice.rolloff, rate))
-        for detune in (
-            (-voice.detune_cents / 200, voice.detune_cents / 200) if voice.detune_cents else (0,)
-        ):
-            turns = np.cumsum(pitch_hz * 2 ** ((bend + detune) / 12)) / rate + rng.random()
-            at = (turns * TABLE).astype(np.int64) % TABLE
-            sound += dark[at] + (bright[at] - dark[at]) * envelope
+        for detune in detunes:
+            periods = np.cumsum(pitch_hz * 2 ** ((bend + detune) / 12)) / rate + rng.random()
+            indices = (periods * TABLE).astype(np.int64) % TABLE
+            sound += soft[indices] + (bright[indices] - soft[indices]) * envelope
     flutter = 1 - voice.growl[1] * (
         0.5 + 0.5 * np.sin(2 * np.pi * (voice.growl[0] * time_s + rng.random()))
     )
@@ -87,16 +83,16 @@ def _sustained(note: Note, voice: Voice, rng: Rng, rate: int) -> Floats:
 
 
 def _pluck(period: int, rng: Rng) -> Floats:
-    """Displace a string with a finger, softer than a plectrum, at a fifth of its length; shape (period,)."""
+    """First displacement of a string plucked by a finger at a fifth of its length, (period,)."""
     string = rng.uniform(-1, 1, period)
-    for _ in range(FINGER):
+    for _ in range(PLUCK_SMOOTHINGS):
         string = 0.5 * (string + np.roll(string, 1))
     string -= np.roll(string, max(1, period // 5))
     return np.asarray(string / np.abs(string).max())
 
 
 def _plucked(note: Note, rng: Rng, rate: int) -> Floats:
-    """Play a plucked string: its displacement goes round a delay of one period, and loses its brightness."""
+    """Play a plucked string: a delay line of one period, with a low-pass filter in the loop."""
     period = round(rate / hertz(note.pitch))
     loss = np.exp(-period / rate / DECAY_S)
     rounds = [note.loudness * _pluck(period, rng)]
@@ -106,13 +102,13 @@ def _plucked(note: Note, rng: Rng, rate: int) -> Floats:
 
 
 def _struck(note: Note, rng: Rng, rate: int) -> Floats:
-    """Play a wooden bar: its modes, tuned to 1, 3 and about 6, die within a fraction of a second; the mallet clicks."""
+    """Play a wooden bar: modes at 1, 3 and 6.1 times the pitch decay fast; the mallet clicks."""
     time_s = np.arange(int(0.45 * rate)) / rate
     pitch_hz = hertz(note.pitch)
     sound = np.zeros(len(time_s))
     for ratio, gain, decay_s in ((1.0, 1.0, 0.16), (3.0, 0.45, 0.06), (6.1, 0.25, 0.03)):
         if ratio * pitch_hz < NYQUIST_SHARE * rate:
-            shorter = (pitch_hz + 300) / 1000  # small bars die sooner
+            shorter = (pitch_hz + 300) / 1000  # small bars decay faster
             sound += (
                 gain
                 * np.exp(-time_s * shorter / decay_s)
@@ -133,12 +129,12 @@ def _colored(rng: Rng, samples: int, rate: int, centre_hz: float, octaves: float
 
 
 def _tone(note: Note, voice: Voice, rng: Rng, rate: int) -> Floats:
-    """Play one note, in the manner of the voice's family; shape (samples,)."""
+    """Play one note, by the family of the voice; shape (samples,)."""
     if voice.family == "plucked":
         return _plucked(note, rng, rate)
-    return (
-        _struck(note, rng, rate) if voice.family == "struck" else _sustained(note, voice, rng, rate)
-    )
+    if voice.family == "struck":
+        return _struck(note, rng, rate)
+    return _sustained(note, voice, rng, rate)
 
 
 def play(voice: Voice, notes: Sequence[Note], rng: Rng, rate: int, length_s: float) -> Floats:
@@ -149,18 +145,18 @@ def play(voice: Voice, notes: Sequence[Note], rng: Rng, rate: int, length_s: flo
     voice : Voice
         The instrument.
     notes : sequence of Note
-        What it plays; tones that outlast the scene are cut at its end.
+        The melody; tones that last longer than the scene are cut at its end.
     rng : Generator
         Phases and noises.
     rate : int
         Samples per second.
     length_s : float
-        Of the scene.
+        Length of the scene.
 
     Returns
     -------
     Floats, shape (samples,)
-        Mono, at no particular level.
+        Mono, of any level.
     """
     sound = np.zeros(round(length_s * rate))
     for note in notes:
@@ -174,7 +170,7 @@ def play(voice: Voice, notes: Sequence[Note], rng: Rng, rate: int, length_s: flo
 
 
 def room(sound: Floats, rng: Rng, rate: int, level_db: float) -> Floats:
-    """Let a dry sound be heard in a room: a short reverberation, a little noise, and a level.
+    """Add the sound of a room: a short reverberation, some noise, and a level.
 
     Parameters
     ----------
@@ -185,7 +181,8 @@ def room(sound: Floats, rng: Rng, rate: int, level_db: float) -> Floats:
     rate : int
         Samples per second.
     level_db : float
-        Root mean square of the result, in dB re full scale, before a limiter that keeps it within ±1.
+        Root mean square of the result, in dB relative to full scale, before a limiter keeps it
+        within ±1.
     """
     time_s = np.arange(int(0.3 * rate)) / rate
     tail = rng.normal(size=len(time_s)) * np.exp(-time_s / rng.uniform(0.02, 0.05))
@@ -193,7 +190,6 @@ def room(sound: Floats, rng: Rng, rate: int, level_db: float) -> Floats:
     bins = 1 << (len(sound) + len(echo)).bit_length()
     wet = np.fft.irfft(np.fft.rfft(sound, bins) * np.fft.rfft(echo, bins), bins)[: len(sound)]
     wet /= max(np.sqrt((wet**2).mean()), 1e-9)
-    noise = _colored(rng, len(sound), rate, rng.uniform(200, 400), 2.0) * 10 ** (
-        rng.uniform(-62, -54) / 20
-    )
+    noise = _colored(rng, len(sound), rate, rng.uniform(200, 400), 2.0)
+    noise = noise * 10 ** (rng.uniform(-62, -54) / 20)
     return np.asarray(np.tanh((wet + noise) * 10 ** (level_db / 20)))

@@ -1,4 +1,4 @@
-"""Strings of the embedded corpus: violin, cello, acoustic guitar and erhu, upright and seen from the front."""
+"""Strings of the embedded corpus: violin, cello, acoustic guitar and erhu, seen from the front."""
 
 import numpy as np
 
@@ -59,15 +59,17 @@ def _f_holes(x: float, y: float, half: float) -> list[Shape]:
 
 def _strings(top: float, bottom: float, half_width: float, count: int) -> list[Shape]:
     """Draw strings along the neck."""
-    at = np.linspace(-half_width, half_width, count)
-    return [Shape(line((x * 0.7, top), (x, bottom), 0.008), (225, 222, 214), 0) for x in at]
+    places = np.linspace(-half_width, half_width, count)
+    return [Shape(line((x * 0.7, top), (x, bottom), 0.008), (225, 222, 214), 0) for x in places]
 
 
 def _fiddle(wood: Color, neck_top: float) -> list[Shape]:
-    """Draw what violin and cello share: waisted body with corners, f-holes, neck, scroll and tailpiece."""
-    profile = [(-0.5, 0), (-0.49, 0.11), (-0.43, 0.2), (-0.32, 0.235), (-0.2, 0.21), (-0.155, 0.225), (-0.13, 0.18),
-               (-0.02, 0.145), (0.09, 0.18), (0.115, 0.255), (0.16, 0.245), (0.31, 0.295), (0.43, 0.25),
-               (0.49, 0.13), (0.5, 0)]  # fmt: skip
+    """Draw the common parts of violin and cello: body, f-holes, neck, scroll and tailpiece."""
+    profile = [
+        (-0.5, 0), (-0.49, 0.11), (-0.43, 0.2), (-0.32, 0.235), (-0.2, 0.21), (-0.155, 0.225),
+        (-0.13, 0.18), (-0.02, 0.145), (0.09, 0.18), (0.115, 0.255), (0.16, 0.245), (0.31, 0.295),
+        (0.43, 0.25), (0.49, 0.13), (0.5, 0),
+    ]  # fmt: skip
     outline = symmetric(profile)
     return [
         Shape(outline, blend(wood, BLACK, 0.3), 0.03),
@@ -107,8 +109,10 @@ def cello(rng: Rng) -> Drawing:
 def acoustic_guitar(rng: Rng) -> Drawing:
     """Draw a guitar: figure-of-eight body, sound hole, fretted neck and head."""
     wood, side = tinted(rng, (226, 178, 104)), tinted(rng, (104, 54, 28))
-    profile = [(-0.5, 0), (-0.49, 0.12), (-0.42, 0.205), (-0.31, 0.235), (-0.19, 0.205), (-0.08, 0.185), (0.03, 0.21),
-               (0.16, 0.29), (0.3, 0.33), (0.42, 0.28), (0.49, 0.14), (0.5, 0)]  # fmt: skip
+    profile = [
+        (-0.5, 0), (-0.49, 0.12), (-0.42, 0.205), (-0.31, 0.235), (-0.19, 0.205), (-0.08, 0.185),
+        (0.03, 0.21), (0.16, 0.29), (0.3, 0.33), (0.42, 0.28), (0.49, 0.14), (0.5, 0),
+    ]  # fmt: skip
     outline = symmetric(profile)
     frets = [
         Shape(line((-0.042, y), (0.042, y), 0.013), SILVER, 0)
@@ -135,7 +139,7 @@ def acoustic_guitar(rng: Rng) -> Drawing:
 
 
 def erhu(rng: Rng) -> Drawing:
-    """Draw an erhu: long thin neck, two large pegs, small hexagonal body with snake skin, and bow."""
+    """Draw an erhu: long thin neck, two large pegs, hexagonal body with snake skin, and bow."""
     wood = tinted(rng, (84, 30, 26), 12)
     skin = tinted(rng, (206, 190, 150))
     angle = np.arange(6) * np.pi / 3

@@ -1,4 +1,4 @@
-"""What the eleven instruments sound like and play: voices, melodies, and the gestures that go with them."""
+"""Voices of the eleven instruments, their melodies, and the gestures that follow the notes."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 Rng = np.random.Generator
 Floats = NDArray[np.float64]
 
-SCALES = (
+SCALES = (  # in semitones
     (0, 2, 4, 5, 7, 9, 11),
     (0, 2, 3, 5, 7, 8, 10),
     (0, 2, 4, 7, 9),
     (0, 3, 5, 7, 10),
-)  # semitones
-SHORT_REST, LONG_REST = (
-    0.02,
-    0.05,
-)  # shares of the notes followed by one, and of the scenes cut short by one
+)
+SHORT_REST = 0.02  # share of the notes with a rest behind them
+LONG_REST = 0.05  # share of the scenes whose second half is silent
 
 
 class Note(NamedTuple):
@@ -31,25 +29,25 @@ class Note(NamedTuple):
 
 
 class Voice(NamedTuple):
-    """How one instrument sounds and what it is given to play."""
+    """The sound of one instrument, and the range of its melodies."""
 
     family: Literal["sustained", "plucked", "struck"]
     low: int  # MIDI numbers of the range it plays in
     high: int
     beat_s: tuple[float, float]  # shortest and longest unit of its melodies
-    rolloff: float = 1.0  # partial k falls as k^−rolloff
-    even: float = 1.0  # strength of the even partials
+    rolloff: float = 1.0  # the amplitude of partial k is proportional to k^−rolloff
+    even: float = 1.0  # factor of the even partials
     formants: tuple[tuple[float, float, float], ...] = ()  # centre in Hz, width in Hz, gain
-    floor: float = 0.3  # of the spectrum outside the formants
+    floor: float = 0.3  # factor of the spectrum outside the formants
     attack_s: float = 0.04
     release_s: float = 0.08
     vibrato: tuple[float, float] = (0, 0)  # Hz, cents
-    slide: float = 0  # semitones below the note from which it is reached
-    growl: tuple[float, float] = (0, 0)  # Hz, depth of a flutter of the loudness
-    breath: float = 0  # noise, re the tone
+    slide: float = 0  # a note begins so many semitones too low
+    growl: tuple[float, float] = (0, 0)  # Hz and depth of a modulation of the loudness
+    breath: float = 0  # level of noise, relative to the tone
     breath_hz: float = 3000  # centre of that noise
-    brightness: float = 0.5  # how much of the rolloff full loudness takes back
-    chord: tuple[int, ...] = (0,)  # semitones sounded together
+    brightness: float = 0.5  # full loudness reduces the rolloff by this
+    chord: tuple[int, ...] = (0,)  # intervals in semitones that sound together
     detune_cents: float = 0  # between the two reeds of a note
 
 
@@ -195,17 +193,15 @@ VOICES = {
 
 
 def melody(voice: Voice, rng: Rng, length_s: float) -> list[Note]:
-    """Invent a melody: a walk on a scale at one tempo, with a short rest now and then, and seldom a long one.
+    """Make a melody: a random walk on a scale at one tempo, with rests.
 
-    No note is held beyond the scene's end.
+    No note lasts longer than the scene.
     """
-    scale, tonic, beat_s = (
-        SCALES[rng.integers(len(SCALES))],
-        int(rng.integers(12)),
-        rng.uniform(*voice.beat_s),
-    )
+    scale = SCALES[rng.integers(len(SCALES))]
+    tonic, beat_s = int(rng.integers(12)), rng.uniform(*voice.beat_s)
     ladder = [pitch for pitch in range(voice.low, voice.high + 1) if (pitch - tonic) % 12 in scale]
-    step, time_s, notes = int(rng.integers(len(ladder))), float(rng.uniform(0, 0.08)), []
+    step, time_s = int(rng.integers(len(ladder))), float(rng.uniform(0, 0.08))
+    notes: list[Note] = []
     end_s = length_s if rng.random() > LONG_REST else length_s / 2
     while time_s + 0.12 < end_s:
         duration_s = float(min(beat_s * rng.choice([1, 2, 3], p=[0.65, 0.25, 0.1]), end_s - time_s))
@@ -216,7 +212,7 @@ def melody(voice: Voice, rng: Rng, length_s: float) -> list[Note]:
 
 
 def sounding(notes: Sequence[Note], start_s: float, end_s: float) -> bool:
-    """Whether a tone is held for at least a tenth of a second within a span of time."""
+    """Whether a tone sounds for at least a tenth of a second between two times."""
     return any(
         min(end_s, note.start_s + note.duration_s) - max(start_s, note.start_s) >= 0.1
         for note in notes
@@ -224,7 +220,7 @@ def sounding(notes: Sequence[Note], start_s: float, end_s: float) -> bool:
 
 
 def level(notes: Sequence[Note], time_s: Floats) -> Floats:
-    """Loudness of the notes that are held at each time, 0..1."""
+    """Loudness of the notes that sound at each time, 0..1."""
     loudness = np.zeros(len(time_s))
     for note in notes:
         since = time_s - note.start_s
@@ -234,17 +230,19 @@ def level(notes: Sequence[Note], time_s: Floats) -> Floats:
 
 
 def hits(notes: Sequence[Note], time_s: Floats) -> Floats:
-    """How recently a note began at each time: 1 on its onset, then dying away; every other note to the other side."""
+    """Motion of a mallet or hand at each time: 1 at the onset of a note, then decaying.
+
+    Every second note moves to the other side.
+    """
     swing = np.zeros(len(time_s))
     for number, note in enumerate(notes):
         since = time_s - note.start_s
-        swing += (
-            np.where(since >= 0, np.exp(-since.clip(0) / 0.12), 0) * note.loudness * (-1) ** number
-        )
+        decay = np.where(since >= 0, np.exp(-since.clip(0) / 0.12), 0)
+        swing += decay * note.loudness * (-1) ** number
     return swing.clip(-1, 1)
 
 
 def strokes(notes: Sequence[Note], time_s: Floats) -> Floats:
-    """Position of a bow, or of bellows, at each time, in [−1, 1]: one way for a note, the other way for the next."""
+    """Position of a bow, or of bellows, at each time, in [−1, 1]; it turns at the end of a note."""
     turns = [0.0, *(note.start_s + note.duration_s for note in notes)]
     return np.interp(time_s, turns, [(-1.0) ** number for number in range(len(turns))])

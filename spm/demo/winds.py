@@ -30,12 +30,12 @@ ACCORDIONS = ((178, 24, 36), (24, 62, 150), (30, 120, 66), (46, 44, 52), (122, 3
 
 def clarinet(rng: Rng) -> Drawing:
     """Draw a clarinet: black stick with mouthpiece, silver rings and keys, and bell."""
-    wood, metal = (
-        tinted(rng, (44, 40, 44) if rng.random() < 0.8 else (96, 48, 34), 8),
-        tinted(rng, SILVER, 10),
-    )
-    outline = symmetric([(-0.95, 0.015), (-0.86, 0.035), (-0.78, 0.05), (-0.5, 0.058), (0.55, 0.064), (0.72, 0.075),
-                         (0.82, 0.105), (0.9, 0.155)])  # fmt: skip
+    wood = tinted(rng, (44, 40, 44) if rng.random() < 0.8 else (96, 48, 34), 8)
+    metal = tinted(rng, SILVER, 10)
+    outline = symmetric([
+        (-0.95, 0.015), (-0.86, 0.035), (-0.78, 0.05), (-0.5, 0.058), (0.55, 0.064), (0.72, 0.075),
+        (0.82, 0.105), (0.9, 0.155),
+    ])  # fmt: skip
     rings = [
         Shape(rectangle(-w, y, w, y + 0.035), metal, 0)
         for y, w in ((-0.79, 0.06), (-0.66, 0.064), (0.05, 0.072), (0.66, 0.078))
@@ -89,10 +89,12 @@ def flute(rng: Rng) -> Drawing:
 def saxophone(rng: Rng) -> Drawing:
     """Draw a saxophone: black mouthpiece, crook, conical body, and the bell that turns up."""
     gold = tinted(rng, BRASS)
-    dark = blend(gold, BLACK, 0.45)
-    horn = [(-0.06, -0.62, 0.036), (-0.05, -0.3, 0.055), (-0.03, 0.1, 0.08), (0.0, 0.45, 0.105), (0.09, 0.64, 0.12),
-            (0.24, 0.66, 0.13), (0.35, 0.5, 0.14), (0.39, 0.25, 0.15), (0.42, 0.02, 0.18),
-            (0.44, -0.12, 0.26)]  # fmt: skip
+    shade = blend(gold, BLACK, 0.45)
+    horn = [
+        (-0.06, -0.62, 0.036), (-0.05, -0.3, 0.055), (-0.03, 0.1, 0.08), (0.0, 0.45, 0.105),
+        (0.09, 0.64, 0.12), (0.24, 0.66, 0.13), (0.35, 0.5, 0.14), (0.39, 0.25, 0.15),
+        (0.42, 0.02, 0.18), (0.44, -0.12, 0.26),
+    ]  # fmt: skip
     keys = [
         Shape(ellipse(-0.05 + 0.05 * y, y, 0.05), blend(gold, WHITE, 0.35), 0.016)
         for y in (-0.42, -0.27, -0.12, 0.05, 0.22, 0.38)
@@ -114,8 +116,8 @@ def saxophone(rng: Rng) -> Drawing:
         Shape(tube([(-0.52, -0.5, 0.02), (-0.38, -0.64, 0.034)]), EBONY, 0),
         *glossy(horn, gold),
         Shape(ellipse(0.44, -0.125, 0.275, 0.075, 0.14), blend(gold, WHITE, 0.25)),
-        Shape(ellipse(0.44, -0.12, 0.23, 0.05, 0.14), dark, 0),
-        Shape(line((0.06, -0.4), (0.12, 0.4), 0.022), dark, 0),
+        Shape(ellipse(0.44, -0.12, 0.23, 0.05, 0.14), shade, 0),
+        Shape(line((0.06, -0.4), (0.12, 0.4), 0.022), shade, 0),
         *keys,
         *[Shape(ellipse(0.1, y, 0.032), blend(gold, WHITE, 0.2)) for y in (-0.35, -0.2, 0.0, 0.2)],
         *cups,
@@ -137,9 +139,11 @@ def _valve(x: float, top: float, bottom: float, metal: Color) -> list[Shape]:
 def trumpet(rng: Rng) -> Drawing:
     """Draw a trumpet, lying: one loop of tube, three valves, and the flaring bell."""
     gold = tinted(rng, (232, 182, 52)) if rng.random() < 0.8 else tinted(rng, SILVER)
-    dark = blend(gold, BLACK, 0.4)
-    loop = [(-0.36, 0.02, 0.028), (-0.46, 0.1, 0.028), (-0.42, 0.22, 0.028), (-0.2, 0.26, 0.028), (0.25, 0.26, 0.028),
-            (0.44, 0.22, 0.028), (0.48, 0.1, 0.028), (0.38, 0.02, 0.028)]  # fmt: skip
+    shade = blend(gold, BLACK, 0.4)
+    loop = [
+        (-0.36, 0.02, 0.028), (-0.46, 0.1, 0.028), (-0.42, 0.22, 0.028), (-0.2, 0.26, 0.028),
+        (0.25, 0.26, 0.028), (0.44, 0.22, 0.028), (0.48, 0.1, 0.028), (0.38, 0.02, 0.028),
+    ]  # fmt: skip
     valves = [shape for x in (-0.12, 0.0, 0.12) for shape in _valve(x, -0.1, 0.34, gold)]
     bell = [
         (-0.4, 0.02, 0.03),
@@ -156,7 +160,7 @@ def trumpet(rng: Rng) -> Drawing:
         *valves,
         *glossy(bell, gold),
         Shape(ellipse(0.835, 0.02, 0.05, 0.262), blend(gold, WHITE, 0.25)),
-        Shape(ellipse(0.845, 0.02, 0.03, 0.2), dark, 0),
+        Shape(ellipse(0.845, 0.02, 0.03, 0.2), shade, 0),
     ]
     return Drawing(body, [], Motion(turn=0.06, y=-0.02), Motion())
 
@@ -164,10 +168,12 @@ def trumpet(rng: Rng) -> Drawing:
 def tuba(rng: Rng) -> Drawing:
     """Draw a tuba: a wide bell opening upwards, a great bow, coils within it, and valves."""
     gold = tinted(rng, (206, 150, 52)) if rng.random() < 0.75 else tinted(rng, (186, 190, 200))
-    dark = blend(gold, BLACK, 0.45)
-    horn = [(0.2, -0.84, 0.44), (0.2, -0.74, 0.29), (0.22, -0.58, 0.2), (0.25, -0.3, 0.155), (0.28, 0.1, 0.14),
-            (0.22, 0.5, 0.13), (0.0, 0.68, 0.12), (-0.26, 0.54, 0.105), (-0.34, 0.15, 0.09), (-0.33, -0.25, 0.075),
-            (-0.2, -0.46, 0.06), (-0.03, -0.4, 0.05)]  # fmt: skip
+    shade = blend(gold, BLACK, 0.45)
+    horn = [
+        (0.2, -0.84, 0.44), (0.2, -0.74, 0.29), (0.22, -0.58, 0.2), (0.25, -0.3, 0.155),
+        (0.28, 0.1, 0.14), (0.22, 0.5, 0.13), (0.0, 0.68, 0.12), (-0.26, 0.54, 0.105),
+        (-0.34, 0.15, 0.09), (-0.33, -0.25, 0.075), (-0.2, -0.46, 0.06), (-0.03, -0.4, 0.05),
+    ]  # fmt: skip
     coil = [
         (0.1, 0.4, 0.04),
         (-0.02, 0.48, 0.04),
@@ -190,13 +196,13 @@ def tuba(rng: Rng) -> Drawing:
         Shape(tube([(-0.55, -0.5, 0.055), (-0.46, -0.5, 0.022)]), SILVER),
         *glossy(horn[:6], gold),
         Shape(ellipse(0.2, -0.85, 0.445, 0.1), blend(gold, WHITE, 0.25)),
-        Shape(ellipse(0.2, -0.845, 0.37, 0.07), dark, 0),
+        Shape(ellipse(0.2, -0.845, 0.37, 0.07), shade, 0),
     ]
     return Drawing(body, [], Motion(turn=0.03, y=0.02), Motion())
 
 
 def _bellows(color: Color) -> list[Shape]:
-    """Draw pleats, in turn light and dark."""
+    """Draw pleats, alternately light and dark."""
     tones = (blend(color, BLACK, 0.35), blend(color, WHITE, 0.75))
     pleats = []
     for number, (left, right) in enumerate(pairwise(np.linspace(-0.24, 0.36, 11))):

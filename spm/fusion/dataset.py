@@ -1,4 +1,4 @@
-"""The clips that a run learns from: in memory, a random frame of each at a time, augmented as Table 2 compares."""
+"""The clips of a run, in memory, and the random frames and pairs that training draws from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,108 +13,127 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from spm.corpus import clip_reader
-from spm.fusion.settings import Train
+from spm.fusion.settings import Augment, Outside, Train
 from spm.learn import dataloading, transforms
 
-ROWS = 1024  # clips whose similarity with all others is held at once
+ROWS = 1024  # clips whose similarity with all clips is computed in one product
 
 
 @dataclass(frozen=True)
 class ClipDataset:
-    """The clips of one split, in memory."""
+    """The clips of one split."""
 
-    jpegs: list[list[bytes]]  # of each clip, its frames
+    jpegs: list[list[bytes]]  # frames of each clip
     log_mels: Tensor  # (clips, 201, 64)
-    videos: Tensor  # (clips,) a number for each video; of a mosaic, its own
-    heard: Tensor | None  # (clips, …) what a frozen audio network hears: computed once
-    similar: Tensor | None = (
-        None  # (clips,) the clip whose sound is most similar, for augmentations B and C
-    )
+    videos: Tensor  # (clips,) number of the clip's video; each mosaic has its own number
+    audio_embeddings: Tensor | None  # (clips, …) features of a frozen audio network
+    nearest: Tensor | None = None  # (clips,) clip with the most similar sound: augment B and C
 
     def __len__(self) -> int:
-        """Clips."""
+        """Number of clips."""
         return len(self.jpegs)
 
     @cached_property
-    def siblings(self) -> list[Tensor]:
-        """The clips of each video."""
+    def clips_of_video(self) -> list[Tensor]:
+        """Indices of the clips of each video."""
         order = self.videos.argsort(stable=True)
         return list(order.split(torch.bincount(self.videos).tolist()))
 
+    @property
+    def sounds(self) -> Tensor:
+        """Input of the trained part: features of a frozen audio network, or else log-mels."""
+        return self.log_mels if self.audio_embeddings is None else self.audio_embeddings
+
 
 def load(
-    rows: pa.Table, folder: Path, spectrograms: Path, hear: Callable[[Tensor], Tensor] | None
+    rows: pa.Table,
+    clips: Path,
+    spectrograms: Path,
+    embed_audio: Callable[[Tensor], Tensor] | None,
 ) -> ClipDataset:
-    """Read the rows' frames and sounds; what a frozen network hears is computed here and never again."""
-    log_mels = dataloading.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
-    mosaic = pc.equal(
-        rows["kind"], "synthetic"
-    )  # a stranger to every other, of the same four videos though they be
-    names = pc.if_else(mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
-    videos = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    heard = None if hear is None else hear(log_mels)
-    jpegs = clip_reader.frames(rows, folder) if rows.num_rows else []
-    return ClipDataset(jpegs, log_mels, videos, heard)
+    """Read frames and sounds of the rows' clips.
 
-
-def most_similar(features: Tensor, videos: Tensor, outside: str) -> Tensor:
-    """Eq. 6 between clips: argmax_j A_iᵀ A_j of unit vectors, j outside i's clip or video; (n, d) → (n,).
-
-    A clip that is alone with its video keeps its own sound.
+    `embed_audio` computes the features of a frozen audio network, once for all epochs.
     """
-    unit, found = normalize(features.float()), []
-    for start in range(0, len(unit), ROWS):
-        rows = torch.arange(start, min(start + ROWS, len(unit)))
-        same = (
-            videos[rows, None] == videos
-            if outside == "video"
-            else rows[:, None] == torch.arange(len(unit))
-        )
-        cosine = (unit[rows] @ unit.T).masked_fill(same, -torch.inf)
-        found.append(torch.where(same.all(1), rows, cosine.argmax(1)))
-    return torch.cat(found)
+    # Two mosaics of the same four videos still show different tiles, so each is its own video.
+    is_mosaic = pc.equal(rows["kind"], "synthetic")
+    names = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
+    videos = torch.from_numpy(np.unique(names, return_inverse=True)[1])
+    log_mels = dataloading.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
+    audio_embeddings = None if embed_audio is None else embed_audio(log_mels)
+    jpegs = clip_reader.frames(rows, clips) if rows.num_rows else []
+    return ClipDataset(jpegs, log_mels, videos, audio_embeddings)
+
+
+def nearest_clips(features: Tensor, videos: Tensor, outside: Outside) -> Tensor:
+    """Eq. 6 between clips: argmax_j A_iᵀ A_j of unit vectors, (n, d) → (n,).
+
+    j is outside clip i, or outside its video. A clip without such a j gets its own index.
+    """
+    unit, nearest = normalize(features.float()), []
+    everything = torch.arange(len(unit))
+    for rows in everything.split(ROWS):
+        if outside is Outside.VIDEO:
+            excluded = videos[rows, None] == videos
+        else:
+            excluded = rows[:, None] == everything
+        cosine = (unit[rows] @ unit.T).masked_fill(excluded, -torch.inf)
+        nearest.append(torch.where(excluded.all(1), rows, cosine.argmax(1)))
+    return torch.cat(nearest)
 
 
 def sample_pairs(
-    data: ClipDataset, at: Tensor, config: Train, random: torch.Generator
+    data: ClipDataset, indices: Tensor, config: Train, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Which clip gives the frame and which the sound, for each of the clips `at`: themselves, unless augmented."""
-    if config.augment == "none":
-        return at, at
-    chosen = torch.rand(len(at), generator=random) < config.augment_share
-    draws = torch.rand(len(at), generator=random).tolist()
-    several = [data.siblings[video] for video in data.videos[at].tolist()]
-    frames = torch.stack(
-        [clips[int(draw * len(clips))] for clips, draw in zip(several, draws, strict=True)]
-    )
-    sounds = at if data.similar is None else data.similar[at]
-    return (
-        torch.where(chosen, frames, at) if config.augment in "AC" else at,
-        torch.where(chosen, sounds, at) if config.augment in "BC" else at,
-    )
+    """Clips that give the frames and clips that give the sounds, for each clip of `indices`.
+
+    Without augmentation, both are the clip itself.
+    """
+    if config.augment is Augment.NONE:
+        return indices, indices
+    changed = torch.rand(len(indices), generator=generator) < config.augment_share
+    draws = torch.rand(len(indices), generator=generator).tolist()
+    frame_clips = []
+    for video, draw in zip(data.videos[indices].tolist(), draws, strict=True):
+        clips = data.clips_of_video[video]
+        frame_clips.append(clips[int(draw * len(clips))])
+    frames = sounds = indices
+    if config.augment.changes_frames:
+        frames = torch.where(changed, torch.stack(frame_clips), indices)
+    if config.augment.changes_sounds and data.nearest is not None:
+        sounds = torch.where(changed, data.nearest[indices], indices)
+    return frames, sounds
 
 
 def random_frames(
-    data: ClipDataset, at: Tensor, crop: int, random: torch.Generator, views: int = 1
+    data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator, views: int = 1
 ) -> Tensor:
-    """One random frame of each clip, augmented `views` times: (views · B, 3, crop, crop)."""
-    draws = torch.rand(len(at), generator=random).tolist()
-    images = transforms.decode(_drawn(data, at, draws))
-    drawn = (
-        transforms.sample_params(len(at), images.shape[-1] - crop, random) for _ in range(views)
+    """A random frame of each clip, augmented `views` times: (views · B, 3, crop, crop)."""
+    draws = torch.rand(len(indices), generator=generator).tolist()
+    images = transforms.decode(_select_frames(data, indices, draws))
+    augmented = []
+    for _ in range(views):
+        params = transforms.sample_params(len(indices), images.shape[-1] - crop, generator)
+        augmented.append(transforms.augment(images, crop, params))
+    return torch.cat(augmented)
+
+
+def resized_frames(
+    data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """A random frame of each clip, or its first, resized but not augmented: (B, 3, crop, crop)."""
+    draws = [0.0] * len(indices)
+    if generator is not None:
+        draws = torch.rand(len(indices), generator=generator).tolist()
+    return transforms.resize_normalize(
+        transforms.decode(_select_frames(data, indices, draws)), crop
     )
-    return torch.cat([transforms.augment(images, crop, how) for how in drawn])
 
 
-def whole_frames(
-    data: ClipDataset, at: Tensor, crop: int, random: torch.Generator | None = None
-) -> Tensor:
-    """A random frame of each clip, or the first, not augmented: (B, 3, crop, crop)."""
-    draws = [0.0] * len(at) if random is None else torch.rand(len(at), generator=random).tolist()
-    return transforms.resize_normalize(transforms.decode(_drawn(data, at, draws)), crop)
-
-
-def _drawn(data: ClipDataset, at: Tensor, draws: list[float]) -> list[bytes]:
-    """The frame that a number in [0, 1) draws of each clip."""
-    several = [data.jpegs[clip] for clip in at.tolist()]
-    return [frames[int(draw * len(frames))] for frames, draw in zip(several, draws, strict=True)]
+def _select_frames(data: ClipDataset, indices: Tensor, draws: list[float]) -> list[bytes]:
+    """One frame of each clip; a draw in [0, 1) chooses it."""
+    selected = []
+    for clip, draw in zip(indices.tolist(), draws, strict=True):
+        frames = data.jpegs[clip]
+        selected.append(frames[int(draw * len(frames))])
+    return selected

@@ -1,139 +1,141 @@
-"""What every method is: a visual and an audio network, a loss between a batch's sounds and pictures, and heat maps."""
+"""Base class of the methods' networks: two backbones, a loss of a batch, and heat maps."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from spm.audio.network import BATCH, AudioNetwork
 from spm.fusion.settings import Train
-from spm.learn import distributed, training
+from spm.learn import distributed
 from spm.learn.backbones import Start, Visual, visual_trunk
 
-if TYPE_CHECKING:
-    from spm.fusion.trainer import Trainer
+
+class StepOutput(NamedTuple):
+    """Loss and accuracy of a batch."""
+
+    loss: Tensor  # scalar
+    accuracy: float  # of deciding which sounds and frames belong together
 
 
-class Step(NamedTuple):
-    """What a batch says."""
-
-    loss: Tensor  # scalar, to descend
-    accuracy: float  # of deciding which picture a sound belongs to
-
-
-class Heat(NamedTuple):
+class HeatMaps(NamedTuple):
     """Maps in [0, 1] of clips with f frames each."""
 
     sounding: Tensor  # (B, f, h, w) where the sound is
-    clusters: Tensor | None = (
-        None  # (B, f, k, h, w) which cluster each place shows, of a class-aware method
-    )
+    clusters: Tensor | None = None  # (B, f, k, h, w) one map per cluster, of a class-aware method
 
 
 class LocalizationNetwork(nn.Module):
-    """The base of every method: a subclass in `spm/fusion/methods/<method>.py` says `loss` and `heat`."""
+    """Base class of the methods' networks; a subclass defines `loss` and `heat_maps`."""
 
-    class_count = 0  # clusters that have maps of their own; 0: the method is not class-aware
-    views = 1  # of each clip's frame in a batch, each cropped, mirrored and colored by a draw of its own
+    cluster_count = 0  # number of clusters with their own maps; 0: the method is not class-aware
+    views = 1  # augmented copies of each clip's frame in a training batch
 
     def __init__(self, visual: Visual, start: Start) -> None:
         super().__init__()
         self.visual = visual_trunk(visual, start)
         self.audio = AudioNetwork()
 
-    def sound(self, log_mels: Tensor) -> Tensor:
-        """What of a sound a frozen audio network computes once: (B, 201, 64) → A = f_a(a), (B, 512)."""
+    def audio_features(self, log_mels: Tensor) -> Tensor:
+        """Output of the audio network: (B, 201, 64) → A = f_a(a), (B, 512).
+
+        If the audio network is frozen, it is computed once for all epochs.
+        """
         return self.audio(log_mels)  # type: ignore[no-any-return]
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """The loss of a batch.
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Loss of a batch.
 
         Parameters
         ----------
         images : Tensor, shape (B, 3, H, W)
-            A frame of each clip; in training `views` of it, all clips' first views first.
-        heard : Tensor, shape (B, …)
-            What `sound` gives of each clip.
+            A frame of each clip; in training (views · B, 3, H, W), the first views of all clips
+            first.
+        features : Tensor, shape (B, …)
+            Output of `audio_features` for each clip.
         negative : Tensor, shape (B, B), bool
-            Which sounds (rows) count as strangers to which pictures (columns); the diagonal belongs together.
+            The pairs of sound (row) and frame (column) that are negatives; the diagonal has the
+            positives.
         """
         raise NotImplementedError
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Heat maps of clips with f frames each: (B, f, 3, H, W) and (B, 201, 64)."""
         raise NotImplementedError
 
-    def epoch(self, lesson: "Trainer", number: int) -> training.Figures:
-        """Teach one epoch: a pass over the clips, unless a method has more to it."""
-        return lesson.one_pass(number)
-
-    def labels(self, log_mels: Tensor) -> Tensor:
-        """The cluster of each sound, (B,), of a class-aware method."""
+    def predict_clusters(self, log_mels: Tensor) -> Tensor:
+        """Cluster of each sound, (B,), by a class-aware method."""
         raise NotImplementedError
 
-    def learnt(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters that the run's optimizer moves."""
-        return ((name, part) for name, part in self.named_parameters() if part.requires_grad)
+    def trainable_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters that the run's optimizer changes."""
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                yield name, parameter
 
-    def groups(self, config: Train) -> list[dict[str, Any]]:
-        """Those parameters by rate: one for the backbones and one for what starts from nothing."""
-        rates = {"backbones": config.lr, "new": config.projection_lr}
-        groups: dict[str, list[Tensor]] = {name: [] for name in rates}
-        for name, parameter in self.learnt():
-            groups["backbones" if name.startswith(("visual.", "audio.")) else "new"].append(
-                parameter
-            )
-        return [{"params": groups[name], "lr": rates[name]} for name in rates]
+    def parameter_groups(self, config: Train) -> list[dict[str, Any]]:
+        """Trainable parameters of the backbones and of the rest, with their learning rates."""
+        backbones: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in self.trainable_parameters():
+            group = backbones if name.startswith(("visual.", "audio.")) else others
+            group.append(parameter)
+        return [
+            {"params": backbones, "lr": config.lr},
+            {"params": others, "lr": config.projection_lr},
+        ]
 
-    def spread(self) -> None:
-        """Share each batch's pictures and sounds among the processes that learn together."""
+    def distribute(self) -> None:
+        """Share the images and sounds of each batch among the processes of the training."""
         distributed.wrap(self.visual)
         distributed.wrap(self.audio.trunk)
 
     def compile_trunks(self) -> None:
-        """Have `torch.compile` write kernels for the trunks that learn, when they are first called.
+        """Compile the trained trunks with `torch.compile`, when they are first called.
 
-        Names of weights stay as they are, and so do hooks: each process of several compiles its own part of a batch.
+        Names of weights and hooks stay as they are; each process compiles its own part of a batch.
         """
         for trunk in (self.visual, self.audio.trunk):
-            if any(part.requires_grad for part in trunk.parameters()):
+            if any(parameter.requires_grad for parameter in trunk.parameters()):
                 trunk.forward = torch.compile(trunk.forward)  # type: ignore[method-assign]
 
-    def teach(self, config: Train) -> None:
-        """Training mode, but for a frozen audio network: its BatchNorm statistics stand still too."""
+    def set_train_mode(self, config: Train) -> None:
+        """Set training mode; a frozen audio network and its BatchNorm stay in evaluation mode."""
         self.train()
         self.audio.train(not config.frozen)
 
-    def hear_all(self, log_mels: Tensor) -> Tensor:
-        """What `sound` gives for every clip, in evaluation mode: (clips, 201, 64) → (clips, …) on the CPU."""
-        return self._all(self.sound, log_mels)
+    def embed_audio_all(self, log_mels: Tensor) -> Tensor:
+        """`audio_features` of all clips, in evaluation mode: (clips, 201, 64) → (clips, …), CPU."""
+        return self._apply_all(self.audio_features, log_mels)
 
-    def labels_all(self, log_mels: Tensor) -> Tensor | None:
-        """The cluster of every sound, (clips,) on the CPU, of a class-aware method."""
-        return self._all(self.labels, log_mels) if self.class_count else None
+    def predict_clusters_all(self, log_mels: Tensor) -> Tensor | None:
+        """Cluster of every sound, (clips,) on the CPU; None if the method is not class-aware."""
+        if not self.cluster_count:
+            return None
+        return self._apply_all(self.predict_clusters, log_mels)
 
     @torch.inference_mode()
-    def _all(self, what: Callable[[Tensor], Tensor], log_mels: Tensor) -> Tensor:
+    def _apply_all(self, function: Callable[[Tensor], Tensor], log_mels: Tensor) -> Tensor:
         self.eval()
-        where = next(self.parameters()).device
-        parts = (
-            [what(part.to(where)).cpu() for part in log_mels.split(BATCH)] if len(log_mels) else []
-        )
-        return torch.cat(parts).clone() if parts else torch.empty(0)
+        if not len(log_mels):
+            return torch.empty(0)
+        device = next(self.parameters()).device
+        outputs = [function(part.to(device)).cpu() for part in log_mels.split(BATCH)]
+        return torch.cat(outputs).clone()
 
 
-def flat_frames(images: Tensor) -> Tensor:
-    """Frames of all clips one after the other: (B, f, 3, H, W) → (B·f, 3, H, W)."""
+def flatten_frames(images: Tensor) -> Tensor:
+    """Frames of all clips in one batch: (B, f, 3, H, W) → (B·f, 3, H, W)."""
     return images.flatten(0, 1)
 
 
-def framewise(values: Tensor, images: Tensor) -> Tensor:
-    """Undo `flat_frames` on what was computed of the frames: (B·f, …) → (B, f, …)."""
+def unflatten_frames(values: Tensor, images: Tensor) -> Tensor:
+    """Undo `flatten_frames` on values that were computed for each frame: (B·f, …) → (B, f, …)."""
     return values.view(*images.shape[:2], *values.shape[1:])
 
 
 def min_max(maps: Tensor) -> Tensor:
-    """Each map (…, h, w) from its least to its greatest value, in [0, 1]; a flat one is 0."""
+    """Scale each map (…, h, w) to [0, 1], from its minimum to its maximum; a flat map becomes 0."""
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     return (maps - low) / (high - low).clamp_min(1e-12)

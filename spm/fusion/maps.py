@@ -1,7 +1,7 @@
-"""Heat maps of one run on one test set, for every frame of every clip; a class-aware run has one a category too.
+"""Heat maps of one run on one test set: one per frame, or one per frame and category.
 
 python -m spm.fusion.maps --config '{}' --network network.safetensors --index clips.parquet
-    --clips clips --spectrograms spectrograms --kind solo --out maps.parquet
+    --clips clips --spectrograms spectrograms --testset solo --out maps.parquet
 """
 
 from collections.abc import Iterator
@@ -15,57 +15,65 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section
 from spm.base.progress import progress
+from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
 from spm.fusion import methods
-from spm.fusion.localization_network import Heat, LocalizationNetwork
-from spm.fusion.settings import Row
-from spm.learn import dataloading, device, transforms, weights
+from spm.fusion.localization_network import HeatMaps, LocalizationNetwork
+from spm.fusion.settings import RunConfig
+from spm.learn import dataloading, transforms, weights
+from spm.learn.device import pick_device
 
-Categories = dict[str, int]  # the cluster that stands for each
+Categories = dict[str, int]  # name of a category: the cluster that stands for it
+Columns = dict[str, Any]
 
 
 class Maps(Section):
-    """Which test sets get maps, and how many clips at once."""
+    """Heat maps of the trained networks on the test sets."""
 
-    kinds: tuple[Literal["solo", "duet", "synthetic", "validation"], ...] = ("solo",)
-    batch: int = Field(64, ge=1)  # clips
-    device: str = "auto"
+    testsets: tuple[Literal["solo", "duet", "synthetic", "validation"], ...] = Field(
+        ("solo",),
+        description="Test sets: solo, duet, synthetic (mosaics), or validation (the solos of"
+        " index.val_solos, to choose settings by).",
+    )
+    batch: int = Field(64, ge=1, description="Clips per batch.")
+    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
 
 def load(path: Path) -> tuple[LocalizationNetwork, int, Categories]:
-    """A trained network in evaluation mode, the size in pixels of the pictures that it saw, and its categories."""
+    """A trained network in evaluation mode, the size of its frames in px, and its categories."""
     tensors, about = weights.load(path)
-    settings = methods.settings_of(Row(**about["config"] | {"start": "none"}))
+    # The stored weights replace all initial ones, so that none are downloaded.
+    settings = methods.settings_of(RunConfig(**about["config"] | {"start": "none"}))
     network = methods.build(settings)
     network.load_state_dict(tensors)
     return network.eval(), settings.crop, about.get("categories", {})
 
 
-def layers(heat: Heat, categories: Categories) -> Tensor:
-    """The maps of each frame, that of everything first, then each category's by name: (B, f, 1 + c, h, w)."""
-    found = [heat.sounding]
-    if heat.clusters is not None:
-        found += [heat.clusters[:, :, categories[name]] for name in sorted(categories)]
-    return torch.stack(found, 2)
+def layers(maps: HeatMaps, categories: Categories) -> Tensor:
+    """Maps of each frame: of the sound, then of each category by name: (B, f, 1 + c, h, w)."""
+    parts = [maps.sounding]
+    if maps.clusters is not None:
+        parts += [maps.clusters[:, :, categories[name]] for name in sorted(categories)]
+    return torch.stack(parts, 2)
 
 
 def _columns(
     rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor, names: list[str]
-) -> dict[str, Any]:
-    clip, frame, layer = (
-        grid.flatten().tolist()
-        for grid in torch.meshgrid(*map(torch.arange, maps.shape[:3]), indexing="ij")
-    )
+) -> Columns:
+    """Columns of the table, with one row per clip, frame and layer."""
+    grids = torch.meshgrid(*map(torch.arange, maps.shape[:3]), indexing="ij")
+    clip, frame, layer = (grid.flatten().tolist() for grid in grids)
     height, width = maps.shape[3:]
+    categories = [None, *names]
     return {
         "clip_id": [rows[n]["clip_id"] for n in clip],
         "video_id": [rows[n]["video_id"] for n in clip],
         "frame": frame,
         "time_s": [times[n][f] for n, f in zip(clip, frame, strict=True)],
-        "category": [[None, *names][n] for n in layer],
+        "category": [categories[n] for n in layer],
         "height": [height] * len(clip),
         "width": [width] * len(clip),
         "map": list(maps.flatten(0, 2).flatten(1).cpu().numpy()),
@@ -73,28 +81,27 @@ def _columns(
 
 
 @torch.inference_mode()
-def _draw(
-    model: LocalizationNetwork,
-    size: int,
+def _compute(
+    network: LocalizationNetwork,
+    crop: int,
     categories: Categories,
     rows: pa.Table,
     clips: Path,
-    mels: Path,
-    config: Maps,
-) -> Iterator[dict[str, Any]]:
-    """Columns of the maps of one shard's rows, a batch of clips at a time."""
-    where = next(model.parameters()).device
+    spectrograms: Path,
+    batch: int,
+) -> Iterator[Columns]:
+    """Columns of the maps of one shard's rows, one batch of clips at a time."""
+    device = next(network.parameters()).device
     jpegs, times = clip_reader.frames(rows, clips), clip_reader.frame_times(rows, clips)
-    log_mels, about = dataloading.log_mels(rows, mels), rows.to_pylist()
-    for start in range(0, len(jpegs), config.batch):
-        part = slice(start, start + config.batch)
-        images = transforms.resize_normalize(
-            transforms.decode([jpeg for frames in jpegs[part] for jpeg in frames]), size
-        )
-        images = images.view(len(jpegs[part]), -1, *images.shape[1:])
-        heat = model.heat(images.to(where), log_mels[part].to(where))
-        names = sorted(categories) if heat.clusters is not None else []
-        yield _columns(about[part], times[part], layers(heat, categories), names)
+    log_mels, clip_rows = dataloading.log_mels(rows, spectrograms), rows.to_pylist()
+    for start in range(0, len(jpegs), batch):
+        part = slice(start, start + batch)
+        flat = [jpeg for frames in jpegs[part] for jpeg in frames]
+        images = transforms.resize_normalize(transforms.decode(flat), crop)
+        images = images.view(len(jpegs[part]), -1, *images.shape[1:])  # (B, f, 3, crop, crop)
+        maps = network.heat_maps(images.to(device), log_mels[part].to(device))
+        names = sorted(categories) if maps.clusters is not None else []
+        yield _columns(clip_rows[part], times[part], layers(maps, categories), names)
 
 
 def run(
@@ -104,18 +111,21 @@ def run(
     index: Path,
     clips: Path,
     spectrograms: Path,
-    kind: str,
+    testset: str,
     out: Path,
 ) -> None:
-    """Draw the maps of the test clips of one kind, or of the solos for validation, shard after shard."""
-    model, size, categories = load(network)
-    model.to(device.pick(config.device))
-    split, of = ("val", "solo") if kind == "validation" else ("test", kind)
-    rows = clip_reader.select(index, split=split, kind=of, audible=False)
-    with tables.writer(out, tables.MAPS) as write:
-        for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {kind}"):
-            some = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
-            for columns in _draw(model, size, categories, some, clips, spectrograms, config):
+    """Compute the maps of a test set, or of the validation solos, shard by shard."""
+    model, crop, categories = load(network)
+    model.to(pick_device(config.device))
+    split, kind = Split.TEST, testset
+    if testset == "validation":
+        split, kind = Split.VAL, Kind.SOLO
+    rows = clip_reader.select(index, split=split, kind=kind, audible=False)
+    with tables.writer(out, schemas.MAPS) as write:
+        for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {testset}"):
+            part = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
+            batches = _compute(model, crop, categories, part, clips, spectrograms, config.batch)
+            for columns in batches:
                 write(**columns)
 
 

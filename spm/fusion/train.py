@@ -1,9 +1,11 @@
-"""One trained localizer: Algorithm 1, step 3, or the same without promotion.
+"""Training of one localizer: Algorithm 1, step 3, or the same without promotion.
 
-python -m spm.fusion.train --config '{}' --index clips.parquet --clips clips --spectrograms spectrograms
-    --pretrained audio.safetensors --out network.safetensors --history history.parquet --state state/fusion/train/spm
+python -m spm.fusion.train --config '{}' --index clips.parquet --clips clips
+    --spectrograms spectrograms --pretrained audio.safetensors --out network.safetensors
+    --history history.parquet --state state/fusion/train/spm
 
-On several GPUs: torchrun --standalone --nproc-per-node 4 -m spm.fusion.train, and the same.
+On several GPUs: torchrun --standalone --nproc-per-node 4 -m spm.fusion.train, with the same
+options.
 """
 
 from collections.abc import Sequence
@@ -14,20 +16,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
-from torch.optim import Adam
 
-from spm.audio.assignment import assign
-from spm.audio.network import apply
+from spm.audio.assignment import match_clusters
+from spm.audio.network import predict_all
 from spm.base import stage
 from spm.base.config import UserError
 from spm.base.digest import code_digest
+from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
 from spm.fusion import methods
-from spm.fusion.dataset import ClipDataset, load, most_similar
+from spm.fusion.dataset import ClipDataset, load, nearest_clips
 from spm.fusion.localization_network import LocalizationNetwork
-from spm.fusion.settings import Row, Train
-from spm.fusion.trainer import Trainer
-from spm.learn import device, distributed, training, weights
+from spm.fusion.settings import Keep, RunConfig, Train
+from spm.learn import checkpoints, distributed, training, weights
+from spm.learn.device import pick_device
+
+
+@dataclass(frozen=True)
+class ClipTables:
+    """Selected rows of an index, and the folders with the clips' frames and sounds."""
+
+    index: Path
+    clips: Path
+    spectrograms: Path
+    rows: pa.Table
+
+    def files(self) -> list[Path]:
+        """The index, and the files that contain the rows' clips."""
+        frames = clip_reader.files(self.rows, self.clips)
+        return [self.index, *frames, *clip_reader.files(self.rows, self.spectrograms)]
+
+    def load(self, network: LocalizationNetwork, config: Train) -> ClipDataset:
+        """Read the clips; a frozen audio network computes its features here, once."""
+        embed_audio = network.embed_audio_all if config.frozen else None
+        return load(self.rows, self.clips, self.spectrograms, embed_audio)
+
+
+def select_kinds(rows: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
+    """Rows of clips of these kinds."""
+    return rows.filter(pc.is_in(rows["kind"], pa.array(kinds)))
 
 
 def build(config: Train, pretrained: Path | None) -> LocalizationNetwork:
@@ -37,88 +64,104 @@ def build(config: Train, pretrained: Path | None) -> LocalizationNetwork:
     if config.promote:
         if pretrained is None:
             raise UserError(
-                "train.promote: true wants the promoted audio network: --pretrained audio.safetensors"
+                "train.promote: true, but --pretrained is missing: pass the pretrained audio"
+                " network, --pretrained audio.safetensors"
             )
         network.audio.load_state_dict(weights.load(pretrained)[0])
     network.audio.requires_grad_(not config.frozen)
     return network
 
 
-@dataclass(frozen=True)
-class Folders:
-    """The tables of some clips."""
-
-    index: Path
-    clips: Path
-    spectrograms: Path
-
-    def files(self, rows: pa.Table) -> list[Path]:
-        """The files that hold the rows."""
-        return [
-            self.index,
-            *clip_reader.files(rows, self.clips),
-            *clip_reader.files(rows, self.spectrograms),
-        ]
+def prepare(config: Train, pretrained: Path | None) -> LocalizationNetwork:
+    """The network on its device, distributed and compiled as the settings ask."""
+    network = build(config, pretrained).to(pick_device(config.device))
+    network.distribute()
+    if config.compile:
+        network.compile_trunks()
+    return network
 
 
-def of_kinds(rows: pa.Table, kinds: Sequence[str]) -> pa.Table:
-    """The rows of some kinds of clips."""
-    return rows.filter(pc.is_in(rows["kind"], pa.array(kinds)))
+def extra_tables(config: Train, corpus: ClipTables, mosaics: Path | None) -> dict[str, ClipTables]:
+    """The data that a method needs besides its training clips, by name.
 
-
-def scenes(
-    config: Train, corpus: Folders, mosaics: Path | None
-) -> dict[str, tuple[pa.Table, Folders]]:
-    """Rows and tables of what a run learns from beside its clips."""
-    found = {}
-    if "mosaics" in config.wants:
+    `corpus` has the index and the folders of the training clips.
+    """
+    tables = {}
+    if "mosaics" in config.extra_data:
         if mosaics is None:
             raise UserError(
-                f"{config.method}: mosaic_epochs wants the mosaics for training: --mosaics folder"
+                f"{config.method}: mosaic_epochs is not 0, but --mosaics is missing: pass the"
+                " folder of the training mosaics"
             )
-        made = Folders(mosaics / "index.parquet", mosaics / "clips", mosaics / "spectrograms")
-        found["mosaics"] = (clip_reader.select(made.index, split="train"), made)
-    if "duets" in config.wants:
-        found["duets"] = (
-            of_kinds(clip_reader.select(corpus.index, split="train"), ["duet"]),
-            corpus,
-        )
-    return found
+        index = mosaics / "index.parquet"
+        rows = clip_reader.select(index, split=Split.TRAIN)
+        tables["mosaics"] = ClipTables(index, mosaics / "clips", mosaics / "spectrograms", rows)
+    if "duets" in config.extra_data:
+        rows = clip_reader.select(corpus.index, split=Split.TRAIN)
+        tables["duets"] = replace(corpus, rows=select_kinds(rows, [Kind.DUET]))
+    return tables
 
 
-def optimizers(network: LocalizationNetwork, config: Train) -> tuple[Adam, torch.amp.GradScaler]:
-    """Adam, and the scaler of half precision where there is a GPU."""
-    where = next(network.parameters()).device.type
-    adam = Adam(network.groups(config), weight_decay=config.weight_decay)
-    return adam, torch.amp.GradScaler(where, enabled=config.half and where == "cuda")
-
-
-def with_similar(data: ClipDataset, network: LocalizationNetwork, config: Train) -> ClipDataset:
-    """The clips, each with the one most similar by Eq. 6, where the run's augmentation replaces sounds."""
-    if config.augment not in ("B", "C"):
+def with_nearest(data: ClipDataset, network: LocalizationNetwork, config: Train) -> ClipDataset:
+    """The dataset, with the most similar clip of each clip (Eq. 6) if augment needs it."""
+    if not config.augment.changes_sounds:
         return data
     if not config.promote:
         raise UserError(
-            f"train.augment: {config.augment} compares sounds by the promoted network: train.promote: true"
+            f"train.augment: {config.augment} compares sounds by the promoted audio network: set"
+            " train.promote to true, or train.augment to none or A"
         )
-    features = apply(network.audio, data.log_mels, next(network.parameters()).device)
-    return replace(data, similar=most_similar(features, data.videos, config.augment_outside))
+    features = predict_all(network.audio, data.log_mels, next(network.parameters()).device)
+    return replace(data, nearest=nearest_clips(features, data.videos, config.augment_outside))
 
 
-def categories_of(network: LocalizationNetwork, rows: pa.Table, log_mels: Tensor) -> dict[str, int]:
-    """The cluster that a class-aware network takes each category for, by the training solos alone."""
-    solo = torch.tensor([kind == "solo" for kind in rows["kind"].to_pylist()])
-    heard = network.labels_all(log_mels[solo])
-    truth = [
+def match_categories(
+    network: LocalizationNetwork, rows: pa.Table, log_mels: Tensor
+) -> dict[str, int]:
+    """Cluster of each category, by the training solos; empty if the method is not class-aware."""
+    solo = [kind == Kind.SOLO for kind in rows["kind"].to_pylist()]
+    labels = network.predict_clusters_all(log_mels[torch.tensor(solo)])
+    if labels is None:
+        return {}
+    categories = [
         names[0]
-        for names, alone in zip(rows["categories"].to_pylist(), solo.tolist(), strict=True)
-        if alone
+        for names, is_solo in zip(rows["categories"].to_pylist(), solo, strict=True)
+        if is_solo
     ]
-    return {} if heard is None else assign(heard.tolist(), truth, network.class_count)
+    return match_clusters(labels.tolist(), categories, network.cluster_count)
+
+
+def fingerprint(config: Train, tables: Sequence[ClipTables], pretrained: Path | None) -> str:
+    """Digest of everything that the training depends on."""
+    files = [file for part in tables for file in part.files()]
+    if pretrained is not None:
+        files.append(pretrained)
+    modules = ("spm.fusion.train", f"spm.fusion.methods.{config.method}")
+    digests = [code_digest(module) for module in modules]
+    return checkpoints.fingerprint(files, config.model_dump_json(), *digests)
+
+
+def select_training(config: Train, index: Path, clips: Path, spectrograms: Path) -> ClipTables:
+    """The audible training clips of the run's kinds; an error if there are none."""
+    rows = select_kinds(clip_reader.select(index, split=Split.TRAIN), config.kinds)
+    rows = clip_reader.require_rows(rows, f"audible training ({', '.join(config.kinds)})")
+    return ClipTables(index, clips, spectrograms, rows)
+
+
+def load_validation(config: Train, corpus: ClipTables, network: LocalizationNetwork) -> ClipDataset:
+    """The validation clips; an error if there are none and `keep` needs them."""
+    rows = clip_reader.select(corpus.index, split=Split.VAL)
+    data = replace(corpus, rows=rows).load(network, config)
+    if config.keep is Keep.BEST and not len(data):
+        raise UserError(
+            "train.keep: best, but there are no validation clips: set index.val_solos, or"
+            " train.keep to last"
+        )
+    return data
 
 
 def run(
-    config: Row,
+    config: RunConfig,
     *,
     index: Path,
     clips: Path,
@@ -129,55 +172,34 @@ def run(
     history: Path,
     state: Path,
 ) -> None:
-    """Train on the audible training clips; resume where a killed run stopped."""
+    """Train on the audible training clips; a killed run resumes after its last epoch."""
     settings = methods.settings_of(config)
-    network = build(settings, pretrained).to(device.pick(settings.device))
-    network.spread()
-    if settings.compile:
-        network.compile_trunks()
-    folders = Folders(index, clips, spectrograms)
-    rows = of_kinds(clip_reader.select(index, split="train"), settings.kinds)
-    rows = clip_reader.require_rows(rows, f"audible training ({', '.join(settings.kinds)})")
-    hear = network.hear_all if settings.frozen else None
-    learn = with_similar(load(rows, clips, spectrograms, hear), network, settings)
-    check = load(clip_reader.select(index, split="val"), clips, spectrograms, hear)
-    if settings.keep == "best" and not len(check):
-        raise UserError(
-            "train.keep: best wants validation clips: set index.val_solos, or train.keep: last"
-        )
-    beside = scenes(settings, folders, mosaics)
-    others = {
-        name: load(some, where.clips, where.spectrograms, hear)
-        for name, (some, where) in beside.items()
-    }
-    lesson = Trainer(network, *optimizers(network, settings), settings, learn, others)
+    network = prepare(settings, pretrained)
+    corpus = select_training(settings, index, clips, spectrograms)
+    data = with_nearest(corpus.load(network, settings), network, settings)
+    validation = load_validation(settings, corpus, network)
+    extra = extra_tables(settings, corpus, mosaics)
+    extra_data = {name: tables.load(network, settings) for name, tables in extra.items()}
+    trainer = methods.trainer_class(settings)(network, settings, data, extra_data)
 
-    def epoch(number: int) -> training.Figures:
-        return {**network.epoch(lesson, number), **lesson.validate(check)}
+    def train_epoch(epoch: int) -> training.EpochValues:
+        return {**trainer.train_epoch(epoch), **trainer.validate(validation)}
 
-    read = [(rows, folders), *beside.values()]
-    files = [file for some, where in read for file in where.files(some)]
-    code = [code_digest("spm.fusion.train"), code_digest(f"spm.fusion.methods.{settings.method}")]
-    depends = training.fingerprint(
-        [*files, *filter(None, [pretrained])], settings.model_dump_json(), *code
-    )
-    best_by = ("val", "loss") if settings.keep == "best" else None
-    figures = training.train(
+    depends_on = fingerprint(settings, [corpus, *extra.values()], pretrained)
+    rows_of_history = training.train(
         network,
-        lesson.optimizer,
-        epoch,
-        settings.lasts,
-        state=state / depends,
-        what=state.name,
-        best_by=best_by,
+        trainer.optimizer,
+        train_epoch,
+        settings.total_epochs,
+        state=state / depends_on,
+        title=state.name,
+        best_by=("val", "loss") if settings.keep is Keep.BEST else None,
     )
-    about = {
-        "config": settings.model_dump(),
-        "categories": categories_of(network, rows, learn.log_mels),
-    }
+    categories = match_categories(network, corpus.rows, data.log_mels)
     if distributed.is_main_process():
+        about = {"config": settings.model_dump(), "categories": categories}
         weights.save(out, network.state_dict(), about)
-        training.finish(figures, history, state)
+        training.finish(rows_of_history, history, state)
 
 
 if __name__ == "__main__":

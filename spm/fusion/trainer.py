@@ -1,7 +1,6 @@
-"""A pass over the clips, as every method learns: batches, negatives, half precision, figures."""
+"""Training of a network on clips: batches, negatives, half precision, and values per epoch."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,62 +8,84 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from spm.fusion.dataset import ClipDataset, random_frames, sample_pairs, whole_frames
+from spm.fusion.dataset import ClipDataset, random_frames, resized_frames, sample_pairs
 from spm.fusion.localization_network import LocalizationNetwork
-from spm.fusion.losses import negative_mask, sample_one_negative
+from spm.fusion.losses import Negatives, negative_mask, sample_one_negative
 from spm.fusion.settings import Train
-from spm.learn import dataloading, distributed, training
+from spm.learn import dataloading, distributed
+from spm.learn.training import EpochValues
 
 
 class Batch(NamedTuple):
-    """Clips drawn together."""
+    """A batch of clips."""
 
-    at: Tensor  # (B,) their positions
+    indices: Tensor  # (B,) indices of the clips
     images: Tensor  # (views · B, 3, crop, crop) a random frame of each
-    sounds: Tensor  # (B, …) log-mels, or what a frozen network heard of them
-    negative: Tensor  # (B, B) bool: which pairs count as negative
+    sounds: Tensor  # (B, …) log-mels, or the features of a frozen audio network
+    negative: Tensor  # (B, B) bool: the pairs that are negatives
 
 
-@dataclass(frozen=True)
 class Trainer:
-    """A localizer, what it is taught with, and the clips it is taught from."""
+    """Trains a network on the clips of a run.
 
-    network: LocalizationNetwork
-    optimizer: Adam
-    scaler: torch.amp.GradScaler
-    config: Train
-    data: ClipDataset
-    beside: Mapping[str, ClipDataset]  # mosaics, duets: for methods that learn from them too
+    A method with its own training procedure has a subclass in its file that overrides
+    `train_epoch`.
 
-    @property
-    def where(self) -> torch.device:
-        """Where the network computes."""
-        return next(self.network.parameters()).device
+    Parameters
+    ----------
+    network : LocalizationNetwork
+        On the device of the training.
+    config : Train
+        The run's settings.
+    clips : ClipDataset
+        The training clips.
+    extra : mapping, optional
+        Data that the method needs besides them (`config.extra_data`): mosaics, duets.
+    """
 
-    def batches(self, data: ClipDataset, random: torch.Generator) -> Iterator[Batch]:
+    def __init__(
+        self,
+        network: LocalizationNetwork,
+        config: Train,
+        clips: ClipDataset,
+        extra: Mapping[str, ClipDataset] | None = None,
+    ) -> None:
+        self.network, self.config, self.clips = network, config, clips
+        self.extra = extra or {}
+        self.device = next(network.parameters()).device
+        self.optimizer = Adam(network.parameter_groups(config), weight_decay=config.weight_decay)
+        half = config.half and self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+
+    def generator(self, *numbers: int) -> torch.Generator:
+        """Random generator seeded by the run's seed and, for example, the epoch."""
+        return dataloading.make_generator(self.config.seed, *numbers)
+
+    def batches(self, clips: ClipDataset, generator: torch.Generator) -> Iterator[Batch]:
         """Every clip once, in random order."""
-        for at in dataloading.shuffled_batches(len(data), self.config.batch, random):
-            frames, sounds = sample_pairs(data, at, self.config, random)
-            images = random_frames(data, frames, self.config.crop, random, self.network.views)
-            negative = negative_mask(data.videos[at])
-            negative = (
-                sample_one_negative(negative, random)
-                if self.config.negatives == "one"
-                else negative
-            )
-            sound = (data.log_mels if data.heard is None else data.heard)[sounds]
-            yield Batch(at, images.to(self.where), sound.to(self.where), negative.to(self.where))
+        size, crop, views = self.config.batch, self.config.crop, self.network.views
+        for indices in dataloading.shuffled_batches(len(clips), size, generator):
+            frames, sounds = sample_pairs(clips, indices, self.config, generator)
+            images = random_frames(clips, frames, crop, generator, views)
+            negative = negative_mask(clips.videos[indices])
+            if self.config.negatives is Negatives.ONE:
+                negative = sample_one_negative(negative, generator)
+            sounds = clips.sounds[sounds]
+            device = self.device
+            yield Batch(indices, images.to(device), sounds.to(device), negative.to(device))
 
-    def half(self) -> torch.autocast:
-        """Half precision, where there is a GPU and the run wants it."""
-        return torch.autocast(self.where.type, torch.float16, enabled=self.scaler.is_enabled())
+    def autocast(self) -> torch.autocast:
+        """Half precision, on a GPU and if the run's settings ask for it."""
+        return torch.autocast(self.device.type, torch.float16, enabled=self.scaler.is_enabled())
 
-    def heard(self, data: ClipDataset, sounds: Tensor) -> Tensor:
-        """What `Localizer.sound` gives of a batch's sounds."""
-        return self.network.sound(sounds) if data.heard is None else sounds
+    def audio_features(self, clips: ClipDataset, sounds: Tensor) -> Tensor:
+        """Features of a batch's sounds, which already are features if the network is frozen."""
+        if clips.audio_embeddings is not None:
+            return sounds
+        return self.network.audio_features(sounds)
 
-    def descend(self, loss: Tensor, *others: Optimizer) -> None:
-        """One step of the run's optimizer, and of others beside it."""
+    def optimizer_step(self, loss: Tensor, *others: Optimizer) -> None:
+        """One step of the run's optimizer and of other optimizers for the same loss."""
         optimizers = (self.optimizer, *others)
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -74,39 +95,38 @@ class Trainer:
             self.scaler.step(optimizer)
         self.scaler.update()
 
-    def one_pass(self, number: int) -> training.Figures:
-        """One pass over the clips by the network's loss, with figures while learning."""
-        self.network.teach(self.config)
-        losses, hits = [], []
-        for batch in self.batches(self.data, dataloading.make_generator(self.config.seed, number)):
-            with self.half():
-                step = self.network.loss(
-                    batch.images, self.heard(self.data, batch.sounds), batch.negative
-                )
-            self.descend(step.loss)
+    def train_epoch(self, epoch: int) -> EpochValues:
+        """One pass over the clips with the network's loss; the values are means over the steps."""
+        self.network.set_train_mode(self.config)
+        losses, accuracies = [], []
+        for batch in self.batches(self.clips, self.generator(epoch)):
+            with self.autocast():
+                features = self.audio_features(self.clips, batch.sounds)
+                step = self.network.loss(batch.images, features, batch.negative)
+            self.optimizer_step(step.loss)
             losses.append(step.loss.item())
-            hits.append(step.accuracy)
-        return {
-            ("train", "loss"): float(np.mean(losses)),
-            ("train", "accuracy"): float(np.mean(hits)),
-        }
+            accuracies.append(step.accuracy)
+        return _means("train", losses, accuracies)
 
     @torch.inference_mode()
-    def validate(self, data: ClipDataset) -> training.Figures:
-        """Loss and accuracy on the validation clips, all pairs of fixed random batches."""
+    def validate(self, clips: ClipDataset) -> EpochValues:
+        """Loss and accuracy on the validation clips, with all negatives of fixed random batches."""
         self.network.eval()
-        losses, hits = [], []
-        for at in dataloading.shuffled_batches(
-            len(data), self.config.batch, dataloading.make_generator(self.config.seed)
-        ):
-            images = whole_frames(data, at, self.config.crop).to(self.where)
-            sounds = (data.log_mels if data.heard is None else data.heard)[at].to(self.where)
-            negative = negative_mask(data.videos[at]).to(self.where)
-            loss, accuracy = self.network.loss(images, self.heard(data, sounds), negative)
+        losses, accuracies = [], []
+        batches = dataloading.shuffled_batches(len(clips), self.config.batch, self.generator())
+        for indices in batches:
+            images = resized_frames(clips, indices, self.config.crop).to(self.device)
+            sounds = clips.sounds[indices].to(self.device)
+            negative = negative_mask(clips.videos[indices]).to(self.device)
+            features = self.audio_features(clips, sounds)
+            loss, accuracy = self.network.loss(images, features, negative)
             losses.append(float(loss))
-            hits.append(accuracy)
-        return (
-            {("val", "loss"): float(np.mean(losses)), ("val", "accuracy"): float(np.mean(hits))}
-            if losses
-            else {}
-        )
+            accuracies.append(accuracy)
+        return _means("val", losses, accuracies) if losses else {}
+
+
+def _means(split: str, losses: list[float], accuracies: list[float]) -> EpochValues:
+    return {
+        (split, "loss"): float(np.mean(losses)),
+        (split, "accuracy"): float(np.mean(accuracies)),
+    }

@@ -1,7 +1,7 @@
-"""A network of a hub: OWNER/NAME, or OWNER/NAME@REVISION, as Hugging Face's client finds it.
+"""Networks on a hub, named OWNER/NAME or OWNER/NAME@REVISION, read by Hugging Face's client.
 
-HF_ENDPOINT names another hub than huggingface.co, and what was fetched once is found again without a network. Fetched
-are safetensors and JSON, which run nothing.
+HF_ENDPOINT names a hub other than huggingface.co. A network that was downloaded once is read from
+the cache without a connection. Only safetensors and JSON are downloaded; neither can run code.
 """
 
 import re
@@ -13,31 +13,31 @@ FILES = ("network.json", "network.safetensors")
 
 
 def is_id(name: str) -> bool:
-    """Whether a name is of a hub's form; a file of that name comes first."""
+    """Whether a name has the form of a hub's id; False where a file or folder has this name."""
     return not Path(name).exists() and bool(re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name))
 
 
 def network(name: str) -> Path:
-    """The weights of a hub's repository, with their JSON beside them.
+    """The weights in a repository of the hub, with their JSON beside them.
 
     Raises
     ------
     UserError
-        When the client isn't installed, or the hub doesn't have them or doesn't answer.
+        When the client isn't installed, the hub doesn't answer, or it doesn't have the files.
     """
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise UserError(
-            f"{name}: a network of a hub wants its client: pip install 'spm[hub]'"
+            f"{name}: the client of the hub isn't installed: pip install 'spm[hub]'"
         ) from error
     repository, _, revision = name.partition("@")
     try:
-        found = [
+        paths = [
             Path(hf_hub_download(repository, file, revision=revision or None)) for file in FILES
         ]
-    except (OSError, ValueError) as error:  # the client's errors are of these
-        said = " ".join(str(error).split())[:200]
-        expected = f"expected a file, or a hub's repository with {' and '.join(FILES)}"
-        raise UserError(f"{name}: {type(error).__name__}: {said}: {expected}") from error
-    return found[-1]
+    except (OSError, ValueError) as error:  # base classes of the client's errors
+        reason = " ".join(str(error).split())[:200]
+        expected = f"expected a file, or a repository of the hub with {' and '.join(FILES)}"
+        raise UserError(f"{name}: {type(error).__name__}: {reason}: {expected}") from error
+    return paths[-1]

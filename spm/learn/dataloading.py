@@ -1,4 +1,4 @@
-"""What training draws from memory: log-mels as tensors, items in random order, and the seeds of both."""
+"""Loading of training data: log-mels as tensors, shuffled batches, seeds, and a prefetch thread."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,41 +10,47 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from spm.base.constants import FRAMES, N_MELS
 from spm.corpus import clip_reader
-from spm.corpus.spectrograms import FRAMES, N_MELS
 
 Item = TypeVar("Item")
 
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
-    """The log-mels of the clips: (clips, 201, 64), in dB, of the tables' type."""
+    """Log-mels of the clips in `rows`: (clips, 201, 64), in dB, with the tables' number type."""
     return torch.from_numpy(clip_reader.log_mels(rows, spectrograms)).view(-1, FRAMES, N_MELS)
 
 
 def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Positions of every item once, in random order, `batch` at a time; a last single item is left out.
+    """Indices 0 … count - 1 in random order, `batch` per tensor.
 
-    BatchNorm can't train on one item.
+    A last batch of one item is left out, because BatchNorm can't train on one item.
     """
-    return (
-        part for part in torch.randperm(count, generator=generator).split(batch) if len(part) > 1
-    )
+    batches = torch.randperm(count, generator=generator).split(batch)
+    return (indices for indices in batches if len(indices) > 1)
 
 
 def make_generator(*numbers: int) -> torch.Generator:
-    """A generator that depends on all the numbers, so that an epoch draws the same whether resumed or not."""
-    state = int(np.random.SeedSequence([len(numbers), *numbers]).generate_state(1, np.uint64)[0])
+    """Random generator seeded by all the numbers, such as the run's seed and the epoch.
+
+    An epoch therefore draws the same numbers whether the training was resumed or not.
+    """
+    sequence = np.random.SeedSequence([len(numbers), *numbers])
+    state = int(sequence.generate_state(1, np.uint64)[0])
     return torch.Generator().manual_seed(state % 2**63)
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items in the same order, each made while the one before is in use: pictures decode beside a GPU."""
-    waiting = iter(items)
+    """The same items in the same order; a thread makes the next item while the last one is used.
+
+    For example, the CPU decodes images while the GPU trains.
+    """
+    iterator = iter(items)
     with ThreadPoolExecutor(1) as pool:
         try:
-            coming = pool.submit(next, waiting, None)
-            while (item := coming.result()) is not None:
-                coming = pool.submit(next, waiting, None)
+            future = pool.submit(next, iterator, None)
+            while (item := future.result()) is not None:
+                future = pool.submit(next, iterator, None)
                 yield item
         finally:
             pool.shutdown(cancel_futures=True)

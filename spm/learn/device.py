@@ -1,22 +1,22 @@
-"""Where to compute: chosen in code, so that one workflow runs on a laptop, a workstation and a cluster."""
+"""The device that a stage computes on: chosen in code, so that one workflow fits every machine."""
 
 import torch
 
 from spm.base.config import UserError
 
 
-def pick(device: str) -> torch.device:
-    """The device of a config's `auto`, `cpu`, `cuda`, `cuda:1`, …; `auto` is the GPU where there is one.
+def pick_device(name: str) -> torch.device:
+    """Device of a config's `auto`, `cpu`, `cuda`, `cuda:1`, …; `auto` is the GPU, if there is one.
 
     Raises
     ------
     UserError
-        When a GPU is asked for by name and none is there.
+        If the config names a GPU and torch finds none.
     """
-    if device == "auto":
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(
-            f"device: {device!r}, but this machine has no GPU that torch can use; say auto or cpu"
+            f"device: {name!r}, but torch finds no GPU on this machine: set device to auto or cpu"
         )
-    return torch.device(device)
+    return torch.device(name)

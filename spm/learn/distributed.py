@@ -1,7 +1,8 @@
-"""One training on several GPUs: torchrun starts a process for each.
+"""One training on several GPUs: torchrun starts one process per GPU.
 
-Every process draws the same batches. A spread trunk computes its own part of each, and what comes out is gathered: so a
-loss sees the whole batch and every negative in it, whatever the method, as on one GPU with that batch.
+Every process draws the same batches. A wrapped trunk computes its own part of each batch, and the
+outputs of all processes are gathered. So the loss sees the whole batch with all its negatives, for
+every method, as on one GPU with that batch.
 """
 
 import os
@@ -15,18 +16,18 @@ from torch import Tensor, nn
 
 
 def world_size() -> int:
-    """Processes that learn together."""
+    """Number of processes of the training."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main_process() -> bool:
-    """Whether this one writes what all have learnt."""
+    """Whether this process writes the checkpoints and the results."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Meet the other processes, where torchrun has started some; each has the GPU of its number."""
+    """Join the processes that torchrun started, if any; each uses the GPU of its local rank."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -39,51 +40,58 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-class _Gathered(torch.autograd.Function):
-    """The parts of all processes, one after the other; each has the whole loss, so its own part's gradient is whole."""
+class _Gather(torch.autograd.Function):
+    """Concatenation of the parts of all processes.
+
+    Each process computes the whole loss, so the gradient of its own part is already complete.
+    """
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor, whole: int) -> Tensor:
-        parts = [
-            part.new_empty((len(rows), *part.shape[1:]))
-            for rows in torch.arange(whole).tensor_split(world_size())
-        ]
-        ctx.at, ctx.length = sum(map(len, parts[: dist.get_rank()])), len(part)
-        parts[dist.get_rank()] = part.contiguous()
-        for rank, each in enumerate(parts):
-            dist.broadcast(each, rank)
+    def forward(ctx: Any, part: Tensor, batch: int) -> Tensor:
+        rank = dist.get_rank()
+        lengths = [len(rows) for rows in torch.arange(batch).tensor_split(world_size())]
+        parts = [part.new_empty((length, *part.shape[1:])) for length in lengths]
+        parts[rank] = part.contiguous()
+        ctx.start, ctx.length = sum(lengths[:rank]), len(part)
+        for source, values in enumerate(parts):
+            dist.broadcast(values, source)
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        own = gradients[0][ctx.at : ctx.at + ctx.length]
-        return own * world_size(), None  # `agree` takes the mean of all
+        own = gradients[0][ctx.start : ctx.start + ctx.length]
+        return own * world_size(), None  # all_reduce_gradients divides by the number of processes
 
 
 def wrap(trunk: nn.Module) -> None:
-    """Have each process compute its part of what a trunk is given; batch statistics are those of all parts on GPUs."""
+    """Let each process compute its part of the trunk's batch, and gather the outputs.
+
+    On GPUs, the statistics of BatchNorm are those of the whole batch.
+    """
     if world_size() == 1:
         return
     if next(trunk.parameters()).is_cuda:
         nn.SyncBatchNorm.convert_sync_batchnorm(trunk)
-    lengths: list[int] = []
+    batch_sizes: list[int] = []
 
-    def own(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        lengths.append(len(given[0]))
-        return (given[0].tensor_split(world_size())[dist.get_rank()],)
+    def select_part(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        batch_sizes.append(len(inputs[0]))
+        return (inputs[0].tensor_split(world_size())[dist.get_rank()],)
 
-    trunk.register_forward_pre_hook(own)
-    trunk.register_forward_hook(lambda _, __, out: _Gathered.apply(out, lengths.pop()))
+    def gather(_: nn.Module, __: Any, output: Tensor) -> Any:
+        return _Gather.apply(output, batch_sizes.pop())
+
+    trunk.register_forward_pre_hook(select_part)
+    trunk.register_forward_hook(gather)
 
 
 def all_reduce_gradients(network: nn.Module) -> None:
-    """Take the mean of all processes' gradients."""
+    """Replace every gradient by its mean over the processes."""
     gradients = [part.grad for part in network.parameters() if part.grad is not None]
     if world_size() == 1 or not gradients:
         return
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
-    for gradient, mean in zip(
-        gradients, (flat / world_size()).split([len(g.flatten()) for g in gradients]), strict=True
-    ):
+    means = (flat / world_size()).split([gradient.numel() for gradient in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
         gradient.copy_(mean.view_as(gradient))

@@ -1,4 +1,4 @@
-"""Weights as safetensors with JSON beside them: no pickles, and what made them is readable."""
+"""Weights as safetensors, with a JSON file that says how they were made; no pickles."""
 
 import hashlib
 import json
@@ -8,56 +8,60 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as deserialized
-from safetensors.torch import save as serialized
+from safetensors.torch import load as deserialize
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from spm.base.config import UserError
 from spm.base.tables import atomic_write
 
-DIGEST = "sha256"  # of the weights, among what is said about them
-AGAIN = "delete both and run again"
+DIGEST_KEY = "sha256"  # of the weights, in the JSON file
+REMEDY = "delete both files and run again"
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write `path` and, beside it, `path` with the suffix .json; each is whole or not there, and names the other."""
-    content = serialized(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    )
+    """Write the weights to `path`, and `about` to the same path with the suffix .json.
+
+    Each file is complete or absent, and the JSON file has the digest of the weights.
+    """
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = serialize(on_cpu)
+    digest = hashlib.sha256(content).hexdigest()
     with atomic_write(path.with_suffix(".json")) as part:
-        named = {**about, DIGEST: hashlib.sha256(content).hexdigest()}
-        part.write_text(json.dumps(named, indent=1, sort_keys=True) + "\n")
+        text = json.dumps({**about, DIGEST_KEY: digest}, indent=1, sort_keys=True)
+        part.write_text(text + "\n")
     with atomic_write(path) as part:
         part.write_bytes(content)
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote: the tensors, on the CPU, and what is said about them.
+    """Read the files that `save` wrote: the tensors, on the CPU, and `about`.
 
     Raises
     ------
     UserError
-        When either file is missing or not whole, or the two do not belong together.
+        If one of the two files is missing or damaged, or they do not belong together.
     """
     try:
         content, about = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
-        tensors: dict[str, Tensor] = deserialized(content)
+        tensors: dict[str, Tensor] = deserialize(content)
     except (FileNotFoundError, SafetensorError, json.JSONDecodeError) as error:
         raise UserError(
-            f"no whole weights at {path} with .json beside them ({error}): {AGAIN}"
+            f"no complete weights at {path} and its .json file ({error}): {REMEDY}"
         ) from error
-    digest = about.pop(DIGEST, None)  # others' weights may have none
-    if digest not in (None, hashlib.sha256(content).hexdigest()):
+    expected = about.pop(DIGEST_KEY, None)  # weights from elsewhere may have none
+    if expected not in (None, hashlib.sha256(content).hexdigest()):
         raise UserError(
-            f"{path} is not what {path.with_suffix('.json').name} beside it is about: {AGAIN}"
+            f"{path} does not belong to {path.with_suffix('.json').name}: its SHA-256 differs from"
+            f" the one there; {REMEDY}"
         )
     return tensors, about
 
 
 def load_foreign(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Read a state dict that others saved with torch, after checking that it is the one that was looked at."""
+    """Read a state dict that another project saved with torch, if the file has this SHA-256."""
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise UserError(f"{path} has sha256 {found}, expected {sha256}: not loaded")
+        raise UserError(f"{path} has SHA-256 {found}, expected {sha256}: not loaded")
     tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return tensors

@@ -1,11 +1,11 @@
-"""What is left behind, described: a card of the data set with its Croissant metadata, and a card beside each network.
+"""Cards: a description of the data set with its Croissant metadata, and one of each network.
 
-python -m spm.report.cards --config '{}' --index clips.parquet --coverage coverage.csv --ledgers 0000.parquet …
-    --videos 0000.parquet … --names index clips … --scores scores.csv --networks train/spm/network.json …
-    --out README.md --croissant-file croissant.json
+python -m spm.report.cards --config '{}' --index clips.parquet --coverage coverage.csv
+    --ledgers 0000.parquet … --videos 0000.parquet … --names index clips … --scores scores.csv
+    --networks train/spm/network.json … --out README.md --croissant-file croissant.json
 
-Cards are Markdown as Hugging Face has it, with YAML before it: the `README.md` of the folder that they are about. They
-say what was measured, and nothing else.
+Cards are Markdown in Hugging Face's format, with YAML first: the `README.md` of the folder that
+they describe. All numbers in them are measured.
 """
 
 import json
@@ -15,29 +15,35 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from pydantic import Field
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
+from spm.base.statuses import FetchStatus, Split
 from spm.report.croissant import CITATION, croissant
 from spm.report.tables import markdown
 
 DIGITS = 3
-THEIRS = (
-    "Pictures and sound are excerpts of videos that are their uploaders'; with these tables comes no right to them."
-    " What the workflow made of them (boxes, labels, maps, scores) is its maker's."
+OTHER_LICENSE = (
+    "Pictures and sound are excerpts of videos whose rights belong to their uploaders; these"
+    " tables give no right to them. The results of the workflow (boxes, labels, maps, scores)"
+    " belong to the person who ran it."
 )
+ONE_LICENSE = "All files here, pictures and sound included, are under this license:"
 DATASET = """\
 # {name}
 
-{available} of {listed} listed videos: {clips} seconds of them, {audible} loud enough to be learnt from. Made by spm, a
-workflow that trains and scores localizers of what sounds in a video.
+{available} of {listed} listed videos are available. They have {clips} clips of 1 s, of which
+{audible} are audible. Made by spm, a workflow that trains and scores networks for sound
+localization in videos.
 
-## To read it
+## How to read it
 
     from datasets import load_dataset
-    seconds = load_dataset("results", "index", split="train")
+    clips = load_dataset("results", "index", split="train")
 
-Or with pandas or DuckDB: docs/data.md of spm. What each column holds is in docs/tables.md, and in `croissant.json`.
+docs/data.md of spm shows the same with pandas and DuckDB. docs/tables.md and `croissant.json`
+describe the columns.
 
 ## Tables
 
@@ -45,48 +51,51 @@ Or with pandas or DuckDB: docs/data.md of spm. What each column holds is in docs
 
 ## Coverage
 
-Videos listed and available, and seconds, by what is heard and by split:
+Videos (listed, available) and clips (all, audible) per kind, categories and split:
 
 {coverage}
 
-What came of asking for the videos, and of decoding them:
+Status of the videos after fetching and after decoding:
 
-{answers}
+{statuses}
 
 ## Licenses
 
-{licenses} Where media came from:
+{licenses} Sources of the media:
 
 {sources}
 
 ## Limits
 
-Splits go by the place in the published list: a test video that is missing is missing from the test set. Categories are
-the list's, for a whole video: nobody has checked that a category is heard and seen in each of its seconds.
+Splits follow positions in the published list: a test video that is missing is missing from the
+test set. Categories come from the list and hold for a whole video: nobody has checked that a
+category can be heard and seen in each clip.
 
 ## Citation
 
 {citation}.
 """
 MODEL = """\
-# {run}: a localizer of what sounds in a video
+# {run}: a network for sound localization in videos
 
-Method `{method}`, trained on {learnt}.
-Of a picture, {crop} × {crop} px, and the second of sound about it, it draws a map in [0, 1]: where it comes from.
+Method `{method}`, trained on {training}.
+Input: a picture of {crop} × {crop} px and the second of sound around it. Output: a heat map in
+[0, 1] of the source of the sound.
 
     from spm import localize
-    seen = localize.video("concert.mp4", "network.safetensors")
-    print(seen.seconds())
+    localization = localize.video("concert.mp4", "network.safetensors")
+    print(localization.seconds())
 
 ## Scores
 
-Measured, beside what trivial baselines get on the same frames.
+Measured, with trivial baselines on the same frames.
 
 {scores}
 ## Limits
 
-It knows what it was trained on, as it looks and sounds there. A map says where, not whether: it is hot somewhere even
-where nothing of what is seen can be heard.
+The network has learned the sounds and the appearance of its training videos only. A map shows
+where a sound would come from, not whether there is one: some region is hot even if no object in
+the picture makes a sound.
 
 ## Settings
 
@@ -100,24 +109,29 @@ where nothing of what is seen can be heard.
 
 
 class Cards(Section):
-    """What only its maker can say of a data set."""
+    """The card of the data set (results/README.md, croissant.json) and those of the networks."""
 
-    name: str = "Seconds of video, and where their sound comes from"  # of the data set
-    license: str = (
-        "other"  # of the media, by Hugging Face's names; other: each video's is its uploader's
+    name: str = Field(
+        "Seconds of video, and where their sound comes from",
+        description="Name of the data set.",
     )
-    url: str | None = None  # where the data set will be found
+    license: str = Field(
+        "other",
+        description="License of the media, by Hugging Face's names (apache-2.0, cc-by-4.0, …);"
+        " `other` means that each video belongs to its uploader.",
+    )
+    url: str | None = Field(None, description="Address of the published data set, if there is one.")
 
 
-def with_front(about: Mapping[str, Any], text: str) -> str:
+def with_front_matter(about: Mapping[str, Any], text: str) -> str:
     """A card: its YAML, then its Markdown."""
     return f"---\n{yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True)}---\n\n{text}"
 
 
-def table_of(frame: pd.DataFrame) -> str:
-    """A table in Markdown."""
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A table as Markdown."""
     rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
 def size_category(rows: int) -> str:
@@ -145,49 +159,50 @@ def dataset_card(
     config : Cards
         Name and license.
     present : sequence of Table
-        The tables that there are.
+        The tables in the data set.
     coverage : DataFrame
-        Videos and seconds by kind, categories and split, as the index stage counts them.
+        Videos and clips by kind, categories and split, as the stage index counts them.
     ledgers, videos : DataFrame
-        A row a video: what came of asking for it, and of decoding it.
+        A row per video: its status after fetching, and after decoding.
     """
+    configs = [{"config_name": table.name, "data_files": table.files} for table in present]
     about = {
         "pretty_name": config.name,
         "license": config.license,
         "tags": ["audio-visual", "sound-source-localization", "music"],
         "size_categories": [size_category(int(coverage["clips"].sum()))],
-        "configs": [{"config_name": each.name, "data_files": each.files} for each in present],
+        "configs": configs,
     }
-    listed = [(f"`{each.name}`", f"`{each.files}`", each.row) for each in present]
-    every = "Everything here, pictures and sound included, is under this license:"
+    listed = [(f"`{table.name}`", f"`{table.files}`", table.description) for table in present]
+    counts = coverage[["listed", "available", "clips", "audible"]].sum()
+    other = config.license == "other"
     text = DATASET.format(
-        name=config.name, citation=CITATION, **coverage[["listed", "available", "clips", "audible"]].sum(),
-        tables=table_of(pd.DataFrame(listed, columns=["name", "files", "a row is"])), coverage=table_of(coverage),
-        answers=table_of(answers(ledgers, videos)), sources=table_of(sources(ledgers)),
-        licenses=THEIRS if config.license == "other" else f"{every} {config.license}.",
-    )  # fmt: skip
-    return with_front(about, text)
-
-
-def answers(ledgers: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
-    """Videos by status, of fetching and of decoding."""
-    steps = {"fetched": ledgers, "decoded": videos}
-    found = [
-        (what, status, count)
-        for what, table in steps.items()
-        for status, count in sorted(table["status"].value_counts().items())
-    ]
-    return pd.DataFrame(found, columns=["", "status", "videos"])
-
-
-def sources(ledgers: pd.DataFrame) -> pd.DataFrame:
-    """Videos and bytes by what fetched them."""
-    here = ledgers[ledgers["status"] == "ok"]
-    return (
-        here.groupby("extractor")
-        .agg(videos=("video_id", "size"), bytes=("bytes", "sum"))
-        .reset_index()
+        **counts,
+        name=config.name,
+        tables=markdown_table(pd.DataFrame(listed, columns=["name", "files", "a row is"])),
+        coverage=markdown_table(coverage),
+        statuses=markdown_table(count_statuses(ledgers, videos)),
+        licenses=OTHER_LICENSE if other else f"{ONE_LICENSE} {config.license}.",
+        sources=markdown_table(count_sources(ledgers)),
+        citation=CITATION,
     )
+    return with_front_matter(about, text)
+
+
+def count_statuses(ledgers: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+    """Count videos by status, after fetching and after decoding."""
+    counts = []
+    for step, table in (("fetched", ledgers), ("decoded", videos)):
+        for status, count in sorted(table["status"].value_counts().items()):
+            counts.append((step, status, count))
+    return pd.DataFrame(counts, columns=["", "status", "videos"])
+
+
+def count_sources(ledgers: pd.DataFrame) -> pd.DataFrame:
+    """Count available videos and their bytes by extractor."""
+    available = ledgers[ledgers["status"] == FetchStatus.OK]
+    groups = available.groupby("extractor")
+    return groups.agg(videos=("video_id", "size"), bytes=("bytes", "sum")).reset_index()
 
 
 def model_card(
@@ -198,67 +213,69 @@ def model_card(
     Parameters
     ----------
     run : str
-        Its name.
+        Name of the run.
     about : mapping
-        What the weights have beside them: config, categories.
+        The JSON beside the weights: config, categories.
     index : DataFrame
-        A row a second, of which it learnt from some.
+        A row per clip.
     scores : DataFrame
-        The score table, of which it has some rows, beside baselines.
+        The score table of all runs, with the baselines.
     """
     config = about["config"]
-    mine = scores[(scores["run"] == run) & scores["trained"].astype(bool)]
-    matter = {
+    trained, own_run = scores["trained"].astype(bool), scores["run"] == run
+    own = scores[own_run & trained]
+    front_matter = {
         "library_name": "spm",
         "tags": ["sound-source-localization", "audio-visual"],
-        "model-index": [{"name": run, "results": list(results(mine))}],
+        "model-index": [{"name": run, "results": list(model_index(own))}],
     }
-    beside = scores[(scores["run"] == run) | ~scores["trained"].astype(bool)]
-    scored = (
-        markdown(beside, DIGITS).replace("## ", "### ")
-        if len(mine)
-        else "Not scored: there are no boxes to score it against.\n"
-    )
-    settings = yaml.safe_dump(dict(config), sort_keys=True)
+    if len(own):
+        shown = markdown(scores[own_run | ~trained], DIGITS).replace("## ", "### ")
+    else:
+        shown = "No scores: there are no boxes to compare with.\n"
     text = MODEL.format(
-        run=run, method=config["method"], crop=config["crop"], learnt=learnt(index, config["kinds"]), scores=scored,
-        settings=settings, citation=CITATION,
-    )  # fmt: skip
-    return with_front(matter, text)
-
-
-def learnt(index: pd.DataFrame, kinds: Sequence[str]) -> str:
-    """How many audible training seconds there are of the kinds that a run learns from."""
-    rows = index[(index["split"] == "train") & index["audible"]]
-    found = [(kind, some) for kind in kinds for some in [rows[rows["kind"] == kind]] if len(some)]
-    return " and ".join(
-        f"{len(some)} seconds of {some['video_id'].nunique()} {kind} videos" for kind, some in found
+        run=run,
+        method=config["method"],
+        crop=config["crop"],
+        training=training_data(index, config["kinds"]),
+        scores=shown,
+        settings=yaml.safe_dump(dict(config), sort_keys=True),
+        citation=CITATION,
     )
+    return with_front_matter(front_matter, text)
 
 
-def results(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Scores as Hugging Face's model index has them."""
+def training_data(index: pd.DataFrame, kinds: Sequence[str]) -> str:
+    """The number of audible training clips of the kinds that a run is trained on."""
+    clips = index[(index["split"] == Split.TRAIN) & index["audible"]]
+    parts = []
+    for kind in kinds:
+        own = clips[clips["kind"] == kind]
+        if len(own):
+            parts.append(f"{len(own)} seconds of {own['video_id'].nunique()} {kind} videos")
+    return " and ".join(parts)
+
+
+def model_index(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Scores in the format of Hugging Face's model index."""
     for row in rows.to_dict("records"):
-        of = (
-            f"{row['kind']}, {row['boxes']} boxes: {row['frames']} frames of {row['videos']} videos"
-        )
-        numbers = {
-            str(name): value
-            for name, value in row.items()
-            if f"{name} low" in row and not pd.isna(value)
-        }
+        counts = f"{row['frames']} frames of {row['videos']} videos"
+        dataset = f"{row['testset']}, {row['box_source']} boxes: {counts}"
+        metrics = []
+        for name, value in row.items():
+            if f"{name} low" in row and not pd.isna(value):  # scores are the columns with intervals
+                title = f"{name}, protocol {row['protocol']}"
+                metrics.append({"type": str(name), "name": title, "value": float(value)})
         yield {
             "task": {"type": "sound-source-localization"},
-            "dataset": {"name": of, "type": "spm"},
-            "metrics": [
-                {"type": name, "name": f"{name}, protocol {row['protocol']}", "value": float(value)}
-                for name, value in numbers.items()
-            ],
+            "dataset": {"name": dataset, "type": "spm"},
+            "metrics": metrics,
         }
 
 
-def _frame(paths: Iterable[Path], names: list[str]) -> pd.DataFrame:
-    return tables.read(list(paths), names).to_pandas()  # type: ignore[no-any-return]
+def _read(paths: Iterable[Path], columns: list[str]) -> pd.DataFrame:
+    """Read columns of tables into a DataFrame."""
+    return tables.read(list(paths), columns).to_pandas()  # type: ignore[no-any-return]
 
 
 def run(
@@ -276,19 +293,18 @@ def run(
 ) -> None:
     """Write the data set's card and metadata, and a card beside each network."""
     present = [table for table in schemas.TABLES if table.name in names]
-    asked, decoded = (
-        _frame(ledgers, ["video_id", "status", "bytes", "extractor"]),
-        _frame(videos, ["status"]),
-    )
+    fetched = _read(ledgers, ["video_id", "status", "bytes", "extractor"])
+    decoded = _read(videos, ["status"])
     metadata = croissant(config.name, config.license, config.url, present)
     texts = {
-        out: dataset_card(config, present, pd.read_csv(coverage), asked, decoded),
+        out: dataset_card(config, present, pd.read_csv(coverage), fetched, decoded),
         croissant_file: json.dumps(metadata, indent=1, ensure_ascii=False) + "\n",
     }
-    seconds, scored = _frame([index], ["video_id", "kind", "split", "audible"]), pd.read_csv(scores)
+    clips = _read([index], ["video_id", "kind", "split", "audible"])
+    scored = pd.read_csv(scores)
     for path in networks:
         about = json.loads(path.read_text(encoding="utf-8"))
-        texts[path.with_name("README.md")] = model_card(path.parent.name, about, seconds, scored)
+        texts[path.with_name("README.md")] = model_card(path.parent.name, about, clips, scored)
     for path, text in texts.items():
         with tables.atomic_write(path) as part:
             part.write_text(text, encoding="utf-8")

@@ -1,29 +1,96 @@
-"""What each stage cost, as a page of the report.
+"""Time and memory per stage, from the benchmark file that each job writes.
 
-python -m spm.report.costs --config '{}' --logs logs --index clips.parquet --markdown-table costs.md --page costs.html
+python -m spm.report.costs --config '{}' --logs logs
+python -m spm.report.costs --config '{}' --logs logs --index clips.parquet
+    --markdown-table costs.md --page costs.html
+
+The first form prints the table (`make costs`); the second writes it for the report.
 """
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 from spm.base import stage, tables
-from spm.base.config import Section
-from spm.report import html, stage_costs
+from spm.base.config import Section, UserError
+from spm.report import html
+
+SHORTEST_S = 0.1  # the resolution of a benchmark; shorter times count as this in a rate
+COLUMNS = ["stage", "jobs", "s, all jobs", "s, longest", "s of processors", "peak MB"]
+RATE = "clips per second"
 
 
-def run(config: Section, *, logs: Path, index: Path, markdown_table: Path, page: Path) -> None:
-    """Write the table twice; times differ from run to run, and so do its bytes."""
-    text = (
-        "\n".join(stage_costs.table(stage_costs.read(logs), pq.read_metadata(index).num_rows))
-        + "\n"
-    )
-    for out, content in (
-        (markdown_table, text),
-        (page, html.page("costs", html.of_markdown(text))),
-    ):
-        with tables.atomic_write(out) as part:
-            part.write_text(content, encoding="utf-8")
+class Cost(NamedTuple):
+    """Time and memory of all jobs of one stage."""
+
+    jobs: int
+    wall_s: float  # sum
+    longest_s: float
+    processor_s: float  # sum
+    peak_mb: float  # of the largest job
+
+
+def _number(value: object) -> float:
+    """A number of a benchmark; 0 where Snakemake could not measure it (jobs of half a second)."""
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def total(benchmarks: list[Mapping[str, object]]) -> Cost:
+    """Sums and maxima over the benchmarks of the jobs of one stage."""
+    walls = [_number(benchmark.get("s")) for benchmark in benchmarks]
+    processors = [_number(benchmark.get("cpu_time")) for benchmark in benchmarks]
+    memory = [_number(benchmark.get("max_rss")) for benchmark in benchmarks]
+    return Cost(len(benchmarks), sum(walls), max(walls), sum(processors), max(memory))
+
+
+def read(logs: Path) -> dict[str, Cost]:
+    """The cost of each stage by `<section>/<stage>`; the last attempt of each job counts."""
+    found: dict[str, list[Mapping[str, object]]] = defaultdict(list)
+    for file in sorted(logs.rglob("*.jsonl")):
+        section, stage_, *_ = file.relative_to(logs).with_suffix("").parts
+        found[f"{section}/{stage_}"].append(json.loads(file.read_text().splitlines()[-1]))
+    if not found:
+        raise UserError(f"{logs}: no benchmarks (*.jsonl): expected the folder logs/ of a workflow")
+    return {name: total(benchmarks) for name, benchmarks in found.items()}
+
+
+def table(costs: Mapping[str, Cost], clips: int | None = None) -> Iterator[str]:
+    """Lines of a Markdown table; with the number of clips in the corpus also a rate per stage."""
+    columns = COLUMNS if clips is None else [*COLUMNS, RATE]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---|" + "---:|" * (len(columns) - 1)
+    for name, cost in costs.items():
+        times = " | ".join(f"{seconds:,.1f}" for seconds in cost[1:4])
+        rate = "" if clips is None else f" {clips / max(cost.wall_s, SHORTEST_S):,.1f} |"
+        yield f"| {name} | {cost.jobs} | {times} | {cost.peak_mb:,.0f} |{rate}"
+
+
+def run(
+    config: Section,
+    *,
+    logs: Path,
+    index: Path | None,
+    markdown_table: Path | None,
+    page: Path | None,
+) -> None:
+    """Write the table as Markdown and as a page; without `markdown_table`, print it.
+
+    Times differ between runs of a workflow, and so do the bytes of the table.
+    """
+    clips = pq.read_metadata(index).num_rows if index else None
+    text = "\n".join(table(read(logs), clips)) + "\n"
+    if markdown_table is None:
+        print(text, end="")
+    else:
+        with tables.atomic_write(markdown_table) as part:
+            part.write_text(text, encoding="utf-8")
+    if page is not None:
+        with tables.atomic_write(page) as part:
+            part.write_text(html.page("costs", html.from_markdown(text)), encoding="utf-8")
 
 
 if __name__ == "__main__":

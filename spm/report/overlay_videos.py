@@ -1,7 +1,8 @@
-"""Maps that play: a test video of each run, with its heat, its boxes and its sound, and a page that holds them all.
+"""A page that plays a test video of each run, with its sound, under its maps and boxes.
 
-python -m spm.report.overlay_videos --config '{}' --index clips.parquet --clips clips --annotations given.parquet
-    --maps results/fusion/maps/spm/solo.parquet … --out films.html
+python -m spm.report.overlay_videos --config '{}' --index clips.parquet --clips clips
+    --annotations given.parquet --maps results/fusion/maps/spm/solo.parquet …
+    --out overlay_videos.html
 """
 
 import base64
@@ -22,36 +23,39 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section, UserError
+from spm.base.constants import SAMPLE_RATE_HZ
 from spm.corpus import clip_reader
 from spm.corpus.media.ffmpeg import binary
 from spm.report import html, plotting
 from spm.report.plotting import Pixels
 
-RATE_HZ = 16_000
 WIDTH = 288  # px
 
 
 class OverlayVideos(Section):
-    """How much is shown."""
+    """The page of test videos with maps over them."""
 
-    max_s: int = Field(10, ge=1)  # of one test video, the same for every run
-    seed: int = 0  # of its choice
-
-
-def chosen(index: pa.Table, clip_ids: set[str], config: OverlayVideos) -> pa.Table:
-    """The first clips of one video at random, of those that have maps and are heard."""
-    mapped = index.filter(pc.is_in(index["clip_id"], pa.array(sorted(clip_ids), pa.string())))
-    heard = mapped.filter(mapped["audible"])["video_id"].unique().to_pylist()
-    if not heard:
-        return mapped.slice(0, 0)
-    video = np.random.default_rng(config.seed).choice(sorted(heard))
-    return (
-        mapped.filter(pc.equal(mapped["video_id"], video)).sort_by("start_s").slice(0, config.max_s)
+    max_s: int = Field(
+        10, ge=1, description="Longest part of the test video that is shown, in seconds."
+    )
+    seed: int = Field(
+        0, description="Random seed of the choice of the test video; all runs show the same one."
     )
 
 
-def boxed(picture: Pixels, boxes: pd.DataFrame) -> Pixels:
-    """A picture with its boxes in white."""
+def choose(index: pa.Table, clip_ids: set[str], config: OverlayVideos) -> pa.Table:
+    """The first clips of a random video, among the videos with maps and an audible clip."""
+    mapped = index.filter(pc.is_in(index["clip_id"], pa.array(sorted(clip_ids), pa.string())))
+    audible = mapped.filter(mapped["audible"])["video_id"].unique().to_pylist()
+    if not audible:
+        return mapped.slice(0, 0)
+    video = np.random.default_rng(config.seed).choice(sorted(audible))
+    clips = mapped.filter(pc.equal(mapped["video_id"], video))
+    return clips.sort_by("start_s").slice(0, config.max_s)
+
+
+def draw_boxes(picture: Pixels, boxes: pd.DataFrame) -> Pixels:
+    """Draw boxes in white on a picture."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     for x, y, w, h in boxes[list("xywh")].to_numpy(float) * (2 * image.size):
@@ -59,78 +63,83 @@ def boxed(picture: Pixels, boxes: pd.DataFrame) -> Pixels:
     return np.asarray(image)
 
 
-def frames_of(
-    rows: pa.Table, clips: Path, maps: pd.DataFrame, kept: pd.DataFrame
+def render_frames(
+    rows: pa.Table, clips: Path, maps: pd.DataFrame, boxes: pd.DataFrame
 ) -> Iterator[Pixels]:
-    """Every frame of the clips in turn, under its map relative to the hottest of all where something is heard."""
-    own = plotting.single(maps[maps["clip_id"].isin(rows["clip_id"].to_pylist())])
-    of = {(row["clip_id"], row["frame"]): plotting.map_of(row) for row in own.to_dict("records")}
-    top = max((float(heat.max()) for heat in of.values()), default=1.0)
+    """Yield all frames of the clips in order, with boxes and, in audible clips, with their map.
+
+    The maps are shown relative to the hottest of them all.
+    """
+    own = maps[maps["clip_id"].isin(rows["clip_id"].to_pylist())]
+    heat = {}
+    for row in plotting.without_categories(own).to_dict("records"):
+        heat[row["clip_id"], row["frame"]] = plotting.map_of(row)
+    top = max((float(values.max()) for values in heat.values()), default=1.0)
     for clip, jpegs in zip(rows.to_pylist(), clip_reader.frames(rows, clips), strict=True):
+        clip_boxes = boxes[boxes["clip_id"] == clip["clip_id"]]
         for number, jpeg in enumerate(jpegs):
-            picture, key = (
-                np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")),
-                (clip["clip_id"], number),
-            )
-            boxes = kept[(kept.clip_id == clip["clip_id"]) & (kept.frame == number)]
-            hot = clip["audible"] and key in of
-            yield boxed(plotting.overlaid(picture, of[key], top) if hot else picture, boxes)
+            picture = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+            key = (clip["clip_id"], number)
+            if clip["audible"] and key in heat:
+                picture = plotting.overlaid(picture, heat[key], top)
+            yield draw_boxes(picture, clip_boxes[clip_boxes["frame"] == number])
 
 
-def encoded(frames: Sequence[Pixels], sound: bytes, rate: int) -> bytes:
-    """Frames and 16 kHz mono sound (int16) as H.264 and AAC in mp4, which browsers play.
+def encode(frames: Sequence[Pixels], sound: bytes, rate: int) -> bytes:
+    """Encode frames and 16 kHz mono sound (int16) as H.264 and AAC in mp4, which browsers play.
 
     Raises
     ------
     UserError
-        When ffmpeg can't write it.
+        When ffmpeg fails.
     """
     height, width = frames[0].shape[:2]
     with tempfile.TemporaryDirectory() as scratch:
-        heard, film = Path(scratch, "sound.raw"), Path(scratch, "film.mp4")
-        heard.write_bytes(sound)
+        pcm, video = Path(scratch, "sound.raw"), Path(scratch, "video.mp4")
+        pcm.write_bytes(sound)
         pictures = ffmpeg.input(
             "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=rate
         )
         command = ffmpeg.output(
-            pictures.filter("scale", WIDTH, -2), ffmpeg.input(str(heard), format="s16le", ar=RATE_HZ, ac=1), str(film),
-            vcodec="libx264", preset="veryfast", crf=24, pix_fmt="yuv420p", acodec="aac", audio_bitrate="64k",
+            pictures.filter("scale", WIDTH, -2),
+            ffmpeg.input(str(pcm), format="s16le", ar=SAMPLE_RATE_HZ, ac=1),
+            str(video),
+            vcodec="libx264", preset="veryfast", crf=24, pix_fmt="yuv420p",
+            acodec="aac", audio_bitrate="64k",
             threads=1, fflags="+bitexact", map_metadata=-1, movflags="+faststart",
         ).compile(binary())  # fmt: skip
+        raw = b"".join(frame.tobytes() for frame in frames)
         done = subprocess.run(
-            [*command, "-v", "error"],
-            input=b"".join(map(bytes, frames)),
-            capture_output=True,
-            check=False,
+            [*command, "-v", "error"], input=raw, capture_output=True, check=False
         )
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise UserError(f"{binary()} could not write a film: {' '.join(said[-1:])}")
-        return film.read_bytes()
+            message = done.stderr.decode(errors="replace").strip().splitlines()
+            raise UserError(f"{binary()} could not write a video: {' '.join(message[-1:])}")
+        return video.read_bytes()
 
 
-def figure(film: bytes, said: str) -> str:
-    """A film within a page, with its caption."""
-    source = f"data:video/mp4;base64,{base64.b64encode(film).decode()}"
-    video = f'<video controls loop playsinline width="{WIDTH}" src="{source}"></video>'
-    return f"<figure>{video}<figcaption>{escape(said)}</figcaption></figure>\n"
+def embed(video: bytes, caption: str) -> str:
+    """HTML of a video with its caption; the page contains the video's bytes."""
+    source = f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
+    player = f'<video controls loop playsinline width="{WIDTH}" src="{source}"></video>'
+    return f"<figure>{player}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
-def _figure(
-    indexed: pa.Table, clips: Path, kept: pd.DataFrame, path: Path, config: OverlayVideos
+def _player(
+    indexed: pa.Table, clips: Path, boxes: pd.DataFrame, path: Path, config: OverlayVideos
 ) -> str:
-    """A run's film; nothing where it has no maps of clips that are heard."""
+    """HTML of a run's video; empty where the run has no maps of audible clips."""
     maps, name = tables.read(path).to_pandas(), path.parent.name
-    rows = chosen(indexed, set(maps["clip_id"]), config)
+    rows = choose(indexed, set(maps["clip_id"]), config)
     if not rows.num_rows:
         return ""
-    frames = list(frames_of(rows, clips, maps, kept))
+    frames = list(render_frames(rows, clips, maps, boxes))
     rate = len(frames) // rows.num_rows
     sound = b"".join(clip_reader.take_column(rows, clips, "pcm").to_pylist())
     first = rows.slice(0, 1).to_pylist()[0]
-    heard = plotting.words(" + ".join(first["categories"]))
-    said = f"Run {name}: {first['video_id']} ({heard}), {rows.num_rows} s, {rate} frames/s"
-    return figure(encoded(frames, sound, rate), said)
+    labels = plotting.join_labels(first["categories"])
+    caption = f"Run {name}: {first['video_id']} ({labels}), {rows.num_rows} s, {rate} frames/s"
+    return embed(encode(frames, sound, rate), caption)
 
 
 def run(
@@ -142,14 +151,12 @@ def run(
     maps: list[Path],
     out: Path,
 ) -> None:
-    """Write a page with a film of every run."""
-    indexed, kept = tables.read(index), plotting.kept(annotations)
-    body = "".join(_figure(indexed, clips, kept, path, config) for path in maps)
-    page = html.page(
-        "Test videos under their maps", body or "<p>No maps of audible test clips.</p>\n"
-    )
+    """Write a page with a video per run."""
+    indexed, boxes = tables.read(index), plotting.kept_boxes(annotations)
+    players = [_player(indexed, clips, boxes, path, config) for path in maps]
+    body = "".join(players) or "<p>No maps of audible test clips.</p>\n"
     with tables.atomic_write(out) as part:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(html.page("Test videos with their maps", body), encoding="utf-8")
 
 
 if __name__ == "__main__":

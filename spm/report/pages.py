@@ -1,4 +1,4 @@
-"""The tables of results as pages, which a browser shows within the report.
+"""The Markdown tables of the results as HTML pages, which the report can show.
 
 python -m spm.report.pages --config '{}' --markdown results/report/tables/scores.md … --out pages
 """
@@ -11,13 +11,11 @@ from spm.report import html
 
 
 def run(config: Section, *, markdown: list[Path], out: Path) -> None:
-    """Write `<name>.html` into the folder `out` for every `<name>.md`."""
+    """Write `<name>.html` into the folder `out` for each `<name>.md`."""
     for path in markdown:
+        body = html.from_markdown(path.read_text(encoding="utf-8"))
         with tables.atomic_write(out / f"{path.stem}.html") as part:
-            part.write_text(
-                html.page(path.stem, html.of_markdown(path.read_text(encoding="utf-8"))),
-                encoding="utf-8",
-            )
+            part.write_text(html.page(path.stem, body), encoding="utf-8")
 
 
 if __name__ == "__main__":

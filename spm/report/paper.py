@@ -1,6 +1,7 @@
-"""The paper's tables: what it printed beside what was measured here, for the runs that the config names.
+"""The paper's tables: printed numbers beside those measured here, for the runs in the config.
 
-python -m spm.report.paper --config '{}' --table table1 --summaries …/dsol/synthetic/given/dsol-synthetic.json …
+python -m spm.report.paper --config '{}' --table table1
+    --summaries …/dsol/synthetic/given/dsol-synthetic.json …
     --histories …/dsol/history.parquet … --csv table1.csv --markdown-table table1.md
 """
 
@@ -10,18 +11,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
-from spm.report.tables import pairs, rows, source_of
+from spm.base.statuses import Split
+from spm.report.tables import COUNTS, KEY, pairs, rows, summary_key
 
 SCORES = {"ciou@0.3": "CIoU@0.3", "auc": "AUC"}
 ACCURACY = "matching accuracy"
 Printed = Mapping[str, Mapping[str, float]]
 
-PRINTED: Mapping[
-    str, Printed
-] = {  # in percent, by the names that workflow/configs/paper.yaml gives to runs
+# Printed numbers in percent, by the names of the runs in workflow/configs/paper.yaml.
+PRINTED: Mapping[str, Printed] = {
     "table1": {
         "sound-of-pixels": {"CIoU@0.3": 8.1, "AUC": 11.8},
         "object-that-sound": {"CIoU@0.3": 3.7, "AUC": 10.2},
@@ -34,7 +36,7 @@ PRINTED: Mapping[
         "augment-B": {"CIoU@0.3": 35.6},
         "augment-C": {"CIoU@0.3": 35.8},
     },
-    "ablation": {  # read off Figs. 3 and 5
+    "ablation": {  # read from the curves of Figs. 3 and 5
         "dsol": {ACCURACY: 94.5},
         "dsol-promoted": {ACCURACY: 96.5},
         "dsol-not-frozen": {ACCURACY: 94.3},
@@ -50,98 +52,106 @@ TITLES = {
 
 
 class Paper(Section):
-    """Which runs stand in each table, and what they are scored on."""
+    """The paper's tables and figures; workflow/configs/paper.yaml defines their runs."""
 
-    kind: Literal["solo", "duet", "synthetic", "validation"] = "synthetic"
-    protocol: str = "dsol-synthetic"
-    table1: tuple[str, ...] = (
-        "sound-of-pixels",
-        "object-that-sound",
-        "dmc",
-        "dsol",
-        "dsol-promoted",
+    testset: Literal["solo", "duet", "synthetic", "validation"] = Field(
+        "synthetic", description="Test set on which the runs are compared."
     )
-    table2: tuple[str, ...] = ("augment-A", "augment-B", "augment-C")
-    ablation: tuple[str, ...] = ("dsol", "dsol-not-frozen", "dsol-promoted")
-    promotion: tuple[str, ...] = ()  # two and two: a run without, and with
+    protocol: str = Field(
+        "dsol-synthetic", description="Protocol of the scores in the tables; see docs/protocols.md."
+    )
+    table1: tuple[str, ...] = Field(
+        ("sound-of-pixels", "object-that-sound", "dmc", "dsol", "dsol-promoted"),
+        description="Names of the runs in Table 1, the comparison of methods.",
+    )
+    table2: tuple[str, ...] = Field(
+        ("augment-A", "augment-B", "augment-C"),
+        description="Names of the runs in Table 2, the comparison of augmentations.",
+    )
+    ablation: tuple[str, ...] = Field(
+        ("dsol", "dsol-not-frozen", "dsol-promoted"),
+        description="Names of the runs that show the effects of pretraining and freezing (Fig. 5).",
+    )
+    promotion: tuple[str, ...] = Field(
+        (),
+        description="Names of runs in pairs: a run without the promoted audio network, then the run"
+        " with it.",
+    )
 
 
 def accuracy(history: Path) -> float | None:
-    """Matching accuracy in the last epoch that measured it on training clips."""
+    """Matching accuracy on training clips, in the last epoch that measured it."""
     table = tables.read(history).to_pandas()
-    found = table[(table["split"] == "train") & (table["name"] == "accuracy")].sort_values("epoch")[
-        "value"
-    ]
-    return None if found.empty else float(found.iloc[-1])
+    measured_rows = (table["split"] == Split.TRAIN) & (table["name"] == "accuracy")
+    values = table[measured_rows].sort_values("epoch")["value"]
+    return None if values.empty else float(values.iloc[-1])
 
 
 def measured(summaries: Sequence[Path], histories: Mapping[str, Path]) -> pd.DataFrame:
-    """A row for each run and baseline, with intervals, classes and the matching accuracy."""
-    by_class: dict[str, dict[str, float | None]] = {
-        source_of(path).run: classes(path) for path in summaries
-    }
+    """Scores and intervals of runs and baselines; for runs also those per class, and accuracy."""
+    summary_of = {summary_key(path).run: path for path in summaries}
     found = []
     for row in rows(summaries):
-        scores = {SCORES[name]: row[name] for name in SCORES}
-        bounds = {
-            f"{SCORES[name]} {side}": row[f"{name} {side}"]
-            for name in SCORES
-            for side in ("low", "high")
-        }
-        about = {
-            name: row[name]
-            for name in ("run", "trained", "kind", "boxes", "protocol", "frames", "videos")
-        }
-        own = (
-            by_class[row["run"]] | {ACCURACY: accuracy(histories[row["run"]])}
-            if row["trained"]
-            else {}
-        )
-        found.append({**about, **scores, **bounds, **own})
+        line = {name: row[name] for name in ("run", "trained", *KEY, *COUNTS)}
+        line |= {title: row[name] for name, title in SCORES.items()}
+        for name, title in SCORES.items():
+            line |= {f"{title} {side}": row[f"{name} {side}"] for side in ("low", "high")}
+        if row["trained"]:
+            line |= classes(summary_of[row["run"]])
+            line[ACCURACY] = accuracy(histories[row["run"]])
+        found.append(line)
     return pd.DataFrame(found)
 
 
 def classes(summary: Path) -> dict[str, float | None]:
     """CIoU@0.3 of each class (Fig. 7)."""
     per_class = json.loads(summary.read_text(encoding="utf-8"))["run"]["per_class"]
-    return {f"CIoU@0.3 {name}": figures["ciou@0.3"] for name, figures in per_class.items()}
+    return {f"CIoU@0.3 {name}": scores["ciou@0.3"] for name, scores in per_class.items()}
 
 
 def beside_printed(table: pd.DataFrame, printed: Printed) -> pd.DataFrame:
-    """The same with what the paper printed, as fractions; a printed row without a run has nothing measured."""
-    lines = [
-        {"run": run, **{f"printed {name}": value / 100 for name, value in scores.items()}}
-        for run, scores in printed.items()
-    ]
+    """Add columns with the printed numbers, as fractions.
+
+    A run that is printed but was not measured gets a row with the printed numbers only.
+    """
+    lines = []
+    for run, scores in printed.items():
+        fractions = {f"printed {name}": value / 100 for name, value in scores.items()}
+        lines.append({"run": run, **fractions})
     if not lines:
         return table
     both = table.merge(pd.DataFrame(lines), on="run", how="outer", sort=False)
-    order = [*table["run"], *(run for run in printed if run not in set(table["run"]))]
+    measured_runs = list(table["run"])
+    order = [*measured_runs, *(run for run in printed if run not in set(measured_runs))]
     return both.set_index("run").loc[order].reset_index()
 
 
-def gains(summaries: Sequence[Path], pairing: Sequence[str]) -> pd.DataFrame:
-    """What promotion adds to each run, with its paired 95 % interval: runs come two and two, without and with."""
-    of_run = {source_of(path).run: path for path in summaries}
+def gains(summaries: Sequence[Path], promotion: Sequence[str]) -> pd.DataFrame:
+    """The gain of each promoted run over the run without promotion, with paired 95 % intervals.
+
+    `promotion` names the runs in pairs: without, with, without, with, …
+    """
+    summary_of = {summary_key(path).run: path for path in summaries}
     found = []
-    for without, promoted in zip(pairing[::2], pairing[1::2], strict=True):
-        table = pairs([of_run[without], of_run[promoted]])
-        sign = 1 if len(table) and table["run"].iloc[0] == promoted else -1
+    for without, promoted in zip(promotion[::2], promotion[1::2], strict=True):
+        table = pairs([summary_of[without], summary_of[promoted]])
         for row in table[table["metric"].isin(SCORES)].to_dict("records"):
-            low, high = (
-                sorted((sign * row["low"], sign * row["high"]))
-                if row["low"] is not None
-                else (None, None)
-            )
-            gain = {"gain": sign * row["difference"], "low": low, "high": high}
-            found.append(
-                {"run": promoted, "over": without, "score": SCORES[str(row["metric"])], **gain}
-            )
+            about = {"run": promoted, "over": without, "score": SCORES[str(row["metric"])]}
+            found.append({**about, **_gain(row, promoted)})
     return pd.DataFrame(found, columns=["run", "over", "score", "gain", "low", "high"])
 
 
+def _gain(row: Mapping[Any, Any], promoted: str) -> dict[str, float | None]:
+    """A difference between two runs as the gain of the promoted one."""
+    sign = 1 if row["run"] == promoted else -1
+    low, high = row["low"], row["high"]
+    if low is not None:
+        low, high = sorted((sign * low, sign * high))
+    return {"gain": sign * row["difference"], "low": low, "high": high}
+
+
 def _number(value: Any, digits: int = 3) -> str:
-    """A figure as it is printed; none is a dash, and what rounds to nothing has no sign.
+    """A number as it is printed; a missing one is a dash, and one that rounds to 0 has no sign.
 
     >>> _number(-0.0001), _number(None)
     ('0.000', '–')
@@ -149,35 +159,46 @@ def _number(value: Any, digits: int = 3) -> str:
     return "–" if value is None or pd.isna(value) else f"{value:z.{digits}f}"
 
 
+def _interval(low: Any, high: Any) -> str:
+    """An interval in brackets, after a space; empty where there is none."""
+    bounds = [_number(low), _number(high)]
+    return "" if "–" in bounds else f" [{', '.join(bounds)}]"
+
+
 def _line(row: Mapping[Any, Any], scores: Sequence[str]) -> str:
+    """A row of the Markdown table; trained runs are bold."""
     cells = [f"**{row['run']}**" if row["trained"] is True else str(row["run"])]
     for score in scores:
-        bounds = [_number(row.get(f"{score} {side}")) for side in ("low", "high")]
-        interval = "" if "–" in bounds else f" [{', '.join(bounds)}]"
+        interval = _interval(row.get(f"{score} low"), row.get(f"{score} high"))
         cells.append(f"{_number(row.get(score))}{interval}")
     return "| " + " | ".join(cells) + " |"
 
 
-def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
-    """The table with a caption that says the corpus's test set, the protocol and the counts."""
-    some = table.dropna(subset=["protocol"]).iloc[0]
-    counts = f"{int(some['frames'])} frames of {int(some['videos'])} videos"
-    rules = f"{some['kind']} test set, {some['boxes']} boxes, protocol {some['protocol']}; 95 % intervals in brackets"
+def _score_columns(table: pd.DataFrame) -> list[str]:
+    """The columns with scores that at least one row has, without the ends of intervals."""
     names = [str(column) for column in table if table[column].notna().any()]
     scores = [name for name in names if name.startswith(("CIoU", "AUC", ACCURACY, "printed"))]
-    scores = [name for name in scores if not name.endswith((" low", " high"))]
+    return [name for name in scores if not name.endswith((" low", " high"))]
+
+
+def markdown(name: str, table: pd.DataFrame, gained: pd.DataFrame) -> str:
+    """The table as Markdown; its caption names the test set, the protocol and the counts."""
+    first = table.dropna(subset=["protocol"]).iloc[0]
+    counts = f"{int(first['frames'])} frames of {int(first['videos'])} videos"
+    testset = f"{first['testset']} test set, {first['box_source']} boxes"
+    caption = f"Measured on {counts}, {testset}, protocol {first['protocol']}"
+    scores = _score_columns(table)
     head = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
     lines = [_line(row, scores) for row in table.to_dict("records")]
-    parts = [f"# {TITLES[name]}", f"Measured on {counts}, {rules}.", "\n".join([*head, *lines])]
+    parts = [
+        f"# {TITLES[name]}",
+        f"{caption}; 95 % intervals in brackets.",
+        "\n".join([*head, *lines]),
+    ]
     for row in gained.to_dict("records"):
-        interval = (
-            f" [{_number(row['low'])}, {_number(row['high'])}]"
-            if _number(row["low"]) != "–"
-            else ""
-        )
-        parts.append(
-            f"- {row['run']} over {row['over']}, {row['score']}: {row['gain']:+z.3f}{interval}"
-        )
+        interval = _interval(row["low"], row["high"])
+        gain = f"{row['score']}: {row['gain']:+z.3f}{interval}"
+        parts.append(f"- {row['run']} over {row['over']}, {gain}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -190,10 +211,9 @@ def run(
     csv: Path,
     markdown_table: Path,
 ) -> None:
-    """Write one of the paper's tables as CSV with all digits and as Markdown to read."""
-    found = beside_printed(
-        measured(summaries, {path.parent.name: path for path in histories}), PRINTED[table]
-    )
+    """Write one of the paper's tables as CSV with all digits and as Markdown."""
+    history_of = {path.parent.name: path for path in histories}
+    found = beside_printed(measured(summaries, history_of), PRINTED[table])
     gained = gains(summaries, config.promotion) if table == "promotion" else gains([], ())
     with tables.atomic_write(csv) as part:
         found.to_csv(part, index=False)

@@ -1,8 +1,8 @@
-"""The paper's figures, drawn of the runs that the config names; what the paper printed is in gray.
+"""The paper's figures, drawn from the runs in the config; the paper's printed numbers are gray.
 
 python -m spm.report.paper_figures --config '{}' --figure fig3 --index clips.parquet --clips clips
-    --annotations given.parquet --histories …/dsol/history.parquet … --maps …/dsol/synthetic.parquet …
-    --summaries …/dsol-synthetic.json … --out fig3
+    --annotations given.parquet --histories …/dsol/history.parquet …
+    --maps …/dsol/synthetic.parquet … --summaries …/dsol-synthetic.json … --out fig3
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,145 +16,139 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spm.base import stage, tables
+from spm.base.statuses import Kind, Split
 from spm.report import plotting
-from spm.report.figures import Figures, chosen, heat_maps
+from spm.report.figures import Figures, choose, heat_maps
 from spm.report.paper import ACCURACY, PRINTED, Paper, classes
-from spm.report.plotting import RC, save, styles, words
-from spm.report.tables import source_of
+from spm.report.plotting import RC, label, save, styles
+from spm.report.tables import summary_key
 
 EXAMPLES = 6  # frames in Fig. 4
-GREY = "#999999"
-PRINTED_VIDEOS = {
+GRAY = "#999999"
+PRINTED_VIDEOS = {  # Section 4.5
     "accordion": 50,
     "acoustic_guitar": 54,
     "cello": 49,
     "saxophone": 18,
     "xylophone": 30,
-}  # Section 4.5
+}
 
 
-class Sources(NamedTuple):
-    """What figures are drawn from; each reads some of it."""
+class FigureInputs(NamedTuple):
+    """Inputs of the paper's figures; each figure reads some of them."""
 
     config: Paper
     clips_index: Path
     clips: Path
     annotations: list[Path]
-    histories: Mapping[str, pd.DataFrame]  # of runs
-    maps: Mapping[str, pd.DataFrame]
+    histories: Mapping[str, pd.DataFrame]  # by run
+    maps: Mapping[str, pd.DataFrame]  # by run
     summaries: Sequence[Path]
 
 
-def _by_epoch(axes: Axes, figures: Mapping[str, tuple[pd.DataFrame, str]]) -> None:
-    """A line for each label: a history, and the name of its figure on training clips."""
-    for label, style in styles(list(figures)):
-        table, name = figures[label]
-        part = table[(table["split"] == "train") & (table["name"] == name)]
-        axes.plot(part["epoch"] + 1, part["value"], label=label, **style)
+def _by_epoch(axes: Axes, lines: Mapping[str, tuple[pd.DataFrame, str]]) -> None:
+    """Draw a line per label: the values of one name of a history, on training clips."""
+    for name_of_line, style in styles(list(lines)):
+        table, name = lines[name_of_line]
+        part = table[(table["split"] == Split.TRAIN) & (table["name"] == name)]
+        axes.plot(part["epoch"] + 1, part["value"], label=name_of_line, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
 
 
-def classifiers(sources: Sources) -> Figure:
-    """Fig. 2: how well DSOL's two classifiers tell the pseudo-labels, by epoch."""
+def classifiers(inputs: FigureInputs) -> Figure:
+    """Fig. 2: accuracy of DSOL's two classifiers on the pseudo-labels, by epoch."""
     names = ("image accuracy", "audio accuracy")
-    run = next(
-        (run for run, table in sources.histories.items() if set(names) <= set(table["name"])), None
-    )
-    if run is None:
-        return plotting.empty("no run of paper.ablation has classifiers: those of dsol do")
+    histories = inputs.histories
+    runs = [run for run, table in histories.items() if set(names) <= set(table["name"])]
+    if not runs:
+        return plotting.empty("no run of paper.ablation has classifiers; runs of dsol have them")
     figure = Figure(figsize=(7, 3))
     axes = figure.subplots()
-    _by_epoch(axes, {name: (sources.histories[run], name) for name in names})
+    _by_epoch(axes, {name: (histories[runs[0]], name) for name in names})
     axes.set(
-        ylabel="fraction of pseudo-labels told", ylim=(0, 1), title=f"run {run}, training clips"
+        ylabel="accuracy on pseudo-labels", ylim=(0, 1), title=f"run {runs[0]}, training clips"
     )
     axes.legend(frameon=False)
     return figure
 
 
-def matching(sources: Sources) -> Figure:
-    """Figs. 3 and 5: matching accuracy by epoch, with or without promotion and freezing."""
+def _annotate_right_end(axes: Axes, height: float, text: str) -> None:
+    """Write above the right end of a horizontal line."""
+    coordinates = ("axes fraction", "data")
+    style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#666666"}
+    axes.annotate(text, (1, height), xycoords=coordinates, **style)
+
+
+def matching(inputs: FigureInputs) -> Figure:
+    """Figs. 3 and 5: matching accuracy by epoch, with and without promotion and freezing."""
     figure = Figure(figsize=(7, 3.2))
     axes = figure.subplots()
-    _by_epoch(axes, {run: (table, "accuracy") for run, table in sources.histories.items()})
-    for run in sources.histories:
+    _by_epoch(axes, {run: (table, "accuracy") for run, table in inputs.histories.items()})
+    for run in inputs.histories:
         if printed := PRINTED["ablation"].get(run):
-            axes.axhline(printed[ACCURACY] / 100, color=GREY, linewidth=1, zorder=0)
-            axes.annotate(f"printed: {run}", (1, printed[ACCURACY] / 100), xycoords=("axes fraction", "data"),
-                          ha="right", va="bottom", fontsize=7, color="#666666")  # fmt: skip
+            height = printed[ACCURACY] / 100
+            axes.axhline(height, color=GRAY, linewidth=1, zorder=0)
+            _annotate_right_end(axes, height, f"printed: {run}")
     axes.set(ylabel="matching accuracy, training clips", ylim=(None, 1))
     axes.legend(frameon=False, loc="lower right")
     return figure
 
 
-def side_by_side(sources: Sources) -> Figure:
-    """Fig. 4: every method's map of the same frames."""
-    index = tables.read(sources.clips_index)
-    kept = plotting.kept(sources.annotations)
-    maps = {run: plotting.single(table) for run, table in sources.maps.items()}
-    frames = chosen(index, kept, next(iter(maps.values())), Figures(examples=EXAMPLES))
-    return heat_maps(
-        list(plotting.pictures(index, sources.clips, frames)), frames, kept, dict(maps)
-    )
+def side_by_side(inputs: FigureInputs) -> Figure:
+    """Fig. 4: the maps of all methods for the same frames."""
+    index = tables.read(inputs.clips_index)
+    boxes = plotting.kept_boxes(inputs.annotations)
+    maps = {run: plotting.without_categories(table) for run, table in inputs.maps.items()}
+    frames = choose(index, boxes, next(iter(maps.values())), Figures(examples=EXAMPLES, seed=0))
+    pictures = list(plotting.read_frames(index, inputs.clips, frames))
+    return heat_maps(pictures, frames, boxes, maps)
 
 
-def videos(sources: Sources) -> Figure:
-    """Fig. 6: solo videos of each category to learn from."""
-    table = tables.read(sources.clips_index).to_pandas()
-    learnt = table[(table["split"] != "test") & (table["kind"] == "solo")]
-    counts = (
-        learnt.groupby(learnt["categories"].str[0])["video_id"]
-        .nunique()
-        .sort_index(ascending=False)
-        .to_dict()
-    )
+def videos(inputs: FigureInputs) -> Figure:
+    """Fig. 6: solo videos for training and validation, by category."""
+    table = tables.read(inputs.clips_index).to_pandas()
+    solos = table[(table["split"] != Split.TEST) & (table["kind"] == Kind.SOLO)]
+    by_category = solos.groupby(solos["categories"].str[0])["video_id"].nunique()
+    counts = by_category.sort_index(ascending=False).to_dict()
     figure = Figure(figsize=(7, 1 + 0.25 * max(len(counts), 1)))
     axes = figure.subplots()
-    axes.barh(
-        [words(name) for name in counts],
-        list(counts.values()),
-        color=plotting.COLORS[0],
-        label="here",
-    )
-    printed = [
-        (PRINTED_VIDEOS[name], row) for row, name in enumerate(counts) if name in PRINTED_VIDEOS
-    ]
-    axes.plot(
-        [count for count, _ in printed],
-        [row for _, row in printed],
-        "D",
-        color=GREY,
-        label="printed, of MUSIC",
-    )
+    names = [label(name) for name in counts]
+    axes.barh(names, list(counts.values()), color=plotting.COLORS[0], label="here")
+    rows = [row for row, name in enumerate(counts) if name in PRINTED_VIDEOS]
+    printed = [PRINTED_VIDEOS[name] for name in counts if name in PRINTED_VIDEOS]
+    axes.plot(printed, rows, "D", color=GRAY, label="printed, of MUSIC")
     axes.set(xlabel=f"solo videos to learn from, {sum(counts.values())} in all")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
-def by_augmentation(sources: Sources) -> Figure:
+def by_augmentation(inputs: FigureInputs) -> Figure:
     """Fig. 7: CIoU@0.3 of each class by augmentation."""
-    found = {source_of(path).run: classes(path) for path in sources.summaries}
-    table = pd.DataFrame(found).sort_index(ascending=False)
+    by_run = {summary_key(path).run: classes(path) for path in inputs.summaries}
+    table = pd.DataFrame(by_run).sort_index(ascending=False)
     if table.empty:
         return plotting.empty("no class has a score")
     figure = Figure(figsize=(7, 1.2 + 0.25 * len(table)))
     axes = figure.subplots()
-    for run, style in styles(list(found)):
+    for run, style in styles(list(by_run)):
         axes.plot(table[run], range(len(table)), linestyle="", label=run, **style)
-    axes.set_yticks(
-        range(len(table)), [words(str(name).removeprefix("CIoU@0.3 ")) for name in table.index]
-    )
-    about = f"{sources.config.kind} test set, protocol {sources.config.protocol}"
-    axes.set(xlabel="CIoU@0.3", xlim=(-0.02, 1.02), title=about)
+    names = [label(str(name).removeprefix("CIoU@0.3 ")) for name in table.index]
+    axes.set_yticks(range(len(table)), names)
+    title = f"{inputs.config.testset} test set, protocol {inputs.config.protocol}"
+    axes.set(xlabel="CIoU@0.3", xlim=(-0.02, 1.02), title=title)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-FIGURES: Mapping[str, Callable[[Sources], Figure]] = {
-    "fig2": classifiers, "fig3": matching, "fig4": side_by_side, "fig6": videos, "fig7": by_augmentation,
-}  # fmt: skip
+FIGURES: Mapping[str, Callable[[FigureInputs], Figure]] = {
+    "fig2": classifiers,
+    "fig3": matching,
+    "fig4": side_by_side,
+    "fig6": videos,
+    "fig7": by_augmentation,
+}
 
 
 def run(
@@ -169,12 +163,12 @@ def run(
     summaries: list[Path],
     out: Path,
 ) -> None:
-    """Draw one of the paper's figures as `out`.svg and .png."""
-    learnt: dict[str, Any] = {path.parent.name: tables.read(path).to_pandas() for path in histories}
-    drawn: dict[str, Any] = {path.parent.name: tables.read(path).to_pandas() for path in maps}
-    sources = Sources(config, index, clips, annotations, learnt, drawn, summaries)
+    """Draw one of the paper's figures as `out` with the suffixes .svg and .png."""
+    history_of = {path.parent.name: tables.read(path).to_pandas() for path in histories}
+    maps_of = {path.parent.name: tables.read(path).to_pandas() for path in maps}
+    inputs = FigureInputs(config, index, clips, annotations, history_of, maps_of, summaries)
     with mpl.rc_context(RC):
-        save(FIGURES[figure](sources), out)
+        save(FIGURES[figure](inputs), out)
 
 
 if __name__ == "__main__":

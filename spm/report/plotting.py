@@ -1,7 +1,7 @@
-"""What pictures of the results have in common: colors, frames under maps and boxes, files of equal bytes."""
+"""Functions that all figures share: colors, frames with maps and boxes, files with equal bytes."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,24 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from spm.base import tables
+from spm.base import schemas, tables
+from spm.boxes.statuses import BoxStatus
 from spm.corpus import clip_reader
 
-COLORS = [
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-]  # Okabe and Ito: safe for the color-blind
-HATCHES = ["", "////", "....", "xxxx", "\\\\\\\\", "++++"]  # beside them, for who prints in gray
+# Okabe and Ito's colors, which color-blind readers can tell apart.
+COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
+HATCHES = ["", "////", "....", "xxxx", "\\\\\\\\", "++++"]  # tell bars apart when printed in gray
 MARKERS = "os^DvP"
-HEAT = "inferno"  # also rises in gray
+HEAT = "inferno"  # its lightness rises, so maps can also be read in gray
 RC: Any = {
-    "svg.hashsalt": "spm", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=COLORS), "figure.constrained_layout.use": True, "hatch.linewidth": 0.5,
-}  # fmt: skip
+    "svg.hashsalt": "spm",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLORS),
+    "figure.constrained_layout.use": True,
+    "hatch.linewidth": 0.5,
+}
 
 Pixels = NDArray[np.uint8]
 
@@ -46,66 +46,73 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(part, format=suffix[1:], metadata=metadata, dpi=110)
 
 
-def nothing(axes: Axes, why: str) -> None:
-    """Say why a panel is empty."""
+def write_message(axes: Axes, message: str) -> None:
+    """Show a message in place of a panel's content."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, why, ha="center", va="center", transform=axes.transAxes)
+    axes.text(0.5, 0.5, message, ha="center", va="center", transform=axes.transAxes)
 
 
-def empty(why: str) -> Figure:
-    """A figure that only says why there is none."""
+def empty(message: str) -> Figure:
+    """A figure that shows only a message: why there is nothing to draw."""
     figure = Figure(figsize=(7, 1.5))
-    nothing(figure.subplots(), why)
+    write_message(figure.subplots(), message)
     return figure
 
 
-def words(names: str) -> str:
-    """Categories as people write them."""
-    return names.replace("_", " ")
+def label(name: str) -> str:
+    """A category as it is printed: `acoustic_guitar` becomes `acoustic guitar`."""
+    return name.replace("_", " ")
+
+
+def join_labels(categories: Sequence[str]) -> str:
+    """Categories as they are printed, with + between them."""
+    return label(" + ".join(categories))
 
 
 def styles(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A color and a marker for each name; the pair repeats after thirty."""
+    """A color and a marker for each name; the first thirty pairs are different."""
     for number, name in enumerate(names):
         yield name, {"color": COLORS[number % 6], "marker": MARKERS[(number + number // 30) % 5]}
 
 
-def pictures(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[Pixels]:
-    """The pictures of frames, named by `clip_id` and `frame`, each (height, width, 3)."""
+def read_frames(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[Pixels]:
+    """The pictures of frames, given by `clip_id` and `frame`, each of shape (height, width, 3)."""
     if frames.empty:
         return
-    wanted = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
-    jpegs = dict(zip(wanted["clip_id"].to_pylist(), clip_reader.frames(wanted, clips), strict=True))
+    rows = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
+    jpegs = dict(zip(rows["clip_id"].to_pylist(), clip_reader.frames(rows, clips), strict=True))
     for clip_id, frame in zip(frames["clip_id"], frames["frame"], strict=True):
         yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
 
 
-def single(maps: pd.DataFrame) -> pd.DataFrame:
-    """The one map of each frame, without those of categories."""
+def without_categories(maps: pd.DataFrame) -> pd.DataFrame:
+    """The map of each whole frame, without the maps per category."""
     return maps.loc[maps["category"].isna()]
 
 
 def map_of(row: Any) -> NDArray[np.float32]:
-    """The map of a row, by its columns' names: (height, width)."""
+    """The map in a row of a table of maps, (height, width)."""
     return np.asarray(row["map"], np.float32).reshape(row["height"], row["width"])
 
 
 def overlaid(picture: Pixels, heat: NDArray[np.float32], top: float | None = None) -> Pixels:
-    """A picture (h, w, 3) under a map of any size, relative to `top` or its own maximum, the more opaque the hotter."""
+    """Blend a map of any size over a picture (height, width, 3); hotter pixels are more opaque.
+
+    The map is shown relative to `top`, or to its own maximum.
+    """
     height, width = picture.shape[:2]
     relative = Image.fromarray(heat / max(float(heat.max()) if top is None else top, 1e-12))
     smooth = np.asarray(relative.resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
-    alpha = (0.2 + 0.6 * smooth)[..., None]
-    mixed: Pixels = (
-        picture * (1 - alpha) + 255 * mpl.colormaps[HEAT](smooth)[..., :3] * alpha
-    ).astype(np.uint8)
+    alpha = (0.2 + 0.6 * smooth)[..., None]  # (height, width, 1)
+    colors = 255 * mpl.colormaps[HEAT](smooth)[..., :3]
+    mixed: Pixels = (picture * (1 - alpha) + colors * alpha).astype(np.uint8)
     return mixed
 
 
 def show(
     axes: Axes, picture: Pixels, boxes: pd.DataFrame, heat: NDArray[np.float32] | None = None
 ) -> None:
-    """A frame with its boxes in white, and a map over it."""
+    """Draw a frame with its boxes in white and, if given, a map over it."""
     height, width = picture.shape[:2]
     axes.imshow(picture if heat is None else overlaid(picture, heat))
     for box in boxes.itertuples():
@@ -115,16 +122,16 @@ def show(
     axes.spines[:].set_visible(False)
 
 
-def kept(annotations: list[Path]) -> pd.DataFrame:
-    """Boxes that count, of the first source that there is."""
-    table = tables.read(annotations[0]) if annotations else tables.ANNOTATIONS.empty_table()
-    found: pd.DataFrame = table.filter(pc.equal(table["status"], "kept")).to_pandas()
-    return found
+def kept_boxes(annotations: list[Path]) -> pd.DataFrame:
+    """The boxes with status `kept` of the first file; an empty table without files."""
+    table = tables.read(annotations[0]) if annotations else schemas.ANNOTATIONS.schema.empty_table()
+    boxes: pd.DataFrame = table.filter(pc.equal(table["status"], BoxStatus.KEPT)).to_pandas()
+    return boxes
 
 
-def of_frame(boxes: pd.DataFrame, frame: Any) -> pd.DataFrame:
-    """The boxes of one frame."""
-    found: pd.DataFrame = boxes[
-        (boxes["clip_id"] == frame.clip_id) & (boxes["frame"] == frame.frame)
+def of_frame(table: pd.DataFrame, frame: Any) -> pd.DataFrame:
+    """The rows of a table of boxes or maps that belong to one frame."""
+    rows: pd.DataFrame = table[
+        (table["clip_id"] == frame.clip_id) & (table["frame"] == frame.frame)
     ]
-    return found
+    return rows

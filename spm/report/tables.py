@@ -1,9 +1,10 @@
-"""The score table: every run under every protocol, and its company; and what tells two runs apart.
+"""The score table: all runs and baselines under all protocols, and the differences between runs.
 
-python -m spm.report.tables --config '{}' --summaries results/score/scores/spm/solo/given/spm-paper.json …
+python -m spm.report.tables --config '{}'
+    --summaries results/score/scores/spm/solo/given/spm-paper.json …
     --csv scores.csv --pairs-table pairs.csv --markdown-table scores.md
 
-A summary has the scores of its frames beside it, `.parquet` for `.json`.
+The scores per frame lie beside each summary, in a file of the same name with the suffix `.parquet`.
 """
 
 import json
@@ -19,210 +20,213 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import Section
 from spm.corpus import ids
-from spm.score import evaluation, uncertainty
+from spm.score import aggregation, uncertainty
 from spm.score.protocols import Protocol
 
-KEY = ["kind", "boxes", "protocol"]
+KEY = ["testset", "box_source", "protocol"]
 COUNTS = ["frames", "videos"]
 PAIR = ["run", "against"]
 
 
 class Tables(Section):
-    """How scores are written."""
+    """How the score tables are written."""
 
-    digits: int = Field(3, ge=1, le=9)  # after the point, in Markdown; the CSV has all
+    digits: int = Field(
+        3,
+        ge=1,
+        le=9,
+        description="Digits after the decimal point in the Markdown tables; the CSV files have all"
+        " digits.",
+    )
 
 
-class Source(NamedTuple):
-    """What a summary is about, as its path says: …/<run>/<kind>/<boxes>/<protocol>.json."""
+class SummaryKey(NamedTuple):
+    """The parts of a summary's path: …/<run>/<testset>/<box_source>/<protocol>.json."""
 
     run: str
-    kind: str
-    boxes: str
+    testset: str
+    box_source: str
     protocol: str
 
 
-def source_of(path: Path) -> Source:
-    """Read a summary's path."""
-    run, kind, boxes = path.parts[-4:-1]
-    return Source(run, kind, boxes, path.stem)
+def summary_key(path: Path) -> SummaryKey:
+    """Read the path of a summary."""
+    run, testset, box_source = path.parts[-4:-1]
+    return SummaryKey(run, testset, box_source, path.stem)
 
 
 def _row(
-    source: Source, system: str, is_run: bool, counts: dict[str, Any], scores: dict[str, Any]
+    key: SummaryKey, system: str, trained: bool, counts: dict[str, Any], scores: dict[str, Any]
 ) -> dict[str, Any]:
-    row = {
-        **source._asdict(),
-        "run": system,
-        "trained": is_run,
-        **{name: counts[name] for name in COUNTS},
-    }
+    """One row of the table, with the ends of the interval beside each score."""
+    row = {**key._asdict(), "run": system, "trained": trained}
+    row |= {name: counts[name] for name in COUNTS}
     for name, interval in scores["interval_95"].items():
-        low, high = interval or (None, None)  # none with a single video
+        low, high = interval or (None, None)  # a single video gives no interval
         row |= {name: scores[name], f"{name} low": low, f"{name} high": high}
     return row
 
 
 def rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """A row for each run and each baseline of every summary; baselines of the same frames come once."""
-    seen = set()
+    """Yield a row per run and per baseline of each summary; repeated baselines are left out.
+
+    Baselines do not depend on the run, except for the oracle, which depends on the size of the map.
+    """
+    written = set()
     for path in paths:
-        source, summary = source_of(path), json.loads(path.read_text(encoding="utf-8"))
-        yield _row(source, source.run, True, summary, summary["run"])
+        key, summary = summary_key(path), json.loads(path.read_text(encoding="utf-8"))
+        yield _row(key, key.run, True, summary, summary["run"])
+        height, width = summary["map_shape"]
         for name, scores in summary["baselines"].items():
-            baseline = (
-                *source[1:],
-                name,
-                tuple(summary["map_shape"]) if name == "oracle" else None,
-            )
-            if baseline not in seen:
-                seen.add(baseline)
-                height, width = summary["map_shape"]
-                yield _row(
-                    source,
-                    f"oracle {height}×{width}" if name == "oracle" else name,
-                    False,
-                    summary,
-                    scores,
-                )
+            system = f"oracle {height}×{width}" if name == "oracle" else name
+            baseline = (*key[1:], system)
+            if baseline not in written:
+                written.add(baseline)
+                yield _row(key, system, False, summary, scores)
 
 
 def markdown(table: pd.DataFrame, digits: int) -> str:
-    """One table for each test set, source of boxes and protocol: trained runs first, each group best first."""
+    """One Markdown table per test set, box source and protocol, in the order of the rows."""
     if table.empty:
-        return "Nothing to score: corpus.boxes names no truth.\n"
+        return "No scores: corpus.boxes is empty.\n"
     parts = []
-    for (kind, boxes, protocol), group in table.groupby(KEY, sort=False):
+    for (testset, box_source, protocol), group in table.groupby(KEY, sort=False):
         frames, videos = group[COUNTS].iloc[0]
-        parts.append(f"## {kind}, {boxes} boxes, protocol {protocol}\n")
-        if frames:
-            interval = (
-                "; 95 % bootstrap over videos in brackets"
-                if videos > 1
-                else ", too few for an interval"
-            )
-            parts.append(f"{frames} frames of {videos} video{'s' * (videos > 1)}{interval}.\n")
-            parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
+        parts.append(f"## {testset}, {box_source} boxes, protocol {protocol}\n")
+        if not frames:
+            parts.append("No scores: no frame of this test set has a kept box.\n")
+            continue
+        if videos > 1:
+            counts = f"{frames} frames of {videos} videos; 95 % bootstrap over videos in brackets."
         else:
-            parts.append("No frame of this test set has a box that counts: nothing to score.\n")
+            counts = f"{frames} frames of {videos} video, too few for an interval."
+        parts.append(f"{counts}\n")
+        parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
     return "\n".join(parts)
 
 
 def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
-    if pd.isna(row[score]):  # the no-sounding area of a run whose maps do not tell classes apart
+    """A score with its interval; a dash where the run does not have this score."""
+    if pd.isna(row[score]):  # the no-sounding area needs a map per category
         return "–"
     bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
-    interval = "" if pd.isna(bounds).any() else f" [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
-    return f"{row[score]:.{digits}f}{interval}"
+    if pd.isna(bounds).any():
+        return f"{row[score]:.{digits}f}"
+    return f"{row[score]:.{digits}f} [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
 
 
 def _markdown_rows(group: pd.DataFrame, digits: int) -> str:
-    plain = {*KEY, *COUNTS, "run", "trained"}
-    scores = [
-        name for name in group.columns if name not in plain and not name.endswith((" low", " high"))
-    ]
-    lines = ["| | " + " | ".join(scores) + " |", "|---" * (len(scores) + 1) + "|"]
+    """The rows of one group as a Markdown table; trained runs are bold."""
+    other = {*KEY, *COUNTS, "run", "trained"}
+    columns = [name for name in group.columns if not name.endswith((" low", " high"))]
+    scores = [name for name in columns if name not in other]
+    lines = _markdown_head(scores)
     for row in group.to_dict("records"):
         name = f"**{row['run']}**" if row["trained"] else row["run"]
-        lines.append(
-            " | ".join([f"| {name}", *(_cell(row, score, digits) for score in scores)]) + " |"
-        )
+        cells = [name, *(_cell(row, score, digits) for score in scores)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
+def _markdown_head(columns: Sequence[str]) -> list[str]:
+    """The first two lines of a Markdown table whose first column has no title."""
+    return ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+
+
 def ordered(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Rows by test set, boxes and protocol, as they came; within each runs first, by falling AUC."""
+    """Sort rows: groups of KEY stay in order; in each, runs before baselines, best AUC first."""
     if not found:
-        return pd.DataFrame(columns=[*Source._fields, "trained", *COUNTS])
+        return pd.DataFrame(columns=[*SummaryKey._fields, "trained", *COUNTS])
     table = pd.DataFrame(found)
-    place = {
-        key: number for number, key in enumerate(dict.fromkeys(map(tuple, table[KEY].to_numpy())))
-    }
-    table["place"] = [place[tuple(key)] for key in table[KEY].to_numpy()]
-    table = table.sort_values(
-        ["place", "trained", "auc", "run"], ascending=[True, False, False, True], ignore_index=True
-    )
-    return table.drop(columns="place")
+    keys = [tuple(key) for key in table[KEY].to_numpy()]
+    places = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    table["place"] = [places[key] for key in keys]
+    by, ascending = ["place", "trained", "auc", "run"], [True, False, False, True]
+    return table.sort_values(by, ascending=ascending, ignore_index=True).drop(columns="place")
 
 
 def pairs(paths: Iterable[Path]) -> pd.DataFrame:
-    """Every two runs on the frames that both were scored on: differences with paired 95 % bootstrap intervals."""
-    alike: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    """Differences between each two runs, with paired 95 % bootstrap intervals.
+
+    Two runs are compared on the frames for which both have scores.
+    """
+    groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for path in paths:
-        alike[source_of(path)[1:]].append(path)
-    found = [
-        dict(zip(KEY, place, strict=True)) | row
-        for place, several in alike.items()
-        for one, other in combinations(sorted(several), 2)
-        for row in _differences(one, other)
-    ]
-    return pd.DataFrame(
-        found, columns=[*KEY, *PAIR, "metric", "difference", "low", "high", *COUNTS]
-    )
+        groups[summary_key(path)[1:]].append(path)
+    found = []
+    for key, group in groups.items():
+        about = dict(zip(KEY, key, strict=True))
+        for first, second in combinations(sorted(group), 2):
+            found += [about | row for row in _differences(first, second)]
+    columns = [*KEY, *PAIR, "metric", "difference", "low", "high", *COUNTS]
+    return pd.DataFrame(found, columns=columns)
 
 
-def _differences(one: Path, other: Path) -> Iterator[dict[str, Any]]:
-    summary = json.loads(one.read_text(encoding="utf-8"))
-    protocol, draws = Protocol(**summary["protocol"]), summary["bootstrap"]
-    left, right = (tables.read(path.with_suffix(".parquet")).to_pandas() for path in (one, other))
+def _differences(first: Path, second: Path) -> Iterator[dict[str, Any]]:
+    """Differences between two runs under one protocol, a row per metric."""
+    summary = json.loads(first.read_text(encoding="utf-8"))
+    protocol, bootstrap = Protocol(**summary["protocol"]), summary["bootstrap"]
+    left, right = (_frame_scores(path) for path in (first, second))
     both = left.merge(right, on=["clip_id", "video_id", "frame"], suffixes=("", " other"))
     if both.empty:
         return
     videos = [ids.split_ids(video) for video in both["video_id"]]
     ours, theirs = (
-        evaluation.columns(evaluation.from_ious(both[name].to_numpy()), protocol)
+        aggregation.columns(aggregation.from_ious(both[name].to_numpy()), protocol)
         for name in ("iou", "iou other")
     )
+    about = {"run": summary_key(first).run, "against": summary_key(second).run}
+    counts = {"frames": len(both), "videos": len(set(chain.from_iterable(videos)))}
     for metric in ours:
-        gain, bounds = uncertainty.difference(ours[metric], theirs[metric], videos, **draws)
-        yield {
-            "run": source_of(one).run, "against": source_of(other).run, "metric": metric, "difference": gain,
-            "low": bounds and bounds[0], "high": bounds and bounds[1],
-            "frames": len(both), "videos": len(set(chain.from_iterable(videos))),
-        }  # fmt: skip
+        gain, bounds = uncertainty.difference(ours[metric], theirs[metric], videos, **bootstrap)
+        low, high = bounds or (None, None)
+        yield {**about, "metric": metric, "difference": gain, "low": low, "high": high, **counts}
+
+
+def _frame_scores(summary: Path) -> pd.DataFrame:
+    """The scores per frame that lie beside a summary."""
+    table: pd.DataFrame = tables.read(summary.with_suffix(".parquet")).to_pandas()
+    return table
 
 
 def pairs_markdown(table: pd.DataFrame, digits: int) -> str:
-    """A line for two runs under one protocol; what other videos would hardly turn round is bold."""
+    """A Markdown table with a row per pair of runs; significant differences are bold."""
     if table.empty:
         return ""
     metrics = list(dict.fromkeys(table["metric"]))
     lines = [
-        "## Between runs\n",
-        "Differences, with paired 95 % bootstrap over videos; bold: without 0.\n",
+        "## Differences between runs\n",
+        "With paired 95 % bootstrap intervals over videos; bold: the interval excludes 0.\n",
+        *_markdown_head(metrics),
     ]
-    lines += ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
     for key, group in table.groupby([*KEY, *PAIR], sort=False):
-        kind, boxes, protocol, one, other = key
+        testset, box_source, protocol, run, against = key
         cells = {row["metric"]: _difference_cell(row, digits) for row in group.to_dict("records")}
-        name = f"{one} − {other}: {kind}, {boxes} boxes, {protocol}"
-        lines.append(
-            " | ".join([f"| {name}", *(cells.get(metric, "") for metric in metrics)]) + " |"
-        )
+        name = f"{run} − {against}: {testset}, {box_source} boxes, {protocol}"
+        lines.append(f"| {' | '.join([name, *(cells.get(metric, '') for metric in metrics)])} |")
     return "\n".join(lines) + "\n"
 
 
 def _difference_cell(row: Mapping[Any, Any], digits: int) -> str:
-    plain = f"{row['difference']:+z.{digits}f}"  # z: what rounds to nothing is +0
+    """A difference with its interval."""
+    difference = f"{row['difference']:+z.{digits}f}"  # z: a difference that rounds to 0 is +0
     if pd.isna(row["low"]):
-        return plain
-    text = f"{plain} [{row['low']:+z.{digits}f}, {row['high']:+z.{digits}f}]"
+        return difference
+    text = f"{difference} [{row['low']:+z.{digits}f}, {row['high']:+z.{digits}f}]"
     return f"**{text}**" if row["low"] > 0 or row["high"] < 0 else text
 
 
 def run(
     config: Tables, *, summaries: list[Path], csv: Path, pairs_table: Path, markdown_table: Path
 ) -> None:
-    """Gather the summaries into one table, as CSV with all digits and as Markdown to read, and compare the runs."""
+    """Gather the summaries into a table and compare the runs; write both as CSV and Markdown."""
     table, compared = ordered(list(rows(summaries))), pairs(summaries)
     for path, content in ((csv, table), (pairs_table, compared)):
         with tables.atomic_write(path) as part:
             content.to_csv(part, index=False)
-    text = "\n".join(
-        filter(None, [markdown(table, config.digits), pairs_markdown(compared, config.digits)])
-    )
+    texts = [markdown(table, config.digits), pairs_markdown(compared, config.digits)]
     with tables.atomic_write(markdown_table) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text("\n".join(text for text in texts if text), encoding="utf-8")
 
 
 if __name__ == "__main__":

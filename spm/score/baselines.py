@@ -1,8 +1,9 @@
-"""What a score has to be better than, and how far it could go.
+"""Trivial baselines that a score is compared with, and the oracle as an upper end.
 
-A region needs no sound and no network: the whole image, a square in the middle, the place where boxes mostly are.
-It is the answer itself, so no protocol thresholds it. The oracle is the other end: a map drawn from the truth on the
-run's own coarse grid, thresholded as the run's maps are.
+A region is a binary mask that needs neither sound nor a network: the whole image, a square in the
+middle, the place that most boxes cover. Thresholding does not change it, so its IoU is the same
+under all protocols. The oracle is a map drawn from the truth, on the grid of the run's maps, and
+thresholded as they are.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spm.score import masks
+from spm.boxes.formats.frames import Form
+from spm.score import masks, metrics
 from spm.score.metrics import Doubles, Floats, Mask
-from spm.score.protocols import Form, Protocol
+from spm.score.protocols import Protocol
 
 SQUARES = (0.25, 0.35, 0.5)  # fractions of the image
 
@@ -29,50 +31,60 @@ def centre_square(area: float, px: int) -> Mask:
 
 
 def prior(boxes: Floats, px: int) -> Doubles:
-    """Fraction of the boxes (k, 4) that cover each pixel, shape (px, px); k > 0."""
+    """Fraction of the boxes (k, 4) that cover each pixel, shape (px, px); k > 0.
+
+    A two-dimensional difference array: each box adds ±1 at its four corners, and the cumulative
+    sums are the number of boxes on each pixel.
+    """
     left, top, right, bottom = masks.edges(boxes, px).T
     steps = np.zeros((px + 1, px + 1))
-    for row, column, sign in (
-        (top, left, 1),
-        (top, right, -1),
-        (bottom, left, -1),
-        (bottom, right, 1),
-    ):
-        np.add.at(steps, (row, column), sign)
+    np.add.at(steps, (top, left), 1)
+    np.add.at(steps, (top, right), -1)
+    np.add.at(steps, (bottom, left), -1)
+    np.add.at(steps, (bottom, right), 1)
     covered: Doubles = steps.cumsum(0).cumsum(1)[:px, :px] / len(left)
     return covered
 
 
 def mean_box(boxes: Floats, px: int, level: float = 0.4) -> Mask:
-    """Where boxes mostly are: pixels above `level` of the maximum of their prior, shape (px, px).
+    """Where most boxes are: pixels above `level` of the maximum of their prior, shape (px, px).
 
-    The peers' figure takes 0.4 absolutely; relative to the maximum it is nearly the same on their boxes and never
-    empty on others.
+    The published figure takes 0.4 absolutely. Relative to the maximum, the region is nearly the
+    same on those boxes and never empty on others.
     """
     share = prior(boxes, px)
     return np.asarray(share > level * share.max())
 
 
 def regions(training_boxes: Floats, px: int) -> dict[str, Mask]:
-    """Every region by name; `mean-box` only if there are training boxes (k, 4) to take it from."""
-    named = {"whole-image": np.ones((px, px), bool)}
-    named |= {f"centre-square-{area:.0%}": centre_square(area, px) for area in SQUARES}
+    """Every region by name; `mean-box` only if there are training boxes (k, 4)."""
+    by_name = {"whole-image": np.ones((px, px), bool)}
+    by_name |= {f"centre-square-{area:.0%}": centre_square(area, px) for area in SQUARES}
     if len(training_boxes):
-        named["mean-box"] = mean_box(training_boxes, px)
-    return named
+        by_name["mean-box"] = mean_box(training_boxes, px)
+    return by_name
 
 
 def region_ious(region: Mask, boxes: Sequence[Floats], form: Form = "xywh") -> Doubles:
-    """IoU of one region (px, px) with the union of each frame's boxes, shape (n,); 0 where they cover no pixel."""
-    found = np.zeros(len(boxes))
-    for number, some in enumerate(boxes):
-        truth = masks.raster(some, len(region), form)
-        found[number] = np.count_nonzero(region & truth) / np.count_nonzero(region | truth)
-    return found
+    """IoU of a region (px, px) with the union of each frame's boxes, shape (n,).
+
+    It is 0 where the boxes cover no pixel.
+    """
+    px = len(region)
+    parts = [np.empty(0)]
+    for start in range(0, len(boxes), masks.BATCH):
+        batch = boxes[start : start + masks.BATCH]
+        truth = np.stack([masks.raster(sides, px, form) for sides in batch])  # (batch, px, px)
+        predicted = np.broadcast_to(region, truth.shape)
+        parts.append(metrics.iou(predicted, truth, allow_empty=True))
+    return np.concatenate(parts)
 
 
 def _cell_means(values: NDArray[Any], cells: int) -> Doubles:
-    """Mean over each of `cells` equal parts of the last axis, which they need not divide evenly."""
+    """Mean over each of `cells` equal parts of the last axis; its length need not be a multiple.
+
+    The cumulative sum is linear within a pixel, so its value at a cell's bound is interpolated.
+    """
     px = values.shape[-1]
     bounds = np.arange(cells + 1) * px / cells
     before = bounds.astype(np.intp)
@@ -89,52 +101,56 @@ def coverage(truth: Mask, height: int, width: int) -> Doubles:
     return _cell_means(columns.swapaxes(1, 2), height).swapaxes(1, 2)
 
 
+def _decay(cells: int) -> Doubles:
+    """exp(-distance / 2) between any two of `cells` cells in a row, shape (cells, cells)."""
+    index = np.arange(cells)
+    return np.asarray(np.exp(-np.abs(np.subtract.outer(index, index)) / 2))
+
+
 def _nearness(covered: Doubles) -> Doubles:
-    """How near each cell is to the truth, in (0, 1]: it decides between cells that are all outside, or all inside."""
-    fade = [
-        np.exp(-np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / 2)
-        for n in covered.shape[1:]
-    ]
-    near: Doubles = fade[0] @ covered @ fade[1]
+    """How near each cell is to the truth, in (0, 1]: it ranks cells of equal coverage."""
+    height, width = covered.shape[1:]
+    near: Doubles = _decay(height) @ covered @ _decay(width)
     return np.asarray(near / np.maximum(near.max((1, 2), keepdims=True), np.finfo(float).tiny))
 
 
 def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles]:
-    """Maps that an all-knowing hand would draw on an h x w grid, each shape (n, height, width), in [0, 1].
+    """Maps drawn from the truth on an h × w grid, each of shape (n, height, width), in [0, 1].
 
-    The first lights the cells whose centre is truth, as is usual; the second those that are mostly truth. The third is
-    their coverage, which crosses one half at the edge of a box whatever the grid; a protocol that cuts at `level` of
-    the maximum wants that crossing at `level`, so coverage is drawn at 2 · level, under a peak that rises well inside.
+    The first is 1 in the cells whose centre is truth, as is usual; the second in the cells that are
+    mostly truth. The third is the coverage of the cells. Coverage crosses one half at the edge of a
+    box, on any grid. A protocol that cuts at `level` of the maximum needs that crossing at `level`,
+    so coverage is scaled by 2 · level, and raised to a peak of 1 inside the box.
     """
     covered = coverage(truth, height, width)
-    drawn = (covered + 1e-3 * _nearness(covered)) / 1.001
-    rows, columns = (
-        ((np.arange(cells) + 0.5) * truth.shape[1] / cells).astype(int) for cells in (height, width)
-    )
+    ranked = (covered + 1e-3 * _nearness(covered)) / 1.001
+    rows = ((np.arange(height) + 0.5) * truth.shape[1] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * truth.shape[1] / width).astype(int)
     centres = truth[:, rows][:, :, columns].astype(float)
-    return [
-        centres,
-        (covered >= 0.5).astype(float),
-        np.maximum(2 * min(level, 0.5) * drawn, drawn**8),
-    ]
+    mostly = (covered >= 0.5).astype(float)
+    peaked = np.maximum(2 * min(level, 0.5) * ranked, ranked**8)
+    return [centres, mostly, peaked]
 
 
 def oracle_ious(
-    protocol: Protocol, boxes: Sequence[Floats], height: int, width: int, form: Form = "xywh"
+    protocol: Protocol,
+    boxes: Sequence[Floats],
+    height: int,
+    width: int,
+    form: Form = "xywh",
 ) -> Doubles:
-    """IoU of the best of the `drawings` for each frame's boxes, shape (n,): what grid and threshold let through.
+    """IoU of the best of the `drawings` for each frame's boxes, shape (n,).
 
-    A map better than all of them may exist, so this is a floor under the true ceiling. It lies well above the usual
-    oracle alone (docs/protocols.md).
+    It shows how much the grid and the threshold allow. A better map than all of the drawings may
+    exist, so it is a lower bound of the true ceiling. It lies well above the usual oracle alone
+    (docs/protocols.md).
     """
     scores = [np.empty(0)]
+    px, read_as = protocol.raster_px, protocol.box_form or form
     for start in range(0, len(boxes), masks.BATCH):
-        some = boxes[start : start + masks.BATCH]
-        truth = np.stack(
-            [masks.raster(one, protocol.raster_px, protocol.boxes or form) for one in some]
-        )
+        batch = boxes[start : start + masks.BATCH]
+        truth = np.stack([masks.raster(sides, px, read_as) for sides in batch])
         maps = drawings(truth, height, width, protocol.level)
-        scores.append(
-            np.max([masks.ious(protocol, drawn, some, form=form) for drawn in maps], axis=0)
-        )
+        ious = [masks.ious(protocol, drawn, batch, form=form) for drawn in maps]
+        scores.append(np.max(ious, axis=0))
     return np.concatenate(scores)

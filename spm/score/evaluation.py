@@ -1,61 +1,59 @@
-"""Maps held against truths under one protocol: scores of frames, their uncertainty, and trivial baselines beside them.
+"""Score the maps of a test set, and the baselines, frame by frame.
 
-Pure: the stage `scores` and the command `spm score` read the files.
+Pure functions: the stage `scores` and the command `spm score` read and write the files.
+`spm.score.aggregation` turns the scores per frame into figures.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from spm.base.config import UserError
-from spm.boxes.benchmarks import Box
-from spm.score import baselines, masks, metrics, uncertainty
+from spm.boxes.formats.frames import Box, Form
+from spm.score import baselines, masks, metrics
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
-from spm.score.protocols import Form, Protocol
+from spm.score.protocols import EmptyTruth, Precision, Protocol
 
-Key = Any  # of a frame: whatever its files call it, and that sorts
-Figures = dict[str, Any]
+FrameKey = Any  # of any sortable type: (clip_id, frame), or the key that a benchmark gives
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the frames of a test set show, and how it is written."""
+    """The boxes of the frames of a test set."""
 
-    boxes: Mapping[Key, Sequence[Box]]
+    boxes: Mapping[FrameKey, Sequence[Box]]
     form: Form = "xywh"
-    annotators: int = (
-        1  # boxes that make a pixel certain; 2: a consensus, where one box counts half
-    )
+    annotators: int = 1  # boxes that make a pixel full truth; 2: a pixel in one box counts half
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The maps of some frames: one a frame, one of each class, or both."""
+    """The maps of some frames: one per frame, one per frame and class, or both."""
 
-    keys: Sequence[Key]
-    videos: Sequence[tuple[str, ...]]  # that each frame is made of: one, but for mosaics
-    single: Maps | None = None  # (n, h, w)
-    by_class: Maps | None = None  # (n, classes, h, w)
+    keys: Sequence[FrameKey]
+    videos: Sequence[tuple[str, ...]]  # of each frame: one video, or those of a mosaic
+    frame_maps: Maps | None = None  # (n, h, w)
+    class_maps: Maps | None = None  # (n, classes, h, w)
     classes: tuple[str, ...] = ()
 
-    def shape(self) -> tuple[int, int]:
+    def map_shape(self) -> tuple[int, int]:
         """Height and width of the maps."""
-        found = self.single if self.single is not None else self.by_class
-        return found.shape[-2:] if found is not None else (1, 1)
+        maps = self.frame_maps if self.frame_maps is not None else self.class_maps
+        return maps.shape[-2:] if maps is not None else (1, 1)
 
-    def tells_classes(self, protocol: Protocol) -> bool:
-        """Whether a protocol looks at the maps of the classes; all others look at the one map."""
-        return protocol.class_aware and self.by_class is not None
+    def uses_class_maps(self, protocol: Protocol) -> bool:
+        """Whether a protocol scores the class maps; otherwise it scores the one map per frame."""
+        return protocol.class_aware and self.class_maps is not None
 
 
 class Target(NamedTuple):
-    """What one map is held against: the boxes that the protocol unites to one truth."""
+    """What one map is compared with: the boxes that the protocol unites to one truth."""
 
-    frame: int  # number of its frame among those scored
+    frame: int  # index among the scored frames
     categories: frozenset[str]
     boxes: Doubles  # (k, 4)
 
@@ -64,287 +62,198 @@ class Target(NamedTuple):
 class Selection:
     """The frames that are scored, and why the others are not."""
 
-    frames: list[int] = field(default_factory=list)  # among those drawn
+    frames: list[int] = field(default_factory=list)  # indices into the predictions
     targets: list[Target] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)  # frames by reason
+    left_out: Counter[str] = field(default_factory=Counter)  # number of frames per reason
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What came out of one run, or of one baseline."""
+class FrameScores:
+    """Scores of a run, or of a baseline."""
 
     target_ious: Doubles  # (targets,)
-    ious: Doubles  # (frames,): the mean over a frame's truths, Eq. 7
+    ious: Doubles  # (frames,): the mean over a frame's targets, Eq. 7
     nsa: Doubles | None = None  # (frames,)
-    precision: Doubles | None = None  # (frames,): pixel AP, the mean over a frame's truths
+    pixel_ap: Doubles | None = None  # (frames,): the mean over a frame's targets
 
 
 def targets(
     protocol: Protocol, frame: int, boxes: Sequence[Box], form: Form = "xywh"
 ) -> list[Target]:
-    """Truths of one frame: one in all, or one a class.
+    """Truths of one frame: one in all, or one per class, sorted by class.
 
-    Boxes too small to cover a pixel are no truth, unless the protocol counts such frames as missed.
+    Boxes that cover no pixel are no truth, unless the protocol counts such frames as missed.
     """
     groups: dict[str, list[Box]] = defaultdict(list)
     for box in boxes:
         groups[box.category if protocol.class_aware else "any"].append(box)
-    read = protocol.boxes or form
-    return [
-        Target(frame, frozenset(box.category for box in some), _sides(some))
-        for _, some in sorted(groups.items())
-        if protocol.empty == "missed"
-        or any(masks.covers(box.sides, protocol.raster_px, read) for box in some)
-    ]
-
-
-def _sides(boxes: Sequence[Box]) -> Doubles:
-    return np.array([box.sides for box in boxes], np.float64).reshape(-1, 4)
+    read_as = protocol.box_form or form
+    found = []
+    for _, group in sorted(groups.items()):
+        visible = any(masks.covers(box.sides, protocol.raster_px, read_as) for box in group)
+        if visible or protocol.empty_truth == EmptyTruth.MISSED:
+            categories = frozenset(box.category for box in group)
+            sides = np.array([box.sides for box in group], np.float64).reshape(-1, 4)
+            found.append(Target(frame, categories, sides))
+    return found
 
 
 def select(
-    protocol: Protocol, drawn: Predictions, truth: Truth, why: Callable[[Key], str]
+    protocol: Protocol,
+    predictions: Predictions,
+    truth: Truth,
+    skip_reason: Callable[[FrameKey], str],
 ) -> Selection:
-    """Frames that have a map and a truth; the reason for each of the others."""
+    """Frames that have a map and a truth, and the number of others per reason."""
     selection = Selection()
-    for number, key in enumerate(drawn.keys):
+    for number, key in enumerate(predictions.keys):
         boxes = truth.boxes.get(key, ())
-        if found := targets(protocol, len(selection.frames), boxes, truth.form):
+        frame_targets = targets(protocol, len(selection.frames), boxes, truth.form)
+        if frame_targets:
             selection.frames.append(number)
-            selection.targets.extend(found)
+            selection.targets.extend(frame_targets)
         else:
-            selection.left_out["box smaller than a pixel" if boxes else why(key)] += 1
+            selection.left_out["box smaller than a pixel" if boxes else skip_reason(key)] += 1
     return selection
 
 
-def _held_against(protocol: Protocol, drawn: Predictions, selection: Selection) -> Maps:
-    """The map of each target, (targets, h, w)."""
+def _target_maps(protocol: Protocol, predictions: Predictions, selection: Selection) -> Maps:
+    """The map that each target is compared with, (targets, h, w)."""
     frames = [selection.frames[target.frame] for target in selection.targets]
     if not frames:
-        return np.zeros((0, *drawn.shape()), np.float32)
-    if drawn.tells_classes(protocol):
-        assert drawn.by_class is not None
-        return drawn.by_class[frames, [_place(drawn, target) for target in selection.targets]]
-    if drawn.single is None:
+        return np.zeros((0, *predictions.map_shape()), np.float32)
+    if predictions.uses_class_maps(protocol):
+        assert predictions.class_maps is not None
+        channels = [_channel(predictions, target) for target in selection.targets]
+        return predictions.class_maps[frames, channels]
+    if predictions.frame_maps is None:
         raise UserError(
-            f"protocol {protocol.name} holds one map against a frame; these are maps of classes"
+            f"protocol {protocol.name} needs one map per frame, but there are only maps of classes"
         )
-    return drawn.single[frames]
+    return predictions.frame_maps[frames]
 
 
-def _place(drawn: Predictions, target: Target) -> int:
+def _channel(predictions: Predictions, target: Target) -> int:
+    """Index of the class map of a target."""
     (category,) = target.categories
-    if category not in drawn.classes:
+    if category not in predictions.classes:
         raise UserError(
-            f"no map of the sounding class {category!r}: there are maps of {', '.join(drawn.classes)}"
+            f"no map of the sounding class {category!r}: there are maps of "
+            f"{', '.join(predictions.classes)}"
         )
-    return drawn.classes.index(category)
+    return predictions.classes.index(category)
 
 
 def score(
     protocols: Sequence[Protocol],
-    drawn: Predictions,
+    predictions: Predictions,
     truth: Truth,
-    why: Callable[[Key], str] = lambda _: "no box",
-) -> dict[str, tuple[Selection, Scored]]:
-    """Select and score the frames under each of several protocols.
+    skip_reason: Callable[[FrameKey], str] = lambda _: "no box",
+) -> dict[str, tuple[Selection, FrameScores]]:
+    """Select and score the frames under each of the protocols.
 
-    Protocols that look at the same frames and truths share one pass: every map is enlarged once for all of them.
+    Protocols that score the same frames, truths and pixels share one pass: every map is resized
+    once for all of them.
 
     Parameters
     ----------
-    why : callable
-        What to say of a frame without a box that counts.
+    skip_reason : callable
+        Why a frame without a box that counts is left out.
 
     Returns
     -------
-    The frames that each protocol scores and what came out, by its name.
+    The selected frames and their scores, by the name of the protocol.
     """
-    alike: dict[Any, list[Protocol]] = defaultdict(list)
+    passes: dict[Any, list[Protocol]] = defaultdict(list)
     for protocol in protocols:
-        alike[protocol.sees].append(protocol)
-    found: dict[str, tuple[Selection, Scored]] = {}
-    for some in alike.values():
-        selection = select(some[0], drawn, truth, why)
-        scored = _score_alike(some, drawn, selection, truth)
-        found |= {
-            protocol.name: (selection, one) for protocol, one in zip(some, scored, strict=True)
-        }
-    return {protocol.name: found[protocol.name] for protocol in protocols}
+        passes[protocol.pass_key].append(protocol)
+    results: dict[str, tuple[Selection, FrameScores]] = {}
+    for group in passes.values():
+        selection = select(group[0], predictions, truth, skip_reason)
+        for protocol, scores in zip(
+            group, _score_pass(group, predictions, selection, truth), strict=True
+        ):
+            results[protocol.name] = (selection, scores)
+    return {protocol.name: results[protocol.name] for protocol in protocols}
 
 
-def _score_alike(
-    protocols: Sequence[Protocol], drawn: Predictions, selection: Selection, truth: Truth
-) -> Iterator[Scored]:
-    maps, boxes = (
-        _held_against(protocols[0], drawn, selection),
-        [target.boxes for target in selection.targets],
-    )
+def _score_pass(
+    protocols: Sequence[Protocol], predictions: Predictions, selection: Selection, truth: Truth
+) -> list[FrameScores]:
+    """Scores under each of the protocols of one pass, in their order."""
+    maps = _target_maps(protocols[0], predictions, selection)
+    boxes = [target.boxes for target in selection.targets]
     overlap = masks.overlaps(protocols, maps, boxes, form=truth.form, annotators=truth.annotators)
+    target_ious = overlap.iou
     swapped = overlap.swapped_precision(protocols[0].raster_px ** 2)
-    silence = {
-        protocol.nsa_at: _nsa(protocol, drawn, selection)
-        for protocol in {one.nsa_at: one for one in protocols}.values()
-    }
-    for protocol, ious, aps in zip(protocols, overlap.iou.T, swapped.T, strict=True):
-        precision = (
-            _precision(protocol, maps, boxes, truth) if protocol.precision != "swapped" else aps
-        )
-        yield Scored(
-            ious,
-            _by_frame(ious, selection),
-            silence[protocol.nsa_at],
-            None if precision is None else _by_frame(precision, selection),
-        )
+    levels = {protocol.nsa_at for protocol in protocols}
+    nsa = {level: _nsa(protocols[0], level, predictions, selection) for level in levels}
+    scores = []
+    for number, protocol in enumerate(protocols):
+        ious = target_ious[:, number]
+        aps = None
+        if protocol.precision == Precision.SWAPPED:
+            aps = _frame_means(swapped[:, number], selection)
+        elif protocol.precision == Precision.PIXELS:
+            aps = _frame_means(_pixel_ap(protocol, maps, boxes, truth), selection)
+        scores.append(FrameScores(ious, _frame_means(ious, selection), nsa[protocol.nsa_at], aps))
+    return scores
 
 
-def _by_frame(values: Doubles, selection: Selection) -> Doubles:
+def _frame_means(values: Doubles, selection: Selection) -> Doubles:
+    """Mean over the targets of each frame, Eq. 7."""
     if not selection.frames:
         return np.empty(0)
-    return metrics.ciou(
-        values, [target.frame for target in selection.targets], len(selection.frames)
-    )
+    owners = [target.frame for target in selection.targets]
+    return metrics.ciou(values, owners, len(selection.frames))
 
 
-def _nsa(protocol: Protocol, drawn: Predictions, selection: Selection) -> Doubles | None:
+def _nsa(
+    protocol: Protocol, level: float | None, predictions: Predictions, selection: Selection
+) -> Doubles | None:
     """No-sounding area of each frame.
 
-    None where the protocol has none, maps do not tell classes apart, or in some frame every class with a map sounds.
+    None if the protocol has none, there are no class maps, or every class with a map sounds in some
+    frame.
     """
-    if protocol.nsa_at is None or not drawn.tells_classes(protocol) or not selection.frames:
+    if level is None or not predictions.uses_class_maps(protocol) or not selection.frames:
         return None
-    assert drawn.by_class is not None
-    sounding = np.zeros((len(selection.frames), len(drawn.classes)), bool)
+    assert predictions.class_maps is not None
+    sounding = np.zeros((len(selection.frames), len(predictions.classes)), bool)
     for target in selection.targets:
-        sounding[target.frame, _place(drawn, target)] = True
+        sounding[target.frame, _channel(predictions, target)] = True
     if sounding.all(1).any():
         return None
-    return metrics.mean_over_silent(
-        masks.dark(protocol, drawn.by_class[selection.frames]), sounding
-    )
+    maps = predictions.class_maps[selection.frames]
+    return metrics.nsa(masks.inactive_fractions(maps, protocol.raster_px, level), sounding)
 
 
-def _precision(
-    protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth
-) -> Doubles | None:
+def _pixel_ap(protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth) -> Doubles:
     """Pixel AP of each target."""
-    if protocol.precision == "none":
-        return None
     parts = [np.empty(0)]
     for start in range(0, len(maps), masks.BATCH):
-        part = slice(start, start + masks.BATCH)
-        drawn = [
-            masks.raster(some, protocol.raster_px, protocol.boxes or truth.form)
-            for some in boxes[part]
+        batch = slice(start, start + masks.BATCH)
+        rasters = [
+            masks.raster(sides, protocol.raster_px, protocol.box_form or truth.form)
+            for sides in boxes[batch]
         ]
-        parts.append(metrics.pixel_ap(masks.enlarged(protocol, maps[part]), np.stack(drawn)))
+        parts.append(metrics.pixel_ap(masks.resized(protocol, maps[batch]), np.stack(rasters)))
     return np.concatenate(parts)
-
-
-def columns(scored: Scored, protocol: Protocol) -> dict[str, Doubles]:
-    """What each frame adds to each figure: every figure is the mean of its column."""
-    rates = metrics.success_matrix(
-        scored.ious, [protocol.iou_at, protocol.ciou_at], beyond=protocol.beyond
-    ).T
-    found = {
-        "auc": metrics.auc_per_frame(
-            scored.ious, 1 / protocol.auc_steps * np.arange(protocol.auc_steps + 1)
-        ),
-        f"iou@{protocol.iou_at}": rates[0].astype(float),
-        f"ciou@{protocol.ciou_at}": rates[1].astype(float),
-        "mean_iou": scored.ious,
-        "nsa": scored.nsa,
-        "pixel_ap": scored.precision,
-    }
-    return {name: column for name, column in found.items() if column is not None}
-
-
-def names(protocol: Protocol) -> list[str]:
-    """The figures that every run and baseline has."""
-    return ["auc", f"iou@{protocol.iou_at}", f"ciou@{protocol.ciou_at}", "mean_iou"]
-
-
-def figures(scored: Scored, protocol: Protocol) -> Figures:
-    """Scores of some frames: null where there is none."""
-    if not len(scored.ious):
-        return dict.fromkeys(names(protocol))
-    return {name: float(column.mean()) for name, column in columns(scored, protocol).items()}
-
-
-def from_ious(ious: Doubles) -> Scored:
-    """Frames with one truth each, of which nothing but the IoU is known."""
-    return Scored(ious, ious)
-
-
-def intervals(
-    scored: Scored, videos: Sequence[tuple[str, ...]], protocol: Protocol, resamples: int, seed: int
-) -> Figures:
-    """95 % bootstrap interval, over videos, of each score: null where videos are too few to tell."""
-    if not len(scored.ious):
-        return dict.fromkeys(names(protocol))
-    return {
-        name: uncertainty.interval(column, videos, resamples=resamples, seed=seed)
-        for name, column in columns(scored, protocol).items()
-    }
-
-
-def _grouped(
-    ious: Doubles, groups: Sequence[frozenset[str]], protocol: Protocol
-) -> dict[str, Figures]:
-    """Figures of each group; a score counts in every group that it names."""
-    picked = {
-        name: ious[[name in group for group in groups]] for name in sorted(set().union(*groups))
-    }
-    return {
-        name: {"truths": len(some)} | figures(from_ious(some), protocol)
-        for name, some in picked.items()
-    }
-
-
-def _mean(groups: dict[str, Figures], protocol: Protocol) -> Figures:
-    """Mean over groups, each counting once however many frames it has."""
-    return {
-        name: float(np.mean([group[name] for group in groups.values()])) if groups else None
-        for name in names(protocol)
-    }
-
-
-def summarize(
-    scored: Scored,
-    drawn: Predictions,
-    selection: Selection,
-    protocol: Protocol,
-    *,
-    resamples: int,
-    seed: int,
-) -> Figures:
-    """All figures of one run or baseline: overall, with intervals, by class, and means over classes and videos."""
-    videos = [drawn.videos[number] for number in selection.frames]
-    by_class = _grouped(
-        scored.target_ious, [target.categories for target in selection.targets], protocol
-    )
-    by_video = _grouped(scored.ious, [frozenset(several) for several in videos], protocol)
-    return figures(scored, protocol) | {
-        "interval_95": intervals(scored, videos, protocol, resamples, seed),
-        "per_class": by_class,
-        "class_mean": _mean(by_class, protocol),
-        "video_mean": _mean(by_video, protocol),
-    }
 
 
 def score_baselines(
     selection: Selection,
-    shape: tuple[int, int],
-    training: Doubles,
+    map_shape: tuple[int, int],
+    training_boxes: Doubles,
     protocol: Protocol,
     truth: Truth,
-) -> dict[str, Scored]:
-    """Every baseline on the same truths; the oracle draws on a grid of the run's `shape` (h, w)."""
+) -> dict[str, FrameScores]:
+    """Every baseline on the same targets; the oracle draws on the grid of the run, `map_shape`."""
     boxes = [target.boxes for target in selection.targets]
-    read = {"form": protocol.boxes or truth.form}
-    regions = baselines.regions(training, protocol.raster_px)
-    scored = {
-        name: baselines.region_ious(region, boxes, **read) for name, region in regions.items()
+    form = protocol.box_form or truth.form
+    regions = baselines.regions(training_boxes, protocol.raster_px)
+    ious = {name: baselines.region_ious(region, boxes, form) for name, region in regions.items()}
+    ious["oracle"] = baselines.oracle_ious(protocol, boxes, *map_shape, form=truth.form)
+    return {
+        name: FrameScores(values, _frame_means(values, selection)) for name, values in ious.items()
     }
-    scored["oracle"] = baselines.oracle_ious(protocol, boxes, *shape, form=truth.form)
-    return {name: Scored(ious, _by_frame(ious, selection)) for name, ious in scored.items()}

@@ -1,12 +1,16 @@
-"""Maps that were made elsewhere, read with their keys and scored like our own: what `spm score` does.
+"""Read maps that another system made, and score them: what `spm score` does.
 
-maps.npz     `keys` (n,); `maps` (n, h, w), or (n, classes, h, w) with `classes`; where the maps are of clusters,
-`cluster_of_class` too: class i is drawn by cluster `cluster_of_class[i]`
-a folder     a map (h, w), or (classes, h, w), a .npy, whose name below the folder is its key
-.parquet     `map`, `height`, `width`, and `key`, or `video_id` and `time_s`; `category` for maps of classes
+Three forms of files are read:
+
+    maps.npz    `keys` (n,) and `maps`, (n, h, w), or (n, classes, h, w) with their `classes`;
+                if the second axis is clusters, `cluster_of_class` has the cluster of each class
+    a folder    .npy files, each with the map (h, w) or the maps (classes, h, w) of one frame; the
+                frame's key is the path of the file in the folder, without .npy
+    .parquet    `map`, `height`, `width`, and `key`, or `video_id` and `time_s`; with maps of
+                classes also `category`
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,13 +20,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from spm.base.config import UserError
-from spm.boxes.benchmarks import BenchmarkBoxes, key_of
-from spm.score import evaluation
-from spm.score.evaluation import Predictions, Scored, Truth
+from spm.boxes.formats.frames import BenchmarkBoxes, frame_key
+from spm.score import aggregation, evaluation
+from spm.score.evaluation import FrameScores, Predictions, Truth
 from spm.score.masks import Maps
-from spm.score.protocols import Protocol, named
+from spm.score.protocols import Protocol
 
-NAMED = 3  # keys that a message shows
+KEYS_SHOWN = 3  # in a message
+MAPS = "maps"  # the system's name in a table of scores; the others are baselines
 
 
 @dataclass(frozen=True)
@@ -46,197 +51,215 @@ class ScoreRow(NamedTuple):
 
 
 def read(path: Path, classes: Sequence[str] = ()) -> ExternalMaps:
-    """Read maps; `classes` names their second axis where the file does not.
+    """Read maps; `classes` names their second axis if the file does not.
 
     Raises
     ------
     UserError
-        Naming what is wrong: the form, a shape, a key that stands twice, a value that is not finite.
+        If the file has none of the three forms, a key is repeated, or a value is not finite.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder of maps")
     try:
-        stored = (_folder if path.is_dir() else _parquet if path.suffix == ".parquet" else _npz)(
-            path, tuple(classes)
-        )
+        stored = _reader(path)(path, tuple(classes))
     except (ValueError, KeyError, OSError) as error:
-        raise UserError(f"{path}: not maps in a form that is known ({error})") from error
+        raise UserError(
+            f"{path}: can't be read as maps ({error}); expected .npz, .parquet or a folder of .npy"
+        ) from error
     if fault := _fault(stored):
         raise UserError(f"{path}: {fault}")
     return stored
 
 
-def _npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+def _reader(path: Path) -> Callable[[Path, tuple[str, ...]], ExternalMaps]:
+    """The reader of a file's or folder's form."""
+    if path.is_dir():
+        return _read_folder
+    return _read_parquet if path.suffix == ".parquet" else _read_npz
+
+
+def _read_npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     with np.load(path, allow_pickle=False) as file:
-        if lacking := {"keys", "maps"} - set(file.files):
+        if missing := sorted({"keys", "maps"} - set(file.files)):
             raise UserError(
-                f"{path}: no {' and no '.join(sorted(lacking))} in it; it holds {', '.join(file.files)}"
+                f"{path}: no array named {' or '.join(missing)}: it holds {', '.join(file.files)}"
             )
         keys, maps = [str(key) for key in file["keys"]], np.asarray(file["maps"], np.float32)
         if maps.ndim == 4 and "cluster_of_class" in file.files:
             maps = maps[:, np.asarray(file["cluster_of_class"])]
-        named = (
-            tuple(str(name) for name in file["classes"])
-            if "classes" in file.files and not classes
-            else classes
-        )
-    return ExternalMaps(keys, maps, named)
+        if "classes" in file.files and not classes:
+            classes = tuple(str(name) for name in file["classes"])
+    return ExternalMaps(keys, maps, classes)
 
 
-def _folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+def _read_folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     files = sorted(path.rglob("*.npy"))
+    if not files:
+        raise UserError(f"{path}: no .npy file in this folder")
     maps = [np.load(file, allow_pickle=False).astype(np.float32) for file in files]
-    odd = next(
-        (file for file, one in zip(files, maps, strict=True) if one.shape != maps[0].shape), None
-    )
-    if odd or not files:
-        raise UserError(
-            f"{odd or path}: " + ("another shape than the first map's" if odd else "no .npy in it")
-        )
-    return ExternalMaps(
-        [file.relative_to(path).with_suffix("").as_posix() for file in files],
-        np.stack(maps),
-        classes,
-    )
+    for file, array in zip(files, maps, strict=True):
+        if array.shape != maps[0].shape:
+            raise UserError(
+                f"{file}: shape {array.shape}; expected that of the first map, {maps[0].shape}"
+            )
+    keys = [file.relative_to(path).with_suffix("").as_posix() for file in files]
+    return ExternalMaps(keys, np.stack(maps), classes)
 
 
-def _parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+def _read_parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     table = pq.read_table(path).to_pandas()
     if "key" not in table:
-        pairs = zip(table["video_id"], table["time_s"], strict=True)
-        table["key"] = [key_of(video, time_s) for video, time_s in pairs]
+        frames = zip(table["video_id"], table["time_s"], strict=True)
+        table["key"] = [frame_key(video, time_s) for video, time_s in frames]
     shape = (int(table["height"].iloc[0]), int(table["width"].iloc[0]))
     table["map"] = [np.asarray(values, np.float32).reshape(shape) for values in table["map"]]
     if "category" not in table or table["category"].isna().all():
         return ExternalMaps(table["key"].tolist(), np.stack(table["map"]), classes)
+    # one row per frame, one column per class
     wide = table.dropna(subset=["category"]).pivot(index="key", columns="category", values="map")
-    if wide.isna().any(axis=None):
-        key, category = next((key, name) for name in wide for key in wide.index[wide[name].isna()])
-        raise UserError(f"{path}: {key}: no map of {category}; one of each class expected")
-    return ExternalMaps(
-        list(wide.index), np.stack([np.stack(row) for row in wide.to_numpy()]), tuple(wide.columns)
-    )
+    for category in wide:
+        if wide[category].isna().any():
+            key = wide.index[wide[category].isna()][0]
+            raise UserError(f"{path}: {key}: no map of {category}; expected one of each class")
+    maps = np.stack([np.stack(row) for row in wide.to_numpy()])
+    return ExternalMaps(list(wide.index), maps, tuple(wide.columns))
 
 
 def _fault(stored: ExternalMaps) -> str:
+    """What is wrong with the maps; empty if nothing is."""
     maps, keys = stored.maps, stored.keys
     if maps.ndim not in (3, 4):
-        return f"maps of shape {maps.shape}; (n, h, w) or (n, classes, h, w) expected"
+        return f"maps of shape {maps.shape}; expected (n, h, w) or (n, classes, h, w)"
     if len(keys) != len(maps):
-        return f"{len(keys)} keys for {len(maps)} maps"
+        return f"{len(keys)} keys for {len(maps)} maps; expected one key per map"
     if len(set(keys)) < len(keys):
-        return f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice"
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        return f"key {repeated!r} is repeated; expected each key once"
     if maps.ndim == 4 and len(stored.classes) != maps.shape[1]:
-        return f"{maps.shape[1]} maps a frame and {len(stored.classes)} names of classes: name each, in their order"
+        return (
+            f"{maps.shape[1]} maps per frame and {len(stored.classes)} class names: "
+            "name every class with --classes, in the order of the maps"
+        )
     finite = np.isfinite(maps).all(tuple(range(1, maps.ndim)))
-    return (
-        ""
-        if finite.all()
-        else f"{keys[int(finite.argmin())]}: NaN or infinity; finite numbers expected"
-    )
+    if not finite.all():
+        return f"{keys[int(finite.argmin())]}: NaN or infinity; expected finite numbers"
+    return ""
 
 
 def match_to_truth(
-    stored: ExternalMaps, published: BenchmarkBoxes, *, partial: bool = False
+    stored: ExternalMaps, benchmark: BenchmarkBoxes, *, partial: bool = False
 ) -> tuple[Predictions, Truth, list[str]]:
-    """Bind maps to the frames of a truth by their keys.
+    """Match maps with the frames of a benchmark by their keys.
 
     Returns
     -------
-    The maps of known frames, the truth, and a note for each kind of key that only one of them has.
+    The maps of the frames that the benchmark has, the truth, and a note for each kind of key that
+    only the maps or only the boxes have.
 
     Raises
     ------
     UserError
-        If boxed frames have no map, unless `partial` allows it: scores of a part compare with nobody's.
+        If boxed frames have no map and `partial` does not allow it: scores of a subset are not
+        comparable with published ones.
     """
-    place = {_known(key, published): number for number, key in enumerate(stored.keys)}
-    boxed = {key for key, frame in published.frames.items() if frame.boxes}
-    surplus, missing = sorted(place.keys() - published.frames.keys()), sorted(boxed - place.keys())
+    place = {_benchmark_key(key, benchmark): number for number, key in enumerate(stored.keys)}
+    boxed = {key for key, frame in benchmark.frames.items() if frame.boxes}
+    surplus, missing = sorted(place.keys() - benchmark.frames.keys()), sorted(boxed - place.keys())
     if not place.keys() & boxed:
         raise UserError(
-            f"no map has the key of a boxed frame: maps {_some(place)}; boxes {_some(boxed)}"
+            f"no map has the key of a boxed frame: the maps have {_shown(place)}; "
+            f"the boxes have {_shown(boxed)}"
         )
     if missing and not partial:
         raise UserError(
-            f"{len(missing)} of {len(boxed)} boxed frames have no map: {_some(missing)}; scores of a part compare with"
-            " nobody's: --partial allows them"
+            f"{len(missing)} of {len(boxed)} boxed frames have no map: {_shown(missing)}. Scores of"
+            " a subset are not comparable with published ones. Pass --partial to score it anyway."
         )
-    kinds = {"boxed frames without a map": missing, "maps without a frame in the boxes": surplus}
-    notes = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in kinds.items() if keys]
-    return _drawn(stored, place, published), _truth(published), notes
+    unmatched = {
+        "boxed frames without a map": missing,
+        "maps without a frame in the boxes": surplus,
+    }
+    notes = [f"{len(keys)} {noun}: {_shown(keys)}" for noun, keys in unmatched.items() if keys]
+    return _predictions(stored, place, benchmark), _truth(benchmark), notes
 
 
-def _known(key: str, published: BenchmarkBoxes) -> str:
-    """A key as the boxes have it: a file's name may have lost the picture's ending."""
-    return key if key in published.frames or f"{key}.jpg" not in published.frames else f"{key}.jpg"
+def _benchmark_key(key: str, benchmark: BenchmarkBoxes) -> str:
+    """The benchmark's form of a key: the name of a .npy file may lack the image's .jpg."""
+    if key not in benchmark.frames and f"{key}.jpg" in benchmark.frames:
+        return f"{key}.jpg"
+    return key
 
 
-def _some(keys: Iterable[str]) -> str:
-    several = sorted(keys)
-    return ", ".join(several[:NAMED]) + (", …" if len(several) > NAMED else "")
+def _shown(keys: Iterable[str]) -> str:
+    """The first keys, for a message."""
+    names = sorted(keys)
+    return ", ".join(names[:KEYS_SHOWN]) + (", …" if len(names) > KEYS_SHOWN else "")
 
 
-def _drawn(stored: ExternalMaps, place: dict[str, int], published: BenchmarkBoxes) -> Predictions:
-    keys = sorted(place.keys() & published.frames.keys())
-    maps, videos = (
-        stored.maps[[place[key] for key in keys]],
-        [(published.frames[key].video_id,) for key in keys],
-    )
+def _predictions(
+    stored: ExternalMaps, place: dict[str, int], benchmark: BenchmarkBoxes
+) -> Predictions:
+    """The maps of the benchmark's frames, sorted by key."""
+    keys = sorted(place.keys() & benchmark.frames.keys())
+    maps = stored.maps[[place[key] for key in keys]]
+    videos = [(benchmark.frames[key].video_id,) for key in keys]
     if maps.ndim == 3:
-        return Predictions(keys, videos, single=maps)
-    return Predictions(keys, videos, by_class=maps, classes=stored.classes)
+        return Predictions(keys, videos, frame_maps=maps)
+    return Predictions(keys, videos, class_maps=maps, classes=stored.classes)
 
 
-def _truth(published: BenchmarkBoxes) -> Truth:
-    boxes = {key: frame.boxes for key, frame in published.frames.items()}
-    return Truth(boxes, published.form, published.annotators)
+def _truth(benchmark: BenchmarkBoxes) -> Truth:
+    boxes = {key: frame.boxes for key, frame in benchmark.frames.items()}
+    return Truth(boxes, benchmark.form, benchmark.annotators)
 
 
 def scores(
-    drawn: Predictions, truth: Truth, protocols: Sequence[Protocol], *, resamples: int, seed: int
-) -> Iterator[list[ScoreRow]]:
-    """Every figure of the maps, and of the trivial baselines on the same frames, a list a protocol."""
-    for name, (selection, mine) in evaluation.score(protocols, drawn, truth).items():
-        if not selection.frames:
-            raise UserError(f"protocol {name}: no frame has both a map and a box: nothing to score")
-        rules = named(name)
-        shown = {"maps": mine} | evaluation.score_baselines(
-            selection, drawn.shape(), np.empty((0, 4)), rules, truth
-        )
-        videos = [drawn.videos[number] for number in selection.frames]
-        yield [
-            line
-            for system, scored in shown.items()
-            for line in _lines(rules, system, scored, videos, resamples=resamples, seed=seed)
-        ]
-
-
-def _lines(
-    protocol: Protocol,
-    system: str,
-    scored: Scored,
-    videos: Sequence[tuple[str, ...]],
+    predictions: Predictions,
+    truth: Truth,
+    protocols: Sequence[Protocol],
     *,
     resamples: int,
     seed: int,
+) -> Iterator[list[ScoreRow]]:
+    """Every figure of the maps and of the baselines on the same frames, a list per protocol."""
+    results = evaluation.score(protocols, predictions, truth)
+    for protocol in protocols:
+        selection, frame_scores = results[protocol.name]
+        if not selection.frames:
+            raise UserError(
+                f"protocol {protocol.name}: no frame has a map and a box; expected at least one"
+            )
+        systems = {MAPS: frame_scores}
+        systems |= evaluation.score_baselines(
+            selection, predictions.map_shape(), np.empty((0, 4)), protocol, truth
+        )
+        videos = [predictions.videos[number] for number in selection.frames]
+        rows = []
+        for system, system_scores in systems.items():
+            bounds = aggregation.intervals(system_scores, videos, protocol, resamples, seed)
+            rows += _rows(protocol, system, system_scores, bounds)
+        yield rows
+
+
+def _rows(
+    protocol: Protocol, system: str, frame_scores: FrameScores, bounds: aggregation.Figures
 ) -> list[ScoreRow]:
-    bounds = evaluation.intervals(scored, videos, protocol, resamples, seed)
+    frames = len(frame_scores.ious)
     return [
-        ScoreRow(protocol.name, system, metric, value, bounds[metric], len(scored.ious))
-        for metric, value in evaluation.figures(scored, protocol).items()
+        ScoreRow(protocol.name, system, metric, value, bounds[metric], frames)
+        for metric, value in aggregation.figures(frame_scores, protocol).items()
     ]
 
 
-def csv_rows(lines: Iterable[ScoreRow]) -> pd.DataFrame:
-    """`protocol,metric,value,frames` in full precision; a baseline's metric has its name before it."""
-    rows: list[dict[str, Any]] = [
+def csv_rows(rows: Iterable[ScoreRow]) -> pd.DataFrame:
+    """`protocol,metric,value,frames`; a baseline's name stands before its metric."""
+    records: list[dict[str, Any]] = [
         {
-            "protocol": line.protocol,
-            "metric": line.metric if line.system == "maps" else f"{line.system} {line.metric}",
-            "value": line.value,
-            "frames": line.frames,
+            "protocol": row.protocol,
+            "metric": row.metric if row.system == MAPS else f"{row.system} {row.metric}",
+            "value": row.value,
+            "frames": row.frames,
         }
-        for line in lines
+        for row in rows
     ]
-    return pd.DataFrame(rows, columns=["protocol", "metric", "value", "frames"])
+    return pd.DataFrame(records, columns=["protocol", "metric", "value", "frames"])

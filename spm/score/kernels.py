@@ -1,33 +1,48 @@
-"""The inner loops of scoring, compiled: a frame at a time, enlarged once for all protocols, whatever their number.
+"""The compiled inner loops of scoring: each map is resized once, then scored under every rule.
 
-`spm.score.masks` says in arrays what these loops do in pixels; the tests hold one against the other, bit for bit.
+tests/score/whole_images.py computes the same with NumPy, an image at a time; the tests compare
+both, bit by bit.
 """
 
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-BINS = 4096  # of the histogram in which an order statistic is looked for
+BINS = 4096  # of the histogram that narrows the search for an order statistic
 
-# As they stand in spm.score.protocols: Rule, where the threshold comes from, and Normalize, what is done before.
-MAXIMUM, VALUE, RANK, TRUTH_AREA = range(4)
-NOTHING, STRETCH, STRETCH_NEGATIVE = range(3)
+
+class RuleCode(IntEnum):
+    """`spm.score.protocols.Rule`, as the compiled loops read it."""
+
+    MAXIMUM = 0
+    VALUE = 1
+    RANK = 2
+    TRUTH_AREA = 3
+
+
+class NormalizeCode(IntEnum):
+    """`spm.score.protocols.Normalize`, as the compiled loops read it."""
+
+    NONE = 0
+    MINMAX = 1
+    MINMAX_OF_NEGATIVE = 2
 
 
 class Rules(NamedTuple):
     """Protocols as columns, (p,) each."""
 
-    kind: NDArray[np.int64]
+    code: NDArray[np.int64]  # RuleCode
     level: NDArray[np.float32]
-    stretch: NDArray[np.int64]
+    normalize: NDArray[np.int64]  # NormalizeCode
     strict: NDArray[np.bool_]
-    peak: NDArray[np.bool_]  # pixels at the maximum always count
+    peak: NDArray[np.bool_]  # pixels at the maximum are always foreground
 
 
 class Taps(NamedTuple):
-    """Cell before and after each pixel's centre, and the share of the one after; (px,) each."""
+    """The two cells between which each pixel's centre lies, and the weight of the second; (px,)."""
 
     before: NDArray[np.int64]
     after: NDArray[np.int64]
@@ -38,7 +53,7 @@ class Taps(NamedTuple):
 def _widen(cells: Any, columns: Any, wide: Any) -> None:
     """(h, w) → (h, px).
 
-    a + (b - a) · share, rounded once at the end as a fused multiply-add has it: in double precision products are exact.
+    a + (b - a) · share, in double precision and rounded once, as OpenCV's fused multiply-add does.
     """
     for i in range(cells.shape[0]):
         for j in range(wide.shape[1]):
@@ -48,14 +63,14 @@ def _widen(cells: Any, columns: Any, wide: Any) -> None:
 
 @njit(cache=True)
 def _enlarge(cells: Any, rows: Any, columns: Any, wide: Any, out: Any) -> None:
-    """(h, w) → (px, px), columns first; `wide`, (h, px), is scratch."""
+    """(h, w) → (px, px), columns first; `wide`, (h, px), is scratch memory."""
     _widen(cells, columns, wide)
     px = wide.shape[1]
-    step, start, at = np.empty(px), np.empty(px), -1
+    step, start, current = np.empty(px), np.empty(px), -1
     for i in range(out.shape[0]):
-        if rows.before[i] != at:
-            at = rows.before[i]
-            step[:], start[:] = wide[rows.after[i]] - wide[at], wide[at]
+        if rows.before[i] != current:
+            current = rows.before[i]
+            step[:], start[:] = wide[rows.after[i]] - wide[current], wide[current]
         share = np.float64(rows.share[i])
         for j in range(px):
             out[i, j] = step[j] * share + start[j]
@@ -63,7 +78,7 @@ def _enlarge(cells: Any, rows: Any, columns: Any, wide: Any, out: Any) -> None:
 
 @njit(cache=True, fastmath={"nnan", "nsz"})
 def _extremes(pixels: Any) -> Any:
-    """Smallest and largest; pixels are known to be finite."""
+    """Smallest and largest pixel; all pixels are finite."""
     low = high = pixels[0]
     for value in pixels:
         low, high = min(low, value), max(high, value)
@@ -71,110 +86,113 @@ def _extremes(pixels: Any) -> Any:
 
 
 @njit(cache=True)
-def _sort_into(bins: Any, place: Any, pixels: Any, low: Any, high: Any) -> None:
-    """Histogram of the pixels in bins of about equal width, in the numbers' order; `place`: the bin of each."""
+def _fill_bins(bins: Any, bin_of_pixel: Any, pixels: Any, low: Any, high: Any) -> None:
+    """Histogram of the pixels, in bins of about equal width that follow the pixels' order."""
     scale = np.float32(BINS - 2) / (high - low) if high > low else np.float32(0)
     for n in range(pixels.size):
-        place[n] = np.int16((pixels[n] - low) * scale)
+        bin_of_pixel[n] = np.int16((pixels[n] - low) * scale)
     bins[:] = 0
-    for one in place:
-        bins[one] += 1
+    for number in bin_of_pixel:
+        bins[number] += 1
 
 
 @njit(cache=True)
-def _element(rank: int, bins: Any, place: Any, pixels: Any) -> Any:
-    """Element `rank` of the sorted pixels: the bin that holds it is all that is sorted."""
-    before, wanted = 0, np.int16(0)
-    while before + bins[wanted] <= rank:
-        before += bins[wanted]
-        wanted += np.int16(1)
-    held, n = np.empty(bins[wanted], np.float32), 0
-    for at in range(place.size):
-        if place[at] == wanted:
-            held[n] = pixels[at]
-            n += 1
-    held.sort()
-    return held[rank - before]
+def _element(rank: int, bins: Any, bin_of_pixel: Any, pixels: Any) -> Any:
+    """Element `rank` of the sorted pixels; only the bin that holds it is sorted."""
+    before, number = 0, np.int16(0)
+    while before + bins[number] <= rank:
+        before += bins[number]
+        number += np.int16(1)
+    members, count = np.empty(bins[number], np.float32), 0
+    for n in range(bin_of_pixel.size):
+        if bin_of_pixel[n] == number:
+            members[count] = pixels[n]
+            count += 1
+    members.sort()
+    return members[rank - before]
 
 
 @njit(cache=True)
-def _stretched(value: Any, stretch: int, low: Any, high: Any) -> Any:
-    if stretch == NOTHING or high == low:
+def _normalized(value: Any, normalize: int, low: Any, high: Any) -> Any:
+    """One pixel, normalized; a constant map stays as it is, as in the authors' code."""
+    if normalize == NormalizeCode.NONE or high == low:
         return value
-    if stretch == STRETCH:
+    if normalize == NormalizeCode.MINMAX:
         return (value - low) / (high - low)
     return np.float32(1) - (high - value) / (high - low)
 
 
 @njit(cache=True)
-def _rank(rules: Any, which: int, size: int, truth: int) -> int:
-    """Which of the sorted pixels a rule's threshold is; -1: none."""
-    if rules.kind[which] == RANK:
-        return int(size * rules.level[which])
-    if rules.kind[which] == TRUTH_AREA:
+def _rank(rules: Any, p: int, size: int, truth: int) -> int:
+    """Index of the threshold among the sorted pixels under rule p; -1: the rule uses no rank.
+
+    Without a truth, TRUTH_AREA takes half of the image, as its authors' code does.
+    """
+    if rules.code[p] == RuleCode.RANK:
+        return int(size * rules.level[p])
+    if rules.code[p] == RuleCode.TRUTH_AREA:
         return size - (truth if truth else size // 2)
     return -1
 
 
 @njit(cache=True)
-def _threshold(rules: Any, which: int, ranked: Any, low: Any, high: Any) -> Any:
-    """Where a rule parts foreground from background, in stretched values; `ranked` is the pixel of its rank."""
-    kind, level, stretch = rules.kind[which], rules.level[which], rules.stretch[which]
-    if kind == VALUE:
-        return level
-    return (
-        level * _stretched(high, stretch, low, high)
-        if kind == MAXIMUM
-        else _stretched(ranked, stretch, low, high)
-    )
+def _threshold(rules: Any, p: int, ranked: Any, low: Any, high: Any) -> Any:
+    """Threshold of rule p on the normalized map; `ranked` is the pixel at the rank of the rule."""
+    code, normalize = rules.code[p], rules.normalize[p]
+    if code == RuleCode.VALUE:
+        return rules.level[p]
+    if code == RuleCode.MAXIMUM:
+        return rules.level[p] * _normalized(high, normalize, low, high)
+    return _normalized(ranked, normalize, low, high)
 
 
 @njit(cache=True)
-def _ordered(value: Any) -> Any:
-    """An integer for each number, in the numbers' order."""
+def _to_order(value: Any) -> Any:
+    """An integer for each float32, in the same order."""
     bits = np.array([value], np.float32).view(np.int32)[0]
     return np.int64(bits) if bits >= 0 else -np.int64(bits & 0x7FFFFFFF)
 
 
 @njit(cache=True)
-def _number(order: Any) -> Any:
-    """The number of an integer of `_ordered`."""
+def _from_order(order: Any) -> Any:
+    """The float32 of an integer of `_to_order`."""
     bits = order if order >= 0 else (-order) | 0x80000000
     return np.array([bits], np.int64).astype(np.uint32).view(np.float32)[0]
 
 
 @njit(cache=True)
-def _cut(rules: Any, which: int, low: Any, high: Any, threshold: Any) -> Any:
-    """The smallest value, before any stretching, that is foreground; more than `high` where none is.
+def _cut(rules: Any, p: int, low: Any, high: Any, threshold: Any) -> Any:
+    """Smallest value before normalization that is foreground; above `high` if no pixel is.
 
-    Stretching keeps the order, so one comparison a pixel is enough once this number is found, by halving.
+    Normalization keeps the order of the pixels. So this value is found once by bisection, and each
+    pixel then takes one comparison.
     """
-    stretch, strict = rules.stretch[which], rules.strict[which]
-    below, above = _ordered(low) - 1, _ordered(high) + 1
+    normalize, strict = rules.normalize[p], rules.strict[p]
+    below, above = _to_order(low) - 1, _to_order(high) + 1
     while above - below > 1:
         middle = (below + above) >> 1
-        value = _stretched(_number(middle), stretch, low, high)
+        value = _normalized(_from_order(middle), normalize, low, high)
         if value > threshold or (value == threshold and not strict):
             above = middle
         else:
             below = middle
-    return high if rules.peak[which] and above > _ordered(high) else _number(above)
+    return high if rules.peak[p] and above > _to_order(high) else _from_order(above)
 
 
 @njit(cache=True)
 def _count(pixels: Any, weight: Any, cut: Any) -> Any:
-    """Foreground inside the truth, in its units, and foreground outside of it, in pixels."""
+    """Foreground inside the truth, in the truth's units, and outside of it, in pixels."""
     inside, outside = 0, 0
     for n in range(pixels.size):
-        found = pixels[n] >= cut
-        inside += found * weight[n]
-        outside += found & (weight[n] == 0)
+        foreground = pixels[n] >= cut
+        inside += foreground * weight[n]
+        outside += foreground & (weight[n] == 0)
     return inside, outside
 
 
 @njit(cache=True)
 def _draw(edges: Any, full: int, weight: Any) -> None:
-    """How many of the boxes (k, 4) cover each pixel, at most `full`, in units of which 2 are certain."""
+    """Truth of each pixel, in half pixels: 2 if at least `full` of the boxes (k, 4) cover it."""
     weight[:] = 0
     for k in range(len(edges)):
         left, top, right, bottom = edges[k]
@@ -188,12 +206,35 @@ def _draw(edges: Any, full: int, weight: Any) -> None:
 
 @njit(cache=True)
 def _sizes(weight: Any) -> Any:
-    """How much truth there is, in its units, and on how many pixels."""
+    """Size of the truth: in half pixels, and the number of pixels that any box covers."""
     units, area = 0, 0
-    for one in weight:
-        units += one
-        area += one > 0
+    for value in weight:
+        units += value
+        area += value > 0
     return units, area
+
+
+@njit(cache=True)
+def _count_rules(
+    pixels: Any, weight: Any, bins: Any, bin_of_pixel: Any, rules: Any, inside: Any, outside: Any
+) -> Any:
+    """Count one resized map under every rule into `inside` and `outside`, (p,); the truth's size.
+
+    The histogram is filled at most once, and a rank that several rules share is searched once.
+    """
+    low, high = _extremes(pixels)
+    truth, area = _sizes(weight)
+    last_rank, ranked = -1, low
+    for p in range(len(rules.code)):
+        rank = _rank(rules, p, pixels.size, area)
+        if rank >= 0 and last_rank < 0:
+            _fill_bins(bins, bin_of_pixel, pixels, low, high)
+        if rank >= 0 and rank != last_rank:
+            last_rank, ranked = rank, _element(rank, bins, bin_of_pixel, pixels)
+        cut = _cut(rules, p, low, high, _threshold(rules, p, ranked, low, high))
+        count_inside, count_outside = _count(pixels, weight, cut)
+        inside[p], outside[p] = count_inside, 2 * count_outside
+    return truth
 
 
 @njit(cache=True)
@@ -208,61 +249,48 @@ def overlaps(
     rows, columns : Taps
         From h and from w cells to px pixels.
     edges : int array, shape (k, 4)
-        Left, top, right and bottom pixel edges of all boxes, frame after frame.
+        Left, top, right and bottom pixel edges of all boxes, in the order of the maps.
     starts : int array, shape (n + 1,)
-        Where each frame's boxes begin.
+        Index of each map's first box.
     full : int
-        How many boxes make a pixel certain: 1, the union; 2, the consensus of Flickr-SoundNet's annotators.
+        How many boxes make a pixel full truth: 1, the union; 2, the consensus of Flickr-SoundNet's
+        annotators.
     rules : Rules
 
     Returns
     -------
     inside : (n, p)
-        Truth in the foreground, in half pixels.
+        Foreground inside the truth, in half pixels.
     outside : (n, p)
-        Foreground where there is no truth at all, in half pixels.
+        Foreground where there is no truth, in half pixels.
     truth : (n,)
         In half pixels.
     """
-    px, n, p = len(rows.before), len(maps), len(rules.kind)
+    px, n, p = len(rows.before), len(maps), len(rules.code)
     wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
-    weight, bins, place = (
-        np.empty((px, px), np.uint8),
-        np.empty(BINS, np.int64),
-        np.empty(px**2, np.int16),
-    )
-    pixels, flat = image.ravel(), weight.ravel()
-    inside, outside, truth = (
-        np.empty((n, p), np.int64),
-        np.empty((n, p), np.int64),
-        np.empty(n, np.int64),
-    )
-    for frame in range(n):
-        _enlarge(maps[frame], rows, columns, wide, image)
-        _draw(edges[starts[frame] : starts[frame + 1]], full, weight)
-        low, high = _extremes(pixels)
-        truth[frame], area = _sizes(flat)
-        known, ranked = -1, low
-        for which in range(p):
-            rank = _rank(rules, which, pixels.size, area)
-            if rank >= 0 and known < 0:
-                _sort_into(bins, place, pixels, low, high)
-            if rank >= 0 and rank != known:
-                known, ranked = rank, _element(rank, bins, place, pixels)
-            cut = _cut(rules, which, low, high, _threshold(rules, which, ranked, low, high))
-            found, strayed = _count(pixels, flat, cut)
-            inside[frame, which], outside[frame, which] = found, 2 * strayed
+    weight, bins = np.empty((px, px), np.uint8), np.empty(BINS, np.int64)
+    bin_of_pixel = np.empty(px**2, np.int16)
+    pixels, flat_weight = image.ravel(), weight.ravel()
+    inside, outside = np.empty((n, p), np.int64), np.empty((n, p), np.int64)
+    truth = np.empty(n, np.int64)
+    for i in range(n):
+        _enlarge(maps[i], rows, columns, wide, image)
+        _draw(edges[starts[i] : starts[i + 1]], full, weight)
+        truth[i] = _count_rules(
+            pixels, flat_weight, bins, bin_of_pixel, rules, inside[i], outside[i]
+        )
     return inside, outside, truth
 
 
 @njit(cache=True)
-def dark(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
-    """Fraction of the pixels of each map (n, h, w) that are at most `level`, once enlarged: (n,).
+def inactive_fraction(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
+    """Fraction of the pixels of each map (n, h, w) that are at most `level` once resized: (n,).
 
-    What lies between two values on one side of the level lies there too, and is not looked at.
+    Pixels between two values on the same side of the level lie on that side too, so they are
+    counted without being computed.
     """
     px = len(rows.before)
-    wide, found = np.empty((maps.shape[1], px), np.float32), np.empty(len(maps))
+    wide, fractions = np.empty((maps.shape[1], px), np.float32), np.empty(len(maps))
     for n in range(len(maps)):
         _widen(maps[n], columns, wide)
         count, first = 0, 0
@@ -279,5 +307,5 @@ def dark(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
                         step, start = np.float64(below[j] - above[j]), np.float64(above[j])
                         count += np.float32(step * rows.share[i] + start) <= level
             first = end
-        found[n] = count / px**2
-    return found
+        fractions[n] = count / px**2
+    return fractions

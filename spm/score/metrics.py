@@ -1,52 +1,61 @@
 """How well a map localizes, as pure functions of arrays.
 
-Conventions: the first axis counts frames; masks are boolean; scores are fractions in [0, 1], not per cent; a threshold
-met exactly counts as reached. Nothing here knows of files or boxes: spm.score.protocols makes masks of those.
+Conventions: the first axis counts frames, masks are boolean, and scores are fractions in [0, 1].
+Nothing here reads files or boxes; `spm.score.masks` makes masks of them. The workflow and `spm
+score` compute their figures with these functions: each figure is a mean over frames.
 """
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]
 
-# Products, not decimals: the peers compare with `0.05 * i`, which at i = 3, 6, 7, 12, 14, 17 and 19 is a bit more.
+# Products, not decimals. The authors' scripts compare with `0.05 * i`, which is slightly above the
+# decimal number at i = 3, 6, 7, 12, 14, 17 and 19.
 GRID: Doubles = np.asarray(0.05 * np.arange(21), np.float64)
 
 
-def _check_masks(prediction: Mask, truth: Mask) -> None:
+def _check_masks(prediction: Mask, truth: Mask, *, allow_empty: bool = False) -> None:
     if prediction.shape != truth.shape or prediction.ndim != 3:
         raise ValueError(
-            f"masks of equal shape (n, h, w) expected, not {prediction.shape} and {truth.shape}"
+            f"expected masks of equal shape (n, h, w), not {prediction.shape} and {truth.shape}"
         )
     if prediction.dtype != np.bool_ or truth.dtype != np.bool_:
-        raise ValueError(f"boolean masks expected, not {prediction.dtype} and {truth.dtype}")
-    if empty := np.flatnonzero(~truth.any((1, 2))).tolist():
+        raise ValueError(f"expected boolean masks, not {prediction.dtype} and {truth.dtype}")
+    empty = np.flatnonzero(~truth.any((1, 2))).tolist()
+    if empty and not allow_empty:
         raise ValueError(
-            f"no pixel of truth in mask {empty[0]} ({len(empty)} such in all): leave such frames out"
+            f"truth mask {empty[0]} has no pixel ({len(empty)} such masks): leave such frames out"
         )
 
 
 def _check_scores(ious: ArrayLike) -> Doubles:
     values = np.asarray(ious, np.float64)
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"scores of shape (n,) with n > 0 expected, not {values.shape}")
+        raise ValueError(f"expected scores of shape (n,) with n > 0, not {values.shape}")
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("scores between 0 and 1 expected")
+        raise ValueError("expected scores between 0 and 1")
     return values
 
 
-def iou(prediction: Mask, truth: Mask) -> Doubles:
+def ratio(intersection: ArrayLike, union: ArrayLike) -> Doubles:
+    """Intersection over union of pixel counts of any shape; 0 where the union is empty."""
+    return np.asarray(np.asarray(intersection) / np.maximum(union, 1), np.float64)
+
+
+def iou(prediction: Mask, truth: Mask, *, allow_empty: bool = False) -> Doubles:
     """Intersection over union, |P ∩ G| / |P ∪ G|, of each frame.
 
     Parameters
     ----------
     prediction, truth : bool array, shape (n, h, w)
-        Pixels said to sound, and those that do. Every truth must hold at least one pixel.
+        Pixels predicted to sound, and pixels that sound.
+    allow_empty : bool
+        Whether a truth without a pixel scores 0; otherwise it is an error.
 
     Returns
     -------
@@ -55,11 +64,11 @@ def iou(prediction: Mask, truth: Mask) -> Doubles:
     Raises
     ------
     ValueError
-        If the shapes differ, the masks are not boolean, or a truth is empty (its IoU would be 0/0 or meaningless).
+        If the shapes differ, the masks are not boolean, or a truth is empty and may not be.
 
     Examples
     --------
-    Four pixels against two, both of which they hold:
+    Four pixels are predicted; the truth is two of them:
 
     >>> truth = np.zeros((1, 4, 4), bool)
     >>> truth[0, 1, 1:3] = True
@@ -68,21 +77,24 @@ def iou(prediction: Mask, truth: Mask) -> Doubles:
     >>> iou(prediction, truth)
     array([0.5])
     """
-    _check_masks(prediction, truth)
-    both = np.count_nonzero(prediction & truth, axis=(1, 2))
-    either = np.count_nonzero(prediction | truth, axis=(1, 2))
-    return np.asarray(both / either, np.float64)
+    _check_masks(prediction, truth, allow_empty=allow_empty)
+    return ratio(
+        np.count_nonzero(prediction & truth, axis=(1, 2)),
+        np.count_nonzero(prediction | truth, axis=(1, 2)),
+    )
 
 
 def ciou(ious: ArrayLike, frame: ArrayLike, frames: int) -> Doubles:
     """Class-aware IoU of each frame: Σ_k δ_k IoU_k / Σ_k δ_k, the mean over its sounding classes.
 
+    The same mean of average precisions is the class-aware AP (CAP) of each frame.
+
     Parameters
     ----------
     ious : float array, shape (g,), in [0, 1]
-        One IoU for each class that sounds in a frame (δ = 1); the silent ones are not given.
+        One IoU for each class that sounds in a frame (δ = 1); silent classes are not given.
     frame : int array, shape (g,)
-        Which frame each belongs to, in [0, frames).
+        The frame of each IoU, in [0, frames).
     frames : int
         Number of frames; each must have a sounding class.
 
@@ -94,76 +106,68 @@ def ciou(ious: ArrayLike, frame: ArrayLike, frames: int) -> Doubles:
 
     Examples
     --------
-    A duet of which one instrument is found, then a solo:
+    A duet of which one instrument is localized, then a solo:
 
     >>> ciou([1.0, 0.0, 0.8], [0, 0, 1], 2)
     array([0.5, 0.8])
     """
     values, owner = _check_scores(ious), np.asarray(frame, np.intp)
     if owner.shape != values.shape:
-        raise ValueError(f"one frame a score expected: {values.shape} scores, {owner.shape} frames")
+        raise ValueError(
+            f"expected one frame per score, not {owner.shape} frames and {values.shape} scores"
+        )
     classes = np.bincount(owner, minlength=frames)
     if len(classes) != frames or not classes.all():
-        raise ValueError(f"every frame of 0…{frames - 1}, and no other, must have a sounding class")
+        raise ValueError(f"expected a sounding class in each of the frames 0 to {frames - 1}")
     return np.asarray(np.bincount(owner, values, minlength=frames) / classes, np.float64)
 
 
-def success_matrix(ious: ArrayLike, thresholds: ArrayLike, *, beyond: bool = False) -> Mask:
-    """Which frames reach which threshold (≥; with `beyond`, >), shape (n, t).
+def success_matrix(ious: ArrayLike, thresholds: ArrayLike, *, strict: bool = False) -> Mask:
+    """Which frames reach which threshold (≥; with `strict`, >), shape (n, t).
 
-    The peers' scripts compare with `0.05 * i`, which for i = 6 is the next number above 0.3. So that 0.3 means the same
-    here, a threshold that lies on their grid is replaced by the grid's own number.
+    The authors' scripts compare with `0.05 * i`, which for i = 6 is the next number above 0.3. So
+    that 0.3 means the same here, a threshold on their grid is replaced by the grid's own number.
 
     Examples
     --------
-    >>> reached([0.2, 0.3, 0.5], [0.3, 0.5]).tolist()
+    >>> success_matrix([0.2, 0.3, 0.5], [0.3, 0.5]).tolist()
     [[False, False], [False, False], [True, True]]
     """
-    wanted = np.asarray(thresholds, np.float64)
-    if beyond:
-        return np.asarray(_check_scores(ious)[:, None] > wanted)
-    nearest = GRID[np.abs(wanted[:, None] - GRID).argmin(1)]
-    exact = np.where(np.isclose(nearest, wanted, rtol=0, atol=1e-9), nearest, wanted)
+    given = np.asarray(thresholds, np.float64)
+    if strict:
+        return np.asarray(_check_scores(ious)[:, None] > given)
+    nearest = GRID[np.abs(given[:, None] - GRID).argmin(1)]
+    exact = np.where(np.isclose(nearest, given, rtol=0, atol=1e-9), nearest, given)
     return np.asarray(_check_scores(ious)[:, None] >= exact)
 
 
-def success_rate(ious: ArrayLike, thresholds: ArrayLike) -> Doubles:
-    """Fraction of frames that reach each threshold.
-
-    Parameters
-    ----------
-    ious : float array, shape (n,), in [0, 1]
-    thresholds : float array, shape (t,)
-
-    Returns
-    -------
-    float array, shape (t,), in [0, 1]
+def success_rate(ious: ArrayLike, thresholds: ArrayLike, *, strict: bool = False) -> Doubles:
+    """Fraction of frames that reach each threshold: the mean of `success_matrix`, shape (t,).
 
     Examples
     --------
     >>> success_rate([0.2, 0.5, 0.7, 0.9], [0.3, 0.5, 0.8])
     array([0.75, 0.75, 0.25])
     """
-    return np.asarray(success_matrix(ious, thresholds).mean(0), np.float64)
+    return np.asarray(success_matrix(ious, thresholds, strict=strict).mean(0), np.float64)
 
 
-def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, beyond: bool = False) -> float:
-    """CIoU@t: the fraction of frames whose (C)IoU reaches `threshold`, in [0, 1]; IoU@0.5 is the same at 0.5.
+def ciou_at(ious: ArrayLike, threshold: float = 0.3, *, strict: bool = False) -> float:
+    """CIoU@t: the fraction of frames whose (C)IoU reaches `threshold`; IoU@0.5 is the same at 0.5.
 
     Examples
     --------
     >>> ciou_at([0.1, 0.35, 0.6, 0.9], 0.3)
     0.75
     """
-    return float(success_matrix(ious, [threshold], beyond=beyond).mean())
+    return float(success_rate(ious, [threshold], strict=strict)[0])
 
 
 def auc_per_frame(ious: ArrayLike, grid: ArrayLike = GRID) -> Doubles:
-    """What each frame adds to the area under the success curve, shape (n,): `auc` is their mean."""
+    """What each frame adds to the area under the success curve, shape (n,): `auc` is the mean."""
     steps = np.asarray(grid, np.float64)
-    width = (
-        np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])
-    ) / 2  # of the trapezoid rule
+    # the trapezoid rule gives each point half of the steps on both of its sides
+    width = (np.diff(steps, append=steps[-1]) + np.diff(steps, prepend=steps[0])) / 2
     return np.asarray(success_matrix(ious, steps) @ width, np.float64)
 
 
@@ -174,135 +178,106 @@ def auc(ious: ArrayLike, grid: ArrayLike = GRID) -> float:
     ----------
     ious : float array, shape (n,), in [0, 1]
     grid : float array, shape (t,)
-        Rising thresholds; 0, 0.05, …, 1 unless stated otherwise.
+        Rising thresholds; 0, 0.05, …, 1 by default.
 
     Returns
     -------
     float
-        In [0.025, 1] on the usual grid: the rate at threshold 0 is always 1, so frames that miss entirely score 0.025.
+        In [0.025, 1] on the default grid: the rate at threshold 0 is always 1, so frames with an
+        IoU of 0 score 0.025.
 
-    Source: `tools.py` of DSOL and `Evaluator.finalize_AUC` of EZ-VSL, the same 21 points.
+    Source: `tools.py` of DSOL and `Evaluator.finalize_AUC` of EZ-VSL, with the same 21 points.
 
     Examples
     --------
     >>> round(auc([0.0, 1.0]), 4)
     0.5125
     """
-    return float(np.trapezoid(success_rate(ious, grid), np.asarray(grid, np.float64)))
+    return float(auc_per_frame(ious, grid).mean())
 
 
-def nsa(maps: Floats, sounding: Mask, level: float = 0.2) -> Doubles:
-    """No-sounding area: how much of the maps of silent classes stays dark.
+def nsa(inactive: Floats, sounding: Mask) -> Doubles:
+    """No-sounding area of each frame: how much of the maps of silent classes is inactive.
+
+    A pixel is inactive if its value is at most 0.2 (absolute, not relative to the maximum). Eleven
+    maps that share one softmax evenly lie at 1/11, so a network that predicts nothing scores 1.
 
     Parameters
     ----------
-    maps : float array, shape (n, classes, h, w), in [0, 1]
-        One map a class, resized to the raster of the protocol.
+    inactive : float array, shape (n, classes), in [0, 1]
+        Fraction of inactive pixels of each class map, as `spm.score.masks.inactive_fractions`
+        gives.
     sounding : bool array, shape (n, classes)
-        Which classes sound in each frame; at least one must not.
-    level : float
-        A pixel is dark if its value is at most this, absolutely. Eleven maps that share one softmax evenly lie at 1/11,
-        so a network that says nothing scores 1.
+        Which classes sound in each frame; at least one must be silent.
 
     Returns
     -------
-    float array, shape (n,), in [0, 1]
+    float array, shape (n,), in [0, 1]: the mean over the silent classes
 
     Source: `eval.py` of DSOL.
 
     Examples
     --------
-    >>> maps = np.array([[[[0.9]], [[0.1]], [[0.4]]]])
-    >>> nsa(maps, np.array([[True, False, False]]))
+    The first class sounds; of the two others, one map is inactive and one is not:
+
+    >>> nsa(np.array([[0.0, 1.0, 0.0]]), np.array([[True, False, False]]))
     array([0.5])
     """
-    if maps.ndim != 4 or sounding.shape != maps.shape[:2]:
+    if inactive.ndim != 2 or sounding.shape != inactive.shape:
         raise ValueError(
-            f"maps (n, classes, h, w) and (n, classes) expected, not {maps.shape} and {sounding.shape}"
+            f"expected two arrays (n, classes), not {inactive.shape} and {sounding.shape}"
         )
-    return mean_over_silent((maps <= level).mean((2, 3)), sounding)
-
-
-def mean_over_silent(dark: Floats, sounding: Mask) -> Doubles:
-    """Mean of the dark fractions (n, classes) of each frame's silent classes, shape (n,): what `nsa` is made of."""
     if sounding.all(1).any():
-        raise ValueError("a frame in which every class sounds has no no-sounding area")
-    return np.asarray((dark * ~sounding).sum(1) / (~sounding).sum(1), np.float64)
+        raise ValueError("every class of a frame sounds: the frame has no no-sounding area")
+    return np.asarray((inactive * ~sounding).sum(1) / (~sounding).sum(1), np.float64)
 
 
 def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
-    """Average precision of each frame's pixels, ranked by their heat: Σ_n (R_n - R_{n-1}) P_n over distinct values.
+    """Average precision of each frame's pixels, ranked by the map: Σ_n (R_n - R_{n-1}) P_n.
+
+    n counts the distinct values of the map, from the highest.
 
     Parameters
     ----------
     maps : float array, shape (n, h, w)
-        Heat, of any scale: only its order counts, in single precision. Finite.
+        Finite; of any scale, because only the order counts, in single precision.
     truth : bool array, shape (n, h, w)
-        Every frame must hold at least one pixel of truth.
+        Every frame must have at least one pixel of truth.
 
     Returns
     -------
     float array, shape (n,), in (0, 1]
-        Its chance level is the truth's share of the frame.
+        A random map scores the truth's share of the frame.
 
-    Source: scikit-learn's `average_precision_score`, which the peers call.
+    Source: scikit-learn's `average_precision_score`, which the authors' scripts call.
 
     Examples
     --------
-    Of four pixels, the first and the third by heat are truth:
+    Of four pixels, the first and the third in the map's order are truth:
 
-    >>> pixel_ap(np.array([[[0.9, 0.6], [0.4, 0.1]]]), np.array([[[True, False], [True, False]]])).round(4)
+    >>> maps = np.array([[[0.9, 0.6], [0.4, 0.1]]])
+    >>> truth = np.array([[[True, False], [True, False]]])
+    >>> pixel_ap(maps, truth).round(4)
     array([0.8333])
     """
     _check_masks(truth, truth)
     if maps.shape != truth.shape or not np.isfinite(maps).all():
-        raise ValueError(
-            f"finite maps of the truth's shape {truth.shape} expected, not {maps.shape}"
-        )
-    heat, hit = maps.reshape(len(maps), -1), truth.reshape(len(truth), -1)
-    return np.array([_area_of_steps(*one) for one in zip(heat, hit, strict=True)])
+        raise ValueError(f"expected finite maps of the truth's shape {truth.shape}: {maps.shape}")
+    heat, hits = maps.reshape(len(maps), -1), truth.reshape(len(truth), -1)
+    return np.array([_average_precision(heat[n], hits[n]) for n in range(len(heat))])
 
 
-def _area_of_steps(heat: Floats, hit: Mask) -> float:
-    """AP of one frame's pixels, (p,) each: sorted as integers whose last bit is the truth, many times as fast."""
-    bits = (heat.astype(np.float32) + np.float32(0)).view(np.uint32)  # no -0
-    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # in the order of the numbers
-    ranked = np.sort((rising.astype(np.uint64) << 1) | hit)[::-1]
-    last = np.diff(ranked >> 1, append=0) != 0  # equal pixels are taken together
-    hits = np.cumsum(ranked & 1)[last]
-    precision = hits / (np.flatnonzero(last) + 1)
-    return float(np.diff(hits.astype(np.float64), prepend=0) @ precision / hits[-1])
+def _average_precision(heat: Floats, hits: Mask) -> float:
+    """Average precision of the pixels of one frame, (p,) each.
 
-
-def cap(aps: ArrayLike, frame: ArrayLike, frames: int) -> float:
-    """Class-aware AP: the mean over frames of the mean pixel AP of their sounding classes, in [0, 1].
-
-    Each class is held against its own map; `ciou` with AP in place of IoU.
-
-    Source: Hu et al., CVPR 2022 (Mix and Localize); with one class a frame, the mean of per-sample AP of GAR-SSL.
+    Each pixel becomes one integer: its value's order, and its truth as the last bit. Sorting
+    integers is many times as fast as sorting pairs.
     """
-    return float(ciou(aps, frame, frames).mean())
-
-
-def piap(aps: Floats) -> float:
-    """Permutation-invariant AP: maps are given to sources as suits them best, frame by frame, in [0, 1].
-
-    Parameters
-    ----------
-    aps : float array, shape (n, maps, sources)
-        Pixel AP of every map of a frame with every source of it.
-
-    Source: Hu et al., CVPR 2022 (Mix and Localize). AVGN and GAR-SSL print other figures under the same name: the mean
-    AP of single maps, and the AP of all frames' pixels in one ranking.
-
-    Examples
-    --------
-    Two maps that found the two sources the other way round:
-
-    >>> piap(np.array([[[0.1, 0.9], [0.7, 0.2]]]))
-    0.8
-    """
-    if aps.ndim != 3 or aps.shape[1] < aps.shape[2]:
-        raise ValueError(f"(n, maps, sources) with a map for each source expected, not {aps.shape}")
-    best = [table[linear_sum_assignment(table, maximize=True)].mean() for table in aps]
-    return float(np.mean(best))
+    bits = (heat.astype(np.float32) + np.float32(0)).view(np.uint32)  # + 0 turns -0 into 0
+    # integers in the order of the numbers: negative numbers have all bits inverted
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    ranked = np.sort((rising.astype(np.uint64) << 1) | hits)[::-1]
+    last = np.diff(ranked >> 1, append=0) != 0  # pixels of one value are taken together
+    found = np.cumsum(ranked & 1)[last]
+    precision = found / (np.flatnonzero(last) + 1)
+    return float(np.diff(found.astype(np.float64), prepend=0) @ precision / found[-1])

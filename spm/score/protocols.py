@@ -1,61 +1,98 @@
-"""Evaluation protocols: how a heat map and the boxes of a frame become one score, by name.
+"""Evaluation protocols: the rules that turn a heat map and the boxes of a frame into one score.
 
-A protocol is data. The same maps score 15 % or 40 % depending on it, so every score carries its protocol's name;
-docs/protocols.md says who uses which.
+The same maps score 15 % or 40 %, depending on the protocol. Every score therefore carries the name
+of its protocol. docs/protocols.md says who uses which protocol, and which test proves it.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from spm.base.config import UserError
-
-Form = Literal[
-    "xywh", "xyxy"
-]  # what the four numbers of a box are: corner and size, or two corners
+from spm.boxes.formats.frames import Form
 
 
-Rule = Literal["maximum", "value", "rank", "truth-area"]  # where the threshold of a map comes from
-Normalize = Literal["none", "minmax", "minmax-of-negative"]
+class Rule(StrEnum):
+    """Where the threshold of a map comes from."""
+
+    MAXIMUM = "maximum"  # a fraction of the map's maximum
+    VALUE = "value"  # a fixed value
+    RANK = "rank"  # a pixel of the sorted map
+    TRUTH_AREA = "truth-area"  # the pixel that makes the foreground as large as the truth
+
+
+class Normalize(StrEnum):
+    """How a resized map is normalized before the threshold."""
+
+    NONE = "none"
+    MINMAX = "minmax"
+    MINMAX_OF_NEGATIVE = "minmax-of-negative"  # 1 - minmax(-map): rounds differently from minmax
+
+
+class Merge(StrEnum):
+    """Which boxes of a frame are united into one truth."""
+
+    FRAME = "frame"
+    CLASS = "class"
+
+
+class EmptyTruth(StrEnum):
+    """What happens to a frame whose boxes cover no pixel."""
+
+    LEFT_OUT = "left-out"
+    MISSED = "missed"  # it scores 0
+
+
+class Resize(StrEnum):
+    """How a map is resized to the raster."""
+
+    BILINEAR = "bilinear"  # half-pixel centres
+    BICUBIC_CORNERS = "bicubic-corners"  # aligned corners
+
+
+class Precision(StrEnum):
+    """Which average precision of the pixels is computed."""
+
+    NONE = "none"
+    PIXELS = "pixels"  # the map ranks the pixels, the truth is what to find
+    SWAPPED = "swapped"  # arguments swapped: the truth ranks the pixels, the foreground is to find
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What happens to one map and the boxes of one frame."""
+    """What happens to one map and the boxes of one frame.
+
+    `level` depends on the rule: a fraction of the maximum, the value itself, or the fraction of the
+    sorted pixels below the threshold; truth-area ignores it.
+    """
 
     name: str
     source: str
     rule: Rule
-    level: float  # maximum: fraction of the map's maximum; value: itself; rank: fraction of its sorted pixels
+    level: float
     strict: bool  # foreground is above the threshold; otherwise also at it
-    normalize: Normalize = "none"  # before the threshold, after resizing
-    peak: bool = False  # pixels at the maximum count, wherever the threshold is
-    merge: Literal["frame", "class"] = "frame"  # which boxes of a frame are united to one truth
-    boxes: Form | None = (
-        None  # how the numbers of boxes are read, whatever they are; None: as what they are
-    )
-    empty: Literal["left-out", "missed"] = "left-out"  # a frame whose boxes cover no pixel
-    resize: Literal["bilinear", "bicubic-corners"] = (
-        "bilinear"  # half-pixel centres, or corners aligned
-    )
-    raster_px: int = 224  # maps are resized to it and boxes drawn on it
-    auc_steps: int = 20  # of the IoU thresholds 0 … 1 under whose success rates the area is taken
+    normalize: Normalize = Normalize.NONE
+    peak: bool = False  # pixels at the maximum are foreground, whatever the threshold
+    merge: Merge = Merge.FRAME
+    box_form: Form | None = None  # reads every box in this form, whatever its own; None: its own
+    empty_truth: EmptyTruth = EmptyTruth.LEFT_OUT
+    resize: Resize = Resize.BILINEAR
+    raster_px: int = 224  # width and height to which maps are resized and on which boxes are drawn
+    auc_steps: int = 20  # number of equal steps of the IoU threshold from 0 to 1
     iou_at: float = 0.5
     ciou_at: float = 0.3
-    beyond: bool = False  # a frame must exceed iou_at and ciou_at; otherwise it may also meet them
-    nsa_at: float | None = None  # class-aware maps only: a silent class's pixel is dark up to here
-    precision: Literal["none", "pixels", "swapped"] = (
-        "none"  # pixel AP: of the map; or arguments swapped, binarised
-    )
+    strict_success: bool = False  # success is an IoU above iou_at or ciou_at; otherwise also at it
+    nsa_at: float | None = None  # class maps only: a silent class's pixel is inactive up to here
+    precision: Precision = Precision.NONE
 
     @property
     def class_aware(self) -> bool:
         """Whether each sounding class of a frame is a truth of its own."""
-        return self.merge == "class"
+        return self.merge == Merge.CLASS
 
     @property
-    def sees(self) -> tuple[object, ...]:
-        """What decides which frames, truths and pixels it looks at: protocols alike in this share a pass."""
-        return self.merge, self.boxes, self.empty, self.resize, self.raster_px
+    def pass_key(self) -> tuple[object, ...]:
+        """What decides the scored frames, truths and pixels: equal keys share one pass."""
+        return self.merge, self.box_form, self.empty_truth, self.resize, self.raster_px
 
 
 DSOL = "Hu et al., NeurIPS 2020, music-exp"
@@ -66,56 +103,63 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         Protocol(
             "spm-paper",
-            "Eq. 7 of SPM, which names no threshold: that of DSOL, its basis, for one map a frame",
-            rule="maximum", level=0.1, strict=True, merge="class", nsa_at=0.2,
+            "Eq. 7 of SPM; the paper gives no threshold, so that of DSOL's single map is used",
+            rule=Rule.MAXIMUM, level=0.1, strict=True, merge=Merge.CLASS, nsa_at=0.2,
         ),
-        Protocol("dsol-solo", f"{DSOL}/tools.py", rule="maximum", level=0.1, strict=True),
+        Protocol(
+            "dsol-solo", f"{DSOL}/tools.py", rule=Rule.MAXIMUM, level=0.1, strict=True,
+        ),
         Protocol(
             "dsol-duet", f"{DSOL}/eval_duet.py",
-            rule="maximum", level=0.2, strict=True, merge="class", nsa_at=0.2,
+            rule=Rule.MAXIMUM, level=0.2, strict=True, merge=Merge.CLASS, nsa_at=0.2,
         ),
         Protocol(
             "dsol-synthetic", f"{DSOL}/eval.py",
-            rule="maximum", level=0.5, strict=True, merge="class", nsa_at=0.2,
+            rule=Rule.MAXIMUM, level=0.5, strict=True, merge=Merge.CLASS, nsa_at=0.2,
         ),
         Protocol(
             "lvs", "Chen et al., CVPR 2021, test.py",
-            rule="rank", level=0.5, strict=True, normalize="minmax-of-negative", peak=True,
+            rule=Rule.RANK, level=0.5, strict=True, normalize=Normalize.MINMAX_OF_NEGATIVE,
+            peak=True,
         ),
         Protocol(
             "ez-vsl", "Mo and Morgado, ECCV 2022, utils.py; also SLAVC and FNAC",
-            rule="rank", level=0.5, strict=False, normalize="minmax",
+            rule=Rule.RANK, level=0.5, strict=False, normalize=Normalize.MINMAX,
         ),
         Protocol(
             "sspl", "Song et al., CVPR 2022, sspl_w_pcm/test.py",
-            rule="value", level=0.5, strict=False, normalize="minmax",
+            rule=Rule.VALUE, level=0.5, strict=False, normalize=Normalize.MINMAX,
         ),
         Protocol(
             "adaptive", "Senocak et al., ICCV 2023 (SSLalignment), test.py: cIoU_adap",
-            rule="truth-area", level=0.5, strict=True, normalize="minmax-of-negative",
+            rule=Rule.TRUTH_AREA, level=0.5, strict=True, normalize=Normalize.MINMAX_OF_NEGATIVE,
         ),
         Protocol(
-            "avgn", f"{AVGN}: what its paper describes, with boxes and precision read as meant",
-            rule="rank", level=0.5, strict=False, normalize="minmax", resize="bicubic-corners",
-            merge="class", beyond=True, precision="pixels",
+            "avgn",
+            f"{AVGN}, as the paper describes it: boxes as x, y, w, h, precision as scikit-learn's",
+            rule=Rule.RANK, level=0.5, strict=False, normalize=Normalize.MINMAX,
+            resize=Resize.BICUBIC_CORNERS, merge=Merge.CLASS, strict_success=True,
+            precision=Precision.PIXELS,
         ),
         Protocol(
-            "avgn-as-coded", f"{AVGN}, utils.py and datasets.py: x, y, w, h read as two corners, precision swapped",
-            rule="rank", level=0.5, strict=False, normalize="minmax", resize="bicubic-corners",
-            merge="class", boxes="xyxy", empty="missed", beyond=True, precision="swapped",
+            "avgn-as-coded",
+            f"{AVGN}, utils.py and datasets.py: x, y, w, h read as two corners, precision swapped",
+            rule=Rule.RANK, level=0.5, strict=False, normalize=Normalize.MINMAX,
+            resize=Resize.BICUBIC_CORNERS, merge=Merge.CLASS, box_form="xyxy",
+            empty_truth=EmptyTruth.MISSED, strict_success=True, precision=Precision.SWAPPED,
         ),
     )
 }  # fmt: skip
 
 
-def named(name: str) -> Protocol:
+def find(name: str) -> Protocol:
     """Return the protocol of that name.
 
     Raises
     ------
     UserError
-        If there is none; the message lists those there are.
+        If no protocol has that name; the message lists the names.
     """
     if name not in PROTOCOLS:
-        raise UserError(f"unknown protocol {name!r}: one of {', '.join(PROTOCOLS)} expected")
+        raise UserError(f"unknown protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

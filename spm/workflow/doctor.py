@@ -1,4 +1,4 @@
-"""What the workflow will find on this machine: each thing looked for, what is there, and what to do where it is not.
+"""Checks of this machine before the workflow runs: each with its result and, where needed, advice.
 
 On the command line: spm doctor
 """
@@ -11,290 +11,266 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
-import yaml
 
-from spm.base import runs, validation
+from spm.base import runs
 from spm.base.config import UserError
 from spm.base.digest import ROOT
-from spm.corpus.manifest import Video, address, is_remote, read
 from spm.corpus.media import ffmpeg
+from spm.workflow.project import Project, load_project
 
-LOOK_S = 20.0  # at a program that should answer at once
-NETWORK_S = 5.0
-# Rough: a video of three minutes at 360p in the store, and what its seconds take in the results at the paper's sizes.
+PROGRAM_TIMEOUT_S = 20.0
+NETWORK_TIMEOUT_S = 5.0
+# Estimates per video of three minutes: in the store at 360p, in the results at the paper's sizes.
 STORE_MB, RESULTS_MB = 20, 40
-LEAST_MB = 1000  # of a disk: under this nothing gets far
+MIN_FREE_MB = 1000  # with less, even a small project fails
+MIN_MEMORY_GB = 4
+# Codecs that ffmpeg needs: what does not work without them.
 ENCODERS = {
     "libx264": "spm localize writes no video",
     "aac": "spm localize writes no video",
-    "mjpeg": "no clips",
+    "mjpeg": "the workflow cuts no clips",
 }
 DECODERS = {
-    "h264": "most videos",
-    "aac": "most videos",
-    "vp9": "some of YouTube's",
-    "opus": "some of YouTube's",
+    "h264": "most videos can't be read",
+    "aac": "most videos can't be read",
+    "vp9": "some videos of YouTube can't be read",
+    "opus": "some videos of YouTube can't be read",
 }
+INSTALL_FFMPEG = "set SPM_FFMPEG to another ffmpeg, or: pip install imageio-ffmpeg"
+
+
+class State(StrEnum):
+    """Outcome of a check."""
+
+    OK = "ok"
+    WARN = "warn"  # the workflow runs, but something that it may need is missing
+    FAIL = "fail"  # the workflow can't run
 
 
 class Finding(NamedTuple):
-    """One thing that was looked for."""
+    """Result of one check."""
 
-    what: str
-    state: Literal["ok", "warn", "fail"]  # warn: something does without it
-    found: str
-    advice: str = ""  # what to do; empty where nothing needs to be done
-
-
-@dataclass(frozen=True)
-class Project:
-    """A config as the workflow would have it, and its videos."""
-
-    folder: Path  # where the workflow would run
-    config: Mapping[str, Any]
-    manifest: Path
-    videos: Sequence[Video]
-
-    def places(self) -> list[str]:
-        """Addresses and paths of the videos."""
-        return [address(video, self.manifest) for video in self.videos if not video.flaw]
-
-    def remote(self) -> list[str]:
-        """Addresses only."""
-        return [place for place in self.places() if is_remote(place)]
+    subject: str
+    state: State
+    result: str
+    advice: str = ""  # empty where nothing needs to be done
 
 
-def machine() -> Iterator[Finding]:
-    """Python, processors and memory."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    found = f"Python {version}, {os.cpu_count()} processors, {memory_gb:.0f} GB of memory"
-    few = memory_gb < 4
-    yield Finding(
-        "machine", "warn" if few else "ok", found, "training wants 4 GB or more" if few else ""
-    )
-
-
-def media(binary: str) -> Iterator[Finding]:
-    """Whether ffmpeg runs, and codes what is asked of it."""
-    install = "name another in SPM_FFMPEG, or: pip install imageio-ffmpeg"
-    try:
-        version = _said(binary, "-version").split("\n")[0]
-        has = {
-            kind: _codecs(_said(binary, "-hide_banner", f"-{kind}"))
-            for kind in ("encoders", "decoders")
-        }
-    except (OSError, subprocess.SubprocessError) as error:
-        yield Finding("ffmpeg", "fail", f"{binary} does not run ({error})", install)
-        return
-    yield Finding(
-        "ffmpeg",
-        "ok",
-        f"{version.removeprefix('ffmpeg version ').split(' Copyright')[0]}, {binary}",
-    )
-    for kind, wanted in (("encoders", ENCODERS), ("decoders", DECODERS)):
-        lacking = [name for name in wanted if name not in has[kind]]
-        without = "; ".join(f"without {name}: {wanted[name]}" for name in lacking)
-        found = f"lacks {', '.join(lacking)}" if lacking else ", ".join(wanted)
-        state: Literal["ok", "fail"] = "fail" if lacking else "ok"
-        yield Finding(f"ffmpeg's {kind}", state, found, f"{without}; {install}" if lacking else "")
-
-
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=LOOK_S, check=True
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=PROGRAM_TIMEOUT_S,
+        check=True,
     )
     return done.stdout
 
 
+def machine() -> Iterator[Finding]:
+    """Check Python, processors and memory."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    result = f"Python {version}, {os.cpu_count()} processors, {memory_gb:.0f} GB of memory"
+    if memory_gb < MIN_MEMORY_GB:
+        advice = f"training needs {MIN_MEMORY_GB} GB of memory or more"
+        yield Finding("machine", State.WARN, result, advice)
+    else:
+        yield Finding("machine", State.OK, result)
+
+
+def media(binary: str) -> Iterator[Finding]:
+    """Check that ffmpeg runs and has the encoders and decoders that are needed."""
+    try:
+        version = _output_of(binary, "-version").split("\n")[0]
+        encoders = _codecs(_output_of(binary, "-hide_banner", "-encoders"))
+        decoders = _codecs(_output_of(binary, "-hide_banner", "-decoders"))
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding("ffmpeg", State.FAIL, f"{binary} does not run ({error})", INSTALL_FFMPEG)
+        return
+    number = version.removeprefix("ffmpeg version ").split(" Copyright")[0]
+    yield Finding("ffmpeg", State.OK, f"{number}, {binary}")
+    yield _check_codecs("ffmpeg encoders", ENCODERS, encoders)
+    yield _check_codecs("ffmpeg decoders", DECODERS, decoders)
+
+
 def _codecs(listing: str) -> set[str]:
-    """Names in ffmpeg's list of encoders or decoders, each after six flags."""
+    """Names in ffmpeg's list of encoders or decoders; six flags precede each name."""
     return set(re.findall(r"^ [A-Z.]{6} (\S+)", listing, re.MULTILINE))
 
 
+def _check_codecs(subject: str, needed: Mapping[str, str], present: set[str]) -> Finding:
+    missing = [name for name in needed if name not in present]
+    if not missing:
+        return Finding(subject, State.OK, ", ".join(needed))
+    effects = "; ".join(f"without {name}, {needed[name]}" for name in missing)
+    advice = f"{effects}; {INSTALL_FFMPEG}"
+    return Finding(subject, State.FAIL, f"missing: {', '.join(missing)}", advice)
+
+
 def gpu() -> Iterator[Finding]:
-    """Whether torch can use a GPU; where the machine has one that it can't, why that may be."""
+    """Check whether torch can use a GPU; if the machine has one that it can't use, say why."""
     import torch  # takes a second or more: only here
 
+    version = f"torch {torch.__version__}"
     if torch.cuda.is_available():
-        yield Finding("GPU", "ok", f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+        yield Finding("GPU", State.OK, f"{torch.cuda.get_device_name()}, {version}")
     elif shutil.which("nvidia-smi"):
-        advice = "its driver is older than torch's CUDA: update it, or install a torch for it (pytorch.org)"
-        yield Finding("GPU", "warn", f"one that torch {torch.__version__} can't use", advice)
-    else:
-        advice = "the demo and spm localize are quick without one; MUSIC at the paper's sizes takes weeks"
-        yield Finding(
-            "GPU", "warn", f"none, torch {torch.__version__} computes on the processors", advice
+        advice = (
+            "the driver may be older than the CUDA version of torch: update the driver, or install"
+            " a torch for it (pytorch.org)"
         )
+        yield Finding("GPU", State.WARN, f"{version} can't use the GPU of this machine", advice)
+    else:
+        advice = (
+            "the demo and spm localize are fast enough without a GPU; MUSIC at the paper's sizes"
+            " takes weeks"
+        )
+        yield Finding("GPU", State.WARN, f"none; {version} uses the processors", advice)
 
 
 def conda() -> Iterator[Finding]:
-    """What --use-conda would call."""
-    found = shutil.which("conda")
-    advice = "needed by --use-conda only: without that flag everything runs in this environment"
-    if not found:
-        yield Finding("conda", "ok", "none", advice)
+    """Check the conda that --use-conda would call."""
+    path = shutil.which("conda")
+    advice = "only --use-conda needs it: without that option everything runs in this environment"
+    if not path:
+        yield Finding("conda", State.OK, "none", advice)
         return
     try:
-        yield Finding("conda", "ok", f"{_said(found, '--version').strip()}, {found}")
+        yield Finding("conda", State.OK, f"{_output_of(path, '--version').strip()}, {path}")
     except (OSError, subprocess.SubprocessError) as error:
-        yield Finding("conda", "warn", f"{found} does not run ({error})", advice)
+        yield Finding("conda", State.WARN, f"{path} does not run ({error})", advice)
 
 
 def slurm(profile: Path) -> Iterator[Finding]:
-    """Whether there is a cluster to submit to, and has the partitions that the profile names."""
+    """Check whether SLURM answers and has the partitions that the profile names."""
     if not shutil.which("sbatch"):
-        yield Finding(
-            "SLURM", "ok", "none", "needed by --workflow-profile workflow/profiles/slurm only"
-        )
+        advice = "only --workflow-profile workflow/profiles/slurm needs it"
+        yield Finding("SLURM", State.OK, "none", advice)
         return
     try:
-        partitions = set(_said("sinfo", "--noheader", "--format", "%R").split())
+        partitions = set(_output_of("sinfo", "--noheader", "--format", "%R").split())
     except (OSError, subprocess.SubprocessError):
-        advice = "ask on the cluster's login node; elsewhere run without the profile"
-        yield Finding("SLURM", "warn", "sbatch is here, but no controller answers sinfo", advice)
+        advice = "run spm doctor on the cluster's login node; elsewhere, run without the profile"
+        result = "sbatch is installed, but no controller answers sinfo"
+        yield Finding("SLURM", State.WARN, result, advice)
         return
-    wanted = set(
-        re.findall(r"^ *slurm_partition: *(\S+)", profile.read_text(encoding="utf-8"), re.MULTILINE)
-    )
-    lacking, advice = (
-        sorted(wanted - partitions),
-        f"name yours in {profile}; docs/cluster.md goes through it",
-    )
-    found = f"partitions {', '.join(sorted(partitions))}" + (
-        f", none named {', '.join(lacking)}" if lacking else ""
-    )
-    yield Finding("SLURM", "warn" if lacking else "ok", found, advice if lacking else "")
+    text = profile.read_text(encoding="utf-8")
+    named = set(re.findall(r"^ *slurm_partition: *(\S+)", text, re.MULTILINE))
+    result = f"partitions {', '.join(sorted(partitions))}"
+    missing = sorted(named - partitions)
+    if missing:
+        advice = f"write the names of your partitions into {profile} (docs/cluster.md)"
+        yield Finding("SLURM", State.WARN, f"{result}; missing: {', '.join(missing)}", advice)
+    else:
+        yield Finding("SLURM", State.OK, result)
 
 
 def javascript(project: Project) -> Iterator[Finding]:
-    """What yt-dlp runs YouTube's scripts with."""
-    youtube = sum("youtu" in place for place in project.remote())
-    found = shutil.which("deno")  # yt-dlp looks for no other unless told
-    if youtube and not found:
-        advice = "yt-dlp gets few of them without: install deno (deno.com), or run with --use-conda, which has it"
-        yield Finding("JavaScript", "warn", f"none, and {youtube} videos are YouTube's", advice)
-    elif youtube:
-        yield Finding("JavaScript", "ok", str(found))
+    """Check the JavaScript runtime that yt-dlp needs for YouTube, if the manifest needs it."""
+    videos = sum("youtu" in location for location in project.web_addresses())
+    path = shutil.which("deno")  # the only runtime that yt-dlp looks for by default
+    if videos and not path:
+        advice = (
+            "without it, yt-dlp downloads few of them: install deno (deno.com), or use --use-conda,"
+            " which installs it"
+        )
+        result = f"none, but {videos} videos come from YouTube"
+        yield Finding("JavaScript", State.WARN, result, advice)
+    elif videos:
+        yield Finding("JavaScript", State.OK, str(path))
 
 
 def disks(project: Project) -> Iterator[Finding]:
-    """Room and rights where media and results go."""
-    store = Path(project.config["corpus"]["store"])
-    yield _disk("store", project.folder / store, STORE_MB * len(project.remote()))
-    yield _disk("results", project.folder / "results", RESULTS_MB * len(project.videos))
+    """Check free space and permissions of the folders of media and results."""
+    store = project.folder / project.config["corpus"]["store"]
+    yield _check_disk("store", store, STORE_MB * len(project.web_addresses()))
+    yield _check_disk("results", project.folder / "results", RESULTS_MB * len(project.videos))
 
 
-def _disk(what: str, folder: Path, wanted_mb: float) -> Finding:
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    free_mb = shutil.disk_usage(there).free / 1e6
-    found = f"{free_mb / 1000:.0f} GB free at {folder}, about {wanted_mb / 1000:.0f} GB wanted"
-    advice = "put the folder on a larger disk (corpus.store, snakemake --directory), or make room"
-    if not os.access(there, os.W_OK):
-        return Finding(
-            what,
-            "fail",
-            f"{there} can't be written",
-            "a folder of one's own: corpus.store, --directory",
-        )
-    if free_mb < LEAST_MB:
-        return Finding(what, "fail", found, advice)
-    return (
-        Finding(what, "warn", found, advice) if free_mb < wanted_mb else Finding(what, "ok", found)
-    )
+def _check_disk(subject: str, folder: Path, needed_mb: float) -> Finding:
+    parents = (folder, *folder.absolute().parents)
+    existing = next(path for path in parents if path.exists())
+    if not os.access(existing, os.W_OK):
+        advice = "use a folder that you can write to: corpus.store, or snakemake --directory"
+        return Finding(subject, State.FAIL, f"{existing} is not writable", advice)
+    free_mb = shutil.disk_usage(existing).free / 1e6
+    result = f"{free_mb / 1000:.0f} GB free at {folder}, about {needed_mb / 1000:.0f} GB needed"
+    if free_mb < MIN_FREE_MB:
+        state = State.FAIL
+    elif free_mb < needed_mb:
+        state = State.WARN
+    else:
+        return Finding(subject, State.OK, result)
+    advice = "free some space, or use a larger disk: corpus.store, or snakemake --directory"
+    return Finding(subject, state, result, advice)
 
 
 def addresses(project: Project) -> list[str]:
-    """What the workflow would ask: sites of the videos, and of the weights and boxes that the config starts from."""
-    sites = Counter("{0.scheme}://{0.netloc}".format(urlsplit(place)) for place in project.remote())
+    """Sites that the workflow would download from: videos, first weights, Open Images."""
+    urls = [urlsplit(location) for location in project.web_addresses()]
+    sites = Counter(f"{url.scheme}://{url.netloc}" for url in urls)
     config = project.config
-    detects = "detector" in config["corpus"]["boxes"] and not config["detect"]["weights"]
+    trains_detector = "detector" in config["corpus"]["boxes"] and not config["detect"]["weights"]
     starts = {runs.run_config(config, run)["start"] for run in runs.run_names(config)}
-    downloads = "imagenet" in starts or (
-        detects and config["detector"]["start"] in ("coco", "imagenet")
-    )
-    from_web = (
-        detects
+    if trains_detector:
+        starts.add(config["detector"]["start"])
+    chosen = [site for site, _ in sites.most_common(3)]
+    if starts & {"coco", "imagenet"}:
+        chosen.append("https://download.pytorch.org")
+    if (
+        trains_detector
         and config["detector"]["source"] == "openimages"
         and config["openimages"]["mirror"] is None
-    )
-    return [
-        *(site for site, _ in sites.most_common(3)),
-        *(["https://download.pytorch.org"] if downloads else []),
-        *(["https://storage.googleapis.com"] if from_web else []),
-    ]
+    ):
+        chosen.append("https://storage.googleapis.com")
+    return chosen
 
 
 def network(project: Project) -> Iterator[Finding]:
-    """Whether each site answers; what it says is no matter."""
+    """Check that each site answers; any answer counts."""
     sites = addresses(project)
     with ThreadPoolExecutor(max(1, len(sites))) as pool:
-        yield from pool.map(_reached, sites)
+        yield from pool.map(_check_site, sites)
 
 
-def _reached(site: str) -> Finding:
+def _check_site(site: str) -> Finding:
     try:
-        requests.head(site, timeout=NETWORK_S)
+        requests.head(site, timeout=NETWORK_TIMEOUT_S)
     except requests.RequestException as error:
-        advice = "fetch where there is internet (snakemake all --until fetch), or set https_proxy"
-        return Finding(
-            "network", "warn", f"{site} does not answer ({type(error).__name__})", advice
+        advice = (
+            "download on a machine with internet access (snakemake all --until fetch), or set"
+            " https_proxy"
         )
-    return Finding("network", "ok", site)
+        result = f"{site} does not answer ({type(error).__name__})"
+        return Finding("network", State.WARN, result, advice)
+    return Finding("network", State.OK, site)
 
 
-def project_of(folder: Path, over: Sequence[Path]) -> Project:
-    """The config of a checkout with files laid over it, checked as the workflow does, and its manifest.
-
-    Raises
-    ------
-    UserError
-        What the workflow would stop for.
-    """
-    config: Any = {}
-    for file in (ROOT / "config.yaml", *over):
-        try:
-            config = _laid_over(config, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-        except (OSError, yaml.YAMLError) as error:
-            raise UserError(
-                f"{file}: {' '.join(str(error).split())}: expected a config in YAML"
-            ) from error
-    config = validation.coerce_numbers(config)
-    validation.validate(config, ROOT / "workflow/schemas/config.schema.json")
-    listed = Path(config["corpus"]["manifest"])
-    path = folder / listed if (folder / listed).exists() else ROOT / listed
-    boxes = path.parent / (config["corpus"]["given_boxes"] or "boxes.csv")
-    if "given" in config["corpus"]["boxes"] and not boxes.is_file():
-        raise UserError(
-            f"corpus.boxes: given, but there is no file {boxes}: write it, or say corpus.boxes: []"
-        )
-    return Project(folder, config, path, read(path))
-
-
-def _laid_over(below: Any, above: Any) -> Any:
-    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
-        return above
-    return {**below, **{key: _laid_over(below.get(key), value) for key, value in above.items()}}
-
-
-def findings(folder: Path, over: Sequence[Path] = (), *, online: bool = True) -> Iterator[Finding]:
-    """All there is to find, the machine's first; what hangs on the config only where that is a legal one."""
+def findings(
+    folder: Path, config_files: Sequence[Path] = (), *, online: bool = True
+) -> Iterator[Finding]:
+    """All checks: first of the machine; then, if the config is valid, of what the project needs."""
     yield from machine()
     yield from media(ffmpeg.binary())
-    for look in (gpu, conda, partial(slurm, ROOT / "workflow/profiles/slurm/profile.yaml")):
-        yield from look()
+    yield from gpu()
+    yield from conda()
+    yield from slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
     try:
-        project = project_of(folder, over)
+        project = load_project(folder, config_files)
     except UserError as error:
-        yield Finding("config", "fail", str(error), "mend it, or name another with --configfile")
+        advice = "correct it, or name another file with --configfile"
+        yield Finding("config", State.FAIL, str(error), advice)
         return
-    yield Finding("config", "ok", f"{len(project.videos)} videos of {project.manifest}")
-    for see in (javascript, disks, *([network] if online else [])):
-        yield from see(project)
+    yield Finding("config", State.OK, f"{len(project.videos)} videos in {project.manifest}")
+    yield from javascript(project)
+    yield from disks(project)
+    if online:
+        yield from network(project)

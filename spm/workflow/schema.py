@@ -1,12 +1,14 @@
-"""The JSON schema of config.yaml, made from the stages' models: python -m spm.workflow.schema."""
+"""JSON schema of config.yaml, and the texts on its keys: both come from the stages' models."""
 
+import inspect
 import json
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spm.audio.clusters import Clusters
 from spm.audio.pretrain import Pretrain
-from spm.base.config import Section
+from spm.base.config import Section, UserError
+from spm.base.digest import ROOT
 from spm.base.resources import Cluster
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
@@ -34,85 +36,157 @@ from spm.report.tables import Tables
 from spm.score.scores import Scores
 
 SECTIONS: dict[str, type[Section]] = {
-    "cluster": Cluster, "corpus": Corpus, "fetch": Fetch, "clips": Clips, "spectrograms": Spectrograms,
-    "index": Index, "openimages": OpenImages, "detector": Detector, "detect": Detect, "annotations": Annotations,
-    "quality": Quality, "clusters": Clusters, "pretrain": Pretrain, "mosaics": Mosaics, "mosaic_boxes": MosaicBoxes,
-    "train": Train, "maps": Maps, "scores": Scores, "tables": Tables, "paper": Paper, "figures": Figures,
-    "samples": Samples, "cluster_plot": ClusterPlot, "best_worst": BestWorst, "overlay_videos": OverlayVideos, "cards": Cards,
-}  # fmt: skip
-FILE = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.json"
+    "corpus": Corpus,
+    "cluster": Cluster,
+    "fetch": Fetch,
+    "clips": Clips,
+    "spectrograms": Spectrograms,
+    "index": Index,
+    "openimages": OpenImages,
+    "detector": Detector,
+    "detect": Detect,
+    "annotations": Annotations,
+    "quality": Quality,
+    "clusters": Clusters,
+    "pretrain": Pretrain,
+    "mosaics": Mosaics,
+    "train": Train,
+    "maps": Maps,
+    "scores": Scores,
+    "tables": Tables,
+    "mosaic_boxes": MosaicBoxes,
+    "paper": Paper,
+    "figures": Figures,
+    "samples": Samples,
+    "cluster_plot": ClusterPlot,
+    "best_worst": BestWorst,
+    "overlay_videos": OverlayVideos,
+    "cards": Cards,
+}
+# Sections whose keys are names that the user chooses, or names of methods.
+INTRODUCTIONS = {
+    "methods": "One section per method: its own settings, and settings of `train` that have another"
+    " value in runs of this method.",
+    "audio": "Audio networks to pretrain, by name. A row changes settings of `clusters` and"
+    " `pretrain` for its network; a run selects a network with its key `audio`.",
+    "runs": "Trained localizers, by name. A row changes settings of `train` and of the section of"
+    " its method; `false` leaves the run out.",
+}
+FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
+# Defaults are left out because config.yaml has every key; `$defs` because they are inlined.
+LEFT_OUT = {"title", "default", "$defs"}
+FILE_NAME = r"^[\w-]+$"
 
 
-def _tidy(schema: Any) -> Any:
-    """Without titles, and without defaults: the workflow hands every key on as config.yaml has it."""
-    if isinstance(schema, dict):
-        return {
-            key: {name: _tidy(part) for name, part in value.items()}
-            if key == "properties"
-            else _tidy(value)
-            for key, value in schema.items()
-            if key not in ("title", "default", "description")
-        }
-    return [_tidy(part) for part in schema] if isinstance(schema, list) else schema
+def introduction(section: str, method: str = "") -> str:
+    """Text above a section of config.yaml, or above a method in the section `methods`."""
+    if section in INTRODUCTIONS:
+        return _docstring(methods.named(method).Settings) if method else INTRODUCTIONS[section]
+    return _docstring(SECTIONS[section])
 
 
-def _method(name: str) -> dict[str, Any]:
-    """What a run of a method may say: every key of its settings."""
-    return _tidy(methods.named(name).Settings.model_json_schema())  # type: ignore[no-any-return]
+def _docstring(model: type[Section]) -> str:
+    """A model's own docstring as one paragraph."""
+    return " ".join(inspect.cleandoc(model.__doc__ or "").split())
 
 
-def _own(method: dict[str, Any]) -> dict[str, Any]:
-    """A method's section: its own keys, all of them, and any of `train` that it changes for its runs."""
-    keys = {name: part for name, part in method["properties"].items() if name != "method"}
-    return {**method, "properties": keys, "required": sorted(set(keys) - set(Train.model_fields))}
+def description(section: str, key: str, method: str = "") -> str:
+    """Text on a key of a section, or of a method; empty where a method only changes its value."""
+    model = methods.named(method).Settings if method else SECTIONS[section]
+    if key not in model.model_fields:
+        path = ".".join([section, *([method] if method else []), key])
+        raise UserError(f"config.yaml: {path}: {model.__name__} has no such setting; rename it")
+    text = model.model_fields[key].description or ""
+    inherited = Train.model_fields.get(key) if method else None
+    return "" if inherited is not None and inherited.description == text else text
 
 
-def _named(row: dict[str, Any]) -> dict[str, Any]:
-    """Rows by names that can be names of files."""
-    names = {"pattern": r"^[\w-]+$"}
+def _plain(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """A part of pydantic's schema with references replaced by their definitions."""
+    if isinstance(part, list):
+        return [_plain(item, definitions) for item in part]
+    if not isinstance(part, Mapping):
+        return part
+    if "$ref" in part:
+        definition = dict(definitions[part["$ref"].rsplit("/", 1)[-1]])
+        definition.pop("description", None)  # the docstring of an enum
+        part = {**definition, **{key: part[key] for key in part if key != "$ref"}}
+    plain = {}
+    for key, value in part.items():
+        if key == "properties":
+            plain[key] = {name: _plain(inner, definitions) for name, inner in value.items()}
+        elif key not in LEFT_OUT:
+            plain[key] = _plain(value, definitions)
+    return plain
+
+
+def model_schema(model: type[Section]) -> dict[str, Any]:
+    """Schema of a model, with its docstring and the descriptions of its fields."""
+    schema = model.model_json_schema()
+    plain: dict[str, Any] = _plain(schema, schema.get("$defs", {}))
+    plain["description"] = _docstring(model)
+    return plain
+
+
+def _method_schema(name: str) -> dict[str, Any]:
+    """Schema of the row of a run of a method; keys that the method only changes keep their text."""
+    schema = model_schema(methods.named(name).Settings)
+    for key, part in schema["properties"].items():
+        if "description" not in part and key in Train.model_fields:
+            part["description"] = Train.model_fields[key].description or ""
+    return schema
+
+
+def _method_section(row: dict[str, Any]) -> dict[str, Any]:
+    """Schema of a method's section: all of its own keys, and any key of `train`."""
+    keys = {name: part for name, part in row["properties"].items() if name != "method"}
+    return {**row, "properties": keys, "required": sorted(set(keys) - set(Train.model_fields))}
+
+
+def _mapping(keys: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "object",
+        "properties": keys,
+        "required": sorted(required),
+        "additionalProperties": False,
+    }
+
+
+def _rows(section: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Schema of a section of rows; their names become names of files."""
+    return {
+        "type": "object",
+        "description": INTRODUCTIONS[section],
         "minProperties": 1,
-        "propertyNames": names,
+        "propertyNames": {"pattern": FILE_NAME},
         "additionalProperties": row,
     }
 
 
 def schema() -> dict[str, Any]:
-    """A section a model, every key required; a row of `audio` or `runs` is any part of what it changes."""
-    sections = {name: _tidy(model.model_json_schema()) for name, model in SECTIONS.items()}
-    whole = {
+    """Schema of the whole config; in sections with a model, every key is required."""
+    models = {name: model_schema(model) for name, model in SECTIONS.items()}
+    sections = {
         name: {**section, "required": sorted(section["properties"])}
-        for name, section in sections.items()
+        for name, section in models.items()
     }
-    known = {name: _method(name) for name in methods.METHODS}
-    own = {name: _own(method) for name, method in known.items()}
-    of_audio = {name: sections[name] for name in ("clusters", "pretrain")}
-    audio = {"type": ["object", "null"], "properties": of_audio, "additionalProperties": False}
+    rows = {name: _method_schema(name) for name in methods.METHODS}
+    method_sections = {name: _method_section(row) for name, row in rows.items()}
+    sections["methods"] = {
+        **_mapping(method_sections, required=list(method_sections)),
+        "description": INTRODUCTIONS["methods"],
+    }
+    stages = {name: models[name] for name in ("clusters", "pretrain")}
+    audio = {**_mapping(stages, required=[]), "type": ["object", "null"]}
+    sections["audio"] = _rows("audio", audio)
+    sections["runs"] = _rows("runs", {"anyOf": [{"type": ["object", "null"]}, {"const": False}]})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$defs": {"methods": known},
-        "type": "object",
-        "properties": {
-            **whole,
-            "methods": {
-                "type": "object",
-                "properties": own,
-                "required": sorted(own),
-                "additionalProperties": False,
-            },
-            "audio": _named(audio),
-            "runs": _named({"anyOf": [{"type": ["object", "null"]}, {"const": False}]}),
-        },
-        "required": [*whole, "methods", "audio", "runs"],
-        "additionalProperties": False,
+        "$defs": {"methods": rows},
+        **_mapping(sections, required=list(sections)),
     }
 
 
 def text() -> str:
-    """The file's content."""
-    return json.dumps(schema(), indent=1, sort_keys=True) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    """Content of the schema file."""
+    return json.dumps(schema(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""A full disk ends each stage in one line, and nothing half-written takes a result's name."""
+"""A full or read-only disk ends a stage with a one-line error, and leaves no incomplete results."""
 
 import json
 import os
@@ -12,12 +12,12 @@ import pytest
 
 from tests.support.project import ROOT
 
-SAID = "No space left on device: expected a disk with room"
+NO_SPACE = "No space left on device: expected a disk with free space"
 
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A disk in memory."""
+    """A disk in memory, mounted with these options."""
     folder.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
@@ -26,7 +26,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"this test mounts a disk, which is not possible here: {done.stderr.strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -39,9 +39,9 @@ def small(tmp_path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def closed(tmp_path) -> Iterator[Path]:
-    """A disk that may only be read, by root too."""
-    with mounted(tmp_path / "closed", "ro") as folder:
+def read_only(tmp_path) -> Iterator[Path]:
+    """A disk that nobody can write to, root included."""
+    with mounted(tmp_path / "read-only", "ro") as folder:
         yield folder
 
 
@@ -52,22 +52,22 @@ def run(stage: str, config: dict, **files: object) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def named(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*") if path.is_file()]
 
 
-def test_a_table_that_finds_no_room(small, squares):
+def test_a_table_on_a_full_disk(small, squares):
     failed = run(
         "corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=small / "0000.parquet"
     )
-    assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
+    assert (failed.returncode, failed.stderr.splitlines()[-1].count(NO_SPACE)) == (1, 1)
     assert "Traceback" not in failed.stderr
-    assert named(small) == []
+    assert file_names(small) == []
 
 
-def test_weights_that_find_no_room(small, squares):
+def test_weights_on_a_full_disk(small, squares):
     files = {"index": squares.index, "spectrograms": squares.spectrograms}
-    beside = {
+    clustering_files = {
         "centroids": small.parent / "centroids.safetensors",
         "history": small.parent / "clustering.parquet",
     }
@@ -76,7 +76,7 @@ def test_weights_that_find_no_room(small, squares):
         {"k": 2, "restarts": 1},
         **files,
         out=small.parent / "labels.parquet",
-        **beside,
+        **clustering_files,
     )
     assert made.returncode == 0, made.stderr
     out = {
@@ -87,12 +87,12 @@ def test_weights_that_find_no_room(small, squares):
     failed = run(
         "audio.pretrain", {"epochs": 1}, **files, clusters=small.parent / "labels.parquet", **out
     )
-    assert (failed.returncode, failed.stderr.splitlines()[-1].count(SAID)) == (1, 1)
+    assert (failed.returncode, failed.stderr.splitlines()[-1].count(NO_SPACE)) == (1, 1)
     assert "Traceback" not in failed.stderr
-    assert not any(name.endswith(".safetensors") for name in named(small))
+    assert not any(name.endswith(".safetensors") for name in file_names(small))
 
 
-def test_a_store_that_may_only_be_read(closed, tmp_path):
+def test_a_store_on_a_read_only_disk(read_only, tmp_path):
     (tmp_path / "manifest.csv").write_text(
         "video_id,url,kind,categories\na,http://127.0.0.1:1/a.mp4,solo,violin\n"
     )
@@ -102,21 +102,24 @@ def test_a_store_that_may_only_be_read(closed, tmp_path):
         "shards": 1,
         "out": tmp_path / "ledger.parquet",
     }
-    failed = run("corpus.fetch", {}, **options, store=closed)
+    failed = run("corpus.fetch", {}, **options, store=read_only)
     assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
     assert (
-        f"store {closed}: cannot be written (Read-only file system)"
+        f"store {read_only}: cannot be written (Read-only file system)"
         in failed.stderr.splitlines()[-1]
     )
     assert not (tmp_path / "ledger.parquet").exists()
 
 
-def test_results_that_may_only_be_read(closed, squares):
+def test_results_on_a_read_only_disk(read_only, squares):
     failed = run(
-        "corpus.spectrograms", {}, clips=squares.clips / "0000.parquet", out=closed / "0000.parquet"
+        "corpus.spectrograms",
+        {},
+        clips=squares.clips / "0000.parquet",
+        out=read_only / "0000.parquet",
     )
     assert (failed.returncode, "Traceback" in failed.stderr) == (1, False)
     assert (
-        "Read-only file system: expected a disk with room, and the right to write there"
+        "Read-only file system: expected a disk with free space and permission to write"
         in failed.stderr
     )

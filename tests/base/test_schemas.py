@@ -1,36 +1,66 @@
-"""Every column of every table is said, once, and docs/tables.md says the same."""
+"""Each column is described once, and docs/tables.md is printed from the descriptions."""
 
-import pyarrow as pa
 import pytest
 
-from spm.base import schemas, tables
-from spm.corpus import spectrograms
+from spm.base import schemas
+from spm.base.schemas import Column, Table
+from spm.base.statuses import FetchStatus, VideoStatus
+from spm.boxes.statuses import BoxStatus, ImageBoxStatus, ImageStatus
+from spm.workflow import tables_reference
 from tests.support.project import ROOT
 
 
-def test_the_page_is_made_of_the_schemas():
+def test_the_page_on_tables_is_printed_from_the_schemas():
     page = (ROOT / "docs/tables.md").read_text()
-    assert page == "\n".join(schemas.page()) + "\n", (
-        "run: python -m spm.base.schemas > docs/tables.md"
-    )
+    assert page == tables_reference.text(), "run: make schema"
 
 
-def test_every_schema_is_a_table_of_the_page():
-    schemas = {name for name, each in vars(tables).items() if isinstance(each, pa.Schema)}
-    listed = [table.schema for table in schemas.TABLES]
-    assert {name for name in schemas if getattr(tables, name) in listed} == schemas
+def test_every_table_of_the_module_is_on_the_page():
+    tables = [value for value in vars(schemas).values() if isinstance(value, Table)]
+    assert len(tables) > 10
+    assert [table.name for table in tables if table not in schemas.TABLES] == []
 
 
 @pytest.mark.parametrize("table", schemas.TABLES, ids=lambda table: table.name)
-def test_every_column_has_a_meaning(table):
-    assert all(schemas.meaning(table, field.name) for field in table.schema)
+def test_every_table_and_column_has_a_description_in_sentences(table):
+    descriptions = [table.description, *(column.description for column in table.columns)]
+    assert [text for text in descriptions if not (text and text.endswith("."))] == []
 
 
-def test_no_meaning_is_left_of_a_column_that_is_gone():
-    there = {(table.name, field.name) for table in schemas.TABLES for field in table.schema}
-    assert schemas.HERE.keys() <= there
-    assert schemas.COLUMNS.keys() <= {column for _, column in there}
+def test_every_shared_column_is_a_column_of_a_table():
+    columns = [value for value in vars(schemas).values() if isinstance(value, Column)]
+    assert len(columns) > 10
+    listed = {column for table in schemas.TABLES for column in table.columns}
+    assert [column.name for column in columns if column not in listed] == []
 
 
-def test_a_seconds_log_mel_has_the_size_that_is_said():
-    assert (schemas.FRAMES, schemas.MELS) == (spectrograms.FRAMES, spectrograms.N_MELS)
+def test_a_schema_is_names_and_types_without_metadata():
+    schema = schemas.CLUSTERS.schema
+    assert [(field.name, str(field.type)) for field in schema] == [
+        ("clip_id", "string"),
+        ("pseudo_label", "int32"),
+        ("similarity", "float"),
+    ]
+    assert schema.metadata is None
+    assert schemas.CLUSTERS.names == schema.names
+
+
+def test_spectrograms_have_201_times_of_64_mel_bands():
+    for dtype, name in (("float32", "float"), ("float16", "halffloat")):
+        column = schemas.spectrograms(dtype).schema.field("log_mel").type
+        assert (column.list_size, str(column.value_type)) == (201 * 64, name)
+
+
+@pytest.mark.parametrize(
+    ("table", "statuses"),
+    [
+        (schemas.LEDGER, set(FetchStatus)),
+        (schemas.VIDEOS, set(VideoStatus)),
+        (schemas.OPENIMAGES, set(ImageStatus) - {ImageStatus.WANTED}),
+        (schemas.OPENIMAGES_BOXES, set(ImageBoxStatus)),
+        (schemas.ANNOTATIONS, set(BoxStatus) - {BoxStatus.NOT_SCORABLE}),
+    ],
+)
+def test_the_description_of_a_status_lists_every_value(table, statuses):
+    (column,) = (column for column in table.columns if column.name == "status")
+    assert {status for status in statuses if f"`{status}`" not in column.description} == set()

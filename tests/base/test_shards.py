@@ -7,7 +7,7 @@ ids = st.lists(st.text("abcdef-_0123456789", min_size=1, max_size=11), unique=Tr
 
 
 @given(ids, st.integers(1, 64))
-def test_every_video_is_in_one_shard_and_stays_there_when_others_come(videos, shards):
+def test_every_video_is_in_one_shard_and_stays_there_when_videos_are_added(videos, shards):
     before = {video: shard_of(video, shards) for video in videos}
     assert all(0 <= shard < shards for shard in before.values())
     assert {video: shard_of(video, shards) for video in [*videos, "one-more"]} | before == {
@@ -17,7 +17,7 @@ def test_every_video_is_in_one_shard_and_stays_there_when_others_come(videos, sh
 
 
 @given(ids, st.integers(1, 64))
-def test_a_new_video_changes_the_digest_of_its_shard_alone(videos, shards):
+def test_a_new_video_changes_the_digest_of_its_shard_only(videos, shards):
     rows = [{"video_id": video, "kind": "solo"} for video in videos]
     before = members(rows, shards)
     after = members([*rows, {"video_id": "one more", "kind": "solo"}], shards)
@@ -27,7 +27,7 @@ def test_a_new_video_changes_the_digest_of_its_shard_alone(videos, shards):
 
 
 @given(st.permutations([{"video_id": str(n), "url": "u"} for n in range(6)]))
-def test_the_order_of_rows_does_not_count_but_their_content_does(rows):
+def test_the_digest_depends_on_the_content_of_rows_and_not_on_their_order(rows):
     same = membership([{"video_id": str(n), "url": "u"} for n in range(6)])
     assert membership(rows) == same
     assert membership([{**rows[0], "url": "v"}, *rows[1:]]) != same

@@ -11,10 +11,12 @@ from spm.base.config import Section, UserError
 class Small(Section):
     size_px: int = 3
 
-def run(config: Small, *, out_file: Path, several: list[Path], maybe: Path | None, count: int) -> None:
+def run(
+    config: Small, *, out_file: Path, files: list[Path], maybe: Path | None, count: int
+) -> None:
     if count < 0:
         raise UserError(f"count: {count}, expected at least 0")
-    print(config.size_px, out_file, len(several), maybe, count)
+    print(config.size_px, out_file, len(files), maybe, count)
 
 if __name__ == "__main__":
     stage.main(run)
@@ -36,7 +38,7 @@ def test_the_signature_is_the_command_line(tmp_path):
         '{"size_px": 5}',
         "--out-file",
         "o",
-        "--several",
+        "--files",
         "a",
         "b",
         "--maybe",
@@ -51,7 +53,7 @@ def test_the_signature_is_the_command_line(tmp_path):
     )
 
 
-def test_a_wrong_key_or_value_is_one_line_that_names_it(tmp_path):
+def test_an_error_on_a_wrong_key_or_value_is_one_line_that_names_the_key(tmp_path):
     rest = ["--out-file", "o", "--count", "1"]
     wrong = call(tmp_path, "--config", '{"sise_px": 5}', *rest)
     assert wrong.returncode == 2
@@ -62,7 +64,7 @@ def test_a_wrong_key_or_value_is_one_line_that_names_it(tmp_path):
     )
 
 
-def test_a_users_error_is_one_line_and_status_1(tmp_path):
+def test_a_user_error_is_one_line_and_status_1(tmp_path):
     failed = call(tmp_path, "--config", "{}", "--out-file", "o", "--count", "-1")
     assert (failed.returncode, failed.stderr) == (
         1,

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from spm.base.config import UserError
-from spm.boxes import benchmarks, ground_truth
-from spm.boxes.benchmarks import Box, Frame, Source
+from spm.boxes import benchmarks
+from spm.boxes.benchmarks import PublishedFile
+from spm.boxes.formats import csv
+from spm.boxes.formats.frames import COLUMNS, Box, Frame, to_table
 from spm.corpus.fetching.store import digest_of
 
 
@@ -26,23 +28,23 @@ def manifests(shared):
         ("VGGSS/vggss.json", 5_158, 5_158, 5_923, None),
     ],
 )
-def test_published_files_hold_what_their_papers_count(
+def test_published_files_have_the_numbers_of_frames_and_boxes_of_their_papers(
     manifests, name, frames, boxed, boxes, videos
 ):
     found = benchmarks.read(str(manifests / name))
     assert len(found.frames) == frames
     assert sum(bool(frame.boxes) for frame in found.frames.values()) == boxed
-    assert len(benchmarks.table(found)) == boxes
+    assert len(to_table(found)) == boxes
     assert videos is None or len({frame.video_id for frame in found.frames.values()}) == videos
 
 
 def test_the_pinned_digests_are_those_of_the_published_files(manifests):
     for name, source in benchmarks.SETS.items():
-        file = next(manifests.rglob(source.address.rsplit("/", 1)[1]))
+        file = next(manifests.rglob(source.url.rsplit("/", 1)[1]))
         assert digest_of(file) == source.sha256, name
 
 
-def test_dsols_frames_are_bound_to_seconds_of_30_frames(manifests):
+def test_dsols_frame_numbers_count_30_frames_per_second(manifests):
     found = benchmarks.read(str(manifests / "DSOL/solotest.json"))
     assert found.frames["4Oy5VmaacaI_0_1000/frame_013/00411.jpg"] == Frame(
         (Box("cello", (0.35, 0.0, 0.3734375, 0.9944444444444445)),), "4Oy5VmaacaI", 13.7
@@ -52,18 +54,17 @@ def test_dsols_frames_are_bound_to_seconds_of_30_frames(manifests):
     assert found.form == "xywh"
 
 
-def test_vgg_ss_has_corners_of_the_middle_frame_and_a_wild_one_is_cut(manifests):
+def test_vgg_ss_has_boxes_of_the_middle_frame_and_an_outlier_is_clipped(manifests):
     found = benchmarks.read(str(manifests / "VGGSS/vggss.json"))
     assert found.form == "xyxy"
     assert found.frames["zpWuikVorYg_000032"].time_s == 37.0
-    table = benchmarks.table(found)
-    assert (
-        table[["x", "y", "w", "h"]].min().min() >= 0
-    )  # a corner of one box is published as -2.9e16
+    table = to_table(found)
+    # A corner of one box is published as -2.9e16.
+    assert table[["x", "y", "w", "h"]].min().min() >= 0
     assert (table["x"] + table["w"]).max() <= 1
 
 
-def test_flickrs_annotators_are_kept_apart(tmp_path):
+def test_flickrs_annotators_have_a_box_each(tmp_path):
     box = (
         "<bbox><label>1</label><xmin>64</xmin><ymin>0</ymin><xmax>{}</xmax><ymax>256</ymax></bbox>"
     )
@@ -77,7 +78,7 @@ def test_flickrs_annotators_are_kept_apart(tmp_path):
     ]
 
 
-def test_music_synthetics_rows_are_boxes_with_the_detectors_category(tmp_path):
+def test_music_synthetics_rows_are_boxes_with_dsols_categories(tmp_path):
     np.save(tmp_path / "syn7.npy", np.array([[0.5, 0.5, 0.25, 0.25, 8], [0, 0, 0.5, 0.5, 3]]))
     assert benchmarks.read(str(tmp_path)).frames["syn7"].boxes == (
         Box("saxophone", (0.5, 0.5, 0.25, 0.25)),
@@ -95,18 +96,18 @@ def test_open_images_rows_are_corners(tmp_path):
     assert found.frames["a1"].boxes == (Box("/m/0342h", (0.1, 0.2, 0.6, 0.9)),)
 
 
-def test_our_own_boxes_come_back_as_they_went(tmp_path):
+def test_given_boxes_are_read_as_they_were_written(tmp_path):
     rows = [("a", 0.25, "cello", 0.1, 0.2, 0.3, 0.4), ("a", 0.25, "flute", 0.5, 0.2, 0.3, 0.4)]
-    pd.DataFrame(rows, columns=ground_truth.COLUMNS).to_csv(tmp_path / "boxes.csv", index=False)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "boxes.csv", index=False)
     found = benchmarks.read(str(tmp_path / "boxes.csv"))
     assert set(found.frames) == {"a/0.250"}
-    assert [tuple(row) for row in benchmarks.table(found).to_numpy().tolist()] == rows
+    assert [tuple(row) for row in to_table(found).to_numpy().tolist()] == rows
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
-        ("boxes.json", "{", "not boxes in a form that is known"),
+        ("boxes.json", "{", "not boxes in a known format"),
         (
             "boxes.json",
             '{"k": {"bbox": [{"category_id": 99, "normbox": [0, 0, 1, 1]}]}}',
@@ -118,17 +119,21 @@ def test_our_own_boxes_come_back_as_they_went(tmp_path):
             "not enough values",
         ),
         ("boxes.csv", "category,x,y,w,h\ncello,0,0,1,1\n", "KeyError: 'time_s'"),
-        ("boxes.csv", "key,category,x,y,w,h\nk,cello,0,0,nan,1\n", "a box of 0.0, 0.0, nan, 1.0"),
+        (
+            "boxes.csv",
+            "key,category,x,y,w,h\nk,cello,0,0,nan,1\n",
+            "box 0.0, 0.0, nan, 1.0: expected four finite numbers",
+        ),
     ],
 )
-def test_what_is_no_boxes_is_named(tmp_path, name, content, said):
+def test_an_unreadable_file_is_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         benchmarks.read(str(tmp_path / name))
 
 
-def test_a_folder_without_boxes_and_a_name_that_is_none_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"no \.xml and no \.npy in it"):
+def test_a_folder_without_boxes_and_an_unknown_name_are_errors(tmp_path):
+    with pytest.raises(UserError, match=r"the folder has no \.xml and no \.npy file"):
         benchmarks.read(str(tmp_path))
     with pytest.raises(
         UserError, match=r"nowhere: expected a file or folder of boxes, or one of dsol-solo"
@@ -136,9 +141,9 @@ def test_a_folder_without_boxes_and_a_name_that_is_none_are_named(tmp_path):
         benchmarks.read("nowhere")
 
 
-def test_a_named_set_is_downloaded_once_and_is_what_was_published_or_nothing(site, tmp_path):
+def test_a_data_set_is_downloaded_once_and_its_digest_is_checked(site, tmp_path):
     (site.files / "set.json").write_text('{"a/1.jpg": {"bbox": []}}')
-    source = Source(f"{site.root}/set.json", digest_of(site.files / "set.json"))
+    source = PublishedFile(f"{site.root}/set.json", digest_of(site.files / "set.json"))
     path = benchmarks.download(source, tmp_path / "cache")
     assert benchmarks.read(str(path)).frames["a/1.jpg"].boxes == ()
     (site.files / "set.json").unlink()
@@ -147,7 +152,7 @@ def test_a_named_set_is_downloaded_once_and_is_what_was_published_or_nothing(sit
         benchmarks.download(source, tmp_path / "elsewhere")
     (site.files / "set.json").write_text("{}")
     with pytest.raises(
-        UserError, match=r"has sha256 \w+, expected \w+: it is not what was published"
+        UserError, match=r"has sha256 \w+, expected \w+: it is not the published file"
     ):
         benchmarks.download(source, tmp_path / "elsewhere")
     assert not list((tmp_path / "elsewhere").iterdir())
@@ -161,9 +166,9 @@ def test_the_command_writes_boxes_that_the_workflow_reads(tmp_path):
     }
     (tmp_path / "test.json").write_text(json.dumps(content))
     command = [sys.executable, "-m", "spm.boxes.benchmarks", "test.json", "--out", "boxes.csv"]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert said == "boxes.csv: 1 boxes of 1 videos\n"
-    (box,) = ground_truth.read(tmp_path / "boxes.csv")
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "boxes.csv: 1 boxes of 1 videos\n"
+    (box,) = csv.read(tmp_path / "boxes.csv")
     assert (box["video_id"], box["category"]) == ("vid", "acoustic_guitar")
     assert box["time_s"] == pytest.approx(37 / 30)
-    assert box["w"] == pytest.approx(0.1)  # cut at the frame
+    assert box["w"] == pytest.approx(0.1)  # clipped to the frame

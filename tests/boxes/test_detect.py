@@ -1,14 +1,14 @@
-"""Every frame is looked at, and weights that are not what they should be are named."""
+"""Detection processes every frame, and names weights that do not fit."""
 
 import json
 
 import pytest
 import torch
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
 from spm.base.shards import table_of
-from spm.boxes.detect import Detect, columns_of, load, run
+from spm.boxes.detect import Detect, FrameId, detection_columns, load, run
 from spm.boxes.network import build
 from spm.learn import weights
 
@@ -41,7 +41,7 @@ def test_weights_are_loaded_with_their_classes(saved):
 
 def test_a_truncated_file_is_named(saved):
     saved.write_bytes(saved.read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r"no whole weights at .*weights.safetensors"):
+    with pytest.raises(UserError, match=r"no complete weights at .*weights.safetensors"):
         load(saved)
 
 
@@ -61,10 +61,10 @@ def test_a_description_without_classes_is_named(saved):
         load(saved)
 
 
-def test_every_frame_is_looked_at_whatever_the_batch(squares, saved, tmp_path):
-    """An untrained detector finds something on every frame, so that none can be missed unseen."""
+def test_every_frame_is_processed_with_any_batch_size(squares, saved, tmp_path):
+    """An untrained detector has detections on every frame, so a skipped frame would be noticed."""
     clips = tables.read(table_of(squares.clips, 0)).slice(0, 5)
-    tables.write_rows(tmp_path / "clips.parquet", tables.CLIPS, clips.to_pylist())
+    tables.write_rows(tmp_path / "clips.parquet", schemas.CLIPS, clips.to_pylist())
     found = {}
     for batch in (1, 3, 64):
         out = tmp_path / f"{batch}.parquet"
@@ -75,15 +75,15 @@ def test_every_frame_is_looked_at_whatever_the_batch(squares, saved, tmp_path):
             out=out,
         )
         found[batch] = tables.read(out).to_pandas()
-    looked_at = {(clip["clip_id"], n) for clip in clips.to_pylist() for n in range(2)}
+    processed = {(clip["clip_id"], n) for clip in clips.to_pylist() for n in range(2)}
     for table in found.values():
-        assert set(zip(table["clip_id"], table["frame"], strict=True)) == looked_at
+        assert set(zip(table["clip_id"], table["frame"], strict=True)) == processed
 
 
-def test_detections_are_fractions_inside_the_frame_with_the_names_of_their_classes():
-    frames = [{"clip_id": name, "frame": 0, "time_s": 0.5} for name in "abc"]
+def test_detections_are_fractions_inside_the_frame_with_category_names():
+    frames = [FrameId(clip_id, 0, 0.5) for clip_id in "abc"]
     boxes = [[[-5.0, 10, 50, 110]], [], [[0.0, 0, 25, 50], [50, 50, 100, 100]]]
-    found = [
+    detections = [
         {
             "boxes": torch.tensor(box).view(-1, 4),
             "labels": torch.ones(len(box)).long(),
@@ -91,7 +91,7 @@ def test_detections_are_fractions_inside_the_frame_with_the_names_of_their_class
         }
         for box in boxes
     ]
-    columns = columns_of(frames, found, ["cello"], 100)
+    columns = detection_columns(frames, detections, ["cello"], 100)
     assert columns["clip_id"] == ["a", "c", "c"]
     assert list(columns["category"]) == ["cello"] * 3
     assert [list(columns[side]) for side in "xywh"] == [

@@ -1,4 +1,4 @@
-"""detectron2, where it is installed: the same calls, files and tables as torchvision's."""
+"""detectron2, if it is installed: the same calls, files and tables as torchvision's."""
 
 import json
 
@@ -6,14 +6,14 @@ import pandas as pd
 import pytest
 import torch
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
 from spm.base.shards import table_of
 from spm.boxes import detect, detector
 from spm.boxes.detect import Detect
 from spm.boxes.detector import Detector
 from spm.boxes.network import build, losses
-from spm.boxes.network import detect as look
+from spm.boxes.network import detect as detect_on
 
 SMALL = {
     "source": "given",
@@ -40,7 +40,7 @@ def train(squares, folder, **config):
     return pd.read_csv(left["precision"]), folder / "weights.safetensors"
 
 
-def test_a_model_of_the_other_backend_is_said():
+def test_a_model_of_the_other_backend_is_an_error():
     with pytest.raises(
         UserError, match=r"'mobilenet_v2' with detector.backend: detectron2; detectron2 has"
     ):
@@ -49,14 +49,14 @@ def test_a_model_of_the_other_backend_is_said():
         build("torchvision", "resnet50_fpn", ["a"], 64)
 
 
-def test_published_weights_are_not_loaded_for_they_are_pickles(detectron2):
+def test_published_weights_are_rejected_because_they_are_pickles(detectron2):
     with pytest.raises(
         UserError, match=r"detector.start: 'coco'; with detector.backend: detectron2 expected none"
     ):
         build("detectron2", "resnet50_fpn", ["a"], 64, "coco")
 
 
-def test_its_losses_fall_while_it_learns_one_picture(detectron2):
+def test_its_loss_decreases_while_it_is_trained_on_one_image(detectron2):
     torch.manual_seed(0)
     network = build("detectron2", "resnet50_fpn", ["a", "b"], 64).train()
     picture = torch.zeros(2, 3, 48, 48)
@@ -73,15 +73,15 @@ def test_its_losses_fall_while_it_learns_one_picture(detectron2):
     assert history[-1] < 0.8 * history[0]
 
 
-def test_its_boxes_are_in_pixels_of_the_picture_given_whatever_it_is_resized_to(detectron2):
-    """A picture of one color is the same at any size: boxes found and wanted scale with it, and nothing else does."""
+def test_its_boxes_are_in_pixels_of_the_image_at_any_size_of_resizing(detectron2):
+    """An image of one color is the same at any size: only detections and targets scale with it."""
     torch.manual_seed(0)
     network = build("detectron2", "resnet50_fpn", ["a", "b"], 64)
-    unlearnt = network.network.roi_heads.box_predictor.cls_score  # it would see nothing anywhere
-    unlearnt.weight.data.zero_()
-    unlearnt.bias.data = torch.tensor([2.0, 1.0, 0.0])
+    classifier = network.network.roi_heads.box_predictor.cls_score
+    classifier.weight.data.zero_()  # a random one would detect nothing
+    classifier.bias.data = torch.tensor([2.0, 1.0, 0.0])
     small, large = (torch.full((1, 3, side, side), 0.7) for side in (48, 96))
-    found, twice = look(network, small)[0], look(network, large)[0]
+    found, twice = detect_on(network, small)[0], detect_on(network, large)[0]
     assert len(found["boxes"]) > 0
     assert found["boxes"].max() <= 48
     torch.testing.assert_close(2 * found["boxes"], twice["boxes"])
@@ -94,10 +94,10 @@ def test_its_boxes_are_in_pixels_of_the_picture_given_whatever_it_is_resized_to(
     assert summed[0] == pytest.approx(summed[1], rel=1e-4)
 
 
-def test_both_backends_leave_the_same_files_and_tables(detectron2, squares, tmp_path):
-    columns, schemas, about = [], [], []
+def test_both_backends_write_the_same_files_and_tables(detectron2, squares, tmp_path):
+    columns, written, about = [], [], []
     few = tables.read(table_of(squares.clips, 0)).slice(0, 3).to_pylist()
-    tables.write_rows(tmp_path / "few.parquet", tables.CLIPS, few)
+    tables.write_rows(tmp_path / "few.parquet", schemas.CLIPS, few)
     for backend, model in (("torchvision", "mobilenet_v2"), ("detectron2", "resnet50_fpn")):
         folder = tmp_path / backend
         precision, weights = train(squares, folder, backend=backend, model=model, start="none")
@@ -110,8 +110,8 @@ def test_both_backends_leave_the_same_files_and_tables(detectron2, squares, tmp_
             weights=weights,
             out=folder / "found.parquet",
         )
-        schemas.append(tables.read(folder / "found.parquet").schema)
+        written.append(tables.read(folder / "found.parquet").schema)
     assert columns[0] == columns[1]
-    assert schemas[0] == schemas[1] == tables.DETECTIONS
+    assert written[0] == written[1] == schemas.DETECTIONS.schema
     assert about[0].keys() == about[1].keys()
     assert [part["backend"] for part in about] == ["torchvision", "detectron2"]

@@ -11,8 +11,9 @@ from spm.base import tables
 from spm.base.config import UserError
 from spm.boxes import detect, detection_dataset, detector, openimages
 from spm.boxes.detector import Detector
-from spm.boxes.openimages import CLASSES, OpenImages
-from spm.boxes.openimages_tables import judge_boxes, judge_pictures
+from spm.boxes.formats.openimages import CLASSES, FLAGS
+from spm.boxes.openimages import OpenImages
+from spm.boxes.openimages_policy import select_boxes, select_images
 from tests.support.openimages import about_line, box_line, publish, serve
 
 THREE = {name: CLASSES[name] for name in ("cello", "flute", "guitar")}
@@ -60,7 +61,7 @@ def first(bucket, subset="train"):
     return sorted((bucket.folder / subset).iterdir())[0].stem
 
 
-def test_tables_and_pictures_are_downloaded_and_a_box_of_another_class_is_not_read(bucket, get):
+def test_tables_and_images_are_downloaded_and_boxes_of_other_classes_are_ignored(bucket, get):
     pictures, boxes, counts = get(bucket.root)
     assert (pictures["status"] == "ok").all()
     assert pictures.groupby("subset").size().to_dict() == {"train": 12, "test": 12}
@@ -83,7 +84,7 @@ def test_tables_and_pictures_are_downloaded_and_a_box_of_another_class_is_not_re
     )
 
 
-def test_a_second_run_asks_for_nothing_and_leaves_the_same_bytes(bucket, get, tmp_path):
+def test_a_second_run_downloads_nothing_and_writes_the_same_bytes(bucket, get, tmp_path):
     get(bucket.root)
     asked, before = bucket.asked.total(), (tmp_path / "i.parquet").read_bytes()
     get(bucket.root)
@@ -91,7 +92,7 @@ def test_a_second_run_asks_for_nothing_and_leaves_the_same_bytes(bucket, get, tm
     assert (tmp_path / "i.parquet").read_bytes() == before
 
 
-def test_a_broken_download_goes_on_where_it_stopped(bucket, get):
+def test_an_interrupted_download_is_resumed(bucket, get):
     name = f"/train/{first(bucket)}.jpg"
     bucket.answers = {name: ["cut"], "/test-annotations-bbox.csv": ["503", "503"]}
     pictures, _, _ = get(bucket.root)
@@ -105,7 +106,7 @@ def test_a_broken_download_goes_on_where_it_stopped(bucket, get):
     assert bucket.asked[name] == 2
 
 
-def test_a_part_longer_than_what_is_served_begins_again(bucket, get, tmp_path):
+def test_a_partial_file_longer_than_the_served_one_is_downloaded_again(bucket, get, tmp_path):
     name = f"train/{first(bucket)}.jpg"
     bucket.answers = {f"/{name}": ["416"]}
     part = tmp_path / "store" / f"{name}.part"
@@ -115,18 +116,18 @@ def test_a_part_longer_than_what_is_served_begins_again(bucket, get, tmp_path):
     assert (pictures["status"] == "ok").all()
 
 
-def test_what_can_not_be_had_or_decoded_is_a_row_and_its_boxes_fall(bucket, get):
+def test_an_unusable_image_is_a_row_with_a_reason_and_its_boxes_are_not_used(bucket, get):
     gone, other, corrupt, page = sorted((bucket.folder / "train").iterdir())[:4]
     gone.unlink()
     bucket.answers = {f"/train/{other.name}": ["other"]}
     corrupt.write_bytes(corrupt.read_bytes()[:900])
     page.write_bytes(b"<html>not a picture</html>")
     pictures, boxes, counts = get(bucket.root)
-    said = pictures.set_index("image_id")[["status", "reason"]].apply(": ".join, axis=1)
-    assert said[gone.stem] == "gone: HTTP 403"
-    assert "does not have the MD5" in said[other.stem]
-    assert said[corrupt.stem].startswith("bad: not a whole JPEG: image file is truncated")
-    assert said[page.stem].startswith("bad: not a whole JPEG: cannot identify")
+    outcome = pictures.set_index("image_id")[["status", "reason"]].apply(": ".join, axis=1)
+    assert outcome[gone.stem] == "gone: HTTP 403"
+    assert "does not have the MD5" in outcome[other.stem]
+    assert outcome[corrupt.stem].startswith("bad: not a whole JPEG: image file is truncated")
+    assert outcome[page.stem].startswith("bad: not a whole JPEG: cannot identify")
     assert sorted(pictures["status"].value_counts().items()) == [
         ("bad", 2),
         ("gone", 1),
@@ -135,10 +136,12 @@ def test_what_can_not_be_had_or_decoded_is_a_row_and_its_boxes_fall(bucket, get)
     ]
     assert (boxes["status"] == "no-picture").sum() == 4
     assert counts["boxes"].sum() == 24
-    assert (get(bucket.root)[0]["status"] == "retry").sum() == 0  # asked again, and whole this time
+    assert (
+        get(bucket.root)[0]["status"] == "retry"
+    ).sum() == 0  # downloaded again, this time completely
 
 
-def test_a_folder_of_the_same_form_gives_the_same_table(published, bucket, get):
+def test_a_local_folder_gives_the_same_tables(published, bucket, get):
     served, local = get(bucket.root), get(published)
     for a, b in zip(served, local, strict=True):
         pd.testing.assert_frame_equal(
@@ -147,7 +150,7 @@ def test_a_folder_of_the_same_form_gives_the_same_table(published, bucket, get):
     assert local[0]["path"].str.startswith(str(published)).all()
 
 
-def test_a_cap_takes_so_many_pictures_of_each_class_and_downloads_no_other(bucket, get):
+def test_max_per_class_limits_the_images_that_are_downloaded(bucket, get):
     pictures, _, counts = get(bucket.root, max_per_class=2)
     kept = counts[counts["status"] == "kept"]
     assert set(kept["pictures"]) == {2}
@@ -155,7 +158,7 @@ def test_a_cap_takes_so_many_pictures_of_each_class_and_downloads_no_other(bucke
     assert sum(n for path, n in bucket.asked.items() if path.endswith(".jpg")) == 12
 
 
-def test_flags_and_rotation_are_treated_as_the_config_says(bucket, get):
+def test_flags_and_rotation_are_treated_as_configured(bucket, get):
     table, about = (
         bucket.folder / "oidv6-train-annotations-bbox.csv",
         "train-images-boxable-with-rotation.csv",
@@ -189,29 +192,23 @@ def test_flags_and_rotation_are_treated_as_the_config_says(bucket, get):
     assert sorted(boxes[boxes["image_id"] == "a"]["status"]) == ["group-of", "kept"]
 
 
-def test_a_box_without_area_or_outside_its_picture_is_malformed():
+def test_a_box_without_area_or_outside_its_image_is_malformed():
     sides = [(0.1, 0.1, 0.0, 0.5), (0.9, 0.1, 0.2, 0.5), (-0.1, 0, 0.5, 0.5), (0.2, 0.2, 0.8, 0.8)]
     boxes = pd.DataFrame(sides, columns=list("xywh"))
-    boxes = boxes.assign(
-        group_of=False, depiction=False, inside=False, truncated=False, occluded=False
-    )
-    judged = judge_boxes(
-        boxes, dict.fromkeys(["group_of", "depiction", "inside", "truncated", "occluded"], "keep")
-    )
-    assert judged["status"].tolist() == ["malformed"] * 3 + ["kept"]
+    boxes = boxes.assign(**dict.fromkeys(FLAGS.values(), False))
+    selected = select_boxes(boxes, dict.fromkeys(FLAGS.values(), "keep"))
+    assert selected["status"].tolist() == ["malformed"] * 3 + ["kept"]
 
 
-def test_a_picture_of_several_classes_is_wanted_while_one_of_them_lacks_pictures():
+def test_an_image_of_several_classes_is_wanted_while_one_of_them_lacks_images():
     rows = [("1", "cello"), ("2", "cello"), ("2", "flute"), ("3", "cello"), ("3", "flute")]
-    boxes = pd.DataFrame(rows, columns=["image_id", "category"]).assign(status="kept", spoils=False)
-    assert [status for status, _ in judge_pictures(boxes, {}, 1).values()] == [
-        "wanted",
-        "wanted",
-        "surplus",
-    ]
+    boxes = pd.DataFrame(rows, columns=["image_id", "category"]).assign(status="kept")
+    decisions = select_images(boxes.assign(drops_image=False), {}, 1)
+    statuses = [decision.status for decision in decisions.values()]
+    assert statuses == ["wanted", "wanted", "surplus"]
 
 
-def test_what_the_user_can_mend_is_said_in_one_line(bucket, get, tmp_path):
+def test_errors_of_mirror_and_tables_are_one_line(bucket, get, tmp_path):
     with pytest.raises(
         UserError, match=r"openimages.mirror: there is no file .*oidv6-train-annotations-bbox.csv"
     ):
@@ -237,16 +234,16 @@ def test_what_the_user_can_mend_is_said_in_one_line(bucket, get, tmp_path):
         get("http://127.0.0.1:9")
 
 
-def test_a_subset_without_any_picture_stops_the_run(bucket, get):
+def test_a_subset_without_usable_images_stops_the_run(bucket, get):
     for path in (bucket.folder / "test").iterdir():
         path.unlink()
     with pytest.raises(
-        UserError, match=r"no picture of test could be had, of 12 listed \(\w+: HTTP 403\)"
+        UserError, match=r"no picture of test is usable, of 12 listed \(\w+: HTTP 403\)"
     ):
         get(bucket.root)
 
 
-def test_a_detector_learns_from_all_but_test_and_is_measured_on_test(published, get, tmp_path):
+def test_a_detector_is_trained_on_train_and_measured_on_test(published, get, tmp_path):
     get(published)
     files = {"images": tmp_path / "i.parquet", "boxes": tmp_path / "b.parquet"}
     left = {name: tmp_path / name for name in ("precision", "history", "state")}
@@ -265,9 +262,9 @@ def test_a_detector_learns_from_all_but_test_and_is_measured_on_test(published, 
     assert detect.load(out)[1] == ["cello", "flute", "guitar"]
 
 
-def test_pictures_are_squeezed_to_squares_with_their_boxes(published, get, tmp_path):
+def test_images_and_boxes_are_resized_to_squares(published, get, tmp_path):
     _, boxes, _ = get(published)
-    found = detection_dataset.of_openimages(
+    found = detection_dataset.openimages_dataset(
         tmp_path / "i.parquet", tmp_path / "b.parquet", test=False, side=48
     )
     assert (len(found), found.images([0, 5]).shape) == (12, (2, 3, 48, 48))

@@ -1,4 +1,4 @@
-"""Clips of real videos, made by a real ffmpeg, whose pictures and sound tell the time."""
+"""Clips of videos made by ffmpeg, whose pictures and sound contain their time."""
 
 import io
 import signal
@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
+from spm.base.constants import SAMPLE_RATE_HZ
 from spm.corpus import clips as stage_module
 from spm.corpus.clips import Clips, judge, run
-from spm.corpus.media.cut import RATE_HZ, SECOND_BYTES, cut, level_db, split_pictures
+from spm.corpus.media.cut import CLIP_BYTES, cut, level_db, split_pictures
 from spm.corpus.media.probe import probe
 from tests.support.media import (
     chirps,
@@ -38,7 +39,10 @@ from tests.support.media import (
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "real" / "videos"
 LOSSLESS = ("-c:v", "libx264", "-bf", "2", "-c:a", "pcm_s16le")
-VARIABLE = "select=not(mod(n\\,7))+lt(mod(n\\,60)\\,20)"  # of 60 pictures a second, the first 20 and every seventh
+VARIABLE = (
+    "select=not(mod(n\\,7))+lt(mod(n\\,60)\\,20)"  # of 60 pictures, the first 20 and each 7th
+)
+DEFAULTS = Clips()
 
 
 def ledger_row(media: Path, **changes: object) -> dict[str, object]:
@@ -53,15 +57,17 @@ def ledger_row(media: Path, **changes: object) -> dict[str, object]:
     return row | {"extractor": "local"} | changes
 
 
-def cut_all(folder: Path, rows: list[dict[str, object]], config: Clips = Clips(), threads: int = 1):
+def cut_all(
+    folder: Path, rows: list[dict[str, object]], config: Clips = DEFAULTS, threads: int = 1
+):
     """Run the stage on a ledger; its two tables as rows."""
-    tables.write_rows(folder / "ledger.parquet", tables.LEDGER, rows)
+    tables.write_rows(folder / "ledger.parquet", schemas.LEDGER, rows)
     paths = {name: folder / f"{name}.parquet" for name in ("ledger", "clips", "videos")}
     run(config, **paths, threads=threads)
     return tables.read(paths["clips"]).to_pylist(), tables.read(paths["videos"]).to_pylist()
 
 
-def cut_one(video: Path, config: Clips = Clips()):
+def cut_one(video: Path, config: Clips = DEFAULTS):
     found, (facts,) = cut_all(video.parent, [ledger_row(video)], config)
     return found, facts
 
@@ -86,7 +92,10 @@ def on_screen(
     late_s: Fraction = Fraction(0),
     rounded: bool = False,
 ) -> list[int]:
-    """Numbers of the pictures that a player shows at the clips' frame times; Matroska has rounded theirs to 1 ms."""
+    """Numbers of the pictures that a player shows at the frame times of the clips.
+
+    `rounded`: the time stamps are rounded to 1 ms, as in Matroska.
+    """
     begins_s = [late_s + n / Fraction(fps) for n in range(ceil(seconds * Fraction(fps)) + 1)]
     stored_s = [
         Fraction(floor(1000 * begin_s + Fraction(1, 2)), 1000) if rounded else begin_s
@@ -114,7 +123,7 @@ def test_at_a_variable_rate_a_picture_stays_until_the_next_begins(tmp_path, suff
     video = make_video(tmp_path / f"video{suffix}", fps="60", options=["-vf", VARIABLE])
     kept = [n for n in range(180) if n % 7 == 0 or n % 60 < 20]
     found, _ = cut_one(video)
-    assert numbers_of(found) == [max(n for n in kept if n <= 15 * step) for step in range(12)]
+    assert numbers_of(found) == [kept[bisect_right(kept, 15 * step) - 1] for step in range(12)]
 
 
 @pytest.mark.parametrize("frames_per_clip", [1, 3, 5])
@@ -128,38 +137,26 @@ def test_frames_are_evenly_spaced_whatever_their_number(tmp_path, frames_per_cli
 
 
 @pytest.mark.parametrize(("turns", "degrees"), [(1, 270), (2, 180), (3, 90)])
-def test_a_phones_pictures_are_upright(tmp_path, turns, degrees):
+def test_rotated_pictures_of_a_phone_are_upright(tmp_path, turns, degrees):
     found, facts = cut_one(turn(make_video(tmp_path / "phone.mp4", turns=turns), degrees))
     assert numbers_of(found) == on_screen("30", 3)
     assert facts["rotation_deg"] % 360 == degrees
 
 
-def test_frames_are_squares_of_the_size_asked_for(tmp_path):
+def test_frames_are_squares_of_the_configured_size(tmp_path):
     found, facts = cut_one(make_video(tmp_path / "video.mp4", seconds=1), Clips(size=64))
     assert {Image.open(io.BytesIO(jpeg)).size for jpeg in found[0]["frames"]} == {(64, 64)}
     assert (facts["width"], facts["height"]) == (192, 96)
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
-def test_colors_survive_whichever_way_the_video_codes_them(tmp_path, matrix):
+def test_colors_are_kept_for_each_color_matrix_of_the_video(tmp_path, matrix):
     color = (200, 40, 90)
     source = f"color=0x{bytes(color).hex()}:s=128x96:r=25:d=1,format=gbrp"
     to = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
     tags = ["-colorspace", matrix, "-color_primaries", matrix, "-color_trc", matrix]
-    ffmpeg(
-        "-f",
-        "lavfi",
-        "-i",
-        source,
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=d=1",
-        "-vf",
-        to,
-        *tags,
-        tmp_path / "red.mp4",
-    )
+    inputs = ["-f", "lavfi", "-i", source, "-f", "lavfi", "-i", "sine=d=1"]
+    ffmpeg(*inputs, "-vf", to, *tags, tmp_path / "red.mp4")
     found, _ = cut_one(tmp_path / "red.mp4")
     picture = np.asarray(Image.open(io.BytesIO(found[0]["frames"][0])), float)
     np.testing.assert_allclose(picture.mean(axis=(0, 1)), color, atol=4)
@@ -178,16 +175,15 @@ def test_a_lower_quality_makes_smaller_frames(tmp_path):
 # ---- Sound
 
 
-def test_sound_that_is_16_khz_already_comes_through_untouched(tmp_path):
-    sound = chirps(3.5, RATE_HZ)
+def test_16_khz_sound_is_not_changed(tmp_path):
+    sound = chirps(3.5, SAMPLE_RATE_HZ)
     video = make_video(
-        tmp_path / "video.mkv", seconds=3.5, rate_hz=RATE_HZ, sound=sound, codecs=LOSSLESS
+        tmp_path / "video.mkv", seconds=3.5, rate_hz=SAMPLE_RATE_HZ, sound=sound, codecs=LOSSLESS
     )
     found, facts = cut_one(video)
     expected = np.round(sound * 32767).astype("<i2").tobytes()
-    assert [clip["pcm"] for clip in found] == [
-        expected[k * SECOND_BYTES : (k + 1) * SECOND_BYTES] for k in range(3)
-    ]
+    seconds = [expected[k * CLIP_BYTES : (k + 1) * CLIP_BYTES] for k in range(3)]
+    assert [clip["pcm"] for clip in found] == seconds
     assert facts["audio_s"] == 3.5
 
 
@@ -195,18 +191,18 @@ def test_sound_that_is_16_khz_already_comes_through_untouched(tmp_path):
     ("rate_hz", "channels"), [(8000, 1), (11025, 1), (22050, 2), (44100, 2), (48000, 6), (96000, 2)]
 )
 @pytest.mark.parametrize("codecs", [LOSSLESS, None], ids=["pcm", "aac"])
-def test_sound_of_any_rate_and_channels_is_in_its_place(tmp_path, rate_hz, channels, codecs):
+def test_sound_of_any_rate_and_channels_keeps_its_time(tmp_path, rate_hz, channels, codecs):
     chosen = {} if codecs is None else {"codecs": codecs}
     suffix = ".mp4" if codecs is None else ".mkv"
     video = make_video(tmp_path / f"video{suffix}", rate_hz=rate_hz, channels=channels, **chosen)
     found, facts = cut_one(video)
     assert (facts["rate_hz"], facts["channels"], facts["clips"]) == (rate_hz, channels, 3)
-    heard, expected = sound_of(found), chirps(3, RATE_HZ)
-    assert abs(shift(heard, expected)) <= 1
-    assert np.corrcoef(heard, expected)[0, 1] > 0.9
+    sound, expected = sound_of(found), chirps(3, SAMPLE_RATE_HZ)
+    assert abs(shift(sound, expected)) <= 1
+    assert np.corrcoef(sound, expected)[0, 1] > 0.9
 
 
-def test_a_click_sits_at_its_sample(tmp_path):
+def test_a_click_is_at_its_sample(tmp_path):
     sound = np.zeros(3 * 48000)
     sound[[0, 48000, 96000 + 24000]] = 0.9
     found, _ = cut_one(
@@ -215,7 +211,7 @@ def test_a_click_sits_at_its_sample(tmp_path):
     assert [int(np.abs(sound_of([clip])).argmax()) for clip in found] == [0, 0, 8000]
 
 
-def test_both_sides_of_stereo_are_heard(tmp_path):
+def test_both_sides_of_stereo_are_used(tmp_path):
     left, right = np.zeros((48000, 2)), np.zeros((48000, 2))
     left[:, 0] = right[:, 1] = chirps(1, 48000)
     for sound in (left, right):
@@ -224,35 +220,36 @@ def test_both_sides_of_stereo_are_heard(tmp_path):
                 tmp_path / "side.mkv", seconds=1, rate_hz=48000, sound=sound, codecs=LOSSLESS
             )
         )
-        assert clip["rms_db"] == pytest.approx(
-            -9.03 - 6.02, abs=0.1
-        )  # half the amplitude of the same sound on both
+        # Half the amplitude of the same sound on both sides.
+        assert clip["rms_db"] == pytest.approx(-9.03 - 6.02, abs=0.1)
 
 
 def test_the_level_is_that_of_the_samples():
-    loud = np.full(RATE_HZ, 16384, "<i2").tobytes()
+    loud = np.full(SAMPLE_RATE_HZ, 16384, "<i2").tobytes()
     assert level_db(loud) == pytest.approx(20 * np.log10(0.5))
-    assert level_db(bytes(SECOND_BYTES)) == -120
+    assert level_db(bytes(CLIP_BYTES)) == -120
 
 
-# ---- Both on one clock
+# ---- Both on the same clock
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_sound_that_begins_late_is_preceded_by_silence(tmp_path, suffix):
     found, _ = cut_one(delay(make_video(tmp_path / f"video{suffix}"), sound_s=0.7))
-    late = round(0.7 * RATE_HZ)
-    heard = sound_of(found)
+    late = round(0.7 * SAMPLE_RATE_HZ)
+    sound = sound_of(found)
     assert numbers_of(found) == on_screen("30", 3)
-    assert np.abs(heard[: late - 32]).max() < 0.01
-    assert abs(shift(heard, chirps(3, RATE_HZ)) - late) <= 16
+    assert np.abs(sound[: late - 32]).max() < 0.01
+    assert abs(shift(sound, chirps(3, SAMPLE_RATE_HZ)) - late) <= 16
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_pictures_that_begin_late_are_preceded_by_the_first(tmp_path, suffix):
     found, facts = cut_one(delay(make_video(tmp_path / f"video{suffix}"), pictures_s=0.6))
     assert numbers_of(found) == on_screen("30", 3, late_s=Fraction(6, 10))
-    assert abs(shift(sound_of(found), chirps(3, RATE_HZ))) <= 16  # Matroska counts in milliseconds
+    assert (
+        abs(shift(sound_of(found), chirps(3, SAMPLE_RATE_HZ))) <= 16
+    )  # Matroska counts in milliseconds
     assert (facts["video_s"], facts["clips"]) == (3.75, 3)
 
 
@@ -260,34 +257,35 @@ def test_an_opus_padding_before_zero_moves_neither_track(tmp_path):
     codecs = ("-c:v", "libvpx", "-deadline", "realtime", "-b:v", "500k", "-c:a", "libopus")
     found, _ = cut_one(make_video(tmp_path / "video.webm", rate_hz=48000, codecs=codecs))
     assert numbers_of(found) == on_screen("30", 3)
-    assert abs(shift(sound_of(found), chirps(3, RATE_HZ))) <= 16  # WebM counts in milliseconds
+    assert (
+        abs(shift(sound_of(found), chirps(3, SAMPLE_RATE_HZ))) <= 16
+    )  # WebM counts in milliseconds
 
 
 def test_a_broadcasts_clock_starts_with_its_earliest_track(tmp_path):
     found, facts = cut_one(make_video(tmp_path / "video.ts"))
-    lead = shift(
-        sound_of(found), chirps(3, RATE_HZ)
-    )  # the padding of AAC, which this container cannot mark
+    # The padding of AAC, which this container cannot mark.
+    lead = shift(sound_of(found), chirps(3, SAMPLE_RATE_HZ))
     assert probe(tmp_path / "video.ts").start_s > 1
-    assert 0 <= lead < 0.05 * RATE_HZ
-    assert numbers_of(found) == on_screen("30", 3, late_s=Fraction(lead, RATE_HZ))
+    assert 0 <= lead < 0.05 * SAMPLE_RATE_HZ
+    assert numbers_of(found) == on_screen("30", 3, late_s=Fraction(lead, SAMPLE_RATE_HZ))
     assert facts["status"] == "ok"
 
 
-def test_a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_time(tmp_path):
+def test_a_gap_in_the_sound_is_silence_and_later_sound_keeps_its_time(tmp_path):
     video = lose_sound(
         make_video(tmp_path / "video.mkv", seconds=4, rate_hz=48000, codecs=LOSSLESS), 1.2, 1.7
     )
-    heard, expected = sound_of(cut_one(video)[0]), chirps(4, RATE_HZ)
-    assert len(heard) == 4 * RATE_HZ
-    assert np.abs(heard[int(1.3 * RATE_HZ) : int(1.68 * RATE_HZ)]).max() == 0
-    assert abs(shift(heard[2 * RATE_HZ :], expected[2 * RATE_HZ :])) <= 16
+    sound, expected = sound_of(cut_one(video)[0]), chirps(4, SAMPLE_RATE_HZ)
+    assert len(sound) == 4 * SAMPLE_RATE_HZ
+    assert np.abs(sound[int(1.3 * SAMPLE_RATE_HZ) : int(1.68 * SAMPLE_RATE_HZ)]).max() == 0
+    assert abs(shift(sound[2 * SAMPLE_RATE_HZ :], expected[2 * SAMPLE_RATE_HZ :])) <= 16
 
 
 @pytest.mark.parametrize(
     ("seconds", "sound_s", "clips"), [(4, 2.5, 2), (2.5, 4, 2), (2.75, 2.75, 2), (3, 3, 3)]
 )
-def test_a_clip_is_made_where_both_tracks_are_whole(tmp_path, seconds, sound_s, clips):
+def test_a_clip_is_made_where_both_tracks_are_complete(tmp_path, seconds, sound_s, clips):
     video = make_video(
         tmp_path / "video.mkv", seconds=seconds, sound_s=sound_s, rate_hz=16000, codecs=LOSSLESS
     )
@@ -298,10 +296,10 @@ def test_a_clip_is_made_where_both_tracks_are_whole(tmp_path, seconds, sound_s, 
         sound_s,
         "ok",
     )
-    assert abs(shift(sound_of(found), chirps(clips, RATE_HZ))) <= 1
+    assert abs(shift(sound_of(found), chirps(clips, SAMPLE_RATE_HZ))) <= 1
 
 
-def test_only_the_start_is_used_when_asked_for(tmp_path):
+def test_only_the_first_seconds_are_used_when_configured(tmp_path):
     found, facts = cut_one(make_video(tmp_path / "video.mp4", seconds=5), Clips(max_s=2))
     assert numbers_of(found) == on_screen("30", 2)
     assert (facts["video_s"], facts["audio_s"], facts["clips"], facts["status"]) == (2, 2, 2, "ok")
@@ -322,21 +320,21 @@ def facts_of(video: Path):
     return facts
 
 
-def verdict(video: Path) -> tuple[str, str]:
+def outcome(video: Path) -> tuple[str, str]:
     facts = facts_of(video)
     return facts["status"], facts["reason"]
 
 
-def test_a_video_that_was_not_fetched_is_missing_for_the_ledgers_reason(tmp_path):
+def test_a_video_that_was_not_fetched_is_missing_with_the_reason_of_the_ledger(tmp_path):
     row = ledger_row(Path("gone.mp4"), status="gone", reason="HTTP 404", path="")
     _, (facts,) = cut_all(tmp_path, [row])
     assert (facts["status"], facts["reason"], facts["clips"]) == ("missing", "gone: HTTP 404", 0)
 
 
-def test_files_that_left_the_store_stop_the_job(tmp_path, media):
+def test_files_missing_from_the_store_stop_the_job(tmp_path, media):
     rows = [ledger_row(path) for path in (media, tmp_path / "away.mp4")]
     with pytest.raises(
-        UserError, match=r"1 of 2 videos .* no longer where they were, .*away\.mp4.*make retry"
+        UserError, match=r"1 of 2 fetched videos are missing, .*away\.mp4.*make retry"
     ):
         cut_all(tmp_path, rows)
     assert not (tmp_path / "clips.parquet").exists()
@@ -344,12 +342,12 @@ def test_files_that_left_the_store_stop_the_job(tmp_path, media):
 
 def test_zero_bytes_are_empty(tmp_path):
     (tmp_path / "empty.mp4").touch()
-    assert verdict(tmp_path / "empty.mp4") == ("empty", "zero bytes")
+    assert outcome(tmp_path / "empty.mp4") == ("empty", "zero bytes")
 
 
 def test_text_is_unreadable(tmp_path):
     (tmp_path / "text.mp4").write_text("Not a video.\n" * 1000)
-    assert verdict(tmp_path / "text.mp4") == (
+    assert outcome(tmp_path / "text.mp4") == (
         "unreadable",
         "Invalid data found when processing input",
     )
@@ -363,24 +361,23 @@ def test_a_playlist_under_a_videos_name_opens_no_other_file(tmp_path, media):
 
 
 def test_an_mp4_without_its_index_is_unreadable(tmp_path, media):
-    (tmp_path / "head.mp4").write_bytes(
-        media.read_bytes()[: media.stat().st_size // 2]
-    )  # the index is at the end
+    half = media.read_bytes()[: media.stat().st_size // 2]  # the index is at the end
+    (tmp_path / "head.mp4").write_bytes(half)
     assert facts_of(tmp_path / "head.mp4")["status"] == "unreadable"
 
 
-def test_a_video_cut_off_in_the_middle_keeps_its_clips_and_says_so(tmp_path, media):
+def test_a_truncated_video_keeps_its_clips_and_is_partial(tmp_path, media):
     ffmpeg("-i", media, "-c", "copy", "-movflags", "+faststart", tmp_path / "whole.mp4")
     whole = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "part.mp4").write_bytes(whole[: len(whole) // 2])
     found, facts = cut_one(tmp_path / "part.mp4")
     assert facts["status"] == "partial"
-    assert facts["reason"].endswith("of the 6.00 s it promises")
+    assert facts["reason"].endswith("of the stated 6.00 s")
     assert 1 <= len(found) == facts["clips"] <= 5
     assert numbers_of(found)[:-4] == on_screen("30", len(found) - 1)
 
 
-def test_damage_in_the_middle_costs_no_other_clip_its_place(tmp_path, media):
+def test_damage_in_the_middle_does_not_move_other_clips(tmp_path, media):
     data = bytearray(media.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 3000] = bytes(3000)
@@ -388,7 +385,15 @@ def test_damage_in_the_middle_costs_no_other_clip_its_place(tmp_path, media):
     found, facts = cut_one(tmp_path / "hurt.mp4")
     assert facts["clips"] == 6
     assert numbers_of(found[:2] + found[5:]) == on_screen("30", 6)[:8] + on_screen("30", 6)[20:]
-    assert abs(shift(sound_of(found)[5 * RATE_HZ :], chirps(6, RATE_HZ)[5 * RATE_HZ :])) <= 320
+    assert (
+        abs(
+            shift(
+                sound_of(found)[5 * SAMPLE_RATE_HZ :],
+                chirps(6, SAMPLE_RATE_HZ)[5 * SAMPLE_RATE_HZ :],
+            )
+        )
+        <= 320
+    )
 
 
 def test_pictures_without_sound_are_no_audio(tmp_path, media):
@@ -403,7 +408,7 @@ def test_sound_without_pictures_is_no_video(tmp_path, media):
     assert (facts["status"], facts["width"], facts["rate_hz"]) == ("no-video", None, 44100)
 
 
-def test_the_cover_of_a_record_is_no_video(tmp_path, media):
+def test_an_album_cover_is_not_a_video_track(tmp_path, media):
     Image.fromarray(numbered(5)).save(tmp_path / "cover.png")
     inputs = ["-i", media, "-i", tmp_path / "cover.png", "-map", "0:a", "-map", "1:v"]
     ffmpeg(*inputs, "-c", "copy", "-disposition:v:0", "attached_pic", tmp_path / "record.mp4")
@@ -411,7 +416,7 @@ def test_the_cover_of_a_record_is_no_video(tmp_path, media):
 
 
 def test_less_than_a_second_is_short(tmp_path):
-    status, reason = verdict(
+    status, reason = outcome(
         make_video(tmp_path / "blink.mkv", seconds=0.5, rate_hz=16000, codecs=LOSSLESS)
     )
     assert (status, reason) == ("short", "0.50 s of pictures, 0.50 s of sound")
@@ -437,9 +442,8 @@ def test_the_tables_are_in_the_order_of_the_ids_and_every_row_of_the_ledger_is_i
     rows.append(ledger_row(Path("0.mp4"), status="retry", reason="429"))
     found, facts = cut_all(tmp_path, rows, threads=3)
     assert [row["video_id"] for row in facts] == ["-b", "0", "B", "a", "c d"]
-    assert [row["clip_id"] for row in found] == [
-        f"{n}_000{k}000" for n in ("-b", "B", "a", "c d") for k in (0, 1)
-    ]
+    clip_ids = [f"{name}_000{k}000" for name in ("-b", "B", "a", "c d") for k in (0, 1)]
+    assert [row["clip_id"] for row in found] == clip_ids
 
 
 # ---- The job
@@ -456,10 +460,9 @@ def test_the_bytes_depend_neither_on_the_threads_nor_on_the_run(tmp_path):
     assert written[0] == written[1] == written[2]
 
 
-def test_nothing_is_left_beside_the_tables(tmp_path, media):
-    (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(
-        parents=True
-    )  # by a run that was killed
+def test_no_temporary_files_are_left(tmp_path, media):
+    # As left by a killed run.
+    (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(parents=True)
     cut_one(media)
     left = {path.name for path in tmp_path.iterdir()} - {media.name}
     assert left == {"ledger.parquet", "clips.parquet", "videos.parquet"}
@@ -497,44 +500,36 @@ def stand_in(path: Path, script: str) -> str:
         ("echo No space left on device >&2; exit 1", "No space"),
     ],
 )
-def test_what_the_machine_did_wrong_is_no_fault_of_the_video(media, monkeypatch, script, message):
+def test_a_fault_of_the_machine_is_an_error_of_the_job(media, monkeypatch, script, message):
     program = stand_in(media.with_name("ffmpeg"), script)
     monkeypatch.setattr(stage_module, "binary", lambda: program)
     with pytest.raises(UserError, match=message):
         cut_one(media)
 
 
-def test_a_failure_with_the_status_of_a_signal_is_the_videos(media, monkeypatch):
+def test_a_failure_with_the_exit_status_of_a_signal_is_the_videos(media, monkeypatch):
     program = stand_in(
         media.with_name("ffmpeg"),
         "echo Error opening decoder: Operation not permitted >&2; exit 255",
     )
     monkeypatch.setattr(stage_module, "binary", lambda: program)
-    assert verdict(media) == ("unreadable", "Error opening decoder: Operation not permitted")
+    assert outcome(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
-def test_a_reason_names_no_path_and_no_address(media, monkeypatch):
+def test_a_reason_contains_no_path_and_no_memory_address(media, monkeypatch):
     script = (
         f"echo '[in#0 @ 0x55d0] [mov @ 0x77ab] file:{media}: moov atom not found' >&2; exit 183"
     )
     program = stand_in(media.with_name("ffmpeg"), script)
     monkeypatch.setattr(stage_module, "binary", lambda: program)
-    assert verdict(media) == ("unreadable", "input: moov atom not found")
+    assert outcome(media) == ("unreadable", "input: moov atom not found")
 
 
 def test_the_command_line_is_run(tmp_path, media):
-    tables.write_rows(tmp_path / "ledger.parquet", tables.LEDGER, [ledger_row(media)])
+    tables.write_rows(tmp_path / "ledger.parquet", schemas.LEDGER, [ledger_row(media)])
     files = [f"--{name}={tmp_path / name}.parquet" for name in ("ledger", "clips", "videos")]
-    command = [
-        sys.executable,
-        "-m",
-        "spm.corpus.clips",
-        "--config",
-        '{"frames_per_clip": 1}',
-        *files,
-        "--threads",
-        "2",
-    ]
+    module = [sys.executable, "-m", "spm.corpus.clips"]
+    command = [*module, "--config", '{"frames_per_clip": 1}', *files, "--threads", "2"]
     subprocess.run(command, check=True, capture_output=True)
     found = tables.read(tmp_path / "clips.parquet").to_pylist()
     assert [clip["frame_time_s"] for clip in found] == [[k] for k in range(6)]
@@ -553,7 +548,7 @@ def test_a_value_out_of_range_is_named():
         Clips(frames_per_clip=0)
 
 
-# ---- Cutting, whatever the pieces
+# ---- Cutting, with any size of chunks
 
 
 def mpjpeg(pictures: list[bytes]) -> bytes:
@@ -574,18 +569,18 @@ def pieces(data: bytes, edges: list[int]) -> list[bytes]:
         st.binary(max_size=40) | st.just(b"\r\n\r\nContent-length: 3\r\n\r\n--ffmpeg"), max_size=12
     ),
     seconds=st.integers(0, 4),
-    rest=st.integers(0, SECOND_BYTES - 1),
+    rest=st.integers(0, CLIP_BYTES - 1),
     n=st.integers(1, 5),
     edges=st.tuples(
         st.lists(st.integers(0, 10**6), max_size=30), st.lists(st.integers(0, 10**6), max_size=30)
     ),
 )
-def test_no_chunking_loses_or_doubles_anything(pictures, seconds, rest, n, edges):
-    sound = np.arange(seconds * RATE_HZ + rest // 2, dtype="<i4").astype("<i2").tobytes()
+def test_no_size_of_chunks_loses_or_repeats_data(pictures, seconds, rest, n, edges):
+    sound = np.arange(seconds * SAMPLE_RATE_HZ + rest // 2, dtype="<i4").astype("<i2").tobytes()
     clips = list(cut(pieces(mpjpeg(pictures), edges[0]), pieces(sound, edges[1]), n))
     assert len(clips) == min(len(pictures) // n, seconds)
     assert [frame for frames, _ in clips for frame in frames] == pictures[: n * len(clips)]
-    assert b"".join(pcm for _, pcm in clips) == sound[: SECOND_BYTES * len(clips)]
+    assert b"".join(pcm for _, pcm in clips) == sound[: CLIP_BYTES * len(clips)]
 
 
 def test_an_unfinished_picture_is_dropped():

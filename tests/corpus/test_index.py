@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
 from spm.base.shards import shard_of, table_of
 from spm.corpus.index import Index, run, splits
@@ -20,7 +20,7 @@ def video(
 
 
 def corpus(folder, videos, available, level=-20.0):
-    """The tables that clips would leave: two clips a video, the second one quiet."""
+    """The tables of the stage clips: two clips per video, the second one quiet."""
     lines = [
         f"{v.video_id},{v.url},{v.kind},{' '.join(v.categories)},{v.split or ''}" for v in videos
     ]
@@ -38,8 +38,8 @@ def corpus(folder, videos, available, level=-20.0):
         status = [
             {"video_id": name, "status": "ok" if name in available else "missing"} for name in ids
         ]
-        tables.write_rows(table_of(folder / "clips", shard), tables.CLIPS, clips)
-        tables.write_rows(table_of(folder / "videos", shard), tables.VIDEOS, status)
+        tables.write_rows(table_of(folder / "clips", shard), schemas.CLIPS, clips)
+        tables.write_rows(table_of(folder / "videos", shard), schemas.VIDEOS, status)
     return {
         "manifest": folder / "manifest.csv",
         "shards": SHARDS,

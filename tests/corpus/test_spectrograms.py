@@ -7,18 +7,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spm.base import tables
-from spm.corpus.spectrograms import AT_ONCE, PRESETS, RATE_HZ, Spectrograms, log_mel, run
+from spm.base import schemas, tables
+from spm.base.constants import SAMPLE_RATE_HZ
+from spm.corpus.spectrograms import BLOCK_CLIPS, PRESETS, Spectrograms, log_mel, run
 from tests.support.media import ffmpeg
 
 
 def tone(frequency_hz: float) -> torch.Tensor:
-    time_s = np.arange(RATE_HZ) / RATE_HZ
+    time_s = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     return torch.tensor(np.sin(2 * np.pi * frequency_hz * time_s), dtype=torch.float32)[None]
 
 
 def noise(seed: int, level: float = 0.1) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, level, RATE_HZ).clip(-1, 1).astype(np.float32)
+    return (
+        np.random.default_rng(seed).normal(0, level, SAMPLE_RATE_HZ).clip(-1, 1).astype(np.float32)
+    )
 
 
 def published(pcm: np.ndarray) -> np.ndarray:
@@ -26,7 +29,7 @@ def published(pcm: np.ndarray) -> np.ndarray:
     spectrum = np.abs(librosa.stft(pcm, n_fft=160, hop_length=80, pad_mode="constant"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # two of its filters are empty
-        filters = librosa.filters.mel(sr=RATE_HZ, n_fft=160, n_mels=64)
+        filters = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=160, n_mels=64)
     return librosa.power_to_db(filters @ spectrum, top_db=80).T
 
 
@@ -43,13 +46,13 @@ def test_a_higher_tone_peaks_in_a_higher_mel(preset):
 
 def test_a_loud_neighbor_does_not_raise_a_quiet_clips_floor():
     quiet = 1e-3 * tone(440)
-    alone, beside = log_mel(quiet), log_mel(torch.cat([quiet, tone(440)]))[:1]
-    torch.testing.assert_close(alone, beside)
+    alone, with_neighbor = log_mel(quiet), log_mel(torch.cat([quiet, tone(440)]))[:1]
+    torch.testing.assert_close(alone, with_neighbor)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_many_clips_are_each_as_alone(preset):
-    pcm = torch.from_numpy(np.stack([noise(seed) for seed in range(2 * AT_ONCE + 1)]))
+    pcm = torch.from_numpy(np.stack([noise(seed) for seed in range(2 * BLOCK_CLIPS + 1)]))
     alone = torch.cat([log_mel(clip[None], preset) for clip in pcm])
     torch.testing.assert_close(log_mel(pcm, preset), alone, atol=1e-4, rtol=0)
 
@@ -78,7 +81,7 @@ def test_dsol_equals_the_published_preparation_on_real_music(shared, tmp_path):
             "-ac",
             1,
             "-ar",
-            RATE_HZ,
+            SAMPLE_RATE_HZ,
             "-f",
             "s16le",
             "-y",
@@ -103,7 +106,7 @@ def test_clean_has_no_constant_mel_where_dsol_has_two():
 @settings(max_examples=20, deadline=None)
 @given(st.floats(1e-6, 1), st.integers(0, 99))
 def test_the_range_is_at_most_80_db_and_silence_is_finite(level, seed):
-    for pcm in (noise(seed, level), np.zeros(RATE_HZ, np.float32)):
+    for pcm in (noise(seed, level), np.zeros(SAMPLE_RATE_HZ, np.float32)):
         db = log_mel(torch.from_numpy(pcm)[None])
         assert torch.isfinite(db).all()
         assert db.max() - db.min() <= 80.001
@@ -116,14 +119,14 @@ def test_a_shard_keeps_its_rows_and_rewrites_to_the_same_bytes(tmp_path, dtype):
         {"clip_id": f"v_{n:07d}", "video_id": "v", "start_s": n, "pcm": p.tobytes()}
         for n, p in enumerate(pcm)
     ]
-    tables.write_rows(tmp_path / "clips.parquet", tables.CLIPS, rows)
+    tables.write_rows(tmp_path / "clips.parquet", schemas.CLIPS, rows)
     for name in ("one", "two"):
         run(Spectrograms(dtype=dtype), clips=tmp_path / "clips.parquet", out=tmp_path / name)
     table = tables.read(tmp_path / "one")
     assert table["clip_id"].to_pylist() == [row["clip_id"] for row in rows]
     assert (
         table.schema.field("log_mel").type
-        == tables.spectrograms(201 * 64, dtype).field("log_mel").type
+        == schemas.spectrograms(dtype).schema.field("log_mel").type
     )
     expected = log_mel(torch.from_numpy(np.stack(pcm) / np.float32(32768)))
     values = np.array(table["log_mel"].to_pylist(), np.float32).reshape(3, 201, 64)
@@ -132,6 +135,6 @@ def test_a_shard_keeps_its_rows_and_rewrites_to_the_same_bytes(tmp_path, dtype):
 
 
 def test_a_shard_without_clips_is_an_empty_table(tmp_path):
-    tables.write_rows(tmp_path / "clips.parquet", tables.CLIPS, [])
+    tables.write_rows(tmp_path / "clips.parquet", schemas.CLIPS, [])
     run(Spectrograms(), clips=tmp_path / "clips.parquet", out=tmp_path / "out.parquet")
     assert tables.read(tmp_path / "out.parquet").num_rows == 0

@@ -1,6 +1,6 @@
 import csv
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import av
@@ -13,7 +13,7 @@ from spm.demo import scenario as demo
 from spm.demo.backdrops import PAD, grade
 from spm.demo.instruments import INSTRUMENTS
 from spm.demo.pictures import Actor, box_of, film
-from spm.demo.scenario import Demo, Video
+from spm.demo.scenario import Demo, DemoVideo
 from spm.demo.shapes import Motion, Pose, Shape, extent, matrix_of, rectangle, sprite, turned
 from spm.demo.sounds import hertz, play, room
 from spm.demo.voices import VOICES, Note, level, melody, sounding
@@ -22,12 +22,12 @@ SMALL = Demo(solos=1, duets=0, scenes=1, scene_s=1, width=128, height=96, fps=8)
 RATE_HZ = 44_100
 
 
-def solo(category: str, name: str = "a-video") -> Video:
-    return Video(name, "solo", (category,))
+def solo(category: str, name: str = "a-video") -> DemoVideo:
+    return DemoVideo(name, "solo", (category,))
 
 
 def spectrum(category: str, seed: int, length_s: float = 1.0) -> np.ndarray:
-    """Thirds of octaves from 50 Hz on, in dB, of a melody of one instrument."""
+    """Levels in thirds of octaves from 50 Hz, in dB, of a melody of one instrument."""
     rng = np.random.default_rng(seed)
     sound = play(VOICES[category], melody(VOICES[category], rng, length_s), rng, RATE_HZ, length_s)
     power = np.abs(np.fft.rfft(sound)) ** 2
@@ -37,7 +37,7 @@ def spectrum(category: str, seed: int, length_s: float = 1.0) -> np.ndarray:
     return 10 * np.log10(np.array(bands) / sum(bands) + 1e-6)
 
 
-# What is seen ---------------------------------------------------------------------------------------------------
+# Frames and boxes
 
 
 @pytest.mark.parametrize("category", sorted(INSTRUMENTS))
@@ -57,7 +57,7 @@ def test_a_box_holds_every_pixel_that_the_instrument_changes_and_touches_them_on
             assert columns.max() < right
             assert top <= rows.min()
             assert rows.max() < bottom
-            # a side where the instrument is as dark as what is behind it may seem looser than it is
+            # Where instrument and background are equally dark, a side may seem too loose.
             slack = [
                 columns.min() - left,
                 right - 1 - columns.max(),
@@ -67,7 +67,7 @@ def test_a_box_holds_every_pixel_that_the_instrument_changes_and_touches_them_on
             assert np.median(slack) <= 2
 
 
-def test_the_silent_instrument_is_seen_and_has_no_box():
+def test_the_silent_instrument_is_visible_and_has_no_box():
     config = SMALL.model_copy(update={"silent_other": 1.0})
     players = demo.cast(solo("tuba"), config, np.random.default_rng(0))
     assert [bool(player.notes) for player in players] == [False, True]
@@ -76,14 +76,14 @@ def test_the_silent_instrument_is_seen_and_has_no_box():
 
 
 def test_both_instruments_of_a_duet_are_boxed_and_stand_side_by_side():
-    video = Video("two", "duet", ("trumpet", "tuba"))
+    video = DemoVideo("two", "duet", ("trumpet", "tuba"))
     players = demo.cast(video, SMALL, np.random.default_rng(1))
     assert all(player.notes for player in players)
     take = demo.shoot(video, 0, SMALL, RATE_HZ, 1)
-    centre = {
-        c: np.mean([b[0] + b[2] / 2 for _, k, b in take.boxes if k == c]) for c in video.categories
-    }
-    assert abs(centre["trumpet"] - centre["tuba"]) > 0.15
+    centers: dict[str, list[float]] = {"trumpet": [], "tuba": []}
+    for _, category, (x, _, w, _) in take.boxes:
+        centers[category].append(x + w / 2)
+    assert abs(np.mean(centers["trumpet"]) - np.mean(centers["tuba"])) > 0.15
 
 
 def test_a_mirrored_pose_mirrors_the_box_about_the_drawing():
@@ -116,7 +116,7 @@ def test_a_pose_of_a_corner_leaves_little_of_the_instrument_outside():
     assert w * h == pytest.approx(0.16 * 0.92**2, abs=0.02)
 
 
-def test_the_box_follows_what_moves():
+def test_the_box_follows_the_motion():
     drawing = (
         INSTRUMENTS["violin"]
         .draw(np.random.default_rng(0))
@@ -124,15 +124,14 @@ def test_the_box_follows_what_moves():
     )
     background = Image.new("RGBA", (128 + 2 * PAD, 96 + 2 * PAD), (90, 120, 90, 255))
     actor = Actor(drawing, Pose(0.5, 0.5, 0.1, 90), np.array([0.0, 0.4, -0.4]))
-    _, (seen,) = film(
-        background, [actor], np.zeros((3, 2)), grade(np.random.default_rng(0)), (128, 96)
-    )
-    still, one, other = ((box[0] + box[2] / 2, box[1] + box[3] / 2) for box in seen)
-    assert one[1] > still[1] + 0.03  # the drawing's x points down once turned by a quarter
-    assert other[1] < still[1] - 0.03
+    table = grade(np.random.default_rng(0))
+    _, (boxes,) = film(background, [actor], np.zeros((3, 2)), table, (128, 96))
+    still_y, right_y, left_y = (box[1] + box[3] / 2 for box in boxes)
+    assert right_y > still_y + 0.03  # after a quarter turn, the drawing's x points down
+    assert left_y < still_y - 0.03
 
 
-def test_instruments_stand_anywhere_and_not_in_the_middle():
+def test_instruments_are_anywhere_and_seldom_in_the_middle():
     boxes = [
         (player.pose.x, player.pose.y)
         for category in INSTRUMENTS
@@ -143,29 +142,30 @@ def test_instruments_stand_anywhere_and_not_in_the_middle():
     assert middle.mean() < 0.3
 
 
-# What is heard --------------------------------------------------------------------------------------------------
+# Sound
 
 
 def test_every_two_categories_differ_more_than_two_melodies_of_one():
-    heard = {c: np.stack([spectrum(c, seed) for seed in range(6)]) for c in VOICES}
-    mean = {c: bands.mean(0) for c, bands in heard.items()}
-    for one in VOICES:
-        spread = np.linalg.norm(heard[one] - mean[one], axis=1).mean()
-        assert all(
-            np.linalg.norm(mean[one] - mean[other]) > 0.6 * spread
-            for other in VOICES
-            if other != one
-        ), one
+    mean, spread = {}, {}
+    for category in VOICES:
+        spectra = np.stack([spectrum(category, seed) for seed in range(6)])
+        mean[category] = spectra.mean(0)
+        spread[category] = np.linalg.norm(spectra - mean[category], axis=1).mean()
+    for first, second in permutations(VOICES, 2):
+        distance = np.linalg.norm(mean[first] - mean[second])
+        assert distance > 0.6 * spread[first], (first, second)
 
 
-def test_the_nearest_mean_spectrum_names_the_instrument_of_unheard_melodies():
+def test_the_nearest_mean_spectrum_identifies_the_instrument_of_new_melodies():
     names = sorted(VOICES)
-    means = np.stack([np.mean([spectrum(c, seed) for seed in range(8)], 0) for c in names])
-    right = [
-        np.linalg.norm(means - spectrum(c, seed), axis=1).argmin() == i
-        for i, c in enumerate(names)
-        for seed in range(50, 54)
-    ]
+    means = []
+    for name in names:
+        means.append(np.mean([spectrum(name, seed) for seed in range(8)], axis=0))
+    right = []
+    for index, name in enumerate(names):
+        for seed in range(50, 54):
+            distances = np.linalg.norm(np.stack(means) - spectrum(name, seed), axis=1)
+            right.append(distances.argmin() == index)
     assert np.mean(right) > 0.75
 
 
@@ -203,9 +203,9 @@ def test_a_room_sets_the_level():
     rng = np.random.default_rng(0)
     sound = play(VOICES["violin"], melody(VOICES["violin"], rng, 2.0), rng, RATE_HZ, 2.0)
     for level_db in (-26, -18):
-        heard = room(sound, np.random.default_rng(1), RATE_HZ, level_db)
-        assert 10 * np.log10((heard**2).mean()) == pytest.approx(level_db, abs=1)
-        assert np.abs(heard).max() < 1
+        wet = room(sound, np.random.default_rng(1), RATE_HZ, level_db)
+        assert 10 * np.log10((wet**2).mean()) == pytest.approx(level_db, abs=1)
+        assert np.abs(wet).max() < 1
 
 
 def test_the_loudness_is_zero_between_notes():
@@ -213,7 +213,7 @@ def test_the_loudness_is_zero_between_notes():
     np.testing.assert_allclose(level(notes, np.array([0.15, 0.45, 0.75])), [1, 0, 0.5])
 
 
-# What is written ------------------------------------------------------------------------------------------------
+# Files
 
 
 @dataclass
@@ -276,7 +276,7 @@ def test_boxes_are_of_the_videos_own_categories_inside_the_frame_at_quarters_of_
         assert y + h <= 1 + 1e-5
 
 
-def test_the_files_are_h264_and_aac_of_the_length_asked_for(corpora):
+def test_the_files_are_h264_and_aac_of_the_configured_length(corpora):
     kinds = set()
     for row in corpora[0].rows("manifest.csv"):
         with av.open(str(corpora[0].folder / row["url"])) as media:
@@ -289,7 +289,7 @@ def test_the_files_are_h264_and_aac_of_the_length_asked_for(corpora):
     assert kinds >= {(44_100, 1), (48_000, 1)} or kinds >= {(44_100, 2), (48_000, 2)}
 
 
-def test_what_is_decoded_is_what_was_filmed_and_recorded(corpora):
+def test_the_decoded_file_has_the_filmed_frames_and_the_recorded_sound(corpora):
     row = corpora[0].rows("manifest.csv")[1]
     pictures, sound = corpora[0].decoded(row["video_id"])
     takes = [
@@ -297,27 +297,26 @@ def test_what_is_decoded_is_what_was_filmed_and_recorded(corpora):
         for scene in (0, 1)
     ]
     filmed = np.concatenate([take.frames for take in takes])
-    assert (
-        np.abs(pictures.astype(int) - filmed).mean() < 12
-    )  # half resolution of color, and compression
+    # The colors have half the resolution, and the video is compressed.
+    assert np.abs(pictures.astype(int) - filmed).mean() < 12
     assert 10 * np.log10((sound**2).mean()) == pytest.approx(-20, abs=8)
 
 
 def test_the_number_of_processes_changes_nothing(corpora):
-    one, two = corpora
+    single, parallel = corpora
     for name in ("manifest.csv", "boxes.csv"):
-        assert (one.folder / name).read_bytes() == (two.folder / name).read_bytes()
-    for row in one.rows("manifest.csv"):
+        assert (single.folder / name).read_bytes() == (parallel.folder / name).read_bytes()
+    for row in single.rows("manifest.csv"):
         for first, second in zip(
-            one.decoded(row["video_id"]), two.decoded(row["video_id"]), strict=True
+            single.decoded(row["video_id"]), parallel.decoded(row["video_id"]), strict=True
         ):
             np.testing.assert_array_equal(first, second)
 
 
 def test_another_seed_is_another_corpus():
-    one, other = (demo.shoot(solo("cello"), 0, Demo(seed=seed), RATE_HZ, 1) for seed in (0, 1))
-    assert np.abs(one.frames.astype(int) - other.frames).mean() > 5
-    assert not np.allclose(one.sound, other.sound)
+    first, second = (demo.shoot(solo("cello"), 0, Demo(seed=seed), RATE_HZ, 1) for seed in (0, 1))
+    assert np.abs(first.frames.astype(int) - second.frames).mean() > 5
+    assert not np.allclose(first.sound, second.sound)
 
 
 def test_an_ffmpeg_that_cannot_encode_is_named(monkeypatch, tmp_path):

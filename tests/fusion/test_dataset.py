@@ -3,8 +3,9 @@ import torch
 
 from spm.base.config import UserError
 from spm.fusion import train
-from spm.fusion.dataset import ClipDataset, most_similar, sample_pairs
+from spm.fusion.dataset import ClipDataset, nearest_clips, sample_pairs
 from spm.fusion.methods.spm import Settings
+from spm.fusion.settings import Outside
 from spm.learn.dataloading import make_generator
 
 VIDEOS = torch.tensor([0, 0, 0, 1, 1, 2])
@@ -13,51 +14,48 @@ VIDEOS = torch.tensor([0, 0, 0, 1, 1, 2])
 def clips() -> ClipDataset:
     features = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.9, 0], [0.1, 1], [1, 1]])
     jpegs = [[b""]] * len(VIDEOS)
-    return ClipDataset(jpegs, torch.empty(0), VIDEOS, None, most_similar(features, VIDEOS, "video"))
+    nearest = nearest_clips(features, VIDEOS, Outside.VIDEO)
+    return ClipDataset(jpegs, torch.empty(0), VIDEOS, None, nearest)
 
 
-def test_the_most_similar_sound_is_looked_for_outside_the_clip_or_the_video():
+def test_the_nearest_clip_is_searched_outside_the_clip_or_the_video():
     features = torch.tensor([[1.0, 0], [5, 0.5], [0, 1], [0.9, 0.4]])
     videos = torch.tensor([0, 0, 1, 1])
-    assert most_similar(features, videos, "clip").tolist() == [1, 0, 3, 1]
-    assert most_similar(features, videos, "video").tolist() == [3, 3, 1, 1]
-    assert most_similar(features[:2], videos[:2], "video").tolist() == [
-        0,
-        1,
-    ]  # nothing outside: their own
+    assert nearest_clips(features, videos, Outside.CLIP).tolist() == [1, 0, 3, 1]
+    assert nearest_clips(features, videos, Outside.VIDEO).tolist() == [3, 3, 1, 1]
+    one_video = nearest_clips(features[:2], videos[:2], Outside.VIDEO)
+    assert one_video.tolist() == [0, 1]  # each clip itself
 
 
 @pytest.mark.parametrize(
-    ("augment", "frames", "sounds"), [("A", True, False), ("B", False, True), ("C", True, True)]
+    ("augment", "changes_frames", "changes_sounds"),
+    [("A", True, False), ("B", False, True), ("C", True, True)],
 )
 def test_augmentation_changes_frames_or_sounds_or_both_and_frames_stay_in_their_video(
-    augment, frames, sounds
+    augment, changes_frames, changes_sounds
 ):
-    at = torch.arange(6).repeat(50)
-    shown, heard = sample_pairs(
-        clips(), at, Settings(augment=augment, augment_share=1.0), make_generator(0)
-    )
-    assert torch.equal(VIDEOS[shown], VIDEOS[at])
-    assert torch.equal(shown, at) is not frames
-    assert torch.equal(heard, clips().similar[at]) is sounds
-    assert torch.equal(heard, at) is not sounds
+    indices = torch.arange(6).repeat(50)
+    config = Settings(augment=augment, augment_share=1.0)
+    frames, sounds = sample_pairs(clips(), indices, config, make_generator(0))
+    assert torch.equal(VIDEOS[frames], VIDEOS[indices])
+    assert torch.equal(frames, indices) is not changes_frames
+    assert torch.equal(sounds, clips().nearest[indices]) is changes_sounds
+    assert torch.equal(sounds, indices) is not changes_sounds
 
 
 def test_a_share_of_the_clips_is_augmented_and_none_by_default():
-    at = torch.arange(6).repeat(500)
-    _, heard = sample_pairs(
-        clips(), at, Settings(augment="B", augment_share=0.25), make_generator(0)
-    )
-    assert (heard != at).float().mean().item() == pytest.approx(0.25, abs=0.03)
-    random = make_generator(0)
-    before = random.get_state()
-    assert sample_pairs(clips(), at, Settings(), random)[0] is at
-    assert torch.equal(before, random.get_state())
+    indices = torch.arange(6).repeat(500)
+    config = Settings(augment="B", augment_share=0.25)
+    _, sounds = sample_pairs(clips(), indices, config, make_generator(0))
+    assert (sounds != indices).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    generator = make_generator(0)
+    before = generator.get_state()
+    assert sample_pairs(clips(), indices, Settings(), generator)[0] is indices
+    assert torch.equal(before, generator.get_state())  # nothing was drawn
 
 
-def test_similar_sounds_want_the_promoted_network():
+def test_similar_sounds_need_the_promoted_network():
     config = Settings(augment="C", promote=False)
-    with pytest.raises(
-        UserError, match=r"train\.augment: C compares sounds by the promoted network"
-    ):
-        train.with_similar(clips(), None, config)
+    message = r"train\.augment: C compares sounds by the promoted audio network"
+    with pytest.raises(UserError, match=message):
+        train.with_nearest(clips(), None, config)

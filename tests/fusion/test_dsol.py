@@ -1,4 +1,4 @@
-"""DSOL against its formulas, and on mosaics of four instruments that it never saw."""
+"""DSOL against its formulas, and its training on mosaics of four instruments."""
 
 import math
 from dataclasses import replace
@@ -9,129 +9,148 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy, cosine_similarity
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
 from spm.corpus.spectrograms import Spectrograms
 from spm.corpus.spectrograms import run as spectrograms
 from spm.fusion import maps, mosaics, train
 from spm.fusion.maps import Maps
-from spm.fusion.methods.dsol import Network, Settings, dilated
+from spm.fusion.methods.dsol import Network, Settings, Trainer, dilate
 from spm.fusion.mosaics import Mosaics
-from spm.fusion.trainer import Trainer
 from spm.learn import weights
 from tests.support import corpora
 
 K = 3
-LIGHT = {
-    "method": "dsol", "visual": "mobilenet_v2", "start": "none", "crop": 56, "batch": 8, "device": "cpu",
-    "negatives": "all", "epochs": 2, "clusters": 4, "mosaic_epochs": 1, "passes": 1,
-}  # fmt: skip
+SETTINGS = {
+    "method": "dsol",
+    "visual": "mobilenet_v2",
+    "start": "none",
+    "crop": 56,
+    "batch": 8,
+    "device": "cpu",
+    "negatives": "all",
+    "epochs": 2,
+    "clusters": 4,
+    "mosaic_epochs": 1,
+    "passes": 1,
+}
 
 
 @pytest.fixture(scope="module")
 def network():
+    """An untrained network with a random dictionary."""
     torch.manual_seed(0)
-    made = Network(Settings(visual="mobilenet_v2", start="none", clusters=K)).eval()
-    made.objects.copy_(torch.rand(made.objects.shape) * 0.1)
-    made.gain.data.fill_(0.7)
-    made.offset.data.fill_(0.2)
-    return made
+    settings = Settings(visual="mobilenet_v2", start="none", clusters=K)
+    network = Network(settings).eval()
+    network.dictionary.copy_(torch.rand(network.dictionary.shape) * 0.1)
+    network.gain.data.fill_(0.7)
+    network.offset.data.fill_(0.2)
+    return network
 
 
-def scene(corpus: corpora.Corpus, folder: Path, **changes) -> Path:
+def make_mosaics(corpus: corpora.Corpus, folder: Path) -> Path:
     """Mosaics of both splits, with their log-mels."""
+    config = Mosaics(train=8, test=6, size=64)
     for split in ("train", "test"):
-        home = folder / split
-        files = {
-            "out_index": home / "index.parquet",
-            "out_clips": home / "clips/0000.parquet",
-            "tiles": home / "tiles",
-        }
-        config = Mosaics(**{"train": 8, "test": 6, "size": 64, **changes})
-        mosaics.run(config, index=corpus.index, clips=corpus.clips, split=split, **files)
-        spectrograms(
-            Spectrograms(), clips=files["out_clips"], out=home / "spectrograms/0000.parquet"
+        split_folder = folder / split
+        clips = split_folder / "clips/0000.parquet"
+        mosaics.run(
+            config,
+            index=corpus.index,
+            clips=corpus.clips,
+            split=split,
+            out_index=split_folder / "index.parquet",
+            out_clips=clips,
+            tiles=split_folder / "tiles",
         )
+        spectrograms(Spectrograms(), clips=clips, out=split_folder / "spectrograms/0000.parquet")
     return folder
 
 
-def teach(corpus, made, folder, pretrained=None, **changes):
+def train_dsol(corpus, mosaic_folder, folder, **changes):
     files = {
         "out": folder / "network.safetensors",
         "history": folder / "history.parquet",
         "state": folder / "state",
     }
-    config = Settings(**{**LIGHT, **changes})
-    tables_of = {
-        "clips": corpus.clips,
-        "spectrograms": corpus.spectrograms,
-        "mosaics": made and made / "train",
-    }
-    train.run(config, index=corpus.index, pretrained=pretrained, **tables_of, **files)
+    train.run(
+        Settings(**{**SETTINGS, **changes}),
+        index=corpus.index,
+        clips=corpus.clips,
+        spectrograms=corpus.spectrograms,
+        mosaics=mosaic_folder and mosaic_folder / "train",
+        pretrained=None,
+        **files,
+    )
     return files
 
 
-def draw(made, network, out):
-    tables_of = {"clips": made / "test/clips", "spectrograms": made / "test/spectrograms"}
-    index = made / "test/index.parquet"
+def compute_maps(mosaic_folder, network, out):
+    test = mosaic_folder / "test"
     maps.run(
-        Maps(device="cpu"), network=network, index=index, kind="synthetic", out=out, **tables_of
+        Maps(device="cpu"),
+        network=network,
+        index=test / "index.parquet",
+        clips=test / "clips",
+        spectrograms=test / "spectrograms",
+        testset="synthetic",
+        out=out,
     )
     return tables.read(out)
 
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    return corpora.write(
-        tmp_path_factory.mktemp("four"), train=2, test=1, seconds=1, sounds=corpora.FOUR
-    )
+    """A corpus of four categories."""
+    folder = tmp_path_factory.mktemp("four")
+    return corpora.write(folder, train=2, test=1, seconds=1, sounds=corpora.FOUR)
 
 
 @pytest.fixture(scope="module")
-def made(four, tmp_path_factory):
-    return scene(four, tmp_path_factory.mktemp("mosaics"))
+def mosaic_folder(four, tmp_path_factory):
+    return make_mosaics(four, tmp_path_factory.mktemp("mosaics"))
 
 
 @pytest.fixture(scope="module")
-def taught(four, made, tmp_path_factory):
-    return teach(four, made, tmp_path_factory.mktemp("dsol"))
+def trained(four, mosaic_folder, tmp_path_factory):
+    return train_dsol(four, mosaic_folder, tmp_path_factory.mktemp("dsol"))
 
 
 def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random images and log-mels."""
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(count, 3, 96, 96, generator=generator), torch.randn(
-        count, 201, 64, generator=generator
-    )
+    images = torch.randn(count, 3, 96, 96, generator=generator)
+    return images, torch.randn(count, 201, 64, generator=generator)
 
 
 @torch.inference_mode()
 def test_a_map_is_the_sigmoid_of_five_cosines_before_training(network):
-    images, sounds = inputs(1)
-    heat = network.heat(images[None], sounds).sounding[0, 0]
-    seen = network.see(network.visual(images))[0, :, 2, 4]
-    heard = network.hear(network.audio(sounds)[:, :, None, None])[0, :, 0, 0]
-    torch.testing.assert_close(heat[2, 4], torch.sigmoid(5 * cosine_similarity(seen, heard, dim=0)))
+    images, log_mels = inputs(1)
+    heat = network.heat_maps(images[None], log_mels).sounding[0, 0]
+    visual = network.visual_proj(network.visual(images))[0, :, 2, 4]
+    audio = network.audio_proj(network.audio(log_mels)[:, :, None, None])[0, :, 0, 0]
+    expected = torch.sigmoid(5 * cosine_similarity(visual, audio, dim=0))
+    torch.testing.assert_close(heat[2, 4], expected)
     assert network.scale.requires_grad
     assert not network.epsilon.requires_grad
 
 
 @torch.inference_mode()
-def test_an_object_is_the_mean_over_all_positions_of_what_the_grown_mask_covers(network):
-    images, sounds = inputs(2)
-    heard, visual = network.audio(sounds), network.visual(images)
-    found = network.sounding_objects(images, heard)
-    heat = network.heat(images[:, None], sounds).sounding[:, 0]
-    mask = dilated(heat > network.settings.mask_above)
-    by_hand = torch.stack(
-        [(v * m).sum((1, 2)) / m.numel() for v, m in zip(visual, mask.float(), strict=True)]
-    )
-    torch.testing.assert_close(found, by_hand)
+def test_an_object_is_the_mean_of_the_features_in_the_grown_mask_over_all_positions(network):
+    images, log_mels = inputs(2)
+    features, visual = network.audio(log_mels), network.visual(images)
+    objects = network.sounding_objects(images, features)
+    heat = network.heat_maps(images[:, None], log_mels).sounding[:, 0]
+    mask = dilate(heat > network.settings.mask_above).float()
+    for number in range(2):
+        expected = (visual[number] * mask[number]).sum((1, 2)) / mask[number].numel()
+        torch.testing.assert_close(objects[number], expected)
 
 
 def test_a_mask_grows_to_its_four_neighbors_at_the_border_too():
     mask = torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[0, 0, 1] = mask[0, 3, 3] = True
-    assert dilated(mask)[0].int().tolist() == [
+    assert dilate(mask)[0].int().tolist() == [
         [1, 1, 1, 0],
         [0, 1, 0, 0],
         [0, 0, 0, 1],
@@ -139,47 +158,51 @@ def test_a_mask_grows_to_its_four_neighbors_at_the_border_too():
     ]
 
 
+def log_distribution(network: Network, features: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+    """(6) and (7) for one frame: log p_v, from its features (c, h, w) and its map (h, w)."""
+    means = []
+    for item in network.dictionary:
+        product = (features * item[:, None, None]).sum(0)
+        means.append(((0.7 * product + 0.2) * heat).mean())
+    return torch.stack(means).log_softmax(0)
+
+
 @torch.inference_mode()
 def test_the_loss_of_stage_two_is_its_formula_term_by_term(network):
-    images, sounds = inputs(2)
-    heard, expected = network.audio(sounds), torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    visual, own, crossed = network.visual(images), [], []
+    images, log_mels = inputs(2)
+    features, expected = network.audio(log_mels), torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    visual = network.visual(images)
+    own, crossed = [], []
     for sound in (0, 1):
-        for picture in (0, 1):
-            heat = network.heat(images[picture][None, None], sounds[sound : sound + 1]).sounding[
-                0, 0
-            ]
-            (own if sound == picture else crossed).append(heat)
-    distribution = []
-    for features, heat in zip(visual, own, strict=True):
-        maps_of = [
-            (0.7 * (features * d[:, None, None]).sum(0) + 0.2) * heat for d in network.objects
-        ]
-        distribution.append(torch.stack([part.mean() for part in maps_of]).softmax(0))
-    seen = torch.stack(distribution)
-    alignment = (expected * (expected.log() - seen.log())).sum() / (2 * K)
-    quarters = torch.stack(
-        [heat[y : y + 3, x : x + 3].max() for heat in crossed for y in (0, 3) for x in (0, 3)]
-    )
+        for frame in (0, 1):
+            pair = images[frame][None, None], log_mels[sound : sound + 1]
+            heat = network.heat_maps(*pair).sounding[0, 0]
+            (own if sound == frame else crossed).append(heat)
+    seen = torch.stack([log_distribution(network, visual[n], own[n]) for n in (0, 1)])
+    alignment = (expected * (expected.log() - seen)).sum() / (2 * K)
+    quarters = []
+    for heat in crossed:
+        for y, x in ((0, 0), (0, 3), (3, 0), (3, 3)):
+            quarters.append(heat[y : y + 3, x : x + 3].max())
     positive = torch.stack([heat.max() for heat in own])
-    location = binary_cross_entropy(positive, torch.ones(2)) + binary_cross_entropy(
-        quarters, torch.zeros(8)
-    )
-    step = network.mixed_loss(images, heard, ~torch.eye(2, dtype=torch.bool), expected)
-    torch.testing.assert_close(step.loss, alignment + 0.5 * location / 2)
+    positive_loss = binary_cross_entropy(positive, torch.ones(2))
+    negative_loss = binary_cross_entropy(torch.stack(quarters), torch.zeros(8))
+    step = network.mixed_loss(images, features, ~torch.eye(2, dtype=torch.bool), expected)
+    expected_loss = alignment + 0.5 * (positive_loss + negative_loss) / 2
+    torch.testing.assert_close(step.loss, expected_loss)
 
 
 @torch.inference_mode()
-def test_cluster_maps_share_each_place_between_the_clusters(network):
-    images, sounds = inputs(2)
-    clusters = network.heat(images[None], sounds[:1]).clusters
+def test_cluster_maps_sum_to_one_at_each_position(network):
+    images, log_mels = inputs(2)
+    clusters = network.heat_maps(images[None], log_mels[:1]).clusters
     assert clusters.shape == (1, 2, K, 6, 6)
     torch.testing.assert_close(clusters.sum(2), torch.ones(1, 2, 6, 6))
 
 
-def test_every_frame_has_the_map_of_everything_and_one_a_category(made, taught, tmp_path):
-    table = draw(made, taught["out"], tmp_path / "maps.parquet")
-    categories = weights.load(taught["out"])[1]["categories"]
+def test_every_frame_has_a_map_of_the_sound_and_one_per_category(mosaic_folder, trained, tmp_path):
+    table = compute_maps(mosaic_folder, trained["out"], tmp_path / "maps.parquet")
+    categories = weights.load(trained["out"])[1]["categories"]
     assert set(categories) <= set(corpora.FOUR)
     assert len(set(categories.values())) == len(categories) > 0
     names = [None, *sorted(categories)]
@@ -189,67 +212,66 @@ def test_every_frame_has_the_map_of_everything_and_one_a_category(made, taught, 
     assert 0 <= heat.min() <= heat.max() <= 1
 
 
-def test_stage_two_listens_to_what_stage_one_left(four, made, taught, tmp_path):
-    alone = weights.load(teach(four, None, tmp_path, mosaic_epochs=0)["out"])[0]
-    both = weights.load(taught["out"])[0]
-    same = {name for name, tensor in alone.items() if torch.equal(tensor, both[name])}
-    assert {name for name in alone if name.startswith(("teacher", "objects", "hear_class"))} <= same
-    assert {"gain", "scale", "see.0.weight", "audio.trunk.conv1.weight"}.isdisjoint(same)
+def test_stage_two_keeps_the_frozen_copy_and_the_dictionary(four, trained, tmp_path):
+    stage_one = weights.load(train_dsol(four, None, tmp_path, mosaic_epochs=0)["out"])[0]
+    both = weights.load(trained["out"])[0]
+    equal = {name for name, tensor in stage_one.items() if torch.equal(tensor, both[name])}
+    frozen = ("frozen_audio", "dictionary", "audio_head")
+    assert {name for name in stage_one if name.startswith(frozen)} <= equal
+    changed = {"gain", "scale", "visual_proj.0.weight", "audio.trunk.conv1.weight"}
+    assert changed.isdisjoint(equal)
 
 
-def test_stage_two_learns_from_duets_after_the_mosaics(four, made, taught, tmp_path):
+def test_stage_two_uses_duets_after_the_mosaics(four, mosaic_folder, trained, tmp_path):
     rows = tables.read(four.index).to_pylist()
     for row in rows:
         if row["split"] == "train" and row["video_id"].endswith("-01"):
             row |= {"kind": "duet", "categories": [*row["categories"], "flute"]}
-    tables.write_rows(tmp_path / "index.parquet", tables.INDEX, rows)
+    tables.write_rows(tmp_path / "index.parquet", schemas.INDEX, rows)
     with_duets = replace(four, index=tmp_path / "index.parquet")
-    history = tables.read(teach(with_duets, made, tmp_path, duet_epochs=1)["history"]).to_pandas()
+    files = train_dsol(with_duets, mosaic_folder, tmp_path, duet_epochs=1)
+    history = tables.read(files["history"]).to_pandas()
     mixed = history[history["name"] == "mixed loss"].set_index("epoch")["value"]
-    assert mixed.index.tolist() == [2, 3]  # of mosaics, then of duets
-    before = tables.read(taught["history"]).to_pandas()
+    assert mixed.index.tolist() == [2, 3]  # mosaics, then duets
     assert mixed.map(math.isfinite).all()
-    assert (
-        mixed[2] != before.set_index(["epoch", "name"])["value"][2, "mixed loss"]
-    )  # stage one had fewer solos
-    with pytest.raises(UserError, match="stage two has fewer than two scenes: see duet_epochs"):
-        teach(four, made, tmp_path / "without", duet_epochs=1)
+    before = tables.read(trained["history"]).to_pandas().set_index(["epoch", "name"])["value"]
+    assert mixed[2] != before[2, "mixed loss"]  # stage one had fewer solos
+    with pytest.raises(UserError, match=r"stage two has 0 mosaics or duets.*see duet_epochs"):
+        train_dsol(four, mosaic_folder, tmp_path / "without", duet_epochs=1)
 
 
-def test_both_stages_leave_their_figures(taught):
-    history = tables.read(taught["history"]).to_pandas()
-    train_rows = history[history["split"] == "train"]
-    of_epoch = train_rows.groupby("epoch")["name"].agg(set).tolist()
-    assert of_epoch[0] == {"loss", "accuracy"}
-    assert of_epoch[1] == {"loss", "accuracy", "class loss", "image accuracy", "audio accuracy"}
-    assert of_epoch[2] == {"mixed loss", "mixed accuracy"}
+def test_the_history_has_the_values_of_both_stages(trained):
+    history = tables.read(trained["history"]).to_pandas()
+    names = history[history["split"] == "train"].groupby("epoch")["name"].agg(set).tolist()
+    assert names[0] == {"loss", "accuracy"}
+    assert names[1] == {"loss", "accuracy", "class loss", "image accuracy", "audio accuracy"}
+    assert names[2] == {"mixed loss", "mixed accuracy"}
 
 
 def test_a_run_killed_in_stage_two_resumes_to_the_same_bytes(
-    four, made, taught, tmp_path, monkeypatch
+    four, mosaic_folder, trained, tmp_path, monkeypatch
 ):
-    epoch = Network.epoch
+    train_epoch = Trainer.train_epoch
 
-    def killed(network: Network, lesson: Trainer, number: int):
-        if number == 2:
+    def killed(trainer: Trainer, epoch: int):
+        if epoch == 2:
             raise KeyboardInterrupt
-        return epoch(network, lesson, number)
+        return train_epoch(trainer, epoch)
 
-    monkeypatch.setattr(Network, "epoch", killed)
+    monkeypatch.setattr(Trainer, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        teach(four, made, tmp_path)
-    monkeypatch.setattr(Network, "epoch", epoch)
-    resumed = teach(four, made, tmp_path)
+        train_dsol(four, mosaic_folder, tmp_path)
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    resumed = train_dsol(four, mosaic_folder, tmp_path)
     for name in ("out", "history"):
-        assert resumed[name].read_bytes() == taught[name].read_bytes(), name
+        assert resumed[name].read_bytes() == trained[name].read_bytes(), name
 
 
-def test_what_it_lacks_is_said(four, tmp_path):
-    with pytest.raises(UserError, match="dsol: mosaic_epochs wants the mosaics for training"):
-        teach(four, None, tmp_path)
-    with pytest.raises(
-        UserError, match=r"methods\.dsol\.clusters: 99 want as many training clips; there are 8"
-    ):
-        teach(four, None, tmp_path, clusters=99, mosaic_epochs=0)
+def test_missing_data_and_impossible_settings_are_errors(four, tmp_path):
+    with pytest.raises(UserError, match="dsol: mosaic_epochs is not 0, but --mosaics is missing"):
+        train_dsol(four, None, tmp_path)
+    message = r"methods\.dsol\.clusters: 99, but there are only 8 training clips"
+    with pytest.raises(UserError, match=message):
+        train_dsol(four, None, tmp_path, clusters=99, mosaic_epochs=0)
     with pytest.raises(ValueError, match="1 ends before the first clustering"):
         Settings(epochs=1)

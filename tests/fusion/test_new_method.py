@@ -1,6 +1,7 @@
-"""`spm new-method`: what it writes is a method like the others."""
+"""`spm new-method` writes a method that works like the others."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,70 +13,71 @@ from spm.base.config import UserError
 from spm.fusion import new_method
 from tests.support.project import ROOT, checkout
 
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Path:
-    """A checkout in which the command has run."""
-    root = checkout(tmp_path_factory.mktemp("new") / "checkout with spaces")
-    (root / "tests/fusion").mkdir(parents=True)
-    for name in ("tests/conftest.py", "tests/corpora.py", "tests/web.py", "tests/fusion/test_methods.py",
-                 "tests/base/test_config.py", "tests/project.py", "pyproject.toml"):  # fmt: skip
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_bytes((ROOT / name).read_bytes())
-    done = within(root, "-m", "spm.cli", "new-method", "margin_of_mine")
-    assert done.returncode == 0, done.stderr
-    assert "Next: python -m pytest tests/fusion/test_margin_of_mine.py, " in done.stdout
-    return root
+NAME = "margin_of_mine"
 
 
-def within(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+def run_python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *words],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(root)},
     )
 
 
-def test_the_method_is_under_60_lines_and_passes_its_test_those_of_every_method_and_the_configs(
-    written,
-):
-    assert len((written / "spm/fusion/methods/margin_of_mine.py").read_text().splitlines()) < 60
-    tests = [
-        "tests/fusion/test_margin_of_mine.py",
-        "tests/fusion/test_methods.py",
-        "tests/base/test_config.py",
-    ]
-    done = within(
-        written, "-m", "pytest", "-vrA", *tests, "-k", "margin_of_mine or schema or names_every_key"
-    )
-    assert done.returncode == 0, done.stdout
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """A checkout in which the command was run."""
+    folder = checkout(tmp_path_factory.mktemp("new") / "checkout with spaces")
+    for name in ("tests", "docs"):
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "data")
+        )
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    process = run_python(folder, "-m", "spm.cli", "new-method", NAME)
+    assert process.returncode == 0, process.stderr
+    assert f"Test it: python -m pytest tests/fusion/test_{NAME}.py\n" in process.stdout
+    return folder
+
+
+def test_the_method_has_fewer_than_60_lines(root):
+    assert len((root / f"spm/fusion/methods/{NAME}.py").read_text().splitlines()) < 60
+
+
+def test_the_method_passes_its_test_those_of_all_methods_and_those_of_the_config(root):
+    files = [f"tests/fusion/test_{NAME}.py", "tests/fusion/test_methods.py"]
+    files.append("tests/base/test_config.py")
+    selected = f"{NAME} or what_the_models_make or names_every_key"
+    process = run_python(root, "-m", "pytest", "-vrA", *files, "-k", selected)
+    assert process.returncode == 0, process.stdout
     for name in (
-        "strangers_lack_of_the_margin",
-        "for_every_frame[margin_of_mine]",
-        "schema_is_what_the_models_make",
+        "mean_violation_of_the_margin",
+        f"for_every_frame[{NAME}]",
+        "the_schema_is_what_the_models_make",
+        "the_comments_of_config_yaml_are_what_the_models_make",
     ):
-        assert f"{name} PASSED" in done.stdout
+        assert f"{name} PASSED" in process.stdout
 
 
-def test_config_yaml_keeps_its_comments_and_lists_the_methods_keys(written):
-    text = (written / "config.yaml").read_text()
-    assert yaml.safe_load(text)["methods"]["margin_of_mine"] == {
-        "promote": False,
-        "negatives": "all",
-        "margin": 0.2,
-    }
-    section = new_method.text("margin_of_mine", "config")
-    assert text.replace(section, "") == (ROOT / "config.yaml").read_text()
+def test_config_yaml_has_the_methods_keys_and_is_otherwise_unchanged(root):
+    before, after = (
+        yaml.safe_load((folder / "config.yaml").read_text()) for folder in (ROOT, root)
+    )
+    section = after["methods"].pop(NAME)
+    assert section == {"promote": False, "negatives": "all", "margin": 0.2}
+    assert after == before
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("Mine", "in lower case"), ("lvs", "there is a method"), ("import", "of Python")],
+    ("name", "message"),
+    [
+        ("Mine", "a Python name in lower case"),
+        ("lvs", "this method exists already"),
+        ("import", "a Python name in lower case"),
+    ],
 )
-def test_a_name_that_can_not_be_is_said(name, said, written):
-    with pytest.raises(UserError, match=said):
-        new_method.write(name, written)
+def test_an_impossible_name_is_an_error(name, message, root):
+    with pytest.raises(UserError, match=message):
+        new_method.write(name, root)

@@ -1,4 +1,4 @@
-"""docs/new-method.md, gone through from top to bottom in a checkout of its own."""
+"""docs/new-method.md: all its files and commands, in order, in a checkout of its own."""
 
 import os
 import re
@@ -18,23 +18,24 @@ BLOCKS = re.findall(r'^```(bash|python|yaml)(?: title="([^"]+)")?\n(.*?)^```$', 
 
 
 @pytest.fixture(scope="module")
-def gone_through(tmp_path_factory) -> tuple[Path, list[str]]:
-    """The checkout afterwards, and what each command said."""
+def tutorial(tmp_path_factory) -> tuple[Path, list[str]]:
+    """The checkout after all steps of the page, and the output of each command."""
     root = checkout(tmp_path_factory.mktemp("tutorial") / "spm")
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    said = []
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(root)}
+    outputs = []
     for language, file, text in BLOCKS:
         if language == "bash":
-            said.append(done(text, root, {**os.environ, "PATH": path, "PYTHONPATH": str(root)}))
+            outputs.append(run_command(text, root, environment))
         else:
             (root / file).write_text(text)
-    return root, said
+    return root, outputs
 
 
-def done(command: str, root: Path, environment: dict[str, str]) -> str:
-    run = subprocess.run(
+def run_command(command: str, root: Path, environment: dict[str, str]) -> str:
+    process = subprocess.run(
         ["bash", "-ec", command],
         cwd=root,
         capture_output=True,
@@ -42,39 +43,37 @@ def done(command: str, root: Path, environment: dict[str, str]) -> str:
         check=False,
         env=environment,
     )
-    assert run.returncode == 0, command + run.stdout + run.stderr
-    return run.stdout + run.stderr
+    assert process.returncode == 0, command + process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
-def test_every_command_of_the_page_ends_well_and_its_run_stands_in_the_table_beside_the_others(
-    gone_through,
-):
-    root, _ = gone_through
+def test_every_command_succeeds_and_the_score_table_has_the_new_run(tutorial):
+    root, _ = tutorial
     table = pd.read_csv(root / "tutorial/results/report/tables/scores.csv")
     assert {"spm", "davenet", "whole-image", "mean-box"} <= set(table["run"])
-    assert table.groupby(["kind", "boxes", "protocol"])["frames"].nunique().eq(1).all()
+    assert table.groupby(["testset", "box_source", "protocol"])["frames"].nunique().eq(1).all()
 
 
-def test_the_method_is_under_60_lines_and_what_the_page_says_of_it_holds():
+def test_the_method_has_the_number_of_lines_that_the_page_says_fewer_than_60():
     (method,) = [text for _, file, text in BLOCKS if file == "spm/fusion/methods/davenet.py"]
     lines = len(method.splitlines())
     assert lines < 60
     assert f"{lines} lines" in PAGE
 
 
-def test_a_changed_method_trains_its_own_run_again_and_no_other(gone_through):
-    planned = gone_through[1][-1]
-    assert re.search(r"^train +1$", planned, re.M)
-    assert re.search(r"^maps +1$", planned, re.M)
-    assert "clips" not in planned
-    assert "pretrain" not in planned
+def test_after_a_change_of_the_method_only_its_own_run_is_trained_again(tutorial):
+    plan = tutorial[1][-1]
+    assert re.search(r"^train +1$", plan, re.M)
+    assert re.search(r"^maps +1$", plan, re.M)
+    assert "clips" not in plan
+    assert "pretrain" not in plan
 
 
-def test_its_files_are_as_the_house_wants_them(gone_through):
-    root, _ = gone_through
+def test_its_files_pass_ruff(tutorial):
+    root, _ = tutorial
     files = ["spm/fusion/methods/davenet.py", "tests/fusion/test_davenet.py"]
     for command in (["ruff", "check"], ["ruff", "format", "--check"]):
-        text = subprocess.run(
+        process = subprocess.run(
             [*command, *files], cwd=root, capture_output=True, text=True, check=False
         )
-        assert text.returncode == 0, text.stdout + text.stderr
+        assert process.returncode == 0, process.stdout + process.stderr

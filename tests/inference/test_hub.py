@@ -1,4 +1,4 @@
-"""Networks of a hub: a real client, and a server on this machine that answers as the hub does."""
+"""Networks on a hub: the real client, and a local server that answers as the hub does."""
 
 import hashlib
 import os
@@ -13,88 +13,101 @@ from pathlib import Path
 import pytest
 
 from spm.inference import hub
-from spm.inference.localize import weights_of
+from spm.inference.localize import find_weights
 from tests.support.project import ROOT
 
 pytest.importorskip("huggingface_hub", reason="pip install 'spm[hub]'")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OFFLINE = "http://127.0.0.1:1"  # nothing answers here
 
 
 class Hub(SimpleHTTPRequestHandler):
     """Serves root/OWNER/NAME/resolve/REVISION/FILE with the headers that the client reads."""
 
     def log_message(self, *args: object) -> None:
-        """Be silent."""
+        """Print nothing."""
 
     def end_headers(self) -> None:
         path = Path(self.translate_path(self.path))
         if path.is_file():
-            self.send_header("ETag", f'"{hashlib.sha256(path.read_bytes()).hexdigest()}"')
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            self.send_header("ETag", f'"{digest}"')
             self.send_header("X-Repo-Commit", COMMIT)
         super().end_headers()
 
 
 @pytest.fixture
 def endpoint(tmp_path):
+    """The address of a hub with one network in two revisions."""
     for revision, text in (("main", "{}"), ("v2", '{"second": true}')):
         folder = tmp_path / f"served/someone/localizer/resolve/{revision}"
         folder.mkdir(parents=True)
         (folder / "network.json").write_text(text)
         (folder / "network.safetensors").write_bytes(b"tensors of " + revision.encode())
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=tmp_path / "served"))
-    threading.Thread(
-        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-    ).start()
+    serve = partial(server.serve_forever, poll_interval=0.05)
+    threading.Thread(target=serve, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
-def found(
-    name: str, tmp_path: Path, endpoint: str, before: str = ""
+def download(
+    name: str, folder: Path, endpoint: str, prelude: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """What another Python finds: the client reads its environment when it is imported."""
-    code = f"{before}\nfrom spm.learn import hub\nprint(hub.network({name!r}))"
-    here = {
+    """Download in another process, since the client reads its environment at import."""
+    code = f"{prelude}\nfrom spm.inference import hub\nprint(hub.network({name!r}))"
+    environment = {
+        **os.environ,
         "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(tmp_path / "home"),
+        "HF_HOME": str(folder / "home"),
         "HF_HUB_DISABLE_XET": "1",
         "NO_PROXY": "*",
+        "PYTHONPATH": str(ROOT),
     }
-    environment = {**os.environ, **here, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=folder,
     )
 
 
-def test_weights_and_what_is_said_of_them_come_from_the_hub_and_then_without_it(endpoint, tmp_path):
-    path = Path(found("someone/localizer", tmp_path, endpoint).stdout.strip())
+def test_a_network_is_downloaded_once_and_then_read_from_the_cache(endpoint, tmp_path):
+    path = Path(download("someone/localizer", tmp_path, endpoint).stdout.strip())
     assert path.read_bytes() == b"tensors of main"
     assert path.with_suffix(".json").read_text() == "{}"
-    again = found("someone/localizer", tmp_path, "http://127.0.0.1:1")
+    again = download("someone/localizer", tmp_path, OFFLINE)
     assert Path(again.stdout.strip()) == path, again.stderr
 
 
-def test_a_revision_may_be_named(endpoint, tmp_path):
-    path = Path(found("someone/localizer@v2", tmp_path, endpoint).stdout.strip())
+def test_a_revision_can_be_named(endpoint, tmp_path):
+    path = Path(download("someone/localizer@v2", tmp_path, endpoint).stdout.strip())
     assert path.read_bytes() == b"tensors of v2"
 
 
-@pytest.mark.parametrize(("name", "before", "said"), [
-    ("someone/none", "", "someone/none: .*Error: .*expected a file, or a hub's repository with network.json and"),
-    ("someone/localizer", "import sys; sys.modules['huggingface_hub'] = None", "pip install 'spm\\[hub\\]'"),
-])  # fmt: skip
-def test_what_can_not_be_had_is_one_line(name, before, said, endpoint, tmp_path):
-    done = found(name, tmp_path, endpoint, before)
+MISSING = "someone/none: .*Error: .*expected a file, or a repository of the hub with network.json"
+NO_CLIENT = "import sys; sys.modules['huggingface_hub'] = None"
+
+
+@pytest.mark.parametrize(
+    ("name", "prelude", "message"),
+    [
+        ("someone/none", "", MISSING),
+        ("someone/localizer", NO_CLIENT, r"pip install 'spm\[hub\]'"),
+    ],
+)
+def test_a_failure_is_one_line(name, prelude, message, endpoint, tmp_path):
+    done = download(name, tmp_path, endpoint, prelude)
     assert done.returncode == 1
-    (line,) = [
-        line for line in done.stderr.splitlines() if line.startswith("spm.base.config.UserError")
-    ]
-    assert re.search(said, line)
+    start = "spm.base.config.UserError"
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(start)]
+    assert re.search(message, line)
 
 
-def test_a_file_or_folder_of_that_name_comes_before_a_hub(tmp_path, monkeypatch):
+def test_a_file_or_folder_has_priority_over_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert hub.is_id("someone/localizer")
     assert hub.is_id("someone/localizer@main")
@@ -102,4 +115,4 @@ def test_a_file_or_folder_of_that_name_comes_before_a_hub(tmp_path, monkeypatch)
     assert not hub.is_id("results/fusion/train/spm")
     Path("someone/localizer").mkdir(parents=True)
     assert not hub.is_id("someone/localizer")
-    assert weights_of("someone/localizer") == Path("someone/localizer/network.safetensors")
+    assert find_weights("someone/localizer") == Path("someone/localizer/network.safetensors")

@@ -1,5 +1,6 @@
-"""Two processes, on the CPU by gloo, learn what one does with the whole batch."""
+"""Two processes, on the CPU with gloo, train as one process does with the whole batch."""
 
+import json
 import subprocess
 import sys
 
@@ -9,55 +10,60 @@ import torch
 from spm.base import tables
 from tests.support.project import ROOT
 
-TOGETHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def python(*arguments):
-    done = subprocess.run(
+    """Run Python in the checkout; its standard error."""
+    process = subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stderr
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stderr
 
 
-def whole(gradients, part):
-    return torch.cat(
-        [gradient.flatten() for name, gradient in gradients.items() if name.startswith(part)]
-    )
+def flatten(gradients, prefix):
+    """All gradients of a part of the network, as one vector."""
+    parts = [gradient for name, gradient in gradients.items() if name.startswith(prefix)]
+    return torch.cat([part.flatten() for part in parts])
 
 
-@pytest.mark.parametrize(
-    "method", ["spm", "sound_of_pixels"]
-)  # one by its trunks whole, one layer by layer
-def test_two_processes_have_the_loss_and_the_gradients_of_one_with_the_double_batch(
+# spm distributes whole trunks; sound_of_pixels calls the audio trunk layer by layer.
+@pytest.mark.parametrize("method", ["spm", "sound_of_pixels"])
+def test_two_processes_have_the_loss_and_gradients_of_one_process_with_the_whole_batch(
     method, tmp_path
 ):
     python("-m", "tests.support.steps", method, tmp_path)
-    python(*TOGETHER, "-m", "tests.support.steps", method, tmp_path)
-    alone, *both = (torch.load(tmp_path / f"{name}.pt") for name in ("alone", 0, 1))
-    for each in both:
-        assert each["losses"] == pytest.approx(alone["losses"], rel=1e-4)
-        for part in ("visual.", "audio.", ""):
-            found, wanted = (whole(one["gradients"], part) for one in (each, alone))
-            assert (found - wanted).norm() <= 0.01 * wanted.norm()
+    python(*TORCHRUN, "-m", "tests.support.steps", method, tmp_path)
+    alone = torch.load(tmp_path / "alone.pt")
+    for rank in (0, 1):
+        result = torch.load(tmp_path / f"{rank}.pt")
+        assert result["losses"] == pytest.approx(alone["losses"], rel=1e-4)
+        for prefix in ("visual.", "audio.", ""):
+            actual = flatten(result["gradients"], prefix)
+            expected = flatten(alone["gradients"], prefix)
+            assert (actual - expected).norm() <= 0.01 * expected.norm()
     assert alone["losses"][0] != alone["losses"][1]
 
 
-def test_a_training_of_two_processes_leaves_what_one_does(squares, tmp_path):
-    files = {"out": "network.safetensors", "history": "history.parquet", "state": "state"}
-    given = {"index": squares.index, "clips": squares.clips, "spectrograms": squares.spectrograms}
-    given |= {name: tmp_path / file for name, file in files.items()}
-    config = '{"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2, "promote": false, "device": "cpu"}'
-    options = [part for name, path in given.items() for part in (f"--{name}", path)]
-    said = python(*TOGETHER, "-m", "spm.fusion.train", "--config", config, *options)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "network.safetensors",
-        "network.json",
-        "history.parquet",
+def test_a_training_with_two_processes_writes_the_same_files_as_one(squares, tmp_path):
+    config = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2}
+    config |= {"promote": False, "device": "cpu"}
+    paths = {
+        "index": squares.index,
+        "clips": squares.clips,
+        "spectrograms": squares.spectrograms,
+        "out": tmp_path / "network.safetensors",
+        "history": tmp_path / "history.parquet",
+        "state": tmp_path / "state",
     }
-    assert set(tables.read(given["history"])["epoch"].to_pylist()) == {0, 1}
-    assert said.count("[00:00<?") == 1  # one bar
+    options = [part for name, path in paths.items() for part in (f"--{name}", path)]
+    log = python(*TORCHRUN, "-m", "spm.fusion.train", "--config", json.dumps(config), *options)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"network.safetensors", "network.json", "history.parquet"}
+    assert set(tables.read(paths["history"])["epoch"].to_pylist()) == {0, 1}
+    assert log.count("[00:00<?") == 1  # only the main process shows a progress bar

@@ -3,90 +3,94 @@ import pytest
 
 from spm.base import tables
 from spm.report.paper import Paper
-from spm.report.paper_figures import FIGURES, Sources, run
-from tests.score.conftest import RUNS
+from spm.report.paper_figures import FIGURES, FigureInputs, run
+from tests.report.conftest import RUNS
+
+
+def by_run(paths):
+    return {path.parent.name: tables.read(path).to_pandas() for path in paths}
 
 
 @pytest.fixture
-def sources(project):
-    def of_runs(paths):
-        return {path.parent.name: tables.read(path).to_pandas() for path in paths}
-
-    summaries = [path for path in project["summaries"] if path.stem == "spm-paper"]
-    paper = Paper(kind="solo", protocol="spm-paper")
-    given = (of_runs(project["histories"]), of_runs(project["maps"]), summaries)
-    return Sources(paper, project["index"], project["clips"], project["annotations"], *given)
+def inputs(project):
+    return FigureInputs(
+        Paper(testset="solo", protocol="spm-paper"),
+        project["index"],
+        project["clips"],
+        project["annotations"],
+        by_run(project["histories"]),
+        by_run(project["maps"]),
+        [path for path in project["summaries"] if path.stem == "spm-paper"],
+    )
 
 
 def lines(figure):
-    """What each line of a figure shows, by its label."""
-    return {line.get_label(): list(line.get_ydata()) for axes in figure.axes for line in axes.lines}
+    """The values of each line of a figure, by its label."""
+    found = {}
+    for axes in figure.axes:
+        found |= {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    return found
 
 
-def test_each_is_drawn_with_the_same_bytes_each_time(project, tmp_path):
-    given = {name: project[name] for name in ("index", "clips", "histories", "maps")}
-    given |= {"annotations": project["annotations"], "summaries": project["summaries"][1::2]}
+def test_each_figure_has_the_same_bytes_when_it_is_drawn_again(project, tmp_path):
+    names = ("index", "clips", "histories", "maps", "annotations")
+    files = {name: project[name] for name in names}
+    files["summaries"] = project["summaries"][1::2]
+    config = Paper(testset="solo", protocol="spm-paper")
     for figure in FIGURES:
         for folder in ("one", "two"):
-            run(
-                Paper(kind="solo", protocol="spm-paper"),
-                figure=figure,
-                **given,
-                out=tmp_path / folder / figure,
-            )
+            run(config, figure=figure, **files, out=tmp_path / folder / figure)
         for suffix in (".svg", ".png"):
-            one, two = (
-                (tmp_path / folder / figure).with_suffix(suffix).read_bytes()
-                for folder in ("one", "two")
-            )
+            one = (tmp_path / "one" / figure).with_suffix(suffix).read_bytes()
+            two = (tmp_path / "two" / figure).with_suffix(suffix).read_bytes()
             assert one == two
             assert len(one) > 5000
 
 
-def test_classifiers_are_those_of_the_run_that_has_them(sources):
-    epochs = [
-        {"epoch": n, "split": "train", "name": f"{side} accuracy", "value": round(value + n / 10, 1)}
-        for n in range(3) for side, value in (("image", 0.5), ("audio", 0.2))
-    ]  # fmt: skip
-    figure = FIGURES["fig2"](
-        sources._replace(histories={**sources.histories, "dsol": pd.DataFrame(epochs)})
-    )
+def test_fig2_shows_the_run_that_has_classifiers(inputs):
+    rows = []
+    for epoch in range(3):
+        for side, value in (("image", 0.5), ("audio", 0.2)):
+            name, value = f"{side} accuracy", round(value + epoch / 10, 1)
+            rows.append({"epoch": epoch, "split": "train", "name": name, "value": value})
+    histories = {**inputs.histories, "dsol": pd.DataFrame(rows)}
+    figure = FIGURES["fig2"](inputs._replace(histories=histories))
     assert lines(figure) == {"image accuracy": [0.5, 0.6, 0.7], "audio accuracy": [0.2, 0.3, 0.4]}
-    assert (
-        "no run of paper.ablation has classifiers"
-        in FIGURES["fig2"](sources).axes[0].texts[0].get_text()
-    )
 
 
-def test_matching_stands_beside_what_was_printed_for_the_run_of_that_name(sources):
-    histories = dict(zip(("spm", "dsol-promoted"), sources.histories.values(), strict=True))
-    figure = FIGURES["fig3"](sources._replace(histories=histories))
+def test_fig2_without_classifiers_shows_why(inputs):
+    message = FIGURES["fig2"](inputs).axes[0].texts[0].get_text()
+    assert "no run of paper.ablation has classifiers" in message
+
+
+def test_fig3_shows_the_printed_accuracy_of_the_runs_in_the_paper(inputs):
+    histories = dict(zip(("spm", "dsol-promoted"), inputs.histories.values(), strict=True))
+    figure = FIGURES["fig3"](inputs._replace(histories=histories))
     drawn = lines(figure)
     assert drawn["spm"] == [1, 1 / 2, 1 / 3]
     assert [0.965, 0.965] in drawn.values()
     assert [text.get_text() for text in figure.axes[0].texts] == ["printed: dsol-promoted"]
 
 
-def test_every_run_is_shown_on_the_same_frames(sources):
-    figure = FIGURES["fig4"](sources)
+def test_fig4_shows_every_run_on_the_same_frames(inputs):
+    figure = FIGURES["fig4"](inputs)
     rows = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert rows == ["frame", *RUNS]
     assert len(figure.axes) % len(rows) == 0
 
 
-def test_videos_to_learn_from_are_counted_by_category(sources):
-    axes = FIGURES["fig6"](sources).axes[0]
-    named = [text.get_text() for text in axes.get_yticklabels()]
-    assert dict(zip(named, [bar.get_width() for bar in axes.patches], strict=True)) == {
-        "cello": 13,
-        "flute": 13,
-    }
-    assert lines(axes.figure) == {"printed, of MUSIC": [named.index("cello")]}
+def test_fig6_counts_training_videos_by_category(inputs):
+    axes = FIGURES["fig6"](inputs).axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    widths = [bar.get_width() for bar in axes.patches]
+    assert dict(zip(names, widths, strict=True)) == {"cello": 13, "flute": 13}
+    assert lines(axes.figure) == {"printed, of MUSIC": [names.index("cello")]}
     assert axes.lines[0].get_xdata().tolist() == [49]
 
 
-def test_each_augmentation_has_a_mark_for_each_class(sources):
-    figure = FIGURES["fig7"](sources)
+def test_fig7_has_a_marker_for_each_class_and_augmentation(inputs):
+    figure = FIGURES["fig7"](inputs)
     assert set(lines(figure)) == set(RUNS)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["cello"]
-    assert all(0 <= value <= 1 for values in lines(figure).values() for value in values)
+    for values in lines(figure).values():
+        assert all(0 <= value <= 1 for value in values)

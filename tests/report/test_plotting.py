@@ -4,7 +4,7 @@ from spm.report.html import page
 from spm.report.plotting import overlaid, styles
 
 
-def test_heat_brightens_its_own_place_and_hardly_the_others():
+def test_heat_brightens_its_own_region_and_hardly_the_others():
     gray, heat = np.full((40, 60, 3), 40, np.uint8), np.zeros((2, 3), np.float32)
     heat[0, 0] = 0.5
     drawn = overlaid(gray, heat).astype(int)
@@ -12,15 +12,16 @@ def test_heat_brightens_its_own_place_and_hardly_the_others():
     assert drawn[:8, :8].mean() > 100 > 40 > drawn[30:, 40:].mean()
 
 
-def test_a_map_relative_to_a_hotter_moment_is_fainter():
+def test_a_map_relative_to_a_higher_maximum_is_fainter():
     gray, heat = np.full((20, 20, 3), 40, np.uint8), np.full((2, 2), 0.5, np.float32)
     assert overlaid(gray, heat, top=5.0).mean() < overlaid(gray, heat).mean()
 
 
-def test_names_in_a_page_are_text_whatever_is_in_them():
+def test_the_title_of_a_page_is_escaped():
     assert "<h1>a &lt;b&gt;</h1>" in page("a <b>", "<p>c</p>")
 
 
-def test_thirty_names_look_different_each():
-    looks = [(style["color"], style["marker"]) for _, style in styles([str(n) for n in range(30)])]
-    assert len(set(looks)) == 30
+def test_thirty_names_have_different_styles():
+    names = [str(number) for number in range(30)]
+    pairs = [(style["color"], style["marker"]) for _, style in styles(names)]
+    assert len(set(pairs)) == 30

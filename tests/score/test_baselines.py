@@ -1,6 +1,3 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,36 +6,27 @@ from hypothesis.extra.numpy import arrays
 
 from spm.score import baselines, masks, metrics
 from spm.score.protocols import PROTOCOLS
+from tests.score import golden
 
-SOLO = Path(__file__).parents[2].parent / "shared" / "data" / "manifests" / "DSOL" / "solotest.json"
 BOXES = arrays(np.float64, st.tuples(st.integers(1, 5), st.just(4)), elements=st.floats(0.05, 0.6))
-AS_DRAWN = sorted(name for name, protocol in PROTOCOLS.items() if protocol.boxes is None)
+AS_DRAWN = sorted(name for name, protocol in PROTOCOLS.items() if protocol.box_form is None)
 CENTRE = np.array([[0.3, 0.3, 0.4, 0.4]])
-
-dsol = pytest.mark.skipif(
-    not SOLO.exists(), reason="DSOL's boxes absent: shared/data/manifests/DSOL/solotest.json"
-)
 
 
 @pytest.fixture(scope="module")
 def solo():
     """Boxes of DSOL's 12,356 boxed solo frames."""
-    frames = json.loads(SOLO.read_text()).values()
-    return [
-        np.array([box["normbox"] for box in frame["bbox"]]) for frame in frames if frame["bbox"]
-    ]
+    content = golden.dsol_json("solotest")
+    return golden.solo_boxes(content, [key for key, frame in content.items() if frame["bbox"]])
 
 
 def percent(region, boxes):
     """IoU@0.5, AUC and IoU@0.3 in per cent, to the one decimal that is published."""
     ious = baselines.region_ious(region, boxes)
-    return [
-        round(100 * s, 1)
-        for s in (metrics.ciou_at(ious, 0.5), metrics.auc(ious), metrics.ciou_at(ious, 0.3))
-    ]
+    scores = metrics.ciou_at(ious, 0.5), metrics.auc(ious), metrics.ciou_at(ious, 0.3)
+    return [round(100 * score, 1) for score in scores]
 
 
-@dsol
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -52,43 +40,42 @@ def test_regions_score_the_reference_figures_on_dsols_solo_boxes(solo, name, exp
     assert percent(baselines.regions(np.empty((0, 4)), 224)[name], solo) == expected
 
 
-@dsol
 def test_the_prior_of_the_test_boxes_themselves_scores_the_reference_figure(solo):
     assert percent(baselines.prior(np.concatenate(solo), 224) > 0.4, solo) == [42.2, 45.3, 86.3]
 
 
-@dsol
 @pytest.mark.parametrize(
     ("name", "usual_auc"), [("dsol-solo", 0.825), ("dsol-duet", 0.840), ("dsol-synthetic", 0.862)]
 )
-def test_the_oracle_stands_above_the_usual_one(solo, name, usual_auc):
-    some = solo[::50]
+def test_the_oracle_scores_more_than_the_usual_one(solo, name, usual_auc):
+    """The usual oracle is 1 in the cells whose centre is in a box."""
+    boxes = solo[::50]
     centres = (np.arange(14) + 0.5) / 14
-    usual = np.zeros((len(some), 14, 14))
-    for drawn, ((x, y, w, h),) in zip(usual, some, strict=True):
-        drawn[np.ix_((centres >= y) & (centres < y + h), (centres >= x) & (centres < x + w))] = 1
-    ious = masks.ious(PROTOCOLS[name], usual, some)
-    assert metrics.auc(ious) == pytest.approx(usual_auc, abs=0.01)
-    assert (
-        metrics.auc(baselines.oracle_ious(PROTOCOLS[name], some, 14, 14)) > metrics.auc(ious) + 0.05
-    )
+    usual = np.zeros((len(boxes), 14, 14))
+    for cells, ((x, y, w, h),) in zip(usual, boxes, strict=True):
+        rows = (centres >= y) & (centres < y + h)
+        columns = (centres >= x) & (centres < x + w)
+        cells[np.ix_(rows, columns)] = 1
+    auc = metrics.auc(masks.ious(PROTOCOLS[name], usual, boxes))
+    assert auc == pytest.approx(usual_auc, abs=0.01)
+    assert metrics.auc(baselines.oracle_ious(PROTOCOLS[name], boxes, 14, 14)) > auc + 0.05
 
 
 @pytest.mark.parametrize("area", baselines.SQUARES)
-def test_a_centre_square_has_its_area_and_lies_in_the_middle(area):
+def test_a_centre_square_has_its_area_and_is_centred(area):
     square = baselines.centre_square(area, 224)
     assert square.mean() == pytest.approx(area, abs=0.005)
     assert (square == square[::-1, ::-1]).all()
 
 
 @given(BOXES)
-def test_the_prior_is_the_mean_of_the_boxes_drawn_one_by_one(boxes):
+def test_the_prior_is_the_mean_of_the_drawn_boxes(boxes):
     drawn = np.mean([masks.raster(box[None], 56) for box in boxes], axis=0)
     np.testing.assert_allclose(baselines.prior(boxes, 56), drawn, atol=1e-12)
 
 
 @given(BOXES)
-def test_the_mean_box_is_never_empty_and_holds_what_all_boxes_share(boxes):
+def test_the_mean_box_is_not_empty_and_contains_what_all_boxes_share(boxes):
     region = baselines.mean_box(boxes, 56)
     assert region.any()
     assert region[np.all([masks.raster(box[None], 56) for box in boxes], axis=0)].all()
@@ -99,7 +86,7 @@ def test_there_is_no_mean_box_without_training_boxes():
     assert "mean-box" in baselines.regions(CENTRE, 224)
 
 
-def test_a_region_scores_its_plain_iou_frame_by_frame():
+def test_a_region_scores_its_iou_on_each_frame():
     whole = baselines.regions(np.empty((0, 4)), 224)["whole-image"]
     ious = baselines.region_ious(whole, [CENTRE, np.array([[0, 0, 0.5, 0.5]])])
     assert ious.tolist() == [masks.raster(CENTRE, 224).mean(), 0.25]
@@ -122,7 +109,7 @@ def test_coverage_is_the_share_of_each_cell():
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(AS_DRAWN), arrays(np.float64, (4, 2), elements=st.floats(0.0, 0.6)))
-def test_the_cells_whose_larger_part_is_truth_never_beat_the_oracle(name, corners):
+def test_a_map_of_the_cells_that_are_mostly_truth_never_beats_the_oracle(name, corners):
     boxes = [np.array([[x, y, 0.35, 0.35]]) for x, y in corners]
     truth = np.stack([masks.raster(box, 224) for box in boxes])
     plain = masks.ious(
@@ -131,10 +118,15 @@ def test_the_cells_whose_larger_part_is_truth_never_beat_the_oracle(name, corner
     assert (baselines.oracle_ious(PROTOCOLS[name], boxes, 7, 7) >= plain).all()
 
 
-def test_a_finer_grid_lets_the_oracle_come_nearer():
+def test_the_oracle_scores_more_on_a_finer_grid():
     boxes = [np.array([[x, 0.21, 0.33, 0.44]]) for x in (0.1, 0.23, 0.37)]
     scores = [
         baselines.oracle_ious(PROTOCOLS["spm-paper"], boxes, n, n).mean() for n in (4, 7, 14, 28)
     ]
     assert scores == sorted(scores)
     assert scores[-1] > 0.93
+
+
+def test_a_region_scores_zero_on_a_frame_whose_boxes_cover_no_pixel():
+    whole = baselines.regions(np.empty((0, 4)), 224)["whole-image"]
+    assert baselines.region_ious(whole, [np.array([[0.5, 0.5, 1e-4, 0.2]])]).tolist() == [0]

@@ -1,209 +1,237 @@
-import csv
+"""Parity with the authors' evaluators, on the maps and boxes of tests/data, in any checkout."""
+
+import hashlib
 import json
-from collections import defaultdict
+from dataclasses import replace
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spm.base.config import UserError
-from spm.boxes.benchmarks import Box
-from spm.score import evaluation, masks, metrics, protocols
+from spm.boxes.formats.frames import Box
+from spm.score import evaluation, kernels, masks, metrics, protocols
 from spm.score.evaluation import Predictions, Truth
-from spm.score.protocols import PROTOCOLS
+from spm.score.protocols import PROTOCOLS, Normalize, Rule
+from tests.score import golden
 
-REPOSITORY = Path(__file__).parents[2]
-DATA = REPOSITORY.parent / "shared" / "data"
-GOLDEN = DATA / "golden" / "golden_maps.npz"
-DETECTOR = {
-    13: "accordion",
-    3: "acoustic_guitar",
-    1: "cello",
-    12: "flute",
-    8: "saxophone",
-    10: "trumpet",
-    11: "violin",
-}
-
-golden = pytest.mark.skipif(
-    not GOLDEN.exists(), reason=f"golden maps absent: {GOLDEN.name} in shared/data/golden"
-)
+ROOT = Path(__file__).parents[2]
+DATA_LIMIT = 2_000_000  # bytes of tests/data
+FRAME_RULES = ("dsol-solo", "lvs", "ez-vsl", "sspl", "adaptive")  # bilinear, one map per frame
 
 
 @pytest.fixture(scope="module")
-def maps():
-    return np.load(GOLDEN)
+def solo_truth():
+    return golden.solo_boxes(golden.dsol_json("solotest"), golden.maps()["solo_keys"])
 
 
 @pytest.fixture(scope="module")
-def published():
-    return json.loads(GOLDEN.with_name("golden_scores.json").read_text())
+def solo_ious(solo_truth):
+    def ious(name):
+        return masks.ious(PROTOCOLS[name], golden.maps()["solo_maps"], solo_truth)
+
+    return ious
 
 
-def dsol(name):
-    frames = json.loads((DATA / "manifests" / "DSOL" / name).read_text())
-    return {
-        key: [(box["category_id"], *box["normbox"]) for box in frame["bbox"]]
-        for key, frame in frames.items()
+def test_the_data_of_the_tests_is_small():
+    files = [path for path in golden.DATA.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < DATA_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("protocol", "names"),
+    [
+        ("dsol-solo", {"auc": "auc", "iou@0.5": "iou@0.5"}),
+        ("ez-vsl", {"auc": "auc", "ap50": "iou@0.5", "ciou_mean": "mean_iou"}),
+        *((name, dict.fromkeys(("auc", "iou@0.5", "ciou@0.3", "mean_iou")))
+          for name in ("lvs", "sspl", "adaptive")),
+    ],
+)  # fmt: skip
+def test_solo_figures_equal_those_of_the_authors_own_code(solo_ious, protocol, names):
+    ious = solo_ious(protocol)
+    figures = {
+        "auc": metrics.auc(ious),
+        "iou@0.5": metrics.ciou_at(ious, 0.5),
+        "ciou@0.3": metrics.ciou_at(ious, 0.3),
+        "mean_iou": ious.mean(),
     }
+    printed = golden.expected()["authors"][protocol]
+    assert len(ious) == 800
+    for name, ours in names.items():
+        assert figures[ours or name] == pytest.approx(printed[name], abs=1e-9)
 
 
-@pytest.fixture(scope="module")
-def solo_ious(maps):
-    boxes = dsol("solotest.json")
-    truth = [np.array(boxes[key])[:, 1:] for key in maps["solo_keys"]]
-    return lambda name: masks.ious(PROTOCOLS[name], maps["solo_maps"], truth)
+@pytest.mark.parametrize("protocol", FRAME_RULES)
+def test_each_solo_frame_scores_what_the_reference_evaluator_gives(solo_ious, protocol):
+    assert solo_ious(protocol).tolist() == golden.expected()[protocol]["ious"]
 
 
-@golden
-def test_dsol_solo_is_what_its_own_script_printed(solo_ious, published):
-    ious, expected = solo_ious("dsol-solo"), published["dsol-solo"]
-    assert len(ious) == expected["frames"]
-    assert metrics.auc(ious) == pytest.approx(expected["auc"], abs=1e-9)
-    assert metrics.ciou_at(ious, 0.5) == pytest.approx(expected["iou@0.5"], abs=1e-9)
-
-
-@golden
-def test_ez_vsl_is_what_its_own_evaluator_gave(solo_ious, published):
-    ious, expected = solo_ious("ez-vsl"), published["ez-vsl"]
-    assert len(ious) == expected["frames"]
-    assert metrics.ciou_at(ious, 0.5) == pytest.approx(expected["ap50"], abs=1e-9)
-    assert ious.mean() == pytest.approx(expected["ciou_mean"], abs=1e-9)
-    assert metrics.auc(ious) == pytest.approx(expected["auc"], abs=1e-9)
-
-
-@golden
-def test_on_solo_frames_the_papers_reading_is_dsols(solo_ious):
+def test_on_solo_frames_spm_paper_equals_dsol_solo(solo_ious):
     assert (solo_ious("spm-paper") == solo_ious("dsol-solo")).all()
 
 
-@golden
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
-def test_the_documentation_prints_what_the_maps_score(solo_ious, name):
+def test_the_documentation_prints_the_scores_of_the_golden_maps(solo_ious, name):
     ious = solo_ious(name)
-    printed = " | ".join(
-        f"{100 * score:.1f} %"
-        for score in (metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious))
-    )
-    assert f"| `{name}` | {printed} |" in (REPOSITORY / "docs" / "protocols.md").read_text(
-        encoding="utf-8"
-    )
+    scores = metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious)
+    printed = " | ".join(f"{100 * score:.1f} %" for score in scores)
+    page = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | {printed} |" in page
 
 
-def evaluated(name, maps, classes, frames):
-    """Figures of maps (n, classes, h, w) against one list of (category, x, y, w, h) a frame."""
-    rules = PROTOCOLS[name]
-    drawn = Predictions(range(len(maps)), ["v"] * len(maps), by_class=maps, classes=tuple(classes))
-    truth = Truth(
-        {
-            number: [Box(category, tuple(sides)) for category, *sides in some]
-            for number, some in enumerate(frames)
-        }
-    )
-    _, scored = evaluation.score([rules], drawn, truth)[name]
+def evaluate(name, maps, classes, frames):
+    """Scores of maps (n, classes, h, w); `frames` has the boxes of each frame by class."""
+    boxes = {}
+    for number, groups in enumerate(frames):
+        boxes[number] = []
+        for category, group in groups.items():
+            boxes[number] += [Box(category, tuple(sides)) for sides in group]
+    videos = [("v",)] * len(maps)
+    predictions = Predictions(range(len(maps)), videos, class_maps=maps, classes=tuple(classes))
+    _, scores = evaluation.score([PROTOCOLS[name]], predictions, Truth(boxes))[name]
+    return scores
+
+
+def figures_of(scores):
     return {
-        "auc": metrics.auc(scored.ious),
-        "ciou@0.3": metrics.ciou_at(scored.ious, 0.3),
-        "ciou@0.5": metrics.ciou_at(scored.ious, 0.5),
-        "nsa": scored.nsa.mean(),
-        "frames": len(scored.ious),
+        "auc": metrics.auc(scores.ious),
+        "ciou@0.3": metrics.ciou_at(scores.ious, 0.3),
+        "ciou@0.5": metrics.ciou_at(scores.ious, 0.5),
+        "nsa": scores.nsa.mean(),
+        "frames": len(scores.ious),
     }
 
 
-def by_class(maps, kind):
-    """The golden maps of each class, which clusters drew."""
-    return maps[f"{kind}_maps"][:, maps["cluster_of_class"]]
+@pytest.mark.parametrize("testset", ["duet", "synthetic"])
+def test_each_frame_with_class_maps_scores_what_the_reference_evaluator_gives(testset):
+    arrays, protocol = golden.maps(), f"dsol-{testset}"
+    maps, frames = golden.class_maps(testset, arrays), golden.class_boxes(testset)
+    scores = evaluate(protocol, maps, arrays["classes"], frames)
+    expected = golden.expected()[protocol]
+    assert len(scores.ious) == 32
+    assert scores.ious.tolist() == expected["ious"]
+    assert scores.nsa == pytest.approx(expected["nsa"], abs=1e-12)
 
 
-@golden
-def test_dsol_duet_is_what_its_own_script_printed(maps, published):
-    boxes = dsol("duettest.json")
-    frames = [
-        [(DETECTOR[category], *box) for category, *box in boxes[key]] for key in maps["duet_keys"]
-    ]
-    found = evaluated("dsol-duet", by_class(maps, "duet"), maps["classes"], frames)
-    assert found == pytest.approx(published["dsol-duet"], abs=1e-9)
+@pytest.mark.parametrize("testset", ["duet", "synthetic"])
+def test_the_full_golden_set_scores_what_dsols_own_script_printed(shared, testset):
+    """An extra where the full set is at hand; the test above covers its protocols everywhere."""
+    with np.load(shared / "golden/golden_maps.npz") as file:
+        arrays = dict(file)
+    keys = [str(key) for key in arrays[f"{testset}_keys"]]
+    if testset == "duet":
+        frames = [golden.by_class(golden.dsol_json("duettest")[key]["bbox"]) for key in keys]
+    else:
+        synthetic = golden.synthetic_boxes(shared / "golden/golden_synthetic_boxes.csv")
+        frames = [synthetic[key] for key in keys]
+    maps, protocol = golden.class_maps(testset, arrays), f"dsol-{testset}"
+    printed = json.loads((shared / "golden/golden_scores.json").read_text(encoding="utf-8"))
+    scores = evaluate(protocol, maps, arrays["classes"], frames)
+    assert figures_of(scores) == pytest.approx(printed[protocol], abs=1e-9)
 
 
-@golden
-def test_dsol_synthetic_is_what_its_own_script_printed(maps, published):
-    boxes = defaultdict(list)
-    with GOLDEN.with_name("golden_synthetic_boxes.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            boxes[row["key"]].append((row["category"], *(float(row[side]) for side in "xywh")))
-    frames = [boxes[key] for key in maps["synthetic_keys"]]
-    found = evaluated("dsol-synthetic", by_class(maps, "synthetic"), maps["classes"], frames)
-    assert found == pytest.approx(published["dsol-synthetic"], abs=1e-9)
+@pytest.fixture(scope="module")
+def boxed_duets():
+    """The boxes of all boxed duet frames of DSOL, by class."""
+    frames = [frame["bbox"] for frame in golden.dsol_json("duettest").values() if frame["bbox"]]
+    assert len(frames) == 10_284
+    return [golden.by_class(boxes) for boxes in frames]
 
 
-@golden
-def test_uniform_and_oracle_maps_have_the_reference_scores_over_all_of_dsols_boxed_duets(maps):
-    """The references were printed by DSOL's own script, with six decimals."""
-    boxed = [some for some in dsol("duettest.json").values() if some]
-    assert len(boxed) == 10_284
-    frames = [[(DETECTOR[category], *box) for category, *box in some] for some in boxed]
-    classes = maps["classes"].tolist()
-    uniform = np.full((len(frames), 11, 14, 14), 1 / 11, np.float32)
-    references = {
-        "auc": 0.161187,
-        "ciou@0.3": 0.064858,
-        "ciou@0.5": 0.017406,
-        "nsa": 1.0,
-        "frames": 10_284,
-    }
-    assert evaluated("dsol-duet", uniform, classes, frames) == pytest.approx(references, abs=5e-7)
+def test_uniform_maps_score_what_dsols_script_printed_over_all_boxed_duets(boxed_duets):
+    """The script prints six digits."""
+    uniform = np.full((len(boxed_duets), 11, 14, 14), 1 / 11, np.float32)
+    printed = {"auc": 0.161187, "ciou@0.3": 0.064858, "ciou@0.5": 0.017406, "nsa": 1.0}
+    scores = evaluate("dsol-duet", uniform, golden.maps()["classes"], boxed_duets)
+    assert figures_of(scores) == pytest.approx({**printed, "frames": 10_284}, abs=5e-7)
 
+
+def test_oracle_maps_score_what_dsols_script_printed_over_all_boxed_duets(boxed_duets):
+    """Cells whose centre is in a box have the logit 9, all others -6, before the softmax."""
+    classes = golden.maps()["classes"].tolist()
     centres = (np.arange(14) + 0.5) / 14
-    logits = np.full((len(frames), 11, 14, 14), -6.0, np.float32)
-    for drawn, some in zip(logits, frames, strict=True):
-        for category, x, y, w, h in some:
-            inside = np.ix_((centres > y) & (centres < y + h), (centres > x) & (centres < x + w))
-            drawn[classes.index(category)][inside] = 9
-    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    references = {
-        "auc": 0.741458,
-        "ciou@0.3": 0.994166,
-        "ciou@0.5": 0.971995,
-        "nsa": 1.0,
-        "frames": 10_284,
-    }
-    assert evaluated("dsol-duet", shares, classes, frames) == pytest.approx(references, abs=5e-7)
+    logits = np.full((len(boxed_duets), 11, 14, 14), -6.0, np.float32)
+    for frame_logits, groups in zip(logits, boxed_duets, strict=True):
+        for category, boxes in groups.items():
+            for x, y, w, h in boxes:
+                rows = (centres > y) & (centres < y + h)
+                columns = (centres > x) & (centres < x + w)
+                frame_logits[classes.index(category)][np.ix_(rows, columns)] = 9
+    maps = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    printed = {"auc": 0.741458, "ciou@0.3": 0.994166, "ciou@0.5": 0.971995, "nsa": 1.0}
+    scores = evaluate("dsol-duet", maps, classes, boxed_duets)
+    assert figures_of(scores) == pytest.approx({**printed, "frames": 10_284}, abs=5e-7)
 
 
-@golden
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [  # of the authors' own functions at the commits named, run on the same 800 maps with OpenCV's resize
-        ("lvs", (0.40875, 0.74125, 0.433625, 0.43373525596620355)),  # hche11's at 8fe8cbb
-        ("sspl", (0.43, 0.75875, 0.435, 0.43414367582946695)),  # zjsong/SSPL at d1af4c7
-        (
-            "adaptive",
-            (0.55875, 0.81125, 0.515, 0.5145151407960195),
-        ),  # kaistmm/SSLalignment at e7ae3c5
-    ],
-)
-def test_the_other_peers_give_what_their_own_functions_gave(solo_ious, name, expected):
-    ious = solo_ious(name)
-    found = metrics.ciou_at(ious, 0.5), metrics.ciou_at(ious, 0.3), metrics.auc(ious), ious.mean()
-    assert found == pytest.approx(expected, abs=1e-9)
+@pytest.fixture(scope="module")
+def avgn_overlaps(solo_truth):
+    return masks.overlaps([PROTOCOLS["avgn-as-coded"]], golden.maps()["solo_maps"], solo_truth)
 
 
-@golden
-def test_avgn_as_coded_is_what_its_own_functions_gave(maps):
-    """At 5ab8cab, on the same 800 maps; torch's bicubic rounds otherwise than ours, which moves one pixel in all."""
-    rules, boxes = PROTOCOLS["avgn-as-coded"], dsol("solotest.json")
-    some = [np.array(boxes[key])[:, 1:] for key in maps["solo_keys"]]
-    overlap = masks.overlaps([rules], maps["solo_maps"], some)
-    ious = overlap.iou[:, 0]
-    assert (
-        overlap.truth == 0
-    ).sum() == 412  # x, y, w, h read as two corners leave more than half of the frames empty
-    assert ious.mean() == pytest.approx(0.12821789287156649, abs=1e-8)
-    assert metrics.ciou_at(ious, 0.3, beyond=True) == 0.1825
-    assert metrics.auc(ious) == pytest.approx(0.1416875, abs=1e-12)
-    assert overlap.swapped_precision(224**2).mean() == pytest.approx(0.5331995492964227, abs=1e-6)
+def test_avgn_as_coded_has_the_figures_of_the_authors_own_functions(avgn_overlaps):
+    """Torch's bicubic interpolation rounds differently, which changes one pixel of all maps."""
+    printed = golden.expected()["authors"]["avgn-as-coded"]
+    ious = avgn_overlaps.iou[:, 0]
+    # x, y, w, h read as two corners leave more than half of the frames without truth
+    assert (avgn_overlaps.truth == 0).sum() == 412
+    assert ious.mean() == pytest.approx(printed["mean_iou"], abs=1e-8)
+    assert metrics.ciou_at(ious, 0.3, strict=True) == printed["ciou@0.3"]
+    assert metrics.auc(ious) == pytest.approx(printed["auc"], abs=1e-12)
+    precision = avgn_overlaps.swapped_precision(224**2).mean()
+    assert precision == pytest.approx(printed["swapped_precision"], abs=1e-6)
 
 
-def test_an_unknown_protocol_is_answered_with_the_known_ones():
+def test_avgn_as_coded_scores_each_frame_as_the_reference_evaluator_does(avgn_overlaps):
+    expected = golden.expected()["avgn-as-coded"]
+    ious, precision = avgn_overlaps.iou[:, 0], avgn_overlaps.swapped_precision(224**2)[:, 0]
+    assert ious == pytest.approx(expected["ious"], abs=1e-4)
+    assert (ious != expected["ious"]).sum() <= 1
+    assert precision == pytest.approx(expected["swapped_precision"], abs=1e-4)
+
+
+def test_resized_golden_maps_are_opencvs_to_the_bit():
+    resized = masks.resize(golden.maps()["solo_maps"][: golden.RESIZED], 224)
+    assert hashlib.sha256(resized.tobytes()).hexdigest() == golden.expected()["opencv_sha256"]
+
+
+def test_an_unknown_protocol_is_an_error_that_lists_the_known_ones():
     with pytest.raises(UserError, match=r"'dsol'.*dsol-solo.*adaptive"):
-        protocols.named("dsol")
+        protocols.find("dsol")
+
+
+def test_every_rule_and_normalization_has_a_code_of_the_kernels():
+    assert {rule.name: masks.RULE_CODES[rule].name for rule in Rule} == {
+        name: name for name in kernels.RuleCode.__members__
+    }
+    assert {member.name: masks.NORMALIZE_CODES[member].name for member in Normalize} == {
+        name: name for name in kernels.NormalizeCode.__members__
+    }
+
+
+def permuted(enum, base):
+    """The same members, declared in the reverse order."""
+    return base(enum.__name__, [(member.name, member.value) for member in reversed(enum)])
+
+
+def test_the_order_in_which_rules_are_declared_changes_no_score(monkeypatch):
+    maps, box = golden.maps()["solo_maps"][:20], np.array([[0.2, 0.3, 0.4, 0.5]])
+    names = [name for name, protocol in PROTOCOLS.items() if protocol.resize == "bilinear"]
+    before = [masks.ious(PROTOCOLS[name], maps, [box] * 20) for name in names]
+
+    rules, normalizations = permuted(Rule, StrEnum), permuted(Normalize, StrEnum)
+    rule_codes = permuted(kernels.RuleCode, IntEnum)
+    normalize_codes = permuted(kernels.NormalizeCode, IntEnum)
+    assert list(rules) == [member.value for member in reversed(Rule)]
+    monkeypatch.setattr(masks, "RULE_CODES", {rule: rule_codes[rule.name] for rule in rules})
+    monkeypatch.setattr(
+        masks,
+        "NORMALIZE_CODES",
+        {member: normalize_codes[member.name] for member in normalizations},
+    )
+    for name, ious in zip(names, before, strict=True):
+        protocol = PROTOCOLS[name]
+        again = replace(
+            protocol, rule=rules(protocol.rule), normalize=normalizations(protocol.normalize)
+        )
+        assert (masks.ious(again, maps, [box] * 20) == ious).all(), name

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
-from spm.boxes.benchmarks import Box
+from spm.boxes.formats.frames import Box
 from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS
 from spm.score.scores import Scores, run
@@ -26,17 +26,17 @@ CLIPS = [  # clip, video, kind, split
 
 
 def map_row(clip_id, frame=0, box=BOX, size=8, category=None):
-    """A map that lights exactly the cells of a box on the grid."""
-    lit = np.zeros((size, size), np.float32)
+    """A map that is 1 exactly in the cells of a box on the grid."""
+    cells = np.zeros((size, size), np.float32)
     top, left = int(box["y"] * size), int(box["x"] * size)
-    lit[top : top + int(box["h"] * size), left : left + int(box["w"] * size)] = 1
+    cells[top : top + int(box["h"] * size), left : left + int(box["w"] * size)] = 1
     return {
-        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0, "category": category,
-        "height": size, "width": size, "map": lit.ravel(),
+        "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0,
+        "category": category, "height": size, "width": size, "map": cells.ravel(),
     }  # fmt: skip
 
 
-def note(clip_id, category="cello", frame=0, box=BOX, status="kept"):
+def box_row(clip_id, category="cello", frame=0, box=BOX, status="kept"):
     return {
         "clip_id": clip_id, "video_id": clip_id[0], "frame": frame, "time_s": 0.0,
         "category": category, "score": 1.0, **box, "status": status,
@@ -44,26 +44,28 @@ def note(clip_id, category="cello", frame=0, box=BOX, status="kept"):
 
 
 class Stage:
-    """The stage's tables in one folder, and what came of them."""
+    """The tables that the stage reads, in one folder, and those that it writes."""
 
     def __init__(self, folder):
         self.files = {name: folder / f"{name}.parquet" for name in ("maps", "annotations", "index")}
         self.files["out"] = folder / "scores"
 
     def write(self, maps, annotations):
-        clips = [
-            dict(zip(("clip_id", "video_id", "kind", "split"), clip, strict=True)) for clip in CLIPS
-        ]
-        tables.write_rows(self.files["maps"], tables.MAPS, maps)
-        tables.write_rows(self.files["annotations"], tables.ANNOTATIONS, annotations)
-        tables.write_rows(self.files["index"], tables.INDEX, clips)
+        columns = ("clip_id", "video_id", "kind", "split")
+        clips = [dict(zip(columns, clip, strict=True)) for clip in CLIPS]
+        tables.write_rows(self.files["maps"], schemas.MAPS, maps)
+        tables.write_rows(self.files["annotations"], schemas.ANNOTATIONS, annotations)
+        tables.write_rows(self.files["index"], schemas.INDEX, clips)
 
-    def left(self, protocol="spm-paper"):
+    def results(self, protocol="spm-paper"):
         return [self.files["out"] / f"{protocol}.{suffix}" for suffix in ("json", "parquet")]
+
+    def result_bytes(self, protocol="spm-paper"):
+        return [path.read_bytes() for path in self.results(protocol)]
 
     def run(self, *protocols):
         run(Scores(bootstrap=50, protocols=protocols), **self.files)
-        summary, frames = self.left(protocols[0])
+        summary, frames = self.results(protocols[0])
         return json.loads(summary.read_text()), pq.read_table(frames).to_pylist()
 
     def __call__(self, maps, annotations, *protocols):
@@ -77,17 +79,19 @@ def score(tmp_path):
 
 
 def command(score, config):
-    options = [text for name, path in score.files.items() for text in (f"--{name}", str(path))]
+    options = []
+    for name, path in score.files.items():
+        options += [f"--{name}", str(path)]
     return subprocess.run(
         [sys.executable, "-m", "spm.score.scores", "--config", config, *options],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def test_a_map_on_its_box_scores_high_and_one_beside_it_nothing(score):
+def test_a_map_on_its_box_scores_high_and_a_map_outside_it_scores_zero(score):
     aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
     summary, frames = score(
-        [map_row("b_0", box=aside), map_row("a_0")], [note("a_0"), note("b_0")], "sspl"
+        [map_row("b_0", box=aside), map_row("a_0")], [box_row("a_0"), box_row("b_0")], "sspl"
     )
     assert [row["clip_id"] for row in frames] == ["a_0", "b_0"]
     assert frames[0]["iou"] > 0.9
@@ -96,16 +100,19 @@ def test_a_map_on_its_box_scores_high_and_one_beside_it_nothing(score):
     assert summary["run"]["mean_iou"] == pytest.approx(frames[0]["iou"] / 2)
 
 
-def test_the_summary_names_its_protocol_and_what_it_does(score):
-    summary, _ = score([map_row("a_0")], [note("a_0")], "ez-vsl")
+def test_the_summary_has_the_protocol_and_its_parameters(score):
+    summary, _ = score([map_row("a_0")], [box_row("a_0")], "ez-vsl")
     assert summary["protocol"]["name"] == "ez-vsl"
     assert (summary["protocol"]["rule"], summary["protocol"]["level"]) == ("rank", 0.5)
 
 
-def test_every_baseline_stands_beside_the_run_with_the_same_figures(score):
-    summary, _ = score([map_row("a_0"), map_row("b_0")], [note("a_0"), note("b_0"), note("t_0")])
+def test_every_baseline_has_the_same_figures_as_the_run(score):
+    summary, _ = score(
+        [map_row("a_0"), map_row("b_0")], [box_row("a_0"), box_row("b_0"), box_row("t_0")]
+    )
     assert set(summary["baselines"]) == {
-        "whole-image", "centre-square-25%", "centre-square-35%", "centre-square-50%", "mean-box", "oracle",
+        "whole-image", "centre-square-25%", "centre-square-35%", "centre-square-50%",
+        "mean-box", "oracle",
     }  # fmt: skip
     for figures in summary["baselines"].values():
         assert figures.keys() == summary["run"].keys()
@@ -114,32 +121,33 @@ def test_every_baseline_stands_beside_the_run_with_the_same_figures(score):
     assert summary["baselines"]["oracle"]["auc"] >= summary["run"]["auc"]
 
 
-def test_the_mean_box_comes_from_kept_boxes_of_training_clips_only(score):
+def test_the_mean_box_comes_only_from_kept_boxes_of_training_clips(score):
     aside = {"x": 0.0, "y": 0.0, "w": 0.25, "h": 0.25}
-    fallen = note("t_0", frame=1, box={"x": 0.5, "y": 0.5, "w": 0.5, "h": 0.5}, status="low-score")
-    summary, _ = score([map_row("a_0")], [note("a_0"), note("t_0", box=aside), fallen])
+    corner = {"x": 0.5, "y": 0.5, "w": 0.5, "h": 0.5}
+    rejected = box_row("t_0", frame=1, box=corner, status="low-score")
+    summary, _ = score([map_row("a_0")], [box_row("a_0"), box_row("t_0", box=aside), rejected])
     assert summary["training_boxes"] == 1
     assert summary["baselines"]["mean-box"]["mean_iou"] == 0
     assert summary["baselines_left_out"] == {}
 
 
-def test_without_training_boxes_the_mean_box_is_left_out_and_said_so(score):
-    summary, _ = score([map_row("a_0")], [note("a_0")])
+def test_without_training_boxes_the_mean_box_is_left_out_with_a_reason(score):
+    summary, _ = score([map_row("a_0")], [box_row("a_0")])
     assert "mean-box" not in summary["baselines"]
     assert summary["baselines_left_out"] == {"mean-box": "no kept box in a training clip"}
 
 
-def test_frames_left_out_are_counted_with_their_reasons(score):
+def test_left_out_frames_are_counted_per_reason(score):
     maps = [map_row("a_0"), map_row("a_0", 1), map_row("a_0", 2), map_row("a_1"), map_row("b_0")]
     sliver = {"x": 0.5, "y": 0.5, "w": 1e-4, "h": 1e-4}
     annotations = [
-        note("a_0"),
-        note("a_0", frame=2, box=sliver),
-        note("a_1", status="low-score"),
-        note("a_1", status="silent"),
-        note("b_0", frame=3),
-        note("d_0"),
-        note("t_0"),
+        box_row("a_0"),
+        box_row("a_0", frame=2, box=sliver),
+        box_row("a_1", status="low-score"),
+        box_row("a_1", status="silent"),
+        box_row("b_0", frame=3),
+        box_row("d_0"),
+        box_row("t_0"),
     ]
     summary, frames = score(maps, annotations)
     assert len(frames) == summary["frames"] == 1
@@ -151,24 +159,26 @@ def test_frames_left_out_are_counted_with_their_reasons(score):
     }
 
 
-def test_a_duet_is_the_mean_over_its_classes_or_one_union_as_the_protocol_says(score):
+def test_a_duet_is_a_mean_over_its_classes_or_one_union_depending_on_the_protocol(score):
     left, right = {**BOX, "x": 0.0}, {**BOX, "x": 0.5}
-    annotations = [note("d_0", "cello", box=left), note("d_0", "tuba", box=right)]
-    each, frames = score([map_row("d_0", box=left)], annotations, "spm-paper")
-    per_class = {name: figures["mean_iou"] for name, figures in each["run"]["per_class"].items()}
+    annotations = [box_row("d_0", "cello", box=left), box_row("d_0", "tuba", box=right)]
+    per_class_summary, frames = score([map_row("d_0", box=left)], annotations, "spm-paper")
+    per_class = {
+        name: figures["mean_iou"] for name, figures in per_class_summary["run"]["per_class"].items()
+    }
     assert frames[0]["iou"] == pytest.approx((per_class["cello"] + per_class["tuba"]) / 2)
     assert per_class["cello"] > 0.6 > 0.2 > per_class["tuba"]
     assert frames[0]["categories"] == ["cello", "tuba"]
     union, _ = score([map_row("d_0", box=left)], annotations, "dsol-solo")
     assert union["run"]["per_class"]["cello"] == union["run"]["per_class"]["tuba"]
-    assert each["boxes"] == union["boxes"] == 2
+    assert per_class_summary["boxes"] == union["boxes"] == 2
 
 
 LEFT, RIGHT, NOWHERE = {**BOX, "x": 0.0}, {**BOX, "x": 0.5}, {**BOX, "w": 0.0}
-DUET = [note("d_0", "cello", box=LEFT), note("d_0", "tuba", box=RIGHT)]
+DUET = [box_row("d_0", "cello", box=LEFT), box_row("d_0", "tuba", box=RIGHT)]
 
 
-def test_a_map_of_each_class_is_held_against_its_own_class(score):
+def test_each_class_map_is_compared_with_its_own_class(score):
     own = [map_row("d_0", box=LEFT, category="cello"), map_row("d_0", box=RIGHT, category="tuba")]
     silent = [map_row("d_0", box=NOWHERE, category="flute")]
     right, frames = score([*own, *silent], DUET, "dsol-duet")
@@ -183,10 +193,10 @@ def test_a_map_of_each_class_is_held_against_its_own_class(score):
     assert 0.5 < wrong["run"]["nsa"] < 0.9
 
 
-def test_rules_without_classes_look_at_the_one_map_of_a_run_that_tells_classes_apart(score):
+def test_protocols_without_classes_score_the_map_of_the_whole_frame(score):
     maps = [map_row("d_0", box=LEFT, category="cello"), map_row("d_0", box=RIGHT, category="tuba")]
     with pytest.raises(
-        UserError, match="dsol-solo holds one map against a frame; these are maps of classes"
+        UserError, match="dsol-solo needs one map per frame, but there are only maps of classes"
     ):
         score(maps, DUET, "dsol-solo")
     both = {"x": 0.0, "y": 0.25, "w": 1.0, "h": 0.5}
@@ -195,25 +205,25 @@ def test_rules_without_classes_look_at_the_one_map_of_a_run_that_tells_classes_a
     assert "nsa" not in summary["run"]
 
 
-def test_a_class_without_a_map_and_a_frame_without_one_of_its_maps_are_named(score):
+def test_errors_name_a_class_without_a_map_and_a_frame_that_lacks_a_map(score):
     with pytest.raises(
         UserError, match="no map of the sounding class 'tuba': there are maps of cello, flute"
     ):
         score([map_row("d_0", category="cello"), map_row("d_0", category="flute")], DUET)
     with pytest.raises(
-        UserError, match="clip 'd_0', frame 0: no map of cello; one of each expected"
+        UserError, match="clip 'd_0', frame 0: no map of cello; expected one of each"
     ):
         score([map_row("d_0", category="flute"), map_row("a_0", category="cello")], DUET)
 
 
-def test_pixel_precision_stands_where_the_protocol_has_it(score):
-    summary, frames = score([map_row("a_0")], [note("a_0")], "avgn")
+def test_pixel_ap_is_given_if_the_protocol_defines_it(score):
+    summary, frames = score([map_row("a_0")], [box_row("a_0")], "avgn")
     assert frames[0]["pixel_ap"] == summary["run"]["pixel_ap"] > 0.95
     assert frames[0]["nsa"] is None
 
 
-def test_categories_that_no_box_names_are_said_not_to_be_scorable(score):
-    score.write([map_row("a_0"), map_row("b_0")], [note("a_0")])
+def test_categories_without_a_box_are_listed_as_not_scorable(score):
+    score.write([map_row("a_0"), map_row("b_0")], [box_row("a_0")])
     clips = [
         {
             "clip_id": f"{video}_0",
@@ -224,11 +234,11 @@ def test_categories_that_no_box_names_are_said_not_to_be_scorable(score):
         }
         for video, category in (("a", "cello"), ("b", "erhu"))
     ]
-    tables.write_rows(score.files["index"], tables.INDEX, clips)
+    tables.write_rows(score.files["index"], schemas.INDEX, clips)
     assert score.run("spm-paper")[0]["not_scorable"] == ["erhu"]
 
 
-def test_truths_come_in_the_order_of_their_classes_whatever_that_of_the_rows():
+def test_targets_are_sorted_by_class():
     boxes = [Box(category, (0.25, 0.25, 0.5, 0.5)) for category in ("tuba", "cello", "flute")]
     found = targets(PROTOCOLS["spm-paper"], 7, boxes)
     assert [(target.frame, sorted(target.categories)) for target in found] == [
@@ -236,10 +246,10 @@ def test_truths_come_in_the_order_of_their_classes_whatever_that_of_the_rows():
     ]  # fmt: skip
 
 
-def test_means_over_videos_and_classes_weigh_each_once(score):
+def test_in_means_over_videos_and_classes_each_counts_once(score):
     aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
     maps = [map_row("a_0"), map_row("a_1"), map_row("b_0", box=aside)]
-    summary, frames = score(maps, [note("a_0"), note("a_1"), note("b_0", "tuba")], "sspl")
+    summary, frames = score(maps, [box_row("a_0"), box_row("a_1"), box_row("b_0", "tuba")], "sspl")
     ious = [row["iou"] for row in frames]
     assert summary["run"]["mean_iou"] == pytest.approx(np.mean(ious))
     assert summary["run"]["video_mean"]["mean_iou"] == pytest.approx((ious[0] + ious[2]) / 2)
@@ -249,12 +259,12 @@ def test_means_over_videos_and_classes_weigh_each_once(score):
 
 
 def test_one_video_gives_no_interval(score):
-    summary, _ = score([map_row("a_0"), map_row("a_1")], [note("a_0"), note("a_1")])
+    summary, _ = score([map_row("a_0"), map_row("a_1")], [box_row("a_0"), box_row("a_1")])
     assert set(summary["run"]["interval_95"].values()) == {None}
 
 
 @pytest.mark.parametrize("maps", [[], [map_row("a_0")]])
-def test_no_boxed_frame_at_all_is_said_and_not_a_crash(score, maps):
+def test_without_any_boxed_frame_the_figures_are_null(score, maps):
     summary, frames = score(maps, [])
     assert frames == []
     assert summary["frames"] == summary["boxes"] == 0
@@ -264,31 +274,31 @@ def test_no_boxed_frame_at_all_is_said_and_not_a_crash(score, maps):
     assert summary["left_out"] == ({"no box": 1} if maps else {})
 
 
-def test_the_same_tables_in_another_order_give_the_same_bytes(score):
+def test_the_order_of_the_input_rows_changes_no_byte(score):
     maps = [map_row("a_0"), map_row("b_0"), map_row("a_1", box={**BOX, "x": 0.375})]
-    annotations = [note("a_0"), note("a_1"), note("b_0"), note("t_0")]
+    annotations = [box_row("a_0"), box_row("a_1"), box_row("b_0"), box_row("t_0")]
     score(maps, annotations)
-    first = [path.read_bytes() for path in score.left()]
+    first = score.result_bytes()
     score(maps[::-1], annotations[::-1])
-    assert [path.read_bytes() for path in score.left()] == first
+    assert score.result_bytes() == first
 
 
-def test_every_protocol_finds_beside_the_others_what_it_finds_alone(score):
-    """Frames that one protocol leaves out, and what a frame lacks, are counted for each by itself."""
+def test_every_protocol_gives_the_same_files_alone_and_with_others(score):
+    """Left-out frames and frames without a map are counted for each protocol separately."""
     maps = [map_row("a_0"), map_row("b_0"), map_row("d_0", box=LEFT)]
     sliver = {"x": 0.5, "y": 0.5, "w": 1e-4, "h": 1e-4}
-    annotations = [note("a_0"), note("b_0", box=sliver), note("a_1"), note("t_0"), *DUET]
-    score(maps, annotations, *PROTOCOLS)
-    together = {name: [path.read_bytes() for path in score.left(name)] for name in PROTOCOLS}
+    boxes = [box_row("a_0"), box_row("b_0", box=sliver), box_row("a_1"), box_row("t_0"), *DUET]
+    score(maps, boxes, *PROTOCOLS)
+    at_once = {name: score.result_bytes(name) for name in PROTOCOLS}
     for name in PROTOCOLS:
         score.run(name)
-        assert [path.read_bytes() for path in score.left(name)] == together[name], name
-    assert {json.loads(summary)["left_out"]["no map"] for summary, _ in together.values()} == {1}
+        assert score.result_bytes(name) == at_once[name], name
+    assert {json.loads(summary)["left_out"]["no map"] for summary, _ in at_once.values()} == {1}
 
 
-def test_the_frames_table_has_the_schema_of_the_house(score):
-    score([map_row("a_0")], [note("a_0")])
-    assert pq.read_schema(score.left()[1]).equals(tables.SCORES)
+def test_the_frames_table_has_its_schema(score):
+    score([map_row("a_0")], [box_row("a_0")])
+    assert pq.read_schema(score.results()[1]).equals(schemas.SCORES.schema)
 
 
 @pytest.mark.parametrize(
@@ -297,33 +307,33 @@ def test_the_frames_table_has_the_schema_of_the_house(score):
         ([map_row("a_0"), map_row("a_0")], "'a_0', frame 0: two maps"),
         (
             [map_row("a_0"), map_row("b_0", size=4)],
-            r"'b_0', frame 0: 16 values for \(4, 4\); a map of \(8, 8\)",
+            r"'b_0', frame 0: 16 values for \(4, 4\); expected a map of \(8, 8\)",
         ),
         ([map_row("a_0") | {"map": np.ones(63)}], r"63 values for \(8, 8\)"),
         ([map_row("a_0") | {"map": np.full(64, np.nan)}], "'a_0', frame 0: NaN"),
         ([map_row("x_9")], "clip 'x_9' is not in"),
     ],
 )
-def test_maps_that_cannot_be_scored_are_named(score, maps, message):
+def test_maps_that_cannot_be_scored_raise_an_error_with_their_frame(score, maps, message):
     with pytest.raises(UserError, match=message):
-        score(maps, [note("a_0")])
-    assert not any(path.exists() for path in score.left())
+        score(maps, [box_row("a_0")])
+    assert not any(path.exists() for path in score.results())
 
 
 def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(score):
-    with pytest.raises(ValidationError, match="unknown 'dsol'"):
+    with pytest.raises(ValidationError, match="unknown protocol 'dsol'"):
         Scores.model_validate({"protocols": ["spm-paper", "dsol"]})
     done = command(score, '{"protocols": ["dsol"]}')
     assert done.returncode == 2
-    assert "unknown 'dsol': any of spm-paper" in done.stderr
+    assert "unknown protocol 'dsol': expected any of spm-paper" in done.stderr
 
 
-def test_the_command_line_does_what_run_does(score):
-    score.write([map_row("a_0")], [note("a_0")])
+def test_the_command_line_writes_the_same_bytes_as_run(score):
+    score.write([map_row("a_0")], [box_row("a_0")])
     assert command(score, '{"bootstrap": 50, "protocols": ["spm-paper"]}').returncode == 0
-    printed = [path.read_bytes() for path in score.left()]
-    score([map_row("a_0")], [note("a_0")])
-    assert [path.read_bytes() for path in score.left()] == printed
+    printed = score.result_bytes()
+    score([map_row("a_0")], [box_row("a_0")])
+    assert score.result_bytes() == printed
 
 
 def test_scoring_needs_no_torch():
@@ -332,7 +342,7 @@ def test_scoring_needs_no_torch():
 
 
 def test_maps_stored_as_any_list_of_floats_are_read(score):
-    score.write([map_row("a_0")], [note("a_0")])
+    score.write([map_row("a_0")], [box_row("a_0")])
     table = pq.read_table(score.files["maps"])
     halves = table.set_column(
         table.column_names.index("map"), "map", table["map"].cast(pa.list_(pa.float16()))

@@ -4,7 +4,7 @@ import pytest
 from spm.score import uncertainty
 
 
-def test_the_interval_is_wide_when_frames_come_from_few_videos():
+def test_the_interval_is_wide_if_frames_come_from_few_videos():
     values = np.repeat([1.0, 0.0, 1.0, 0.0], 100)
     few = uncertainty.interval(values, np.repeat(list("abcd"), 100), resamples=1000, seed=0)
     many = uncertainty.interval(values, np.arange(400), resamples=1000, seed=0)
@@ -36,20 +36,21 @@ def test_one_video_has_no_interval():
     assert uncertainty.interval([0.0, 1.0], ["a", "a"], resamples=10, seed=0) is None
 
 
-def test_a_difference_is_sharper_than_the_two_means_it_is_made_of():
+def test_the_interval_of_a_difference_is_narrower_than_those_of_the_means():
     rng = np.random.default_rng(0)
-    hard = rng.random(40).repeat(5)  # what makes a video hard for everybody
-    one, other = hard + 0.05 + 0.01 * rng.random(200), hard + 0.01 * rng.random(200)
+    difficulty = rng.random(40).repeat(5)  # of the videos, the same for both runs
+    first = difficulty + 0.05 + 0.01 * rng.random(200)
+    second = difficulty + 0.01 * rng.random(200)
     videos = np.arange(40).repeat(5)
-    gain, (low, high) = uncertainty.difference(one, other, videos, resamples=500, seed=0)
+    gain, (low, high) = uncertainty.difference(first, second, videos, resamples=500, seed=0)
     assert low < gain < high
     assert gain == pytest.approx(0.05, abs=0.005)
-    alone = uncertainty.interval(one, videos, resamples=500, seed=0)
+    alone = uncertainty.interval(first, videos, resamples=500, seed=0)
     assert high - low < (alone[1] - alone[0]) / 10
     assert low > 0
 
 
-def test_a_run_against_itself_differs_by_nothing():
+def test_the_difference_of_a_run_from_itself_is_zero():
     values = np.array([0.1, 0.4, 0.3])
     assert uncertainty.difference(values, values, ["a", "b", "b"], resamples=10, seed=0) == (
         0,
@@ -58,8 +59,8 @@ def test_a_run_against_itself_differs_by_nothing():
     assert uncertainty.difference(values, values, ["a"] * 3, resamples=10, seed=0) == (0, None)
 
 
-def test_mosaics_of_a_few_videos_are_no_more_certain_than_those_videos():
-    """Each mosaic's value is the mean of its two sources': however many mosaics, ten videos decide."""
+def test_many_mosaics_of_a_few_videos_give_the_interval_of_the_videos():
+    """A mosaic's value is the mean of its two videos' values: ten videos decide."""
     rng = np.random.default_rng(0)
     quality, pairs = rng.random(10), rng.permuted(np.tile(np.arange(10), (3000, 1)), axis=1)[:, :2]
     values = quality[pairs].mean(1)
@@ -69,14 +70,16 @@ def test_mosaics_of_a_few_videos_are_no_more_certain_than_those_videos():
     assert high - low == pytest.approx(2 * 1.96 * quality.std() / np.sqrt(10), rel=0.2)
 
 
-def test_frames_that_are_all_of_the_same_videos_have_no_interval():
+def test_frames_of_the_same_videos_have_no_interval():
     assert uncertainty.interval([0.0, 1.0], [["a", "b"], ["a", "b"]], resamples=10, seed=0) is None
 
 
 def test_the_order_of_a_frames_videos_does_not_matter():
     values = [0.1, 0.9, 0.5]
-    one = uncertainty.interval(values, [["a", "b"], ["b", "c"], ["a", "c"]], resamples=100, seed=3)
-    other = uncertainty.interval(
+    first = uncertainty.interval(
+        values, [["a", "b"], ["b", "c"], ["a", "c"]], resamples=100, seed=3
+    )
+    second = uncertainty.interval(
         values, [["b", "a"], ["c", "b"], ["c", "a"]], resamples=100, seed=3
     )
-    assert one == pytest.approx(other)
+    assert first == pytest.approx(second)

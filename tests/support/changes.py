@@ -1,4 +1,4 @@
-"""What somebody may do to a project that is up to date: to each key, module and file, and the jobs that this enters."""
+"""Changes of a project that is up to date: of each key, module and file, and the affected jobs."""
 
 import json
 import re
@@ -23,44 +23,47 @@ RULES = [
     "Snakefile",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "rules").iterdir()),
 ]
-DECLARE = "tests/workflow/flow.py"
+DECLARE = "tests/support/flow.py"
 HEADER = "video_id,url,kind,categories\n"
 ROW = "{0},{0}.mp4,solo,flute\n"
 BOXES = "video_id,time_s,category,x,y,w,h\na,0,flute,0,0,1,1\n"
 
 REVIEWS = "clip_id,frame,box,verdict,reviewer\n"
 
-Edits = Mapping[str, Callable[[str], str]]  # a file: its new text, from its old one
+Edits = Mapping[str, Callable[[str], str]]  # for a file, a function from its old text to the new
 
 
 class Change(NamedTuple):
-    """What somebody does to a project that is up to date, and the jobs that this makes stale by itself."""
+    """A change of a project that is up to date, and the jobs that it makes stale directly."""
 
     name: str
     jobs: tuple[str, ...]  # stages, or stage[wildcard]
     config: Mapping[str, Any] = MappingProxyType({})  # laid over the project's
     files: Edits = MappingProxyType({})  # of the working directory
     code: Edits = MappingProxyType({})  # of the checkout
-    older: bool = False  # the files are put there from a backup, with the times of long ago
+    older: bool = False  # the files come from a backup, with old times
+    moved: bool = False  # the checkout lies in another folder
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """One config over another, as Snakemake lays them."""
+    """One config updated with another, as Snakemake does it."""
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
         return above
     return {**below, **{key: laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def other(value: Any, schema: Mapping[str, Any]) -> Any:
-    """A legal value of a key that is not its present one; LookupError where none comes to mind."""
+    """A valid value of a key that differs from the present one; LookupError where none is found."""
     numbers = [value + 1, value - 1, value * 0.9] if type(value) in (int, float) else []
     words = [f"{value}-more"] if isinstance(value, str) else []
     maps = [{**value, "more": "more"}] if isinstance(value, Mapping) else []
-    choices = [one for part in (schema, *schema.get("anyOf", ())) for one in part.get("enum", ())]
-    legal = Draft202012Validator(schema).is_valid
-    for each in [*choices, *numbers, *words, *maps, value is not True, 1, 0.5, "more"]:
-        if each != value and legal(each):
-            return each
+    choices = []
+    for part in (schema, *schema.get("anyOf", ())):
+        choices += part.get("enum", ())
+    is_valid = Draft202012Validator(schema).is_valid
+    for candidate in [*choices, *numbers, *words, *maps, value is not True, 1, 0.5, "more"]:
+        if candidate != value and is_valid(candidate):
+            return candidate
     raise LookupError
 
 
@@ -69,22 +72,23 @@ def of_key(section: str, key: str, value: Any) -> Change:
     name = f"{section}.{key}"
     if name in flow.ENTERS:
         return Change(name, flow.ENTERS[name].jobs, {section: {key: flow.ENTERS[name].value}})
-    if section == "methods":  # a method's keys are those of its runs
+    if section == "methods":  # all runs with that method
         jobs = tuple(
             f"train[{run}]" for run, row in flow.RUNS.items() if row.get("method", "spm") == key
         )
         return Change(name, jobs, {section: {key: {"weight_decay": 0.5}}})
     if section not in flow.READS:
         raise LookupError(
-            f"config.yaml has {name}, which is named as no stage: say in ENTERS of {DECLARE} what reruns"
+            f"config.yaml has {name}, but no stage has that name:"
+            f" add it to ENTERS of {DECLARE}, with the jobs that rerun"
         )
     try:
         changed = other(value, SCHEMA[section]["properties"][key])
     except LookupError:
         raise LookupError(
-            f"{name}: {value!r}: add a legal other value to ENTERS of {DECLARE}"
+            f"{name}: {value!r}: add another valid value to ENTERS of {DECLARE}"
         ) from None
-    jobs = () if key in flow.HOW.get(section, ()) else (section,)
+    jobs = () if key in flow.WITHOUT_EFFECT.get(section, ()) else (section,)
     return Change(name, jobs, {section: {key: changed}})
 
 
@@ -102,7 +106,7 @@ def of_config() -> Iterator[Change]:
 
 
 def modules_of() -> dict[str, list[str]]:
-    """Of each stage, or stage[run] where the run's method has code of its own, the modules that its command starts."""
+    """Modules that the command of each stage starts; for train and maps, of each stage[run]."""
     rules = re.split(r"^rule ", "".join((ROOT / path).read_text() for path in RULES), flags=re.M)[
         1:
     ]
@@ -120,19 +124,19 @@ def modules_of() -> dict[str, list[str]]:
 
 @cache
 def importers() -> dict[str, set[str]]:
-    """Of each module, the stages for which Python really loads it."""
+    """For each module, the stages for which Python loads it."""
     script = """if True:
         import importlib, json, sys
         loaded = {}
         for stage, names in json.loads(sys.argv[1]).items():
-            for old in [each for each in sys.modules if each.split(".")[0] == "spm"]:
+            for old in [name for name in sys.modules if name.split(".")[0] == "spm"]:
                 del sys.modules[old]
             for name in names:
                 importlib.import_module(name)
             loaded[stage] = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "spm"]
         print(json.dumps(loaded))
     """
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script, json.dumps(modules_of())],
         cwd=ROOT,
         capture_output=True,
@@ -140,7 +144,7 @@ def importers() -> dict[str, set[str]]:
         check=True,
     )
     found: dict[str, set[str]] = {module: set() for module in MODULES}
-    for stage, files in json.loads(said.stdout).items():
+    for stage, files in json.loads(done.stdout).items():
         for file in files:
             found[Path(file).relative_to(ROOT).as_posix()].add(stage)
     for module, stages in flow.LATE.items():
@@ -149,11 +153,11 @@ def importers() -> dict[str, set[str]]:
 
 
 def of_modules() -> Iterator[Change]:
-    """Every module of the package; `importers` says which jobs that enters. The demo's overlay_videos enter by the manifest."""
-    overlay_videos = {module for module in MODULES if module.startswith("spm/demo/")}
-    yield Change("spm/demo/*.py", (), code=dict.fromkeys(overlay_videos, changed))
+    """Every module of the package; `importers` has the affected jobs. The demo affects none."""
+    demo = {module for module in MODULES if module.startswith("spm/demo/")}
+    yield Change("spm/demo/*.py", (), code=dict.fromkeys(demo, changed))
     for module in MODULES:
-        if module not in overlay_videos:
+        if module not in demo:
             yield Change(module, (), code={module: changed})
 
 
@@ -162,16 +166,16 @@ def changed(text: str) -> str:
 
 
 def entered(change: Change) -> tuple[str, ...]:
-    """The jobs that a change makes stale by itself."""
+    """The jobs that a change makes stale directly."""
     return tuple(importers().get(change.name, change.jobs))
 
 
 def of_environments() -> Iterator[Change]:
-    """Every file of packages; planned under --use-conda."""
+    """Every file of an environment; planned with --use-conda."""
     for path in sorted((ROOT / "envs").glob("*.yaml")):
         file = f"envs/{path.name}"
         if path.stem not in flow.ENVIRONMENTS:
-            raise LookupError(f"{file}: say in ENVIRONMENTS of {DECLARE} which stages run in it")
+            raise LookupError(f"{file}: add it to ENVIRONMENTS of {DECLARE}, with its stages")
         yield Change(
             file, flow.ENVIRONMENTS[path.stem], code={file: lambda text: text + "  - more\n"}
         )
@@ -180,55 +184,53 @@ def of_environments() -> Iterator[Change]:
 def documented(text: str) -> str:
     """The same code with a comment, a blank line, and another docstring at its top."""
     parts = re.fullmatch(r'(""".*?"""\n)?(.*)', text, re.S)
-    return f'"""Said otherwise."""\n\n# Why.\n{parts[2]}'
+    return f'"""Another text."""\n\n# A comment.\n{parts[2]}'
 
 
-def of_files() -> Iterator[Change]:
-    """The manifest and the boxes; and what changes no result."""
-    manifest, boxes = "manifest.csv", "boxes.csv"
-    first = ("fetch[0000]", "index")
-    yield Change(
-        "manifest: a new video", first, files={manifest: lambda text: text + ROW.format("e")}
-    )
-    yield Change(
-        "manifest: one less",
-        first,
-        files={manifest: lambda text: text.replace(ROW.format("d"), "")},
-    )
-    yield Change(
-        "manifest: another address",
-        first,
-        files={manifest: lambda text: text.replace("d.mp4", "d.mkv")},
-    )
-    yield Change("manifest: another order", ("index",), files={manifest: reordered})
-    yield Change(
-        "manifest: an older one, in another order",
-        ("index",),
-        files={manifest: reordered},
-        older=True,
-    )
-    yield Change("manifest: touched", (), files={manifest: unchanged})
-    fewer = {boxes: lambda text: text.replace("1,1", "1,0.5")}
+def of_manifest() -> Iterator[Change]:
+    """Changes of the manifest."""
+    file, row = "manifest.csv", ROW.format("d")
+    jobs = ("fetch[0000]", "index")
+    edits = {
+        "a new video": lambda text: text + ROW.format("e"),
+        "a video less": lambda text: text.replace(row, ""),
+        "another address": lambda text: text.replace("d.mp4", "d.mkv"),
+    }
+    for name, edit in edits.items():
+        yield Change(f"manifest: {name}", jobs, files={file: edit})
+    order = {file: reordered}
+    yield Change("manifest: another order", ("index",), files=order)
+    yield Change("manifest: an older file, in another order", ("index",), files=order, older=True)
+    yield Change("manifest: touched", (), files={file: unchanged})
+
+
+def of_boxes() -> Iterator[Change]:
+    """Changes of the given boxes and of the decisions on boxes."""
+    smaller = {"boxes.csv": lambda text: text.replace("1,1", "1,0.5")}
     decided = {"reviews.csv": lambda text: text + text}
-    yield Change("boxes.csv", ("annotations[given]",), files=fewer)
-    yield Change("boxes.csv: an older one", ("annotations[given]",), files=fewer, older=True)
+    yield Change("boxes.csv", ("annotations[given]",), files=smaller)
+    yield Change("boxes.csv: an older file", ("annotations[given]",), files=smaller, older=True)
     yield Change("reviews.csv: a decision", ("annotations",), files=decided)
-    yield Change("reviews.csv: an older one", ("annotations",), files=decided, older=True)
-    yield Change("boxes.csv: touched", (), files={boxes: unchanged})
-    yield Change(
-        "code: comments, docstrings, blank lines", (), code=dict.fromkeys(MODULES, documented)
-    )
-    yield Change(
-        "rules: comments", (), code=dict.fromkeys(RULES, lambda text: text + "\n\n# Why.\n")
-    )
-    yield Change("code: a moved checkout", (), code={"README.md": lambda text: "elsewhere"})
+    yield Change("reviews.csv: an older file", ("annotations",), files=decided, older=True)
+    yield Change("boxes.csv: touched", (), files={"boxes.csv": unchanged})
+
+
+def of_texts() -> Iterator[Change]:
+    """Changes of code, rules and config that change no result, and one that does."""
+    comments = dict.fromkeys(RULES, lambda text: text + "\n\n# A comment.\n")
+    docstrings = dict.fromkeys(MODULES, documented)
+    yield Change("code: comments, docstrings, blank lines", (), code=docstrings)
+    yield Change("rules: comments", (), code=comments)
+    yield Change("code: a moved checkout", (), moved=True)
     yield Change("config: keys in another order, comments", (), files={"mine.yaml": backwards})
     swapped = {"detector": {"max_frames": 200, "max_test_frames": 100}}
     yield Change("config: two values of a section swapped", ("detector",), swapped)
 
 
 def changes() -> list[Change]:
-    return [*of_config(), *of_modules(), *of_environments(), *of_files()]
+    """All changes, each with a name of its own."""
+    parts = (of_config, of_modules, of_environments, of_manifest, of_boxes, of_texts)
+    return [change for part in parts for change in part()]
 
 
 def unchanged(text: str) -> str:
@@ -246,4 +248,4 @@ def backwards(text: str) -> str:
     turned = {
         name: dict(reversed(keys.items())) for name, keys in reversed(yaml.safe_load(text).items())
     }
-    return "# Why.\n" + yaml.safe_dump(turned, sort_keys=False)
+    return "# A comment.\n" + yaml.safe_dump(turned, sort_keys=False)

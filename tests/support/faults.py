@@ -1,6 +1,6 @@
-"""Kill a workflow at random moments, again and again, and run it to its end: what is lost is the job that was killed.
+"""Kill a workflow at random moments, let it finish, and compare its results with undisturbed ones.
 
-python -m tests.support.faults --moments 50    on the smallest corpus; says whether the results are those of an undisturbed run
+python -m tests.support.faults --moments 50     on the smallest corpus
 """
 
 import argparse
@@ -17,70 +17,74 @@ from random import Random
 import psutil
 
 from tests.support.project import Project
-from tests.workflow.conftest import begun, filmed, results
+from tests.workflow.conftest import new_project, results, write_videos
 
-AFTER_S = (2.0, 14.0)  # from Snakemake's start: the first two seconds are its own
+AFTER_S = (2.0, 14.0)  # after the start of Snakemake; the first two seconds are its own
 KILLS = ("everything", "snakemake", "a job")
-AGAIN = ("all", "--rerun-incomplete")
+RERUN = ("all", "--rerun-incomplete")
 
 
-def _family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def _descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(process.pid).children(recursive=True)
     return []
 
 
-def _rule(family: list[psutil.Process]) -> str:
-    """The stage that is running, by its command line."""
-    for each in family:
+def _running_stage(processes: list[psutil.Process]) -> str:
+    """The stage that runs, by its command line."""
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            if (words := each.cmdline())[1:2] == ["-m"]:
+            if (words := process.cmdline())[1:2] == ["-m"]:
                 return words[2].split(".")[-1]
     return "between jobs"
 
 
-def _kill(several: list[psutil.Process]) -> None:
-    for each in several:
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
         with suppress(psutil.NoSuchProcess):
-            each.kill()
+            process.kill()
 
 
 def strike(
-    running: subprocess.Popen[str], what: str, random: Random
+    snakemake: subprocess.Popen[str], target: str, rng: Random
 ) -> tuple[str, list[psutil.Process]]:
-    """Kill with SIGKILL: everything, Snakemake alone, or one process below it; what was hit, and who was there."""
-    family = _family(running)
-    rule = _rule(family)
-    if what == "a job":
-        _kill([random.choice(family)] if family else [])
+    """Kill one of KILLS with SIGKILL; the stage that ran, and the processes below Snakemake."""
+    processes = _descendants(snakemake)
+    stage = _running_stage(processes)
+    if target == "a job":
+        _kill([rng.choice(processes)] if processes else [])
         with suppress(subprocess.TimeoutExpired):
-            running.wait(60)  # Snakemake notices, and ends by itself
-    running.kill()
-    _kill(family if what == "everything" else [])
-    running.wait()
-    return rule, family
+            snakemake.wait(60)  # Snakemake notices the failed job and ends
+    snakemake.kill()
+    _kill(processes if target == "everything" else [])
+    snakemake.wait()
+    return stage, processes
 
 
-def disturb(project: Project, moments: int, random: Random) -> Counter[tuple[str, str]]:
-    """Kill so many times, beginning anew whenever the workflow gets to its end, and let it end; what was hit."""
+def disturb(project: Project, moments: int, rng: Random) -> Counter[tuple[str, str]]:
+    """Kill a workflow `moments` times, then let it finish; count the kills by target and stage.
+
+    A workflow that ends before it is killed starts again from nothing.
+    """
     hits: Counter[tuple[str, str]] = Counter()
     orphans: list[psutil.Process] = []
+    log = project.folder / "log"
     while hits.total() < moments:
-        running = project.begin(*AGAIN, said=project.folder / "said")
+        snakemake = project.start(*RERUN, log=log)
         with suppress(subprocess.TimeoutExpired):
-            running.wait(random.uniform(*AFTER_S))
-        if running.poll() is None:
-            what = random.choice(KILLS)
-            rule, left = strike(running, what, random)
-            orphans += left  # they go on beside the next run
-            hits[what, rule] += 1
+            snakemake.wait(rng.uniform(*AFTER_S))
+        if snakemake.poll() is None:
+            target = rng.choice(KILLS)
+            stage, survivors = strike(snakemake, target, rng)
+            orphans += survivors  # they run on beside the next run
+            hits[target, stage] += 1
         else:
-            assert running.returncode == 0, (project.folder / "said").read_text()
+            assert snakemake.returncode == 0, log.read_text()
             _kill(orphans)
             for name in ("results", "state", ".snakemake"):
                 shutil.rmtree(project.folder / name)
         project.run("--unlock")
-    project.run(*AGAIN)
+    project.run(*RERUN)
     _kill(orphans)
     return hits
 
@@ -92,23 +96,22 @@ def main() -> None:
     )
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        films = filmed(Path(scratch, "films"))
-        calm, wild = (begun(films, Path(scratch, name)) for name in ("calm", "wild"))
-        calm.run("all")
-        hits = disturb(wild, given.moments, Random(given.seed))
-        for (what, rule), count in sorted(hits.items()):
-            print(f"{count:3} × {what} killed, while it was at {rule}")
-        differ = {
-            name for name, digest in results(calm).items() if results(wild).get(name) != digest
-        }
-        print(
-            f"{hits.total()} kills; {len(results(calm))} results, {len(differ)} of them differ: {sorted(differ)}"
-        )
-        sys.exit(bool(differ))
+        videos = write_videos(Path(scratch, "videos"))
+        undisturbed = new_project(videos, Path(scratch, "undisturbed"))
+        disturbed = new_project(videos, Path(scratch, "disturbed"))
+        undisturbed.run("all")
+        hits = disturb(disturbed, options.moments, Random(options.seed))
+        for (target, stage), count in sorted(hits.items()):
+            print(f"{count:3} × {target} killed during {stage}")
+        expected, actual = results(undisturbed), results(disturbed)
+        different = sorted(name for name in expected if actual.get(name) != expected[name])
+        print(f"{hits.total()} kills; {len(expected)} results, {len(different)} of them differ")
+        print("\n".join(different))
+        sys.exit(bool(different))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started processes end
     main()

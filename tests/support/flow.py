@@ -1,8 +1,9 @@
-"""What the data flow says: who reads what, and where each change enters.
+"""The data flow: which stage reads which stages, and which jobs each change affects directly.
 
-The staleness tests hold Snakemake's plans against these tables, and docs/staleness.md is made from both. Whoever adds a
-stage adds its line to READS; whoever adds a section that is not named as its stage, or a key that acts elsewhere than
-in its section's stage, adds a line to ENTERS.
+test_staleness.py compares Snakemake's plans with these tables and writes docs/staleness.md. They
+are written by hand, not derived from the rules. A new stage needs a line in READS. A new section of
+the config that is not named like its stage, or a key that affects other stages than that of its
+section, needs a line in ENTERS.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 
 from tests.support.planner import Job
 
-# A stage, and the stages whose tables it reads. Jobs that share a wildcard read the job of the same value only.
+# A stage, and the stages whose tables it reads. Of jobs with a common wildcard, a job reads only
+# the one with the same value.
 READS = {
     "fetch": [],
     "clips": ["fetch"],
@@ -52,9 +54,10 @@ READS = {
         "cards",
     ],
 }
-OTHERS = ("annotations[detector]", "scores[detector]")  # than the first boxes
+STAGES = list(READS)  # a stage comes after the stages that it reads
+OTHERS = ("annotations[detector]", "scores[detector]")  # not of the first box source
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
-# … but for these jobs, stage[wildcard], which do without.
+# Exceptions: what these jobs, stage[wildcard], do not read.
 READS_NOT = {
     "annotations[given]": ("detector", "detect"),
     "mosaic_boxes": ("mosaics[train]",),
@@ -97,11 +100,11 @@ ENVIRONMENTS = {
     "fetch": ("fetch", "openimages"),
     "corpus": ("clips", "spectrograms", "index", "mosaic_spectrograms"),
     "boxes": ("detector", "detect", "annotations", "quality"),
-    "detectron2": (),  # in place of boxes for detector and detect, where detector.backend says so
+    "detectron2": (),  # replaces boxes for detector and detect where detector.backend selects it
     "audio": ("clusters", "pretrain"),
     "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
-    "score": (
-        "scores",
+    "score": ("scores",),
+    "report": (
         "tables",
         "paper",
         "paper_figures",
@@ -117,7 +120,7 @@ ENVIRONMENTS = {
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
-# The corpus and config of the project that is planned: every stage has jobs, and every exception above a case.
+# Corpus and config of the planned project: every stage has jobs, and every exception above a case.
 VIDEOS = ("a", "b", "d", "g")  # in three shards
 RUNS = {
     "spm": {},
@@ -129,23 +132,23 @@ CONFIG: dict[str, Any] = {
     "corpus": {"manifest": "manifest.csv", "shards": 3, "boxes": ["given", "detector"]},
     "audio": {"many": {"clusters": {"k": 5}}},
     "runs": RUNS,
-    "maps": {"kinds": ["solo", "duet", "synthetic"]},
+    "maps": {"testsets": ["solo", "duet", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-solo"]},
     "detector": {"max_frames": 100, "max_test_frames": 200},
-    "paper": {"kind": "solo", "protocol": "spm-paper", "table1": ["spm", "dsol"],
+    "paper": {"testset": "solo", "protocol": "spm-paper", "table1": ["spm", "dsol"],
               "table2": [], "ablation": [], "promotion": []},
 }  # fmt: skip
 
 
 class Enters(NamedTuple):
-    """Another value of a key, and the jobs that it makes stale by itself."""
+    """Another value of a key, and the jobs that it makes stale directly."""
 
     value: Any
     jobs: tuple[str, ...]  # stages, or stage[wildcard]
 
 
-EVERY_RUN = ("tables", "figures", "best_worst", "overlay_videos")  # they show the runs beside one another
-# Keys that act elsewhere than in the stage of their section's name, or whose other value can't be made up.
+EVERY_RUN = ("tables", "figures", "best_worst", "overlay_videos")  # they show all runs
+# Keys that affect other stages than that of their section, or that need a special other value.
 ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
     "cluster.gpus": Enters(2, ()),
@@ -157,9 +160,8 @@ ENTERS = {
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
     "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
     "detector.source": Enters("given", ("detector",)),
-    "detect.weights": Enters(
-        "weights.safetensors", ("detect", "cards")
-    ),  # no table of Open Images to list
+    # Without a detector to train, the cards list no table of Open Images.
+    "detect.weights": Enters("weights.safetensors", ("detect", "cards")),
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
     "spectrograms.dtype": Enters("float32", ("spectrograms", "mosaic_spectrograms")),
     "openimages.subsets": Enters(["train"], ("openimages",)),
@@ -170,27 +172,31 @@ ENTERS = {
     "train.kinds": Enters(["solo"], ("train[spm]", "train[no-promotion]", "train[another-seed]")),
     "train.promote": Enters(False, ("train[spm]", "train[another-seed]")),
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
-    "clusters.k": Enters(9, ("clusters[main]",)),  # the other audio network says its own
+    "clusters.k": Enters(9, ("clusters[main]",)),  # the other audio network has its own k
     "train.audio": Enters("many", ("train[spm]",)),
-    "audio (a new one, that no run starts from)": Enters({"more": {"clusters": {"k": 7}}}, ()),
-    "audio (one's clusters)": Enters({"many": {"clusters": {"k": 6}}}, ("clusters[many]",)),
-    "audio (one's training)": Enters({"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)),
-    "maps.kinds": Enters(["solo"], ("tables", "figures")),
+    "audio (a new network that no run starts from)": Enters({"more": {"clusters": {"k": 7}}}, ()),
+    "audio (clusters of one network)": Enters(
+        {"many": {"clusters": {"k": 6}}}, ("clusters[many]",)
+    ),
+    "audio (training of one network)": Enters(
+        {"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)
+    ),
+    "maps.testsets": Enters(["solo"], ("tables", "figures")),
     "scores.protocols": Enters(["spm-paper"], ("scores",)),
-    "paper.kind": Enters("duet", ("paper", "paper_figures")),
+    "paper.testset": Enters("duet", ("paper", "paper_figures")),
     "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
     "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
     "paper.table2": Enters(["spm"], ("paper", "paper_figures")),
     "paper.ablation": Enters(["spm"], ("paper", "paper_figures")),
     "paper.promotion": Enters(["no-promotion", "spm"], ("paper", "paper_figures")),
-    "runs (a new one)": Enters({"more": {"tau": 0.1}}, ("train[more]", *EVERY_RUN)),
-    "runs (one less)": Enters({"another-seed": False}, EVERY_RUN),
-    "runs (a changed one)": Enters({"another-seed": {"seed": 2}}, ("train[another-seed]",)),
+    "runs (a new run)": Enters({"more": {"tau": 0.1}}, ("train[more]", *EVERY_RUN)),
+    "runs (a run less)": Enters({"another-seed": False}, EVERY_RUN),
+    "runs (a changed run)": Enters({"another-seed": {"seed": 2}}, ("train[another-seed]",)),
 }
-# Modules that a stage imports only where its config wants them: Python loads them late, and their code counts.
+# Modules that a stage imports only where its config needs them; their code counts, too.
 LATE = {"spm/boxes/detectron.py": ("detector", "detect")}
-# Keys that change how a result is reached, not the result: nothing reruns.
-HOW = {
+# Keys that do not change results: nothing reruns.
+WITHOUT_EFFECT = {
     "fetch": {
         "retries",
         "backoff_s",
@@ -205,27 +211,28 @@ HOW = {
 
 
 def enters(job: Job, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns, stage or stage[wildcard], means a job."""
-    return not {job.rule, *(f"{job.rule}[{value}]" for _, value in job.wildcards)}.isdisjoint(
-        patterns
-    )
+    """Whether a job matches one of the patterns: stage or stage[wildcard]."""
+    names = {job.rule, *(f"{job.rule}[{value}]" for _, value in job.wildcards)}
+    return not names.isdisjoint(patterns)
 
 
 def reads(job: Job, read: Job) -> bool:
-    """Whether a job reads another's tables, by the data"""
-    without = [
-        other for pattern, others in READS_NOT.items() if enters(job, [pattern]) for other in others
-    ]
-    mine, its = dict(job.wildcards), dict(read.wildcards)
-    agree = all(mine[name] == its[name] for name in mine.keys() & its.keys())
-    return agree and read.rule in READS[job.rule] and not enters(read, without)
+    """Whether a job reads the tables of another job."""
+    if read.rule not in READS[job.rule]:
+        return False
+    excluded = []
+    for pattern, patterns in READS_NOT.items():
+        if enters(job, [pattern]):
+            excluded += patterns
+    own, other = dict(job.wildcards), dict(read.wildcards)
+    agree = all(own[name] == other[name] for name in own.keys() & other.keys())
+    return agree and not enters(read, excluded)
 
 
-def expected(there: Iterable[Job], patterns: Iterable[str]) -> frozenset[Job]:
-    """The jobs that patterns mean, and all that follow them."""
-    stale = {job for job in there if enters(job, patterns)}
-    for stage in READS:  # in an order in which nothing is read before it is made
-        stale |= {
-            job for job in there if job.rule == stage and any(reads(job, other) for other in stale)
-        }
+def expected(jobs: Iterable[Job], patterns: Iterable[str]) -> frozenset[Job]:
+    """The jobs that match the patterns, and all jobs that depend on them."""
+    stale = {job for job in jobs if enters(job, patterns)}
+    for job in sorted(jobs, key=lambda job: STAGES.index(job.rule)):
+        if any(reads(job, other) for other in stale):
+            stale.add(job)
     return frozenset(stale)

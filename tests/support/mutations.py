@@ -26,7 +26,7 @@ import psutil
 
 from spm.base import tables
 from tests.support.project import ROOT
-from tests.support.web import Site, film, handler
+from tests.support.web import WebServer, film, handler
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".webm", ".ts", ".mov", ".wmv", ".ogv")
 NUMBERS = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -183,7 +183,7 @@ def _left(folder: Path) -> list[str]:
 def send(files: list[Mutant], folder: Path) -> Outcome:
     """Send files through both stages, as the workflow runs them: some from the disk, some from a server."""
     (folder / "films").mkdir(parents=True)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(Site("", folder / "films", b"")))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(WebServer("", folder / "films", b"")))
     Thread(target=server.serve_forever, daemon=True).start()
     with (folder / "manifest.csv").open("w", newline="") as file:
         rows = csv.writer(file)

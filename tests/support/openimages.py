@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from spm.boxes.openimages import CLASSES
-from spm.boxes.openimages_tables import BOXES, FLAGS, PICTURES
-from spm.demo.scenario import Demo, Video, shoot
+from spm.boxes.formats.openimages import CLASSES, FLAGS
+from spm.boxes.openimages import BOX_TABLES, IMAGE_TABLES
+from spm.demo.scenario import Demo, DemoVideo, shoot
 
 DRAWN = {
     "cello": "cello",
@@ -34,7 +34,7 @@ def picture(
 ) -> tuple[bytes, tuple[float, ...]]:
     """One drawn picture as JPEG, and the box of what is drawn, (x, y, w, h) as fractions."""
     config = Demo(scene_s=1, width=width, height=height, fps=4, silent_other=0, seed=7)
-    video = Video(f"openimages-{category}", "solo", (DRAWN[category],))
+    video = DemoVideo(f"openimages-{category}", "solo", (DRAWN[category],))
     take = shoot(video, number, config, 8000, 1)
     out = io.BytesIO()
     Image.fromarray(take.frames[0]).save(out, "JPEG", quality=90)
@@ -63,7 +63,7 @@ def publish(folder: Path, per_class: int = 4, subsets: tuple[str, ...] = ("train
                 boxes.append(box_line(image_id, CLASSES[category], box, subset))
                 boxes.append(box_line(image_id, PERSON, (0, 0, 0.5, 1), subset))
                 about.append(about_line(image_id, subset))
-        for names, lines in ((BOXES, boxes), (PICTURES, about)):
+        for names, lines in ((BOX_TABLES, boxes), (IMAGE_TABLES, about)):
             (folder / PurePosixPath(names[subset]).name).write_text("\n".join(lines) + "\n")
     return folder
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,24 +14,21 @@ from types import MappingProxyType
 
 import yaml
 
+from tests.support.planner import planner_of
+
 ROOT = Path(__file__).parents[2]
-CODE = [
-    "Snakefile",
-    "config.yaml",
-    "rules",
-    "envs",
-    "spm",
-    "workflow",
-]  # what a checkout needs to plan
+# What a checkout needs to plan.
+CODE = ["Snakefile", "config.yaml", "rules", "envs", "spm", "workflow"]
+WITHOUT_JOBS = {"--dry-run", "--lint"}
 
 
-def checkout(to: Path) -> Path:
-    """A copy of the code."""
-    to.mkdir()
+def checkout(folder: Path) -> Path:
+    """Copy the code into a new folder."""
+    folder.mkdir()
     for name in CODE:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, to / name)
-    return to
+        copy(ROOT / name, folder / name)
+    return folder
 
 
 class Project:
@@ -41,24 +37,53 @@ class Project:
     def __init__(
         self,
         folder: Path,
-        config: dict,
-        basedir: Path = ROOT,
+        config: Mapping[str, object],
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.folder, self.basedir, self.environment = folder, basedir, environment
+        self.folder, self.environment = folder, environment
         self.config = json.loads(json.dumps(config))
         self.cores = ["--cores", "2"]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command, environment = self._command(arguments)
+        """Run Snakemake; `stdout` has its output and its errors.
+
+        The planner makes dry runs: in a process that has imported Snakemake already.
+        """
+        words = self._arguments(arguments)
+        if WITHOUT_JOBS.intersection(arguments):
+            return planner_of(ROOT).run(words, self.folder, self.environment)
         return subprocess.run(
-            command, capture_output=True, text=True, cwd=self.folder, check=False, env=environment
+            [sys.executable, "-m", "snakemake", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            check=False,
+            env=self._environment(),
         )
 
+    def run(self, *arguments: str) -> str:
+        """Run Snakemake, which must succeed; its output."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def fail(self, *arguments: str) -> str:
+        """Run Snakemake, which must fail; its output."""
+        done = self.snakemake(*arguments)
+        assert done.returncode != 0, done.stdout
+        return done.stdout
+
+    def stale(self, *arguments: str) -> Counter[str]:
+        """How many jobs of each rule would run."""
+        words = self._arguments(["--dry-run", *arguments])
+        plan = planner_of(ROOT).plan(words, self.folder, self.environment)
+        return Counter(job.rule for job in plan.stale)
+
     @contextmanager
-    def begun(self, *arguments: str, said: Path) -> Iterator["subprocess.Popen[str]"]:
-        """Snakemake under way; what is left of it in the end is killed."""
-        process = self.begin(*arguments, said=said)
+    def running(self, *arguments: str, log: Path) -> Iterator["subprocess.Popen[str]"]:
+        """Snakemake while it runs; what still runs in the end is killed."""
+        process = self.start(*arguments, log=log)
         try:
             yield process
         finally:
@@ -66,40 +91,28 @@ class Project:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def begin(self, *arguments: str, said: Path) -> "subprocess.Popen[str]":
-        """Start Snakemake in a process group of its own, which hears Ctrl-C as in a terminal."""
-        command, environment = self._command(arguments)
-        with said.open("w") as out:
+    def start(self, *arguments: str, log: Path) -> "subprocess.Popen[str]":
+        """Start Snakemake in its own process group, in which Ctrl-C works as in a terminal."""
+        command = [sys.executable, "-m", "snakemake", *self._arguments(arguments)]
+        with log.open("w") as out:
             return subprocess.Popen(
-                ["env", "--default-signal=INT", *command], stdout=out, stderr=out, text=True, cwd=self.folder,
-                env=environment, start_new_session=True,
-            )  # fmt: skip
+                ["env", "--default-signal=INT", *command],
+                stdout=out,
+                stderr=out,
+                text=True,
+                cwd=self.folder,
+                env=self._environment(),
+                start_new_session=True,
+            )
 
-    def _command(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config))
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(self.basedir / "Snakefile"),
-            "--configfile",
-        ]
-        files = [str(self.folder / "mine.yaml"), "--directory", str(self.folder), *self.cores]
+    def _arguments(self, arguments: Sequence[str]) -> list[str]:
+        """Write the config; the arguments of Snakemake."""
+        config = self.folder / "mine.yaml"
+        config.write_text(yaml.safe_dump(self.config))
+        files = {"--configfile": config, "--snakefile": ROOT / "Snakefile"}
+        words = [word for name, path in files.items() for word in (name, str(path))]
+        return [*words, "--directory", str(self.folder), *self.cores, *arguments]
+
+    def _environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return [*command, *files, *arguments], {**os.environ, "PATH": path, **self.environment}
-
-    def run(self, *arguments: str) -> str:
-        done = self.snakemake(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def stale(self, *arguments: str) -> Counter[str]:
-        """The jobs that a run would have, by rule."""
-        said = self.run("--dry-run", *arguments)
-        jobs = (
-            re.findall(r"^(\w+) +(\d+)$", said.split("Job stats:")[1].split("\n\n")[0], re.M)
-            if "Job stats:" in said
-            else []
-        )
-        return Counter({rule: int(count) for rule, count in jobs if rule not in ("all", "total")})
+        return {**os.environ, "PATH": path, **self.environment}

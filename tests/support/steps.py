@@ -1,6 +1,9 @@
-"""Two steps of a training whose trunks are spread over however many processes torchrun has started.
+"""Two training steps, with trunks distributed over the processes that torchrun started.
 
 torchrun --nproc-per-node 2 -m tests.support.steps METHOD FOLDER
+
+Each process writes its losses and gradients to FOLDER, under its rank; without torchrun the name is
+`alone`.
 """
 
 import os
@@ -13,60 +16,57 @@ from torch import nn
 from spm.fusion import methods
 from spm.fusion.dataset import ClipDataset
 from spm.fusion.localization_network import LocalizationNetwork
-from spm.fusion.settings import Row
-from spm.fusion.train import optimizers
-from spm.fusion.trainer import Trainer
+from spm.fusion.settings import RunConfig
 from spm.learn import distributed
 
-COUNT = 5  # clips: no even number
+COUNT = 5  # clips; odd, so that the two processes get parts of different sizes
+NEGATIVE = ~torch.eye(COUNT, dtype=torch.bool)
+SETTINGS = {
+    "visual": "mobilenet_v2",
+    "start": "none",
+    "standardize": True,
+    "promote": False,
+    "negatives": "all",
+    "projection_lr": 1e-2,
+}
 
 
-def settle(network: LocalizationNetwork, images: torch.Tensor, sounds: torch.Tensor) -> None:
-    """Hold each BatchNorm to the batch's statistics: of half a batch they are others.
+def fix_batch_norm(
+    network: LocalizationNetwork, images: torch.Tensor, log_mels: torch.Tensor
+) -> None:
+    """Fix the statistics of every BatchNorm to those of the whole batch.
 
-    On GPUs SyncBatchNorm takes those of the whole.
+    On the CPU, each process would use those of its own part. On GPUs, SyncBatchNorm uses those of
+    the whole batch.
     """
-    for part in network.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.momentum = 1.0
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
     with torch.no_grad():
-        network.loss(images, network.sound(sounds), ~torch.eye(COUNT, dtype=torch.bool))
+        network.loss(images, network.audio_features(log_mels), NEGATIVE)
     network.eval()
 
 
 def main(method: str, folder: Path) -> None:
     torch.manual_seed(0)
-    light = {
-        "visual": "mobilenet_v2",
-        "start": "none",
-        "standardize": True,
-        "promote": False,
-        "projection_lr": 1e-2,
-    }
-    settings = methods.settings_of(Row(method=method, negatives="all", **light))
+    settings = methods.settings_of(RunConfig(method=method, **SETTINGS))
     network = methods.build(settings)
-    images, sounds = torch.randn(COUNT, 3, 64, 64), 20 * torch.randn(COUNT, 201, 64)
-    settle(network, images, sounds)
-    network.spread()
-    lesson = Trainer(
-        network,
-        *optimizers(network, settings),
-        settings,
-        ClipDataset([], *[torch.empty(0)] * 2, None),
-        {},
-    )
+    images, log_mels = torch.randn(COUNT, 3, 64, 64), 20 * torch.randn(COUNT, 201, 64)
+    fix_batch_norm(network, images, log_mels)
+    network.distribute()
+    empty = ClipDataset([], torch.empty(0), torch.empty(0), None)
+    trainer = methods.trainer_class(settings)(network, settings, empty)
     losses, gradients = [], []
     for _ in range(2):
-        step = network.loss(images, network.sound(sounds), ~torch.eye(COUNT, dtype=torch.bool))
-        lesson.descend(step.loss)
+        step = network.loss(images, network.audio_features(log_mels), NEGATIVE)
+        trainer.optimizer_step(step.loss)
         losses.append(step.loss.item())
-        gradients.append(
-            {name: part.grad.clone() for name, part in network.learnt() if part.grad is not None}
-        )
-    torch.save(
-        {"losses": losses, "gradients": gradients[0]},
-        folder / f"{os.environ.get('RANK', 'alone')}.pt",
-    )
+        gradients.append({})
+        for name, parameter in network.trainable_parameters():
+            if parameter.grad is not None:
+                gradients[-1][name] = parameter.grad.clone()
+    results = {"losses": losses, "gradients": gradients[0]}
+    torch.save(results, folder / f"{os.environ.get('RANK', 'alone')}.pt")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine, with the misbehaviors of real ones."""
+"""An HTTP server on this machine, with the faults of real ones."""
 
 import subprocess
 import time
@@ -17,14 +17,17 @@ HTML = b"<!DOCTYPE html><html><head><title>Hello</title></head><body>No video on
 
 
 @dataclass
-class Site:
-    """What is served and what was asked: `answers` maps a path to its behaviors, one a request, the last for ever."""
+class WebServer:
+    """Files, behaviors and requests of a server.
+
+    `answers` maps a path to its behaviors: one per request, and the last one for all later requests.
+    """
 
     root: str
     files: Path
     media: bytes
     answers: dict[str, list[str]] = field(default_factory=dict)
-    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range
+    asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range header
 
     def behavior(self, path: str, given: str | None) -> str:
         self.asked.append((path, given))
@@ -35,10 +38,10 @@ class Site:
         return Counter(path for path, _ in self.asked)
 
 
-def handler(site: Site) -> type[BaseHTTPRequestHandler]:
+def handler(site: WebServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
-            """Be silent."""
+            """Print nothing."""
 
         def do_GET(self) -> None:
             file = site.files / self.path.lstrip("/")

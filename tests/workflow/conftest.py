@@ -6,6 +6,7 @@ import pytest
 
 from spm.demo import scenario
 from tests.support.project import Project
+from tests.support.sharing import make_once
 
 CATEGORIES = ("cello", "flute")
 TINY = {
@@ -21,8 +22,8 @@ TINY = {
 }
 
 
-def filmed(folder: Path) -> Path:
-    """A folder of two videos of two categories each, with their manifest and boxes."""
+def write_videos(folder: Path) -> Path:
+    """Two videos of each of two categories, with their manifest and boxes."""
     folder.mkdir(exist_ok=True)
     demo = scenario.Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72)
     videos = [video for video in scenario.videos(demo) if video.categories[0] in CATEGORIES]
@@ -37,30 +38,31 @@ def filmed(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def films(tmp_path_factory) -> Path:
-    """The videos of the smallest project."""
-    return filmed(tmp_path_factory.mktemp("films"))
-
-
-@pytest.fixture(scope="session")
-def undisturbed(films, tmp_path_factory) -> Project:
-    """The smallest project, run from its manifest to its figures with nothing in the way."""
-    project = begun(films, tmp_path_factory.mktemp("undisturbed"))
-    project.run("all")
-    return project
-
-
-def begun(films: Path, folder: Path, **options: object) -> Project:
-    """The smallest project, before anything has run."""
+def new_project(videos: Path, folder: Path, **options: object) -> Project:
+    """The smallest project, before its first run."""
     folder.mkdir(exist_ok=True)
     for name in ("manifest.csv", "boxes.csv"):
-        (folder / name).write_bytes((films / name).read_bytes())
+        (folder / name).write_bytes((videos / name).read_bytes())
     return Project(folder, TINY, **options)
 
 
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> Path:
+    """The videos of the smallest project."""
+    return make_once(tmp_path_factory, "videos", write_videos)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(videos, tmp_path_factory) -> Project:
+    """The smallest project after an undisturbed run; shared by all processes, so never changed."""
+    folder = make_once(
+        tmp_path_factory, "undisturbed", lambda folder: new_project(videos, folder).run("all")
+    )
+    return Project(folder, TINY)
+
+
 def results(project: Project) -> dict[str, str]:
-    """Digest of every file that a project's stages left."""
+    """Digest of every result file of a project."""
     folder = project.folder / "results"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {

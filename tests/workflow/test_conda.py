@@ -1,4 +1,7 @@
-"""Each environment's file is strict, pinned, solvable and enough for its stages, by the conda of tests/conda.py."""
+"""Files of environments: pinned, solvable, and sufficient for their stages.
+
+The `conda` is that of tests/support/conda.py.
+"""
 
 import asyncio
 import os
@@ -13,7 +16,7 @@ from rattler.exceptions import SolverError
 
 from tests.support import conda, flow
 from tests.support.changes import modules_of
-from tests.workflow.conftest import begun, results
+from tests.workflow.conftest import new_project, results
 
 CHANNELS = ["conda-forge", "nodefaults"]
 
@@ -25,9 +28,7 @@ def installed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
-def test_an_environments_file_is_strict_pinned_and_solves_to_what_was_tested(
-    file, installed, tmp_path
-):
+def test_an_environment_is_pinned_and_solves_to_the_tested_versions(file, installed, tmp_path):
     channels, specs = conda.specs_of(file)
     assert channels == CHANNELS
     assert not [spec for spec in specs if not rattler.MatchSpec(spec).version], (
@@ -47,7 +48,7 @@ def test_gpu_stages_ask_for_a_gpu_build_that_a_login_node_resolves_too():
     assert not any("pytorch-cpu" in torches[name] for name in gpu)
 
 
-def test_a_version_that_nobody_has_ends_in_one_clear_error(installed, tmp_path):
+def test_a_version_that_does_not_exist_is_named_in_the_error(installed, tmp_path):
     (tmp_path / "env.yaml").write_text(
         "channels: [conda-forge, nodefaults]\ndependencies: [numpy =99]\n"
     )
@@ -60,13 +61,11 @@ def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path
     asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
     conda.furnish(tmp_path / "env")
     stages = flow.ENVIRONMENTS[file.stem]
-    named = {
-        module
-        for name, several in modules_of().items()
-        if name.split("[")[0] in stages
-        for module in several
-    }
-    code = "\n".join(f"import {module}" for module in sorted(named))
+    imported: set[str] = set()
+    for name, modules in modules_of().items():
+        if name.split("[")[0] in stages:
+            imported.update(modules)
+    code = "\n".join(f"import {module}" for module in sorted(imported))
     done = subprocess.run(
         [tmp_path / "env/bin/python", "-c", code],
         env={"PYTHONPATH": str(conda.ROOT)},
@@ -77,7 +76,7 @@ def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path
 
 
 def stages_run(folder: Path) -> dict[str, set[str]]:
-    """Of each environment that Snakemake made in a folder, the stages that its Python was called for."""
+    """For each environment in a folder, the stages that ran with its Python."""
     files = {file.read_text(): file.stem for file in conda.ENVIRONMENTS}
     calls = {
         files[made.read_text()]: made.with_suffix("") / "calls" for made in folder.glob("*.yaml")
@@ -90,14 +89,14 @@ def stages_run(folder: Path) -> dict[str, set[str]]:
 
 @pytest.mark.slow
 def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
-    films, undisturbed, tmp_path
+    videos, undisturbed, tmp_path
 ):
     environment = conda.install(tmp_path / "conda", conda.tested())
-    project = begun(films, tmp_path / "project", environment=environment)
+    project = new_project(videos, tmp_path / "project", environment=environment)
     project.run("all", "--use-conda")
     ran = stages_run(project.folder / ".snakemake/conda")
-    helpers = {"probe"}  # which a stage starts in its own environment
-    asked_for = set(flow.READS) - {
+    helpers = {"probe"}  # a stage starts it in its own environment
+    planned = set(flow.READS) - {
         "openimages",
         "detector",
         "detect",
@@ -106,9 +105,9 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
         *flow.MOSAICS,
     }
     assert {name: stages - helpers for name, stages in ran.items()} == {
-        name: set(stages) & asked_for
+        name: set(stages) & planned
         for name, stages in flow.ENVIRONMENTS.items()
-        if set(stages) & asked_for
+        if set(stages) & planned
     }
     assert results(project) == results(undisturbed)
     assert not project.stale("all", "--use-conda")
@@ -137,7 +136,7 @@ def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
     assert done.stdout.count("conda env create --prefix") == len(used)
 
 
-def test_an_environments_python_sees_what_its_file_names_and_nothing_else(installed, tmp_path):
+def test_the_python_of_an_environment_imports_only_the_packages_of_its_file(installed, tmp_path):
     file = next(file for file in conda.ENVIRONMENTS if file.stem == "corpus")
     asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
     conda.furnish(tmp_path / "env")

@@ -1,4 +1,4 @@
-"""The paper's tables as targets: what they want, and a small one for real."""
+"""The paper's tables as targets: what they need, and small ones that are really made."""
 
 import json
 
@@ -30,7 +30,7 @@ LIGHT = {
         "dsol": {"method": "dsol"},
         "dsol-promoted": {"method": "dsol", "promote": True, "audio": "many"},
     },
-    "maps": {"kinds": ["solo", "synthetic"]},
+    "maps": {"testsets": ["solo", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
     "paper": {
         "table1": ["spm", "dsol", "dsol-promoted"],
@@ -56,7 +56,7 @@ def done(tmp_path_factory):
     return project
 
 
-def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
+def test_class_aware_maps_of_mosaics_are_scored_in_the_table_of_the_paper(done):
     table = pd.read_csv(done.folder / "results/report/paper/table1.csv").set_index("run")
     assert {"spm", "dsol", "dsol-promoted", "whole-image", "dmc", "sound-of-pixels"} <= set(
         table.index
@@ -73,12 +73,12 @@ def test_class_aware_maps_of_mosaics_end_in_the_papers_table(done):
     assert set(maps["category"].to_pylist()) == {None, "cello", "flute", "trumpet", "xylophone"}
 
 
-def test_the_papers_figures_are_drawn_as_far_as_there_are_runs(done):
+def test_the_figures_of_the_paper_are_drawn_for_the_present_runs(done):
     drawn = {path.name for path in (done.folder / "results/report/paper").glob("fig*.svg")}
     assert drawn == {"fig2.svg", "fig3.svg", "fig4.svg", "fig6.svg"}
 
 
-def test_runs_start_from_the_audio_network_that_they_name(done):
+def test_each_run_starts_from_its_audio_network(done):
     sizes = {
         name: len(
             json.loads((done.folder / f"results/audio/clusters/{name}/centroids.json").read_text())[
@@ -88,22 +88,19 @@ def test_runs_start_from_the_audio_network_that_they_name(done):
         for name in ("main", "many")
     }
     assert sizes == {"main": 4, "many": 6}
-    about = {run: json.loads((done.folder / f"results/fusion/train/{run}/network.json").read_text())["config"]
-             for run in ("spm", "dsol-promoted")}  # fmt: skip
-    assert {run: config["audio"] for run, config in about.items()} == {
-        "spm": "main",
-        "dsol-promoted": "many",
-    }
+    for run, audio in (("spm", "main"), ("dsol-promoted", "many")):
+        network = done.folder / f"results/fusion/train/{run}/network.json"
+        assert json.loads(network.read_text())["config"]["audio"] == audio
 
 
-def test_what_promotion_adds_is_said_with_its_interval(done):
+def test_the_gain_of_promotion_is_reported_with_its_interval(done):
     assert (
         "- dsol-promoted over dsol, CIoU@0.3: "
         in (done.folder / "results/report/paper/promotion.md").read_text()
     )
 
 
-def test_a_methods_key_reruns_its_own_runs_alone(done):
+def test_a_key_of_a_method_reruns_only_runs_of_that_method(done):
     methods = done.config["methods"]
     done.config["methods"] = {"dsol": {**methods["dsol"], "sharpness": 2.0}}
     stale = done.stale("--", "table1")
@@ -111,7 +108,7 @@ def test_a_methods_key_reruns_its_own_runs_alone(done):
     assert stale == {"train": 2, "maps": 2, "scores": 2, "paper": 1, "table1": 1}
 
 
-def test_more_mosaics_to_learn_from_leave_those_to_score_on_alone(done):
+def test_the_number_of_training_mosaics_does_not_affect_the_test_mosaics(done):
     mosaics = done.config["mosaics"]
     done.config["mosaics"] = {**mosaics, "train": 9}
     stale = done.stale("--", "table1")
@@ -120,14 +117,10 @@ def test_more_mosaics_to_learn_from_leave_those_to_score_on_alone(done):
     assert stale["train"] == 2
 
 
-def test_a_table_whose_runs_are_missing_says_what_to_lay_over(tmp_path):
-    failed = Project(tmp_path, {}).snakemake("--dry-run", "--", "table1")
-    assert failed.returncode != 0
-    assert (
-        "table1 wants runs.sound-of-pixels, runs.object-that-sound, "
-        in failed.stdout + failed.stderr
-    )
-    assert "lay workflow/configs/paper.yaml over it" in failed.stdout + failed.stderr
+def test_a_table_without_its_runs_names_the_config_to_add(tmp_path):
+    output = Project(tmp_path, {}).fail("--dry-run", "--", "table1")
+    assert "table1 needs runs.sound-of-pixels, runs.object-that-sound, " in output
+    assert "add --configfile workflow/configs/paper.yaml" in output
 
 
 def test_every_table_of_the_paper_is_planned_on_its_corpus(tmp_path):

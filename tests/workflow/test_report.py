@@ -1,35 +1,43 @@
-"""The report of the smallest project, opened in a real browser that has no network."""
+"""The report of the smallest project in a real browser, without a network."""
 
 import re
+import shutil
 
 import pytest
 
+from tests.support.project import Project
+
 pytestmark = pytest.mark.slow
 SHOWN = {  # category: label of a result, words of its caption
-    "Corpus": ("samples", "Training clips at random"),
+    "Corpus": ("samples", "Random training clips"),
     "Clusters": ("sounds: main", "principal components"),
-    "Figures": ("coverage", "what became of every listed video"),
+    "Figures": ("coverage", "status of every listed video"),
     "Heat maps": ("spm: best, median, worst", "Best, median and worst test frames"),
     "Scores": ("scores", "Every run and baseline under every protocol"),
 }
 
 
 @pytest.fixture(scope="module")
-def report(undisturbed):
-    """The report's file, and how long it took no job to make it."""
-    undisturbed.run("all", "--report", "report.html")
-    return undisturbed.folder / "report.html"
+def report(undisturbed, tmp_path_factory):
+    """The file of the report; no job runs for it."""
+    folder = tmp_path_factory.mktemp("report") / "project"
+    shutil.copytree(undisturbed.folder, folder, copy_function=shutil.copy2)
+    Project(folder, undisturbed.config).run("all", "--report", "report.html")
+    return folder / "report.html"
 
 
 @pytest.fixture
 def page(browser, report):
-    """The report, opened; it may ask nobody for anything, and must have no fault."""
+    """The opened report; it must neither fail nor request anything."""
     page = browser.new_context(offline=True, viewport={"width": 1400, "height": 900}).new_page()
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None
-    )
+
+    def note(request) -> None:
+        if request.url.startswith("http"):
+            faults.append(request.url)
+
+    page.on("request", note)
     page.goto(report.as_uri())
     page.get_by_text("Which pixels of these videos make the sound?").wait_for()
     yield page
@@ -37,10 +45,10 @@ def page(browser, report):
     assert not faults
 
 
-def test_it_opens_with_what_it_is_about_the_rules_as_a_graph_versions_and_the_config(page):
-    said = page.inner_text("body")
-    assert re.search(r"Runs:\s+spm\n", said)  # no-promotion is left out
-    assert re.search(r"Versions:\s+Python 3\.\d+\.\d+, .*torch \d", said)
+def test_the_first_page_has_the_runs_the_versions_the_graph_of_rules_and_the_config(page):
+    text = page.inner_text("body")
+    assert re.search(r"Runs:\s+spm\n", text)  # without no-promotion
+    assert re.search(r"Versions:\s+Python 3\.\d+\.\d+, .*torch \d", text)
     page.locator("#rulegraph svg, #rulegraph canvas").first.wait_for()
     page.get_by_text("The whole config").click()
     assert '"frames_per_clip": 2' in page.inner_text("details pre")
@@ -50,18 +58,18 @@ def open_category(page, name):
     page.get_by_text(name, exact=True).first.click()
 
 
-def look_at(page, label):
-    """Click the eye beside a result, and then its caption's sign."""
+def show(page, label):
+    """Click the eye beside a result; the row of the result."""
     row = page.locator("tr", has=page.get_by_text(label, exact=True))
     row.locator("a, button").first.click()
     return row
 
 
 @pytest.mark.parametrize("category", SHOWN)
-def test_each_kind_of_result_is_shown_with_a_caption_that_says_what_to_look_for(page, category):
+def test_each_category_shows_its_results_with_a_caption(page, category):
     label, caption = SHOWN[category]
     open_category(page, category)
-    row = look_at(page, label)
+    row = show(page, label)
     if category == "Scores":
         assert "whole-image" in page.frame_locator("iframe").locator("table").first.inner_text()
     else:
@@ -72,11 +80,11 @@ def test_each_kind_of_result_is_shown_with_a_caption_that_says_what_to_look_for(
     page.get_by_text(caption).wait_for()
 
 
-def test_a_film_plays_within_it(page):
+def test_a_video_plays_in_the_report(page):
     open_category(page, "Heat maps")
-    look_at(page, "films of every run")
-    film = page.frame_locator("iframe").locator("video").first
-    film.evaluate("film => { film.muted = true; return film.play() }")
+    show(page, "videos of every run")
+    video = page.frame_locator("iframe").locator("video").first
+    video.evaluate("video => { video.muted = true; return video.play() }")
     page.wait_for_timeout(600)
-    assert film.evaluate("film => film.currentTime") > 0
-    assert film.evaluate("film => film.videoWidth") > 100
+    assert video.evaluate("video => video.currentTime") > 0
+    assert video.evaluate("video => video.videoWidth") > 100

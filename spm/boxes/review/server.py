@@ -1,10 +1,11 @@
-"""The cleaning by hand: a page on this machine that shows boxes, the most doubtful first, and takes decisions by key.
+"""The review page: shows boxes, the most uncertain first; keys accept, reject or correct them.
 
 python -m spm.boxes.review.server --annotations results/boxes/annotations/detector.parquet
-    --index results/corpus/index/clips.parquet --clips results/corpus/clips --reviews reviews.csv --reviewer ada
+    --index results/corpus/index/clips.parquet --clips results/corpus/clips --reviews reviews.csv
+    --reviewer ada
 
-Each decision is on the disk before the next box is shown; the annotations stage reads them when it next runs. Only this
-machine can open the page, and only with the token in its address.
+Each decision is on the disk before the next box is shown; the stage `annotations` applies decisions
+when it next runs. Only this machine can open the page, and only with the token in its address.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import uvicorn
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -31,22 +32,25 @@ from starlette.staticfiles import StaticFiles
 
 from spm.base import tables
 from spm.base.config import UserError
+from spm.boxes.formats.frames import BoxRow
 from spm.boxes.review import decisions
-from spm.boxes.review.queue import Filter, Media, Queue, decide, load
+from spm.boxes.review.decisions import DecisionLog, ReviewVerdict
+from spm.boxes.review.queue import ClipMedia, Filter, Queue, decide, load
 
 PAGE = Path(__file__).with_name("page")
 HOST = "127.0.0.1"
 COOKIE = "spm-review"
-POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
-AHEAD = 12  # boxes that the page may ask about at once
+CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+CACHE_CONTROL = "private, max-age=3600"
+MAX_BOXES = 12  # per request of the page
 
 
-class Verdict(BaseModel):
-    """What the page sends."""
+class DecisionRequest(BaseModel):
+    """The page sends a decision in this form."""
 
     model_config = ConfigDict(extra="forbid")
     number: int
-    verdict: Literal["accept", "reject", "relabel", "redraw", "undo"]
+    verdict: ReviewVerdict
     category: str
     x: float
     y: float
@@ -55,66 +59,70 @@ class Verdict(BaseModel):
 
 
 class ReviewApp:
-    """What the page is answered from."""
+    """Answers the page's requests."""
 
-    def __init__(self, queue: Queue, media: Media, path: Path, categories: list[str]) -> None:
-        self.queue, self.media, self.path, self.categories = queue, media, path, categories
+    def __init__(
+        self, queue: Queue, media: ClipMedia, reviews: Path, categories: list[str]
+    ) -> None:
+        self.queue, self.media = queue, media
+        self.reviews, self.categories = reviews, categories
 
-    def start(self, request: Request) -> Response:
-        """What the page needs to know once."""
-        names = {name: sorted(set(values.tolist())) for name, values in self.queue.columns.items()}
-        about = {
-            "reviewer": self.queue.reviewer,
-            "categories": self.categories,
-            "progress": self.queue.progress(),
-        }
-        return JSONResponse({**about, "filters": names})
-
-    def numbers(self, request: Request) -> Response:
-        """The boxes that pass the filters, in order."""
-        given = dict(request.query_params)
-        scores = {name: float(given.pop(name)) for name in ("low", "high") if given.get(name)}
-        wanted = Filter(**{name: value for name, value in given.items() if value}, **scores)  # type: ignore[arg-type]
+    def session(self, request: Request) -> Response:
+        """Reviewer, categories and values of the filters; the page asks for them once."""
+        values = {name: sorted(set(column.tolist())) for name, column in self.queue.columns.items()}
         return JSONResponse(
-            {"numbers": self.queue.numbers(wanted), "progress": self.queue.progress()}
+            {
+                "reviewer": self.queue.reviewer,
+                "categories": self.categories,
+                "progress": self.queue.progress(),
+                "filters": values,
+            }
         )
 
+    def numbers(self, request: Request) -> Response:
+        """Numbers of the boxes that pass the filters, in order."""
+        params: dict[str, Any] = {k: v for k, v in request.query_params.items() if v}
+        for name in ("min_score", "max_score"):
+            if name in params:
+                params[name] = float(params[name])
+        numbers = self.queue.numbers(Filter(**params))
+        return JSONResponse({"numbers": numbers, "progress": self.queue.progress()})
+
     def boxes(self, request: Request) -> Response:
-        """A few boxes with what is beside them."""
-        wanted = [int(number) for number in request.query_params["numbers"].split(",")][:AHEAD]
-        return JSONResponse([self.queue.describe(number) for number in wanted])
+        """Boxes by number, each with the other boxes of its frame."""
+        numbers = [int(number) for number in request.query_params["numbers"].split(",")]
+        return JSONResponse([self.queue.describe(number) for number in numbers[:MAX_BOXES]])
 
     def frame(self, request: Request) -> Response:
-        """The picture under a box."""
+        """The image of a box's frame."""
         return self._media(self.media.frame, request, "image/jpeg")
 
     def sound(self, request: Request) -> Response:
-        """The second of sound around it."""
+        """The sound of a box's clip."""
         return self._media(self.media.sound, request, "audio/wav")
 
     def _media(
-        self, read: Callable[[dict[str, Any]], bytes], request: Request, kind: str
+        self, read: Callable[[BoxRow], bytes], request: Request, media_type: str
     ) -> Response:
         box = self.queue.boxes[request.path_params["number"]]
-        return Response(
-            read(box), media_type=kind, headers={"Cache-Control": "private, max-age=3600"}
-        )
+        headers = {"Cache-Control": CACHE_CONTROL}
+        return Response(read(box), media_type=media_type, headers=headers)
 
     async def decide(self, request: Request) -> Response:
-        """Write a decision down; the answer comes when it is on the disk."""
+        """Store a decision; the response is sent when it is on the disk."""
         return await run_in_threadpool(self._decide, await request.body())
 
     def _decide(self, body: bytes) -> Response:
-        given = Verdict.model_validate_json(body).model_dump()
-        number, verdict = given.pop("number"), given.pop("verdict")
-        decision = decide(self.queue, number, verdict, given)
+        values = DecisionRequest.model_validate_json(body).model_dump()
+        number, verdict = values.pop("number"), values.pop("verdict").value
+        decision = decide(self.queue, number, verdict, values)
         decisions.check(decision)
-        decisions.append(self.path, decision)
+        decisions.append(self.reviews, decision)
         return JSONResponse({"box": self.queue.describe(number), "progress": self.queue.progress()})
 
 
-class Token(BaseHTTPMiddleware):
-    """Nothing is answered without the token; the address that has it exchanges it for a cookie."""
+class TokenMiddleware(BaseHTTPMiddleware):
+    """Rejects requests without the token; a request with it in its address gets a cookie."""
 
     def __init__(self, app: Any, token: str) -> None:
         super().__init__(app)
@@ -123,49 +131,50 @@ class Token(BaseHTTPMiddleware):
     async def dispatch(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        """Let through who has the cookie."""
-        if self._is(request.query_params.get("token")):
-            answer: Response = RedirectResponse(request.url.path, status_code=303)
-            answer.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
-        elif self._is(request.cookies.get(COOKIE)):
-            answer = await call_next(request)
+        """Answer a request that has the token or the cookie."""
+        if self._is_token(request.query_params.get("token")):
+            response: Response = RedirectResponse(request.url.path, status_code=303)
+            response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
+        elif self._is_token(request.cookies.get(COOKIE)):
+            response = await call_next(request)
         else:
-            answer = Response("open the address that spm review printed: it has a token", 403)
-        answer.headers["Content-Security-Policy"] = POLICY
-        return answer
+            response = Response(
+                "No token: open the address that spm review printed, with its token.", 403
+            )
+        response.headers["Content-Security-Policy"] = CONTENT_POLICY
+        return response
 
-    def _is(self, given: str | None) -> bool:
-        return given is not None and secrets.compare_digest(given.encode(), self.token.encode())
+    def _is_token(self, value: str | None) -> bool:
+        return value is not None and secrets.compare_digest(value.encode(), self.token.encode())
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    """What the page sent is not something that can be answered: it is told why."""
+def _bad_request(request: Request, error: Exception) -> Response:
+    """Tell the page why its request is not valid."""
     return JSONResponse({"error": str(error)}, 400)
 
 
-def app(desk: ReviewApp, token: str) -> Starlette:
-    """The page and what it asks for."""
+def build_starlette(review_app: ReviewApp, token: str) -> Starlette:
+    """The web application: the page, and the routes that it uses."""
     routes = [
         Route("/", lambda request: FileResponse(PAGE / "review.html")),
-        Route("/start", desk.start),
-        Route("/numbers", desk.numbers),
-        Route("/boxes", desk.boxes),
-        Route("/frame/{number:int}", desk.frame),
-        Route("/sound/{number:int}", desk.sound),
-        Route("/decide", desk.decide, methods=["POST"]),
+        Route("/session", review_app.session),
+        Route("/numbers", review_app.numbers),
+        Route("/boxes", review_app.boxes),
+        Route("/frame/{number:int}", review_app.frame),
+        Route("/sound/{number:int}", review_app.sound),
+        Route("/decide", review_app.decide, methods=["POST"]),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
-    guards = [
+    middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-        Middleware(Token, token=token),
+        Middleware(TokenMiddleware, token=token),
     ]
-    wrong = dict.fromkeys(
-        [UserError, ValidationError, ValueError, TypeError, LookupError], _refused
-    )
-    return Starlette(routes=routes, middleware=guards, exception_handlers=wrong)
+    bad_requests = [UserError, ValidationError, ValueError, TypeError, LookupError]
+    handlers = dict.fromkeys(bad_requests, _bad_request)
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 
-def make_app(
+def load_review_app(
     annotations: Path,
     index: Path,
     clips: Path,
@@ -173,25 +182,21 @@ def make_app(
     reviewer: str,
     sample: int | None = None,
 ) -> ReviewApp:
-    """Everything that the page is answered from.
+    """Load the boxes, and the decisions so far.
 
     Raises
     ------
     UserError
-        When there is nothing to review, or the file of decisions is none.
+        If there is no box to review, or the file of decisions is not valid.
     """
     if not (reviewer.strip() and reviewer.isprintable()):
-        raise UserError(f"reviewer {reviewer!r}: expected a name, on one line")
-    queue = Queue(load(annotations, index, sample), decisions.DecisionLog(reviews), reviewer)
-    queue.decided()  # a file that holds something else is refused now, not at the first decision
-    listed = {
-        category
-        for row in tables.read(index, ["categories"]).to_pylist()
-        for category in row["categories"]
-    }
-    return ReviewApp(
-        queue, Media(clips), reviews, sorted(listed | {box["category"] for box in queue.boxes})
-    )
+        raise UserError(f"reviewer {reviewer!r}: expected a non-empty name on one line")
+    queue = Queue(load(annotations, index, sample), DecisionLog(reviews), reviewer)
+    queue.decided()  # reads the file now, so that errors in it stop the start
+    categories = {box["category"] for box in queue.boxes}
+    for row in tables.read(index, ["categories"]).to_pylist():
+        categories.update(row["categories"])
+    return ReviewApp(queue, ClipMedia(clips), reviews, sorted(categories))
 
 
 def serve(
@@ -209,52 +214,51 @@ def serve(
     Parameters
     ----------
     annotations, index, clips : Path
-        What these stages left: two tables and a folder.
+        Two tables and a folder, as these stages write them.
     reviews : Path
-        CSV that decisions are appended to; made with the first one.
+        CSV file that decisions are appended to; the first decision creates it.
     reviewer : str
-        Who decides.
+        Name of the reviewer.
     port : int
-        0: any free one.
+        0: any free port.
     sample : int, optional
-        Only so many boxes, the same for every reviewer, to measure how far two of them agree.
+        Number of boxes, the same for every reviewer, to measure agreement.
     browse : bool
-        Open a browser.
+        Whether to open the page in a browser.
     """
-    desk, token = (
-        make_app(annotations, index, clips, reviews, reviewer, sample),
-        secrets.token_urlsafe(16),
-    )
+    review_app = load_review_app(annotations, index, clips, reviews, reviewer, sample)
+    token = secrets.token_urlsafe(16)
     with socket.socket() as listening:
         try:
             listening.bind((HOST, port))
-            listening.listen()  # who opens the address at once waits for the server, and is not refused
+            # Now, so that a browser that connects before uvicorn accepts is not refused.
+            listening.listen()
         except OSError as error:
             raise UserError(
-                f"port {port}: {error.strerror}: expected a free one; 0 takes any"
+                f"port {port}: {error.strerror}: expected a free port; 0 takes any free one"
             ) from error
-        address = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
-        print(
-            f"{len(desk.queue.boxes)} boxes, most doubtful first: {address}\nCtrl-C ends it",
-            file=sys.stderr,
-        )
+        url = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
+        count = len(review_app.queue.boxes)
+        print(f"{count} boxes, the most uncertain first: {url}\nCtrl-C stops it", file=sys.stderr)
         if browse:
-            webbrowser.open(address)
-        server = uvicorn.Server(uvicorn.Config(app(desk, token), log_level="warning"))
-        server.run(sockets=[listening])
+            webbrowser.open(url)
+        config = uvicorn.Config(build_starlette(review_app, token), log_level="warning")
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def main() -> None:
-    """Read the command line."""
+    """Serve the page for the files of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name in ("annotations", "index", "clips", "reviews"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--reviewer", default=getpass.getuser(), help="who decides (the user)")
-    parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument(
-        "--sample", type=int, help="only so many boxes, the same for every reviewer"
+        "--reviewer", default=getpass.getuser(), help="name of the reviewer (default: the user)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument(
+        "--sample", type=int, help="number of boxes, the same for every reviewer (default: all)"
     )
     parser.add_argument("--no-browser", action="store_false", dest="browse")
     try:

@@ -1,60 +1,71 @@
-"""What yt-dlp is not told by its options: it asks for one finished video, and reads no page without end."""
+"""yt-dlp with the limits that its options lack: one finished video, and pages of bounded size."""
 
 from functools import partial
 from typing import Any
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Response
-from yt_dlp.utils import DownloadCancelled
 
-PAGE_BYTES = (
-    64 << 20
-)  # of a page, or a list of pieces, which is read whole; media are read a block at a time
-OVER = ("http", "m3u8", "ism", "f4m")  # the protocols of pieces that come over http(s)
+from spm.base.statuses import FetchStatus
+from spm.corpus.fetching.errors import FetchError
 
-
-class SeveralVideos(DownloadCancelled):  # type: ignore[misc]
-    """An address that would have a whole list downloaded."""
-
-    msg = "a list of videos: expected the address of one"
+# Largest page or list of fragments, which are read as a whole. Media are read block by block.
+PAGE_BYTES = 64 << 20
+HTTP_PROTOCOLS = ("http", "m3u8", "ism", "f4m")  # prefixes of protocols that run over HTTP(S)
 
 
-class LiveNow(DownloadCancelled):  # type: ignore[misc]
-    """A stream that would be downloaded without end."""
+class ManyVideos(FetchError):
+    """An address that leads to a list of videos."""
 
-    msg = "live now: it may be a video later"
-
-
-class OtherProtocol(DownloadCancelled):  # type: ignore[misc]
-    """Media that a program of its own would ask for: where it goes can't be seen."""
-
-    msg = "not over http: unsupported URL"
+    msg = "the address of a list of videos; expected the address of one video"
 
 
-class TooLarge(DownloadCancelled):  # type: ignore[misc]
-    """More bytes than a video has."""
+class LiveNow(FetchError):
+    """A live stream, whose download would not end."""
 
-    msg = "larger than fetch.max_mb, or a page of more than 64 MB"
+    msg = "a live stream: it may become a video later"
+    status = FetchStatus.RETRY
 
 
-class TooSlow(DownloadCancelled):  # type: ignore[misc]
-    """A server that sends a little now and then."""
+class OtherProtocol(FetchError):
+    """Media that an external program would download: its requests can't be filtered."""
+
+    msg = "the media are not served over HTTP"
+
+
+class TooLarge(FetchError):
+    """A video or a page that exceeds the limit of its size."""
+
+    msg = f"larger than fetch.max_mb, or a page of more than {PAGE_BYTES >> 20} MiB"
+
+
+class TooSlow(FetchError):
+    """A download that exceeds the time limit."""
 
     msg = "took longer than fetch.give_up_s"
+    status = FetchStatus.RETRY
+
+
+class NotMedia(FetchError):
+    """A file without readable pictures or sound."""
 
 
 def reject_playlists(info: dict[str, Any], *, incomplete: bool = False) -> None:
-    """Refuse what is not one finished video; yt-dlp asks this before it downloads, and of a list before its parts."""
+    """Refuse all but one finished video.
+
+    yt-dlp calls it (`match_filter`) before a download, and for a list before the entries.
+    """
     if info.get("playlist_id") or info.get("playlist_index"):
-        raise SeveralVideos
+        raise ManyVideos
     if info.get("is_live"):
         raise LiveNow
-    if not all(each.startswith(OVER) for each in (info.get("protocol") or "http").split("+")):
+    protocols = (info.get("protocol") or "http").split("+")
+    if not all(protocol.startswith(HTTP_PROTOCOLS) for protocol in protocols):
         raise OtherProtocol
 
 
-def _read(read: Any, amount: int | None = None) -> bytes:
-    """A response's `read`, with an end."""
+def _read_bounded(read: Any, amount: int | None = None) -> bytes:
+    """Call a response's `read`; without an amount it would read until the server stops."""
     content: bytes = read(amount if amount is not None else PAGE_BYTES + 1)
     if amount is None and len(content) > PAGE_BYTES:
         raise TooLarge
@@ -62,10 +73,10 @@ def _read(read: Any, amount: int | None = None) -> bytes:
 
 
 class BoundedYoutubeDL(YoutubeDL):  # type: ignore[misc]
-    """yt-dlp, whose pages end."""
+    """yt-dlp that reads at most PAGE_BYTES of a page."""
 
     def urlopen(self, req: Any) -> Response:
-        """Ask; yt-dlp's extractors and its own downloaders all do it here."""
+        """Send a request; all extractors and downloaders of yt-dlp use this method."""
         response = super().urlopen(req)
-        response.read = partial(_read, response.read)
+        response.read = partial(_read_bounded, response.read)
         return response

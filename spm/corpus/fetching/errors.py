@@ -1,79 +1,120 @@
-"""What an error of yt-dlp, or of a site it asks, means for a video: the words are theirs, the statuses the ledger's."""
+"""What a failed download means for its video: the status in the ledger, and the reason.
+
+Errors of this program carry their status in their class (`FetchError`), and the proxy marks its
+refusals with a code. Only the messages of yt-dlp and of web sites are classified by their words.
+"""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from yt_dlp.utils import DownloadCancelled, YoutubeDLError
+
+from spm.base.statuses import FetchStatus
+from spm.corpus.fetching.proxy import REFUSAL_CODE
+
 REASON_CHARS = 300
+
+THROTTLED = r"not a bot|as a bot|anti-bot|captcha|rate.?limit|too many requests|HTTP Error 429"
+# Errors while reading data or an interface say little about the video: the signed addresses expire.
+NOT_THE_PAGE = r"video data|Got error|API page"
+BY_HTTP_STATUS = {
+    401: FetchStatus.BLOCKED,
+    402: FetchStatus.BLOCKED,
+    403: FetchStatus.BLOCKED,
+    404: FetchStatus.GONE,
+    410: FetchStatus.GONE,
+    451: FetchStatus.BLOCKED,
+}
+# Words of yt-dlp and of the sites that it reads; the first pattern that matches decides.
+BY_WORDS = (
+    (FetchStatus.RETRY, rf"{NOT_THE_PAGE}|try again later|check back|needs to be reloaded"),
+    (FetchStatus.RETRY, r"on this app|live now|will begin|premieres|not yet started|upcoming"),
+    (FetchStatus.RETRY, r"being processed|processing this video"),
+    (FetchStatus.BLOCKED, r"your (country|region|location)|geo.?restrict|age.restrict"),
+    (FetchStatus.BLOCKED, r"confirm your age|some users|members|premium|payment|purchase"),
+    (FetchStatus.BLOCKED, r"rent(al|ed)\b|\bDRM\b|other websites|password"),
+    (FetchStatus.GONE, r"private|removed|terminated|deleted|no longer"),
+    (FetchStatus.GONE, r"(account|channel).*closed|do(es)?(n.t| not) exist|copyright"),
+    (FetchStatus.GONE, r"video (is )?unavailable|(video|recording|content) is(n.t| not) available"),
+    (FetchStatus.BLOCKED, r"sign in|log.?in|registered users|subscri"),
+    (FetchStatus.BAD, r"unsupported url|not a valid url|truncated|there is no video"),
+    (FetchStatus.BAD, r"no (video|media)s? (was |were )?found|unusual and will be skipped"),
+)
+
+
+class FetchError(DownloadCancelled):  # type: ignore[misc]
+    """A download that this program refuses or ends; yt-dlp passes the exception on unchanged."""
+
+    status = FetchStatus.BAD
 
 
 class ErrorClass(NamedTuple):
     """What an error means for the video."""
 
-    status: str  # gone, blocked, retry, bad
+    status: FetchStatus
     throttled: bool = False  # the site refused this machine, whatever the video
 
 
-THROTTLED = r"not a bot|as a bot|anti-bot|captcha|rate.?limit|too many requests|HTTP Error 429"
-NOT_OURS_TO_ASK = r"is of a private network|expected https?://"  # the door's words
-BY_HTTP = {401: "blocked", 402: "blocked", 403: "blocked", 404: "gone", 410: "gone", 451: "blocked"}
-NOT_THE_PAGE = r"video data|Got error|API page"  # signed addresses run out, interfaces have moods
-BY_WORDS = (  # of yt-dlp and the sites it asks; the first that matches decides
-    ("retry", rf"{NOT_THE_PAGE}|try again later|check back|needs to be reloaded|on this app"),
-    (
-        "retry",
-        r"live now|will begin|premieres|not yet started|upcoming|being processed|processing this video",
-    ),
-    (
-        "blocked",
-        r"your (country|region|location)|geo.?restrict|age.restrict|confirm your age|some users",
-    ),
-    ("blocked", r"members|premium|payment|purchase|rent(al|ed)\b|\bDRM\b|other websites|password"),
-    (
-        "gone",
-        r"private|removed|terminated|deleted|no longer|(account|channel).*closed|do(es)?(n.t| not) exist",
-    ),
-    ("gone", r"video (is )?unavailable|(video|recording|content) is(n.t| not) available|copyright"),
-    ("blocked", r"sign in|log.?in|registered users|subscri"),
-    (
-        "bad",
-        r"unsupported url|not a valid url|truncated|no (video|media)s? (was |were )?found|there is no video",
-    ),
-    ("bad", r"a list of videos|unusual and will be skipped|not media|not over http|larger than"),
-)
+def classify_error(error: Exception) -> ErrorClass:
+    """Classify an error of a download, whoever raised it."""
+    for cause in _causes(error):
+        if isinstance(cause, FetchError):
+            return ErrorClass(cause.status)
+    if REFUSAL_CODE in str(error):
+        return ErrorClass(FetchStatus.BAD)
+    return classify_message(reason_of(error))
 
 
-def classify_error(reason: str) -> ErrorClass:
-    """What an error of yt-dlp means; one that is not known may come back, and its reason is kept.
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and the exceptions that led to it; yt-dlp keeps those in `exc_info`."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        _, wrapped, _ = getattr(error, "exc_info", None) or (None, None, None)
+        error = wrapped or error.__cause__ or error.__context__
 
-    HTTP's refusal of a page is the site's decision on the video; that of anything else is asked again.
+
+def classify_message(message: str) -> ErrorClass:
+    """Classify a message of yt-dlp or of a site; an unknown error may be temporary.
+
+    An HTTP error for a page is the site's decision about the video. An HTTP error for anything else
+    may be temporary.
     """
-    if re.search(NOT_OURS_TO_ASK, reason):
-        return ErrorClass("bad")
-    words = re.sub(r"\w+://\S+", "", reason)  # an address may hold any word
+    words = re.sub(r"\w+://\S+", "", message)  # an address may contain any word
     if re.search(THROTTLED, words, re.IGNORECASE):
-        return ErrorClass("retry", throttled=True)
+        return ErrorClass(FetchStatus.RETRY, throttled=True)
     http = re.search(r"HTTP Error (\d{3})", words)
     if http and not re.search(NOT_THE_PAGE, words):
-        return ErrorClass(BY_HTTP.get(int(http[1]), "retry"))
-    return ErrorClass(
-        next(
-            (status for status, known in BY_WORDS if re.search(known, words, re.IGNORECASE)),
-            "retry",
-        )
-    )
+        return ErrorClass(BY_HTTP_STATUS.get(int(http[1]), FetchStatus.RETRY))
+    for status, pattern in BY_WORDS:
+        if re.search(pattern, words, re.IGNORECASE):
+            return ErrorClass(status)
+    return ErrorClass(FetchStatus.RETRY)
+
+
+def reason_of(error: Exception) -> str:
+    """The reason for the ledger; errors of other libraries get the name of their class."""
+    if isinstance(error, YoutubeDLError):
+        return normalize_message(str(error))
+    return normalize_message(f"{type(error).__name__}: {error}")
 
 
 def normalize_message(message: str) -> str:
-    """The first line of an error, without what differs from run to run: colors, addresses in memory, advice."""
-    plain = re.sub(r"\x1b\[[0-9;]*m|\r", "", message).strip().split("\n")[0]
-    plain = re.split(r" \(caused by |; please report | Use --", plain)[0]
-    plain = re.sub(r"HTTPS?Connection(Pool)?\(.*?\): |<[\w.]+ object at \w+>: ", "", plain)
-    plain = re.sub(
+    """The first line of a message, without the parts that differ between runs.
+
+    Removed are colors, addresses in memory, advice, and the proxy's refusal code.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m|\r", "", message).strip().split("\n")[0]
+    text = re.split(r" \(caused by |; please report | Use --", text)[0]
+    text = re.sub(r"HTTPS?Connection(Pool)?\(.*?\): |<[\w.]+ object at \w+>: ", "", text)
+    text = re.sub(
         r"\('Unable to connect to proxy', OSError\(.Tunnel connection failed: \d+ (.*?).\)\)",
         r"\1",
-        plain,
+        text,
     )
-    plain = re.sub(rf"HTTP Error 403: (?=.*({NOT_OURS_TO_ASK}))", "", plain)
-    plain = re.sub(r"\d+ bytes read, \d+ more expected", "the connection was cut", plain)
-    plain = re.sub(r"^(ERROR: )?(\[[\w:+.-]+\] (\S+: )?)?", "", plain)  # [extractor] video:
-    return re.sub(r"\s+", " ", plain).strip()[:REASON_CHARS]
+    text = re.sub(rf"(HTTP Error \d+: )?{REFUSAL_CODE} ", "", text)
+    text = re.sub(r"\d+ bytes read, \d+ more expected", "the connection was cut", text)
+    text = re.sub(r"^(ERROR: )?(\[[\w:+.-]+\] (\S+: )?)?", "", text)  # [extractor] video:
+    return re.sub(r"\s+", " ", text).strip()[:REASON_CHARS]

@@ -1,8 +1,9 @@
-"""The one door through which media are asked for: a proxy on this machine that leads into no private network.
+"""A proxy on this machine that refuses private addresses; all requests of yt-dlp pass through it.
 
-A list of videos is written by strangers, and so are the pages behind it: an address, or the redirect, playlist or piece
-that follows from it, may name this machine, its neighbors, or a cloud's 169.254.169.254. Whatever yt-dlp asks with, it
-asks here. A name is resolved once, and the very address that was judged is connected to.
+Manifests and web pages come from untrusted sources. An address, or a redirect, playlist or
+fragment that follows from it, may point to this machine, its network, or a cloud's metadata server
+(169.254.169.254). The proxy resolves a name once, checks the resulting addresses, and connects to
+exactly these addresses (no second resolution that could give another answer).
 """
 
 import base64
@@ -20,31 +21,33 @@ from urllib.request import getproxies, proxy_bypass
 from spm.base.config import UserError
 
 CHUNK_BYTES = 1 << 16
-HEAD_BYTES = 1 << 16  # of a request or an answer, before its body
-TRANSLATED = ip_network("64:ff9b::/96")  # IPv4 behind a NAT64
-OF_THE_HOP = re.compile(rb"(?im)^(?:Proxy-[\w-]+|Connection|Keep-Alive):[^\n]*\n")
+HEAD_BYTES = 1 << 16  # most of a request or response before its body
+NAT64 = ip_network("64:ff9b::/96")  # IPv4 addresses behind a NAT64 gateway
+HOP_HEADERS = re.compile(rb"(?im)^(?:Proxy-[\w-]+|Connection|Keep-Alive):[^\n]*\n")
 PORTS = {"http": 80, "https": 443}
+# First word of the reason phrase of a refusal. `errors` recognizes refusals by this code; the
+# sentence behind it is for people. (A header would be lost: HTTP clients drop those of a refused
+# CONNECT.) A server that sends the code itself only makes its own video `bad`.
+REFUSAL_CODE = "spm-refused"
 
 
-class Private(Exception):
-    """A host that is this machine, or in a network of its own."""
+class PrivateHost(Exception):
+    """A host with a private address: this machine or its network."""
 
 
 def is_public(address: str) -> bool:
-    """Whether a numeric address is of the internet at large.
+    """Whether a numeric address belongs to the public internet.
 
-    >>> [is_public(a) for a in ("93.184.215.14", "127.0.0.1", "169.254.169.254", "10.1.2.3", "::ffff:10.1.2.3")]
-    [True, False, False, False, False]
+    >>> [is_public(a) for a in ("93.184.215.14", "127.0.0.1", "10.1.2.3", "::ffff:10.1.2.3")]
+    [True, False, False, False]
     """
-    one: IPv4Address | IPv6Address = ip_address(address)
-    if isinstance(one, IPv6Address):
-        inside = (
-            IPv4Address(int(one) & 0xFFFFFFFF)
-            if one in TRANSLATED
-            else one.ipv4_mapped or one.sixtofour
-        )
-        one = inside or one
-    return one.is_global and not one.is_multicast
+    ip: IPv4Address | IPv6Address = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        if ip in NAT64:
+            ip = IPv4Address(int(ip) & 0xFFFFFFFF)
+        else:
+            ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_global and not ip.is_multicast
 
 
 def resolve(host: str, port: int, allowed: Sequence[str]) -> list[str]:
@@ -52,91 +55,87 @@ def resolve(host: str, port: int, allowed: Sequence[str]) -> list[str]:
 
     Raises
     ------
-    Private
+    PrivateHost
         When one of them is not public, and the host is not `allowed`.
     OSError
         When there is no such host.
     """
-    found = [
-        str(sockaddr[0]) for *_, sockaddr in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    ]
-    if host.lower() not in allowed and not all(map(is_public, found)):
-        raise Private(f"{host} is of a private network: fetch.private_hosts does not name it")
-    return found
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(sockaddr[0]) for *_, sockaddr in infos]
+    if host.lower() not in allowed and not all(map(is_public, addresses)):
+        raise PrivateHost(
+            f"{host} resolves to a private address. Add it to fetch.private_hosts to allow it."
+        )
+    return addresses
 
 
 def upstream(scheme: str, host: str) -> SplitResult | None:
-    """The proxy that the environment wants for a host, as http_proxy, https_proxy and no_proxy say.
+    """The proxy for a host in the environment variables http_proxy, https_proxy and no_proxy.
 
     Raises
     ------
     UserError
-        When it is no HTTP proxy.
+        When it is not an HTTP proxy.
     """
     proxies = getproxies()
-    named = proxies.get(scheme) or proxies.get("all")
-    if not named or proxy_bypass(host):
+    url = proxies.get(scheme) or proxies.get("all")
+    if not url or proxy_bypass(host):
         return None
-    parts = urlsplit(named if "://" in named else f"http://{named}")
+    parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme != "http" or not parts.hostname:
-        raise UserError(f"{scheme}_proxy {named!r}: expected http://host:port")
+        raise UserError(f"{scheme}_proxy {url!r}: expected http://host:port")
     return parts
 
 
 class Request:
-    """A request to a proxy, taken apart."""
+    """The parts of a request to a proxy."""
 
     def __init__(self, head: bytes) -> None:
-        method, target, version = head.split(b"\r\n")[0].decode("ascii").split(" ")
-        self.head, self.method = head, method
-        self.tunnel = method == "CONNECT"
+        self.head = head
+        self.method, target, version = head.split(b"\r\n")[0].decode("ascii").split(" ")
+        self.tunnel = self.method == "CONNECT"
         parts = urlsplit(f"https://{target}" if self.tunnel else target)
         if parts.scheme not in PORTS or not parts.hostname:
             raise ValueError(f"{target[:80]}: expected http:// or https://")
-        self.scheme, self.host, self.port = (
-            parts.scheme,
-            parts.hostname,
-            parts.port or PORTS[parts.scheme],
-        )
+        self.scheme, self.host = parts.scheme, parts.hostname
+        self.port = parts.port or PORTS[parts.scheme]
         path = parts._replace(scheme="", netloc="").geturl()
-        self.line = f"{method} {path if path.startswith('/') else '/' + path} {version}".encode(
-            "ascii"
-        )
+        path = path if path.startswith("/") else f"/{path}"
+        self.line = f"{self.method} {path} {version}".encode("ascii")
 
-    def direct(self) -> bytes:
-        """The head as the server itself wants it; each connection carries one request."""
+    def head_for_server(self) -> bytes:
+        """The head that the server itself expects; each connection carries one request."""
         return _closing(self.line + b"\r\n" + self.head.split(b"\r\n", 1)[1])
 
-    def onward(self, proxy: SplitResult) -> bytes:
-        """The head as another proxy wants it."""
-        who = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}".encode()
-        login = (
-            b"Proxy-Authorization: Basic " + base64.b64encode(who) + b"\r\n"
-            if proxy.username
-            else b""
-        )
-        plain = self.head if self.tunnel else _closing(self.head)
-        return plain[:-2] + login + b"\r\n"
+    def head_for_proxy(self, proxy: SplitResult) -> bytes:
+        """The head that another proxy expects, with its login."""
+        head = self.head if self.tunnel else _closing(self.head)
+        login = b""
+        if proxy.username:
+            account = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+            login = b"Proxy-Authorization: Basic " + base64.b64encode(account) + b"\r\n"
+        return head[:-2] + login + b"\r\n"
 
 
 def _closing(head: bytes) -> bytes:
-    return OF_THE_HOP.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n"
+    """A head that asks the other side to close the connection after one exchange."""
+    return HOP_HEADERS.sub(b"", head)[:-2] + b"Connection: close\r\n\r\n"
 
 
-def _head(sock: socket.socket) -> tuple[bytes, bytes]:
-    """A head up to its empty line, and what came behind it."""
-    held = b""
-    while b"\r\n\r\n" not in held:
+def _read_head(sock: socket.socket) -> tuple[bytes, bytes]:
+    """A head up to its empty line, and the bytes received after it; b"" when it never ends."""
+    received = b""
+    while b"\r\n\r\n" not in received:
         chunk = sock.recv(CHUNK_BYTES)
-        if not chunk or len(held) > HEAD_BYTES:
-            return b"", held
-        held += chunk
-    head, rest = held.split(b"\r\n\r\n", 1)
+        if not chunk or len(received) > HEAD_BYTES:
+            return b"", received
+        received += chunk
+    head, rest = received.split(b"\r\n\r\n", 1)
     return head + b"\r\n\r\n", rest
 
 
-def _pour(source: socket.socket, sink: socket.socket, until_s: float) -> None:
-    """Hand on all that comes, and that it has ended."""
+def _relay(source: socket.socket, sink: socket.socket, until_s: float) -> None:
+    """Copy all bytes until the source ends or time is up, then close the sink for writing."""
     with suppress(OSError):
         while time.monotonic() < until_s and (chunk := source.recv(CHUNK_BYTES)):
             sink.sendall(chunk)
@@ -145,100 +144,103 @@ def _pour(source: socket.socket, sink: socket.socket, until_s: float) -> None:
 
 
 class SsrfFilterProxy(ThreadingTCPServer):
-    """The proxy: `allowed` hosts may be private; it waits `timeout_s` for a connection, which then lasts `life_s`."""
+    """The proxy server.
+
+    Parameters
+    ----------
+    allowed : sequence of str
+        Hosts that may have private addresses.
+    timeout_s : float
+        Longest wait for a connection.
+    limit_s : float
+        Longest duration of a connection.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, allowed: Sequence[str], timeout_s: float, life_s: float) -> None:
+    def __init__(self, allowed: Sequence[str], timeout_s: float, limit_s: float) -> None:
         super().__init__(("127.0.0.1", 0), ProxyHandler)
-        self.allowed, self.timeout_s, self.life_s = (
-            [host.lower() for host in allowed],
-            timeout_s,
-            life_s,
-        )
-        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+        self.allowed = [host.lower() for host in allowed]
+        self.timeout_s, self.limit_s = timeout_s, limit_s
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
-    def reach(self, asked: Request) -> tuple[socket.socket, bytes]:
-        """A connection towards the host that is asked for, and what to send there first."""
-        proxy = upstream(asked.scheme, asked.host)
+    def connect(self, request: Request) -> tuple[socket.socket, bytes]:
+        """Connect towards the requested host; the socket, and the bytes to send there first."""
+        proxy = upstream(request.scheme, request.host)
         if proxy is None:
-            return self._connected(asked), b"" if asked.tunnel else asked.direct()
-        with suppress(socket.gaierror):  # a name that only the proxy knows is the proxy's to judge
-            resolve(asked.host, asked.port, self.allowed)
-        return socket.create_connection(
-            (proxy.hostname, proxy.port or 80), self.timeout_s
-        ), asked.onward(proxy)
+            head = b"" if request.tunnel else request.head_for_server()
+            return self._connect_directly(request), head
+        with suppress(socket.gaierror):  # a name that only the other proxy can resolve
+            resolve(request.host, request.port, self.allowed)
+        sock = socket.create_connection((proxy.hostname, proxy.port or 80), self.timeout_s)
+        return sock, request.head_for_proxy(proxy)
 
-    def _connected(self, asked: Request) -> socket.socket:
+    def _connect_directly(self, request: Request) -> socket.socket:
         errors: list[OSError] = []
-        for address in resolve(asked.host, asked.port, self.allowed):
+        for address in resolve(request.host, request.port, self.allowed):
             try:
-                return socket.create_connection((address, asked.port), self.timeout_s)
+                return socket.create_connection((address, request.port), self.timeout_s)
             except OSError as error:
                 errors.append(error)
         raise errors[0]
 
 
 class ProxyHandler(StreamRequestHandler):
-    """One connection of yt-dlp's."""
+    """One connection of yt-dlp to the proxy."""
 
     server: SsrfFilterProxy
 
     def handle(self) -> None:
-        """Judge the host, connect, and hand on both ways until either side has enough."""
-        head, rest = _head(self.connection)
+        """Check the host, connect, and copy bytes in both directions until one side closes."""
+        head, rest = _read_head(self.connection)
         if not head:
             return
         try:
-            asked = Request(head)
-            there, first = self.server.reach(asked)
-        except (Private, ValueError, UserError) as why:
-            self._refuse(403, str(why))
-        except OSError as why:
-            self._refuse(502, why.strerror or str(why))
+            request = Request(head)
+            remote, first = self.server.connect(request)
+        except (PrivateHost, ValueError, UserError) as error:
+            self._send_error(403, f"{REFUSAL_CODE} {error}")
+        except OSError as error:
+            self._send_error(502, error.strerror or str(error))
         else:
-            with there, suppress(OSError):  # a line that breaks, breaks on both sides
-                there.settimeout(
-                    2 * self.server.timeout_s
-                )  # yt-dlp loses its patience first, and says so
-                self._pass(asked, there, first, rest)
+            with remote, suppress(OSError):  # a broken connection ends on both sides
+                # Longer than yt-dlp's own limit, so that yt-dlp reports the time-out itself.
+                remote.settimeout(2 * self.server.timeout_s)
+                self._exchange(request, remote, first, rest)
 
-    def _pass(self, asked: Request, there: socket.socket, first: bytes, rest: bytes) -> None:
-        if asked.tunnel and not first:
+    def _exchange(self, request: Request, remote: socket.socket, first: bytes, rest: bytes) -> None:
+        if request.tunnel and not first:
             self.connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        there.sendall(first + rest)
-        until_s = time.monotonic() + self.server.life_s
-        Thread(target=_pour, args=(self.connection, there, until_s), daemon=True).start()
-        if not asked.tunnel:  # the next request of this connection might be another host's
-            head, begun = _head(there)
-            self.connection.sendall(_closing(head) + begun if head else begun)
-        _pour(there, self.connection, until_s)
+        remote.sendall(first + rest)
+        until_s = time.monotonic() + self.server.limit_s
+        Thread(target=_relay, args=(self.connection, remote, until_s), daemon=True).start()
+        if not request.tunnel:  # the next request of this connection could name another host
+            head, body = _read_head(remote)
+            self.connection.sendall(_closing(head) + body if head else body)
+        _relay(remote, self.connection, until_s)
 
-    def _refuse(self, code: int, why: str) -> None:
-        line = re.sub(r"[^ -~]", "?", why)[:200]
+    def _send_error(self, code: int, message: str) -> None:
+        phrase = re.sub(r"[^ -~]", "?", message)[:200]
+        answer = f"HTTP/1.1 {code} {phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         with suppress(OSError):
-            self.connection.sendall(
-                f"HTTP/1.1 {code} {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode(
-                    "ascii"
-                )
-            )
+            self.connection.sendall(answer.encode("ascii"))
 
 
 @contextmanager
-def running(allowed: Sequence[str], timeout_s: float, life_s: float) -> Iterator[str]:
-    """A door for as long as it is wanted; its address, as a proxy's.
+def running(allowed: Sequence[str], timeout_s: float, limit_s: float) -> Iterator[str]:
+    """Run a proxy while the context lasts; gives the proxy's URL.
 
     Raises
     ------
     UserError
-        When the environment names a proxy that is no HTTP proxy.
+        When the environment names a proxy that is not an HTTP proxy.
     """
     for scheme in PORTS:
         upstream(scheme, "example.org")
-    with SsrfFilterProxy(allowed, timeout_s, life_s) as door:
-        Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    with SsrfFilterProxy(allowed, timeout_s, limit_s) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
-            yield door.address
+            yield server.url
         finally:
-            door.shutdown()
+            server.shutdown()

@@ -1,11 +1,12 @@
-"""Where downloaded media lie, and a note beside each of what came of asking for it.
+"""The folder of downloaded media; a JSON record beside each file says how its download ended.
 
-    store/3f/3f9a…e1_jW_AuF6dQYY.mp4     the media, whole: it has its name only when all of it is there
-    store/3f/3f9a…e1_jW_AuF6dQYY.json    the note: status, reason, digest
-    store/3f/3f9a…e1_jW_AuF6dQYY.part/   an unfinished download, continued by the next run
+    store/3f/3f9a…e1_jW_AuF6dQYY.mp4     the media; the name appears only when the file is complete
+    store/3f/3f9a…e1_jW_AuF6dQYY.json    the record: status, reason, digest
+    store/3f/3f9a…e1_jW_AuF6dQYY.part/   an unfinished download, which the next run continues
 
-Names start with a digest of the id: none starts with a hyphen, and ids that differ only by case stay apart on file
-systems that ignore it. By its note the next run knows whether to ask again; who deletes a note has its video asked for.
+Names start with a digest of the id. So no name starts with a hyphen, and ids that differ only by
+case get different files on file systems that ignore case. The record tells the next run whether to
+request the video again; delete it to have the video requested again.
 """
 
 import hashlib
@@ -15,21 +16,23 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
+from spm.base.statuses import FetchStatus
 
 LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class MediaRecord:
-    """What came of asking for one video."""
+    """The outcome of fetching one video. The field names are the keys of the JSON file."""
 
     video_id: str
-    address: str  # where it was asked for
-    terms: str  # on which the answer hangs beside the address: format, cookies
-    status: str  # ok, gone, blocked, retry, bad
+    address: str  # of the request
+    terms: str  # settings on which the outcome depends: format, cookies, size limit, hosts
+    status: FetchStatus
     reason: str
     sha256: str = ""
     bytes: int = 0
@@ -37,76 +40,72 @@ class MediaRecord:
     ext: str = ""  # of the media file, without a dot
 
 
-def _stem(root: Path, video_id: str) -> Path:
+def _path(root: Path, video_id: str, ending: str) -> Path:
+    """A file of a video. Its ending is appended, not replaced, because an id may contain dots."""
     digest = hashlib.sha256(video_id.encode()).hexdigest()
-    return root / digest[:2] / f"{digest[:16]}_{video_id}"
+    return root / digest[:2] / f"{digest[:16]}_{video_id}.{ending}"
 
 
-def _beside(root: Path, video_id: str, ending: str) -> Path:
-    """A file of a video; an id may hold dots, so its ending is added, not replaced."""
-    stem = _stem(root, video_id)
-    return stem.with_name(f"{stem.name}.{ending}")
+def media_path(root: Path, record: MediaRecord) -> Path:
+    """The media file of an `ok` record."""
+    return _path(root, record.video_id, record.ext)
 
 
-def media_of(root: Path, note: MediaRecord) -> Path:
-    """Where the media of an `ok` note is."""
-    return _beside(root, note.video_id, note.ext)
-
-
-def unfinished(root: Path, video_id: str) -> Path:
+def partial_folder(root: Path, video_id: str) -> Path:
     """The folder of a video's unfinished download."""
-    return _beside(root, video_id, "part")
+    return _path(root, video_id, "part")
 
 
-def usable(root: Path) -> None:
-    """Make the store's folder.
+def prepare(root: Path) -> None:
+    """Create the store's folder.
 
     Raises
     ------
     UserError
-        When nothing can be written there.
+        When the folder can't be created or written.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=root).close()
     except OSError as error:
         raise UserError(
-            f"store {root}: cannot be written ({error.strerror}): expected a folder of one's own"
+            f"store {root}: cannot be written ({error.strerror}): expected a writable folder"
         ) from error
 
 
 def load(root: Path, video_id: str) -> MediaRecord | None:
-    """The note of a video; None when there is none, or none that can be read."""
-    path = _beside(root, video_id, "json")
+    """The record of a video; None when there is none, or when it can't be read."""
+    path = _path(root, video_id, "json")
     try:
-        return MediaRecord(**json.loads(path.read_text(encoding="utf-8")))
+        record = MediaRecord(**json.loads(path.read_text(encoding="utf-8")))
+        return replace(record, status=FetchStatus(record.status))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        LOG.warning("%s: not a note (%s): the video is asked for again", path, error)
+        LOG.warning("%s: not a record (%s): the video is requested again", path, error)
         return None
 
 
-def save(root: Path, note: MediaRecord) -> None:
-    """Write the note of a video."""
-    with tables.atomic_write(_beside(root, note.video_id, "json")) as part:
-        part.write_text(
-            json.dumps(asdict(note), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+def save(root: Path, record: MediaRecord) -> None:
+    """Write the record of a video."""
+    text = json.dumps(asdict(record), indent=1, ensure_ascii=False)
+    with tables.atomic_write(_path(root, record.video_id, "json")) as part:
+        part.write_text(f"{text}\n", encoding="utf-8")
 
 
-def is_current(root: Path, note: MediaRecord, address: str, terms: str) -> bool:
-    """Whether a note still answers for its video, so that nothing is asked again.
+def is_current(root: Path, record: MediaRecord, address: str, terms: str) -> bool:
+    """Whether a record is still valid, so that its video is not requested again.
 
-    Media that came from this address stand while the file has the size it had. A refusal stands on the same terms: with
-    another format or other cookies the answer may be another. What may come back (`retry`) never stands.
+    Downloaded media from the same address are valid while the file has the recorded size. A failure
+    is valid for the same terms: another format or other cookies may change the outcome. The status
+    `retry` is never valid.
     """
-    if note.address != address or note.status == "retry":
+    if record.address != address or record.status is FetchStatus.RETRY:
         return False
-    if note.status == "ok":
-        media = media_of(root, note)
-        return media.is_file() and media.stat().st_size == note.bytes
-    return note.terms == terms
+    if record.status is FetchStatus.OK:
+        media = media_path(root, record)
+        return media.is_file() and media.stat().st_size == record.bytes
+    return record.terms == terms
 
 
 def digest_of(path: Path) -> str:
@@ -115,19 +114,27 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def commit(root: Path, note: MediaRecord, downloaded: Path) -> MediaRecord:
-    """Move a finished download to its place; answer its note, complete.
+def commit(root: Path, record: MediaRecord, downloaded: Path) -> MediaRecord:
+    """Move a finished download to its place in the store; the complete record.
 
-    The note is written first: killed in between, the next run misses the media, and finds them among the unfinished.
+    The record is written first: if the program is killed in between, the next run misses the media
+    and finds them in the folder of unfinished downloads.
     """
     size, ext = downloaded.stat().st_size, downloaded.suffix.lstrip(".")
-    complete = replace(note, sha256=digest_of(downloaded), bytes=size, ext=ext)
+    complete = replace(record, sha256=digest_of(downloaded), bytes=size, ext=ext)
     save(root, complete)
-    downloaded.replace(media_of(root, complete))
-    discard(root, note.video_id)
+    downloaded.replace(media_path(root, complete))
+    discard(root, record.video_id)
     return complete
 
 
 def discard(root: Path, video_id: str) -> None:
-    """Remove what an unfinished download left."""
-    shutil.rmtree(unfinished(root, video_id), ignore_errors=True)
+    """Remove a video's unfinished download."""
+    shutil.rmtree(partial_folder(root, video_id), ignore_errors=True)
+
+
+def ledger_row(record: MediaRecord, path: Path | None) -> dict[str, Any]:
+    """The row of a record in the ledger; without a path there is no media file."""
+    names = [name for name in schemas.LEDGER.names if name != "path"]
+    row: dict[str, Any] = {name: getattr(record, name) for name in names}
+    return row | {"path": str(path) if path else ""}

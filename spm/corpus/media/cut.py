@@ -1,59 +1,69 @@
-"""Two streams, pictures and sound, cut into clips of one second; pure, whatever pieces the streams come in."""
+"""Two streams, pictures and sound, cut into clips of one second; chunks may have any size."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-RATE_HZ = 16_000
-SECOND_BYTES = 2 * RATE_HZ  # int16
-SILENCE_DB = -120.0  # the level of digital silence
+from spm.base.constants import CLIP_S, PCM_SCALE, SAMPLE_BYTES, SAMPLE_RATE_HZ
+
+CLIP_BYTES = round(CLIP_S * SAMPLE_RATE_HZ) * SAMPLE_BYTES  # of a clip's sound
+SILENCE_DB = -120.0  # level of digital silence
 
 
 def split_pictures(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split ffmpeg's `mpjpeg` stream into JPEG pictures, by the lengths it states; an unfinished one is dropped."""
-    held = bytearray()
+    """Split ffmpeg's `mpjpeg` stream into JPEG files.
+
+    Each JPEG has a header with its length. A last, incomplete JPEG is dropped.
+    """
+    buffer = bytearray()
     for chunk in chunks:
-        held += chunk
-        while (head := held.find(b"\r\n\r\n")) >= 0:
-            end = head + 4 + int(held[:head].lower().split(b"content-length:")[1].split()[0])
-            if len(held) < end:
+        buffer += chunk
+        while (header_end := buffer.find(b"\r\n\r\n")) >= 0:
+            header = buffer[:header_end].lower()
+            start = header_end + 4
+            end = start + int(header.split(b"content-length:")[1].split()[0])
+            if len(buffer) < end:
                 break
-            yield bytes(held[head + 4 : end])
-            del held[: end + 2]  # and the line break behind it
+            yield bytes(buffer[start:end])
+            del buffer[: end + 2]  # also the line break after the JPEG
 
 
 def split_sound(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Split 16 kHz mono int16 sound into whole seconds; what is left at the end is dropped."""
-    held = bytearray()
+    """Split 16 kHz mono int16 sound into clips; an incomplete one at the end is dropped."""
+    buffer = bytearray()
     for chunk in chunks:
-        held += chunk
-        while len(held) >= SECOND_BYTES:
-            yield bytes(held[:SECOND_BYTES])
-            del held[:SECOND_BYTES]
+        buffer += chunk
+        while len(buffer) >= CLIP_BYTES:
+            yield bytes(buffer[:CLIP_BYTES])
+            del buffer[:CLIP_BYTES]
 
 
 def cut(
     pictures: Iterable[bytes], sound: Iterable[bytes], frames_per_clip: int
 ) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
-    """Cut two streams of any chunking into clips: as many as have all their frames and all their samples.
+    """Cut two streams into clips, as long as all frames and all samples of a clip are there.
 
     Parameters
     ----------
     pictures, sound : iterable of bytes
-        Chunks of ffmpeg's `mpjpeg` and of its `s16le` output.
+        Chunks of ffmpeg's `mpjpeg` output and of its `s16le` output.
     frames_per_clip : int
-        How many pictures make a clip.
+        Number of frames per clip.
 
     Yields
     ------
     tuple
-        The clip's JPEG frames, and its sound: 16,000 samples, int16 little endian.
+        The clip's JPEG frames, and its sound: 16,000 samples, int16, little endian.
     """
     frames = split_pictures(pictures)
-    yield from zip(zip(*[frames] * frames_per_clip, strict=False), split_sound(sound), strict=False)
+    groups = zip(*[frames] * frames_per_clip, strict=False)  # one iterator, n frames at a time
+    yield from zip(groups, split_sound(sound), strict=False)
 
 
 def level_db(pcm: bytes) -> float:
-    """Level of int16 sound: 20·log10 of its root mean square, in dB re full scale, at least -120."""
-    power = float(np.mean(np.square(np.frombuffer(pcm, "<i2") / 32768)))
+    """Level of int16 sound, in dB relative to full scale, at least -120.
+
+    It is 20·log10 of the root mean square.
+    """
+    power = float(np.mean(np.square(np.frombuffer(pcm, "<i2") * PCM_SCALE)))
     return float(10 * np.log10(max(power, 10 ** (SILENCE_DB / 10))))

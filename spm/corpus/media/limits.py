@@ -1,4 +1,4 @@
-"""Processes that read what strangers wrote, each with so much memory and so much time."""
+"""Processes that read untrusted files, with limits on memory and time."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,54 +6,47 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-# Set by the shell, since Python can't set limits between fork and exec while other threads run. A system that knows no
-# such limit (macOS has none of memory) goes on without.
-# The limit of processor time is for those whose parent was killed.
+# The shell sets the limits, because Python can't set them between fork and exec while other threads
+# run. A system without a limit (macOS has none of memory) runs the program without it. The limit of
+# processor time ends programs whose parent was killed.
 SHELL = 'ulimit -v "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; shift 2; exec "$@"'
 
-PROCESSORS = 4  # that a program may keep busy all the time
+PROCESSORS = 4  # that a program may use all the time
 
 
 class Bounds(NamedTuple):
-    """What one process may use."""
+    """Limits of one process."""
 
-    memory_mb: int  # of addresses
-    time_s: int  # of a clock on the wall
+    memory_mb: int  # of its address space
+    time_s: int  # elapsed time
 
 
 class Timeout(Exception):
-    """A process that was stopped because its time was up."""
+    """A process exceeded its time limit and was stopped."""
 
 
 @contextmanager
 def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads, each of which waits for a process; after an error nothing further is begun."""
-    several = ThreadPoolExecutor(threads)
+    """A pool of threads that wait for processes; after an error no further process starts."""
+    executor = ThreadPoolExecutor(threads)
     try:
-        yield several
+        yield executor
     finally:
-        several.shutdown(cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
 
 
 def run_limited(
     command: Sequence[str], bounds: Bounds, env: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run a program within bounds; what it says is captured.
+    """Run a program within limits, and capture its output.
 
     Raises
     ------
-    TooLong
-        When it was stopped; nothing of it is left.
+    Timeout
+        When it exceeds its time limit; the process has ended.
     """
-    limited = [
-        "/bin/sh",
-        "-c",
-        SHELL,
-        "sh",
-        str(bounds.memory_mb << 10),
-        str(PROCESSORS * bounds.time_s),
-        *command,
-    ]
+    memory_kib, cpu_s = bounds.memory_mb << 10, PROCESSORS * bounds.time_s
+    limited = ["/bin/sh", "-c", SHELL, "sh", str(memory_kib), str(cpu_s), *command]
     try:
         return subprocess.run(
             limited,

@@ -1,6 +1,8 @@
-"""What a media file holds, asked of PyAV before anything is decoded (pip's ffmpeg brings no ffprobe).
+"""The contents of a media file, read by PyAV without decoding (pip's ffmpeg has no ffprobe).
 
-python -m spm.corpus.media.probe film.mp4    as JSON; a file that breaks libav, or eats memory, breaks this process alone
+python -m spm.corpus.media.probe film.mp4
+
+prints them as JSON. A file that crashes libav or exhausts memory ends only this process.
 """
 
 import json
@@ -19,25 +21,26 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from spm.base.config import UserError
+from spm.base.statuses import VideoStatus
 from spm.corpus.media import limits
 
 ROOT = Path(__file__).parents[3]
-STOPS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TS_DISCONT = 0x0200  # libavformat's AVFMT_TS_DISCONT
 AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
 
 
 class Unusable(Exception):
-    """A file that nothing can be had from: its status in the table of videos, and why."""
+    """A file without usable media: its status in the table of videos, and the reason."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: VideoStatus, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The video track that counts."""
+    """The video track that is used."""
 
     stream: int  # its number in the file
     width: int  # px, as stored: before rotation
@@ -48,7 +51,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Sound:
-    """The audio track that counts."""
+    """The audio track that is used."""
 
     stream: int
     rate_hz: int
@@ -57,49 +60,54 @@ class Sound:
 
 @dataclass(frozen=True)
 class Media:
-    """A file's clock and its two tracks; None where there is no such track."""
+    """The clock of a file and its two tracks; None for a track that is missing."""
 
-    start_s: float  # the earliest time stamp of what is seen or heard
-    jumps: bool  # a format of broadcasts, whose clock starts anywhere and may be set anew
-    length_s: float | None  # what the container promises
+    start_s: float  # the earliest time stamp of the used tracks
+    jumps: bool  # a broadcast format, whose clock starts at any time and may be reset
+    length_s: float | None  # as stated by the container
     pictures: Pictures | None
     sound: Sound | None
 
 
 def probe_in_subprocess(path: Path, bounds: limits.Bounds) -> Media:
-    """Probe a file in a process of its own.
+    """Probe a file in a separate process with limits.
 
     Raises
     ------
     Unusable
-        As `probe` does, or with the status `unreadable` where the file took the process with it.
+        As `probe` does, and with the status `unreadable` when the file crashes the process.
     UserError
-        If the file is there but may not be read, or somebody stopped the process.
+        When the file exists but can't be opened, or somebody stopped the process.
     """
     _check(path)
     command = [sys.executable, "-m", "spm.corpus.media.probe", str(path.absolute())]
     try:
         done = limits.run_limited(command, bounds, {**os.environ, "PYTHONPATH": str(ROOT)})
     except limits.Timeout as error:
-        raise Unusable("unreadable", f"its header {error}") from error
-    if -done.returncode in STOPS:
+        raise Unusable(VideoStatus.UNREADABLE, f"reading its header {error}") from error
+    if -done.returncode in STOP_SIGNALS:
         raise UserError(
-            f"{path}: reading its header was stopped from outside: run again, with more memory?"
+            f"{path}: the process that read its header was stopped from outside: run again; if it"
+            " happens again, with more memory"
         )
     if done.returncode < 0:
-        raise Unusable(
-            "unreadable", f"its header ends libav ({signal.Signals(-done.returncode).name})"
-        )
+        name = signal.Signals(-done.returncode).name
+        raise Unusable(VideoStatus.UNREADABLE, f"its header crashes libav ({name})")
     if done.returncode:
         raise RuntimeError(f"{path}: {done.stderr.decode(errors='replace')}")
     return _media(json.loads(done.stdout))
 
 
-def _media(told: dict[str, Any]) -> Media:
-    if "status" in told:
-        raise Unusable(**told)
-    pictures, sound = told.pop("pictures"), told.pop("sound")
-    return Media(**told, pictures=pictures and Pictures(**pictures), sound=sound and Sound(**sound))
+def _media(fields: dict[str, Any]) -> Media:
+    """Read the JSON that `main` prints."""
+    if "status" in fields:
+        raise Unusable(VideoStatus(fields["status"]), fields["reason"])
+    pictures, sound = fields.pop("pictures"), fields.pop("sound")
+    return Media(
+        **fields,
+        pictures=Pictures(**pictures) if pictures else None,
+        sound=Sound(**sound) if sound else None,
+    )
 
 
 def probe(path: Path) -> Media:
@@ -110,64 +118,59 @@ def probe(path: Path) -> Media:
     Unusable
         With the status `missing`, `empty` or `unreadable`.
     UserError
-        If the file is there but may not be read.
+        When the file exists but can't be opened.
     """
     _check(path)
     try:
-        # A playlist under a video's name would otherwise send ffmpeg to other files, or to the network.
+        # A playlist named like a video could otherwise make ffmpeg open other files or addresses.
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
             media = _describe(container)
     except av.FFmpegError as error:
-        raise Unusable("unreadable", str(error.strerror)) from error
+        raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
     except MemoryError as error:
-        raise Unusable("unreadable", "its header wants more memory than there is") from error
-    except (
-        ArithmeticError,
-        ValueError,
-    ) as error:  # of numbers that fit nowhere, of names that are no text
-        raise Unusable("unreadable", f"its header: {error}") from error
+        reason = "its header needs more memory than is allowed"
+        raise Unusable(VideoStatus.UNREADABLE, reason) from error
+    except (ArithmeticError, ValueError) as error:  # numbers out of range, names that are not text
+        raise Unusable(VideoStatus.UNREADABLE, f"its header: {error}") from error
     if not (media.pictures or media.sound):
-        raise Unusable("unreadable", "holds neither pictures nor sound")
+        raise Unusable(VideoStatus.UNREADABLE, "contains neither pictures nor sound")
     return media
 
 
 def _check(path: Path) -> None:
+    """Raise an error when a file is missing, empty, or can't be opened."""
     try:
         with path.open("rb") as file:
             if not file.read(1):
-                raise Unusable("empty", "zero bytes")
+                raise Unusable(VideoStatus.EMPTY, "zero bytes")
     except FileNotFoundError as error:
-        raise Unusable("missing", "was fetched, but is no longer in the store") from error
+        raise Unusable(VideoStatus.MISSING, "was fetched, but is not in the store now") from error
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); expected a video file"
+            f"{path} cannot be read ({error.strerror}): expected a video file"
         ) from error
 
 
 def _describe(container: InputContainer) -> Media:
-    films = [
-        s for s in container.streams.video if not s.disposition & Disposition.attached_pic
-    ]  # no covers
-    video, audio = _chosen(films, "pictures"), _chosen(container.streams.audio, "sound")
+    covers = Disposition.attached_pic  # album covers are stored as video tracks
+    films = [s for s in container.streams.video if not s.disposition & covers]
+    video, audio = _choose(films, "pictures"), _choose(container.streams.audio, "sound")
     return Media(
         start_s=(container.start_time or 0) / av.time_base,
         jumps=bool(container.format.flags & TS_DISCONT),
         length_s=container.duration / av.time_base if container.duration else None,
         pictures=_pictures(container, video) if video else None,
-        sound=Sound(audio.index, audio.codec_context.sample_rate, audio.codec_context.channels)
-        if audio
-        else None,
+        sound=_sound(audio) if audio else None,
     )
 
 
-def _chosen(streams: Sequence[AnyStream], what: str) -> AnyStream | None:
-    """Of several tracks, the one marked as default; else the first."""
-    known = [s for s in streams if s.codec_context]
-    if streams and not known:
-        raise Unusable("unreadable", f"no decoder for its {what}")
-    return min(
-        known, key=lambda s: (not s.disposition & Disposition.default, s.index), default=None
-    )
+def _choose(streams: Sequence[AnyStream], name: str) -> AnyStream | None:
+    """The track that is marked as default, or else the first."""
+    decodable = [stream for stream in streams if stream.codec_context]
+    if streams and not decodable:
+        raise Unusable(VideoStatus.UNREADABLE, f"no decoder for its {name}")
+    default = Disposition.default
+    return min(decodable, key=lambda s: (not s.disposition & default, s.index), default=None)
 
 
 def _pictures(container: InputContainer, stream: VideoStream) -> Pictures:
@@ -180,23 +183,25 @@ def _pictures(container: InputContainer, stream: VideoStream) -> Pictures:
     )
 
 
+def _sound(stream: AudioStream) -> Sound:
+    return Sound(stream.index, stream.codec_context.sample_rate, stream.codec_context.channels)
+
+
 def _rotation(container: InputContainer, stream: VideoStream) -> int:
     stream.codec_context.thread_count = 1
     try:
         return next((frame.rotation for frame in container.decode(stream)), 0)
     except av.FFmpegError:
-        return (
-            0  # ffmpeg will say what is wrong with the pictures, and may still save the later ones
-        )
+        return 0  # ffmpeg will report the damage, and may still decode later pictures
 
 
 def main(path: Path) -> None:
-    """Print what a file holds, or why it is unusable."""
+    """Print the contents of a file, or why it is not usable."""
     try:
-        told = asdict(probe(path))
-    except Unusable as why:
-        told = {"status": why.status, "reason": why.reason}
-    print(json.dumps(told))
+        fields = asdict(probe(path))
+    except Unusable as error:
+        fields = {"status": error.status, "reason": error.reason}
+    print(json.dumps(fields))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""The methods: a file each, readable beside its paper, found by the name that a run gives as `method:`.
+"""The methods. Each is a file with the name that a run gives as `method`.
 
-A method's module has `Settings`, a `Train` with the method's own keys, and `Network`, a `Localizer` made from them.
+The file defines `Settings` (a `Train` with the method's own keys) and `Network` (a
+`LocalizationNetwork` built from them). A method with its own training procedure also defines
+`Trainer`, a subclass of `spm.fusion.trainer.Trainer`.
 """
 
 from importlib import import_module
@@ -9,17 +11,20 @@ from typing import Protocol, cast
 
 from spm.base.config import UserError
 from spm.fusion.localization_network import LocalizationNetwork
-from spm.fusion.settings import Row, Train
+from spm.fusion.settings import RunConfig, Train
+from spm.fusion.trainer import Trainer
 
 METHODS = tuple(sorted(module.name for module in iter_modules(__path__)))
 
 
 class Method(Protocol):
-    """What a method's module has."""
+    """What the file of a method defines, besides an optional `Trainer`."""
 
     Settings: type[Train]
 
-    def Network(self, settings: Train) -> LocalizationNetwork: ...
+    def Network(self, settings: Train) -> LocalizationNetwork:
+        """Build the network with initial weights."""
+        ...
 
 
 def named(name: str) -> Method:
@@ -28,18 +33,23 @@ def named(name: str) -> Method:
     Raises
     ------
     UserError
-        When there is none of this name.
+        If there is no method with this name.
     """
     if name not in METHODS:
-        raise UserError(f"train.method: {name!r}: any of {', '.join(METHODS)} expected")
+        raise UserError(f"train.method: {name!r}, expected one of {', '.join(METHODS)}")
     return cast(Method, import_module(f"{__name__}.{name}"))
 
 
-def settings_of(row: Row | Train) -> Train:
-    """A run's settings, judged by its method's own model."""
-    return named(row.method).Settings.model_validate(row.model_dump())
+def settings_of(config: RunConfig | Train) -> Train:
+    """A run's settings, checked by the model of its method."""
+    return named(config.method).Settings.model_validate(config.model_dump())
 
 
 def build(settings: Train) -> LocalizationNetwork:
-    """A method's network."""
+    """The method's network, with initial weights."""
     return named(settings.method).Network(settings)
+
+
+def trainer_class(settings: Train) -> type[Trainer]:
+    """The method's own trainer, or the one that most methods share."""
+    return cast(type[Trainer], getattr(named(settings.method), "Trainer", Trainer))

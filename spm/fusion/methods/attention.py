@@ -1,7 +1,8 @@
 """Attention: Senocak et al., Learning to Localize Sound Source in Visual Scenes, CVPR 2018.
 
-The sound attends to positions by their cosine with it; what it attends to, pooled, must be near the sound of the same
-clip and far from others. As DSOL ran it: contrastive loss, and no temperature in the softmax unless one is set.
+Each position gets an attention weight by its cosine with the sound. The weighted mean of the
+features must be near the sound of the same clip and far from other sounds. As DSOL ran it: with the
+contrastive loss, and without a temperature in the softmax unless one is set.
 """
 
 import torch
@@ -11,71 +12,73 @@ from torch.nn.functional import normalize
 
 from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
-    Heat,
+    HeatMaps,
     LocalizationNetwork,
-    Step,
-    flat_frames,
-    framewise,
+    StepOutput,
+    flatten_frames,
     min_max,
+    unflatten_frames,
 )
 from spm.fusion.losses import contrastive_loss, ranking_accuracy
-from spm.fusion.network import all_cosines
+from spm.fusion.network import all_cosines, audio_normalization
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
 
 
 class Settings(Train):
-    """How sharp attention is, and how far apart strangers are to be."""
+    """Attention (Senocak et al., CVPR 2018)."""
 
     promote: bool = False
     temperature: float = Field(
-        1.0, gt=0
-    )  # of the softmax over positions; cosines alone attend almost evenly
+        1.0,
+        gt=0,
+        description="Temperature of the softmax over positions. At 1, all positions have almost"
+        " the same weight.",
+    )
     margin: float = Field(
-        10.0, gt=0
-    )  # beyond it a stranger does not matter; standardized sounds are 32 apart
+        10.0,
+        gt=0,
+        description="Distance beyond which a negative does not count. Two standardized sounds are"
+        " 32 apart.",
+    )
 
 
 class Network(LocalizationNetwork):
-    """Two fully connected layers turn a sound into a query, and two turn what is attended to into a sound."""
+    """Two linear layers make a query of the sound; two more decode the attended features."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.visual, settings.start)
         width = CHANNELS[settings.visual]
         self.temperature, self.margin = settings.temperature, settings.margin
-        self.level = (
-            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
-        )
-        self.ask = nn.Sequential(
+        self.audio_norm = audio_normalization(settings.standardize)
+        self.query_mlp = nn.Sequential(
             nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, width), nn.ReLU()
         )
-        self.answer = nn.Sequential(
+        self.decoder = nn.Sequential(
             nn.Linear(width, FEATURES), nn.ReLU(), nn.Linear(FEATURES, FEATURES)
         )
 
-    def query(self, heard: Tensor) -> Tensor:
+    def query(self, features: Tensor) -> Tensor:
         """(B, 512) → unit vectors (B, c)."""
-        return normalize(self.ask(self.level(heard)), dim=1)
+        return normalize(self.query_mlp(self.audio_norm(features)), dim=1)
 
-    def distances(self, visual: Tensor, heard: Tensor) -> Tensor:
-        """From each sound to what it attends to in each picture: (B, c, h, w) and (B, 512) → (B, B)."""
-        cosine = all_cosines(self.query(heard), normalize(visual, dim=1)).float()
+    def distances(self, visual: Tensor, features: Tensor) -> Tensor:
+        """From each sound to the features that it attends to: (B, c, h, w), (B, 512) → (B, B)."""
+        cosine = all_cosines(self.query(features), normalize(visual, dim=1)).float()
         attention = (cosine / self.temperature).flatten(2).softmax(2)  # (B, B, h·w)
-        pooled = torch.einsum("abp,bcp->abc", attention, visual.float().flatten(2))
-        apart: Tensor = self.answer(pooled) - self.level(heard).float()[:, None]
-        return apart.norm(dim=2)  # type: ignore[no-any-return]
+        attended = torch.einsum("abp,bcp->abc", attention, visual.float().flatten(2))
+        difference: Tensor = self.decoder(attended) - self.audio_norm(features).float()[:, None]
+        return difference.norm(dim=2)  # type: ignore[no-any-return]
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Contrastive, on the distances."""
-        distances = self.distances(self.visual(images), heard)
-        return Step(
-            contrastive_loss(distances, negative, self.margin),
-            ranking_accuracy(-distances, negative),
-        )
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Contrastive loss of the distances."""
+        distances = self.distances(self.visual(images), features)
+        loss = contrastive_loss(distances, negative, self.margin)
+        return StepOutput(loss, ranking_accuracy(-distances, negative))
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """Where the sound attends, each map from its least to its greatest."""
-        places = framewise(normalize(self.visual(flat_frames(images)), dim=1), images)
-        return Heat(
-            min_max(torch.einsum("bc,bfchw->bfhw", self.query(self.sound(log_mels)), places))
-        )
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Cosines with the query, scaled to [0, 1] per map."""
+        visual = normalize(self.visual(flatten_frames(images)), dim=1)
+        visual = unflatten_frames(visual, images)  # (B, f, c, h, w)
+        query = self.query(self.audio_features(log_mels))
+        return HeatMaps(min_max(torch.einsum("bc,bfchw->bfhw", query, visual)))

@@ -1,7 +1,8 @@
 """DMC: Hu, Nie and Li, Deep Multimodal Clustering for Unsupervised Audiovisual Learning, CVPR 2019.
 
-Each side's positions are clustered by a soft k-means that gradients pass through: two centres in the picture, one in
-the sound. A sound belongs to the picture that has a centre near its own; the heat map is what that centre holds.
+A differentiable soft k-means clusters the positions of the frame into two clusters, and those of
+the sound into one. A sound belongs to the frame that has a cluster center near the sound's; the
+heat map is the share of each position in that cluster.
 """
 
 import torch
@@ -9,70 +10,87 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spm.audio.network import FEATURES
-from spm.fusion.localization_network import Heat, LocalizationNetwork, Step, flat_frames
+from spm.fusion.localization_network import (
+    HeatMaps,
+    LocalizationNetwork,
+    StepOutput,
+    flatten_frames,
+)
 from spm.fusion.losses import contrastive_loss, ranking_accuracy
+from spm.fusion.network import audio_normalization
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
 
 
 class Settings(Train):
-    """The numbers of the published code."""
+    """DMC (Hu, Nie and Li, CVPR 2019)."""
 
     promote: bool = False
-    centres: int = Field(2, ge=2)  # in a picture
-    beta: float = Field(30.0, gt=0)  # of the assignments: softmax(-β · distance)
-    iterations: int = Field(4, ge=1)
+    centers: int = Field(
+        2, ge=2, description="Number of cluster centers in a frame, found by a soft k-means."
+    )
+    beta: float = Field(
+        30.0, gt=0, description="β of the cluster assignments, softmax(-β · distance)."
+    )
+    iterations: int = Field(4, ge=1, description="Iterations of the soft k-means.")
     margin: float = Field(
-        5.0, gt=0
-    )  # beyond it a stranger does not matter; standardized sounds are 32 apart
+        5.0,
+        gt=0,
+        description="Distance beyond which a negative does not count. Two standardized sounds are"
+        " 32 apart.",
+    )
 
 
 class Network(LocalizationNetwork):
-    """One linear map a side, then clusters."""
+    """One linear projection per modality, then clusters."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.visual, settings.start)
         self.settings = settings
-        self.see = nn.Conv2d(CHANNELS[settings.visual], FEATURES, 1)
-        self.level = (
-            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
-        )
-        self.hear = nn.Linear(FEATURES, FEATURES)
+        self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], FEATURES, 1)
+        self.audio_norm = audio_normalization(settings.standardize)
+        self.audio_proj = nn.Linear(FEATURES, FEATURES)
 
-    def sound(self, log_mels: Tensor) -> Tensor:
-        """The mean over time and mel, (B, 512): with one centre every position belongs to it wholly."""
-        return self.audio.positions(log_mels).mean((2, 3))
+    def audio_features(self, log_mels: Tensor) -> Tensor:
+        """Mean over time and mel, (B, 512): with one cluster, every position belongs to it."""
+        return self.audio.feature_map(log_mels).mean((2, 3))
 
-    def clusters(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Soft k-means of a picture's positions: centres (B, k, d), and each position's shares (B, h·w, k)."""
-        places = self.see(self.visual(pictures)).float().flatten(2).transpose(1, 2)  # (B, h·w, d)
-        spaced = torch.arange(self.settings.centres) * places.shape[1] // self.settings.centres
-        centres = places[:, spaced]
+    def clusters(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Soft k-means of a frame's positions: centers (B, k, d) and shares (B, h·w, k)."""
+        features = self.visual_proj(self.visual(images)).float()
+        positions = features.flatten(2).transpose(1, 2)  # (B, h·w, d)
+        # The first centers are evenly spaced positions.
+        count = self.settings.centers
+        centers = positions[:, torch.arange(count) * positions.shape[1] // count]
         for _ in range(self.settings.iterations):
-            distance = (places[:, :, None] - centres[:, None]).norm(dim=3)
-            shares = (-self.settings.beta * distance).softmax(2)
-            centres = shares.transpose(1, 2) @ places / shares.sum(1)[:, :, None].clamp_min(1e-6)
-        return centres, shares
+            distances = (positions[:, :, None] - centers[:, None]).norm(dim=3)
+            shares = (-self.settings.beta * distances).softmax(2)
+            sums = shares.transpose(1, 2) @ positions
+            centers = sums / shares.sum(1)[:, :, None].clamp_min(1e-6)
+        return centers, shares
 
-    def distances(self, heard: Tensor, centres: Tensor) -> Tensor:
-        """From each sound to each picture's centres: (A, 512) and (B, k, d) → (A, B, k)."""
-        apart: Tensor = self.hear(self.level(heard)).float()[:, None, None] - centres
-        return apart.norm(dim=3)  # type: ignore[no-any-return]
+    def embed_audio(self, features: Tensor) -> Tensor:
+        """(B, 512) → (B, 512)."""
+        return self.audio_proj(self.audio_norm(features))  # type: ignore[no-any-return]
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Contrastive, on the distance to the nearest centre."""
-        distances = self.distances(heard, self.clusters(images)[0]).amin(2)
-        return Step(
-            contrastive_loss(distances, negative, self.settings.margin),
-            ranking_accuracy(-distances, negative),
-        )
+    def distances(self, features: Tensor, centers: Tensor) -> Tensor:
+        """From each sound to each frame's centers: (A, 512) and (B, k, d) → (A, B, k)."""
+        difference = self.embed_audio(features).float()[:, None, None] - centers
+        return difference.norm(dim=3)  # type: ignore[no-any-return]
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """Each position's share of the centre that is nearest to the sound."""
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Contrastive loss of the distance to the nearest center."""
+        centers, _ = self.clusters(images)
+        distances = self.distances(features, centers).amin(2)
+        loss = contrastive_loss(distances, negative, self.settings.margin)
+        return StepOutput(loss, ranking_accuracy(-distances, negative))
+
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Share of each position in the cluster whose center is nearest to the sound."""
         count, frames = images.shape[:2]
-        side = self.visual(flat_frames(images)[:1]).shape[2:]
-        centres, shares = self.clusters(flat_frames(images))
-        sounds = self.sound(log_mels).repeat_interleave(frames, 0)  # (B·f, 512)
-        nearest = (self.hear(self.level(sounds))[:, None] - centres).norm(dim=2).argmin(1)  # (B·f,)
+        size = self.visual(flatten_frames(images)[:1]).shape[2:]
+        centers, shares = self.clusters(flatten_frames(images))
+        features = self.audio_features(log_mels).repeat_interleave(frames, 0)  # (B·f, 512)
+        nearest = (self.embed_audio(features)[:, None] - centers).norm(dim=2).argmin(1)  # (B·f,)
         chosen = shares.gather(2, nearest[:, None, None].expand(-1, shares.shape[1], 1))
-        return Heat(chosen.reshape(count, frames, *side))
+        return HeatMaps(chosen.reshape(count, frames, *size))

@@ -1,13 +1,14 @@
 """DSOL: Discriminative Sounding Objects Localization via Self-supervised Audiovisual Matching.
 
-Stage one, on solos: matching, and in turns with it the classification of pseudo-labels, which are clusters of what the
-maps say is the sounding object. Stage two, on scenes of several instruments: a map for each cluster, whose mean must
-agree with what a frozen copy of stage one hears. Equation numbers (1)-(9) are those of docs/method.md.
+Stage one, on solos: each epoch has a matching pass; after the first one, also a clustering of the
+objects that the maps show, and passes in which both backbones learn these clusters as
+pseudo-labels. Stage two, on mosaics or duets: one map per cluster, whose means must agree with what
+a frozen copy of stage one hears. Equation numbers (1)-(9) are those of docs/method.md.
 
 Source: Hu et al., NeurIPS 2020, and their published code.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -20,259 +21,299 @@ from torch.optim import Adam
 from spm.audio.kmeans import spherical_kmeans
 from spm.audio.network import FEATURES, AudioNetwork
 from spm.base.config import UserError
-from spm.fusion.dataset import ClipDataset, whole_frames
-from spm.fusion.localization_network import Heat, Step, flat_frames, framewise
+from spm.base.statuses import Kind
+from spm.fusion import trainer
+from spm.fusion.dataset import ClipDataset, resized_frames
+from spm.fusion.localization_network import HeatMaps, StepOutput, flatten_frames, unflatten_frames
 from spm.fusion.losses import matching_accuracy
-from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines
-from spm.fusion.settings import Kind, Train
-from spm.fusion.trainer import Trainer
-from spm.learn import dataloading, training
+from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines, potential_objects
+from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
+from spm.learn.training import EpochValues
 
-EXTRACT, CLASSIFY = 1, 2  # what of an epoch draws by itself
+EXTRACT, CLASSIFY = 1, 2  # numbers of the parts of an epoch with their own random generators
 
 
 class Settings(Train):
-    """The numbers of the published code."""
+    """DSOL (Hu et al., NeurIPS 2020), with the values of the published code."""
 
     promote: bool = False
-    kinds: tuple[Kind, ...] = Field(("solo",), min_length=1)  # of stage one
-    inverse_tau: float = 5.0  # (1): where the learnt scale w of the cosines starts
-    clusters: int = Field(11, ge=2)
-    restarts: int = Field(10, ge=1)  # of k-means
-    mask_above: float = Field(0.05, ge=0, lt=1)  # (3): a position of the map that is more is object
-    first_epochs: int = Field(1, ge=0)  # of matching alone, before there are clusters
-    passes: int = Field(3, ge=1)  # (5): over the clips, of classification in an epoch
-    head_lr: float = Field(1e-3, gt=0)  # Adam, of the two classifiers, which start anew each epoch
-    mosaic_epochs: int = Field(5, ge=0)  # of stage two on mosaics
+    kinds: tuple[Kind, ...] = Field((Kind.SOLO,), min_length=1)
+    inverse_tau: float = Field(
+        5.0, description="Initial value of the learned scale of the cosines, w in (1)."
+    )
+    clusters: int = Field(11, ge=2, description="Number of clusters of objects.")
+    restarts: int = Field(10, ge=1, description="Number of initializations of k-means.")
+    mask_above: float = Field(
+        0.05, ge=0, lt=1, description="A position with more heat than this belongs to the object."
+    )
+    first_epochs: int = Field(
+        1, ge=0, description="Epochs with matching only, before the first clustering."
+    )
+    passes: int = Field(
+        3, ge=1, description="Passes over the clips to learn the clusters, in each epoch."
+    )
+    head_lr: float = Field(
+        1e-3,
+        gt=0,
+        description="Learning rate of Adam for the two classifiers, which are new in each epoch.",
+    )
+    mosaic_epochs: int = Field(5, ge=0, description="Epochs of stage two on mosaics.")
     duet_epochs: int = Field(
-        0, ge=0
-    )  # of stage two on the training duets, after the mosaics; published for duets: 1
-    location_weight: float = Field(0.5, ge=0)  # (8)
-    sharpness: float = Field(3.0, gt=0)  # (9): factor before the softmax over clusters
+        0,
+        ge=0,
+        description="Epochs of stage two on training duets, after the mosaics. The published"
+        " scripts have 1 for the test on duets.",
+    )
+    location_weight: float = Field(
+        0.5, ge=0, description="Weight of the location loss in (8), besides the alignment."
+    )
+    sharpness: float = Field(
+        3.0, gt=0, description="Factor before the softmax over clusters in (9)."
+    )
 
     @property
-    def lasts(self) -> int:
-        """Epochs of both stages."""
+    def total_epochs(self) -> int:
+        """Number of epochs of both stages."""
         return self.epochs + self.mosaic_epochs + self.duet_epochs
 
     @property
-    def wants(self) -> tuple[str, ...]:
-        """What stage two learns from."""
-        return ("mosaics",) * (self.mosaic_epochs > 0) + ("duets",) * (self.duet_epochs > 0)
+    def extra_data(self) -> tuple[Literal["mosaics", "duets"], ...]:
+        """The data of stage two."""
+        data: list[Literal["mosaics", "duets"]] = []
+        if self.mosaic_epochs > 0:
+            data.append("mosaics")
+        if self.duet_epochs > 0:
+            data.append("duets")
+        return tuple(data)
 
     @model_validator(mode="after")
-    def _clusters_are_there(self) -> Self:
+    def _has_clustering(self) -> Self:
         if self.epochs <= self.first_epochs:
             raise ValueError(
-                f"epochs: {self.epochs} ends before the first clustering; more than first_epochs expected"
+                f"epochs: {self.epochs} ends before the first clustering: expected more than"
+                f" first_epochs: {self.first_epochs}"
             )
         return self
 
 
 class Network(FusionNetwork):
-    """Matching, two classifiers, the dictionary of objects, and what stage one heard."""
+    """Matching, two classifiers, the dictionary of objects, and a frozen copy of stage one."""
 
-    objects: Tensor
+    dictionary: Tensor
 
     def __init__(self, settings: Settings) -> None:
-        shape = FusionConfig(
-            settings.visual,
-            settings.projection,
-            0.0,
-            1 / settings.inverse_tau,
-            True,
-            settings.standardize,
+        config = FusionConfig(
+            visual=settings.visual,
+            projection=settings.projection,
+            epsilon=0.0,
+            tau=1 / settings.inverse_tau,
+            learn_scale=True,
+            standardize=settings.standardize,
         )
-        super().__init__(shape, settings.start)
-        self.settings, self.class_count = settings, settings.clusters
-        self.epsilon.requires_grad_(False)  # (1) has a scale and no offset
+        super().__init__(config, settings.start)
+        self.settings, self.cluster_count = settings, settings.clusters
+        self.epsilon.requires_grad_(False)  # (1) has a scale but no offset
         width, k = CHANNELS[settings.visual], settings.clusters
-        self.see_class, self.hear_class = nn.Linear(width, k), nn.Linear(FEATURES, k)
-        self.register_buffer("objects", torch.zeros(k, width))  # (4): D
-        self.gain, self.offset = (
-            nn.Parameter(torch.tensor(1.0)),
-            nn.Parameter(torch.tensor(0.0)),
-        )  # (6): α, β
-        self.teacher, self.teacher_class = AudioNetwork(), nn.Linear(FEATURES, k)
-        for part in (self.see_class, self.hear_class, self.teacher, self.teacher_class):
-            part.requires_grad_(False)  # not of the run's optimizer: the first two have their own
+        self.visual_head = nn.Linear(width, k)
+        self.audio_head = nn.Linear(FEATURES, k)
+        self.register_buffer("dictionary", torch.zeros(k, width))  # (4): D
+        self.gain = nn.Parameter(torch.tensor(1.0))  # (6): α
+        self.offset = nn.Parameter(torch.tensor(0.0))  # (6): β
+        self.frozen_audio = AudioNetwork()
+        self.frozen_audio_head = nn.Linear(FEATURES, k)
+        # The run's optimizer changes none of these; the classifiers have their own optimizer.
+        self.classifiers().requires_grad_(False)
+        self.frozen_audio.requires_grad_(False)
+        self.frozen_audio_head.requires_grad_(False)
 
-    def teach(self, config: Train) -> None:
-        """Training mode, but for what stage one left."""
-        super().teach(config)
-        self.teacher.eval()
+    def classifiers(self) -> nn.ModuleList:
+        """The classifiers of stage one, for images and for sounds."""
+        return nn.ModuleList([self.visual_head, self.audio_head])
 
-    def epoch(self, lesson: Trainer, number: int) -> training.Figures:
-        """An epoch of stage one, or one of stage two on mosaics or duets."""
-        if number >= self.settings.epochs:
-            mosaics = number < self.settings.epochs + self.settings.mosaic_epochs
-            return self._mixed_pass(
-                lesson, lesson.beside["mosaics" if mosaics else "duets"], number
-            )
-        figures = dict(lesson.one_pass(number))
-        if number >= self.settings.first_epochs:
-            figures |= self._classify(lesson, self._cluster(lesson, number), number)
-        return figures
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # Stage one
-    # ------------------------------------------------------------------------------------------------------------------
+    def set_train_mode(self, config: Train) -> None:
+        """Set training mode; the frozen copy of stage one stays in evaluation mode."""
+        super().set_train_mode(config)
+        self.frozen_audio.eval()
 
     @torch.inference_mode()
-    def sounding_objects(self, images: Tensor, heard: Tensor) -> Tensor:
-        """(3): the mean over all positions of the features where the map is object, (B, channels)."""
+    def sounding_objects(self, images: Tensor, features: Tensor) -> Tensor:
+        """(3): Eq. 5 with a binary mask, (B, channels)."""
         visual = self.visual(images)
-        cosine = torch.einsum(
-            "bdhw,bd->bhw", normalize(self.see(visual), dim=1), self.listen(heard)
-        )
-        mask = dilated(self.logits(cosine).sigmoid() > self.settings.mask_above)
-        return (visual * mask[:, None]).mean((2, 3))  # type: ignore[no-any-return]
+        visual_embedding = normalize(self.visual_proj(visual), dim=1)
+        cosine = torch.einsum("bdhw,bd->bhw", visual_embedding, self.embed_audio(features))
+        mask = dilate(self.logits(cosine).sigmoid() > self.settings.mask_above)
+        return potential_objects(visual, mask)
 
-    def _extract(self, lesson: Trainer, number: int) -> Tensor:
-        self.eval()
-        data, random, found = (
-            lesson.data,
-            dataloading.make_generator(lesson.config.seed, number, EXTRACT),
-            [],
-        )
-        for at in torch.arange(len(data)).split(lesson.config.batch):
-            images = whole_frames(data, at, lesson.config.crop, random).to(lesson.where)
-            sounds = (data.log_mels if data.heard is None else data.heard)[at].to(lesson.where)
-            with torch.inference_mode():
-                found.append(self.sounding_objects(images, lesson.heard(data, sounds)).float())
-        return torch.cat(found).clone()
-
-    def _cluster(self, lesson: Trainer, number: int) -> Tensor:
-        """(4): k-means of the objects' directions; the dictionary is each cluster's mean object."""
-        objects, k = self._extract(lesson, number), self.settings.clusters
-        if len(objects) < k:
-            raise UserError(
-                f"methods.dsol.clusters: {k} want as many training clips; there are {len(objects)}"
-            )
-        labels = spherical_kmeans(
-            objects, k, seed=lesson.config.seed, restarts=self.settings.restarts
-        ).labels
-        members = one_hot(labels, k).T.float()  # (k, clips)
-        self.objects.copy_(
-            members @ objects / members.sum(1, keepdim=True).clamp_min(1)
-        )  # of an empty one: zeros
-        return labels
-
-    def _new_classifiers(self, lesson: Trainer, number: int) -> Adam:
-        heads, random = (
-            (self.see_class, self.hear_class),
-            dataloading.make_generator(lesson.config.seed, number, CLASSIFY),
-        )
-        for head in heads:
-            head.requires_grad_(True)
-            head.weight.data.copy_(0.01 * torch.randn(head.weight.shape, generator=random))
-            head.bias.data.zero_()
-        both = [parameter for head in heads for parameter in head.parameters()]
-        return Adam(both, self.settings.head_lr, weight_decay=lesson.config.weight_decay)
-
-    def _classify(self, lesson: Trainer, labels: Tensor, number: int) -> training.Figures:
-        """(5): both sides learn the pseudo-labels, with new classifiers and the run's backbones."""
-        optimizer, figures = self._new_classifiers(lesson, number), []
-        self.teach(lesson.config)
-        for turn in range(self.settings.passes):
-            for batch in lesson.batches(
-                lesson.data, dataloading.make_generator(lesson.config.seed, number, CLASSIFY, turn)
-            ):
-                target = labels[batch.at.to(labels.device)].to(lesson.where)
-                with lesson.half():
-                    seen = self.see_class(self.visual(batch.images).mean((2, 3)))
-                    heard = self.hear_class(lesson.heard(lesson.data, batch.sounds))
-                loss = cross_entropy(seen.float(), target) + cross_entropy(heard.float(), target)
-                lesson.descend(loss, optimizer)
-                hits = [
-                    (logits.argmax(1) == target).float().mean().item() for logits in (seen, heard)
-                ]
-                figures.append([loss.item(), *hits])
-        self._keep_teacher()
-        names = ("class loss", "image accuracy", "audio accuracy")
-        return {
-            ("train", name): float(value)
-            for name, value in zip(names, np.mean(figures, 0), strict=True)
-        }
-
-    def _keep_teacher(self) -> None:
-        """What stage two listens to: the audio network and its classifier as they are now."""
-        for head in (self.see_class, self.hear_class):
-            head.requires_grad_(False)
-        self.teacher.load_state_dict(self.audio.state_dict())
-        self.teacher_class.load_state_dict(self.hear_class.state_dict())
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # Stage two
-    # ------------------------------------------------------------------------------------------------------------------
+    def freeze_stage_one(self) -> None:
+        """Copy the audio network and its classifier, for stage two."""
+        self.frozen_audio.load_state_dict(self.audio.state_dict())
+        self.frozen_audio_head.load_state_dict(self.audio_head.state_dict())
 
     def cluster_maps(self, visual: Tensor, logit: Tensor) -> Tensor:
-        """(6): s^k = (α⟨d^k, V⟩ + β) l, a map for each cluster: (B, c, h, w) and (B, h, w) → (B, k, h, w)."""
-        likeness = torch.einsum("kc,bchw->bkhw", self.objects, visual.float())
-        return (self.gain * likeness + self.offset) * logit.sigmoid()[:, None]
+        """(6): s^k = (α⟨d^k, V⟩ + β) l: (B, c, h, w) and (B, h, w) → (B, k, h, w)."""
+        products = torch.einsum("kc,bchw->bkhw", self.dictionary, visual.float())
+        return (self.gain * products + self.offset) * logit.sigmoid()[:, None]
 
-    def mixed_loss(self, images: Tensor, heard: Tensor, negative: Tensor, expected: Tensor) -> Step:
-        """(7) and (8): what is seen to sound is what is heard, (B, k), and nothing is heard where nothing sounds."""
+    def mixed_loss(
+        self, images: Tensor, features: Tensor, negative: Tensor, expected: Tensor
+    ) -> StepOutput:
+        """(7) and (8); `expected` (B, k) is what stage one hears.
+
+        The maps' clusters must agree with it, and maps of other videos' sounds must be empty.
+        """
         visual = self.visual(images)
-        places = normalize(self.see(visual), dim=1)
-        logits = self.logits(all_cosines(self.listen(heard), places).float())  # (B, B, h, w)
+        visual_embedding = normalize(self.visual_proj(visual), dim=1)
+        cosine = all_cosines(self.embed_audio(features), visual_embedding)
+        logits = self.logits(cosine.float())  # (B, B, h, w)
         own = logits.diagonal().permute(2, 0, 1)  # (B, h, w)
+        # (7): the mean is over clusters too, as in the published code.
         seen = self.cluster_maps(visual, own).mean((2, 3)).log_softmax(1)
-        alignment = kl_div(
-            seen, expected, reduction="none"
-        ).mean()  # over clusters too, as published
-        positive = own.amax((1, 2))
-        quarters = adaptive_max_pool2d(logits, 2)[
-            negative
-        ].flatten()  # of strangers: all four are silent
-        location = (
-            bce(positive, torch.ones_like(positive)) + bce(quarters, torch.zeros_like(quarters))
-        ) / 2
+        alignment = kl_div(seen, expected, reduction="none").mean()
+        # (8): of a negative, the maxima of all four quarters of the map must be 0.
+        positives = own.amax((1, 2))
+        quarters = adaptive_max_pool2d(logits, 2)[negative].flatten()
+        positive_loss = bce(positives, torch.ones_like(positives))
+        location = (positive_loss + bce(quarters, torch.zeros_like(quarters))) / 2
         accuracy = matching_accuracy(logits.amax((2, 3)), negative)
-        return Step(alignment + self.settings.location_weight * location, accuracy)
+        return StepOutput(alignment + self.settings.location_weight * location, accuracy)
 
-    def _mixed_pass(self, lesson: Trainer, data: ClipDataset, number: int) -> training.Figures:
-        if len(data) < 2:
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """(9): the map of (1), and softmax_k(3 s^k)."""
+        visual = self.visual(flatten_frames(images))  # (B·f, c, h, w)
+        visual_embedding = normalize(self.visual_proj(visual), dim=1)
+        visual_embedding = unflatten_frames(visual_embedding, images)  # (B, f, d, h, w)
+        audio_embedding = self.embed_audio(self.audio_features(log_mels))
+        cosine = torch.einsum("bd,bfdhw->bfhw", audio_embedding, visual_embedding)
+        logit = self.logits(cosine)
+        clusters = self.settings.sharpness * self.cluster_maps(visual, flatten_frames(logit))
+        return HeatMaps(logit.sigmoid(), unflatten_frames(clusters.softmax(1), images))
+
+    def predict_clusters(self, log_mels: Tensor) -> Tensor:
+        """Cluster that stage one hears in each sound, (B,)."""
+        logits = self.frozen_audio_head(self.frozen_audio(log_mels))
+        return logits.argmax(1)  # type: ignore[no-any-return]
+
+
+class Trainer(trainer.Trainer):
+    """DSOL's procedure: matching, clustering and classification in turns; then stage two."""
+
+    network: Network
+    config: Settings
+
+    def train_epoch(self, epoch: int) -> EpochValues:
+        """An epoch of stage one, or of stage two on mosaics or duets."""
+        config = self.config
+        if epoch >= config.epochs + config.mosaic_epochs:
+            return self._train_mixed(self.extra["duets"], epoch)
+        if epoch >= config.epochs:
+            return self._train_mixed(self.extra["mosaics"], epoch)
+        values = dict(super().train_epoch(epoch))
+        if epoch >= config.first_epochs:
+            labels = self._cluster_objects(epoch)
+            values |= self._classify(labels, epoch)
+        return values
+
+    # Stage one
+
+    def _extract_objects(self, epoch: int) -> Tensor:
+        """(3) for one random frame of each clip, (clips, channels)."""
+        self.network.eval()
+        clips, generator = self.clips, self.generator(epoch, EXTRACT)
+        objects = []
+        for indices in torch.arange(len(clips)).split(self.config.batch):
+            images = resized_frames(clips, indices, self.config.crop, generator).to(self.device)
+            sounds = clips.sounds[indices].to(self.device)
+            with torch.inference_mode():
+                features = self.audio_features(clips, sounds)
+                objects.append(self.network.sounding_objects(images, features).float())
+        return torch.cat(objects).clone()
+
+    def _cluster_objects(self, epoch: int) -> Tensor:
+        """(4): pseudo-labels by k-means of the objects' directions; D is each cluster's mean."""
+        k = self.config.clusters
+        if len(self.clips) < k:
             raise UserError(
-                "dsol: stage two has fewer than two scenes: see duet_epochs, and mosaics.train"
+                f"methods.dsol.clusters: {k}, but there are only {len(self.clips)} training clips:"
+                " set fewer clusters"
             )
-        self.teach(lesson.config)
-        steps = []
-        for batch in lesson.batches(data, dataloading.make_generator(lesson.config.seed, number)):
+        objects = self._extract_objects(epoch)
+        clustering = spherical_kmeans(
+            objects, k, seed=self.config.seed, restarts=self.config.restarts
+        )
+        members = one_hot(clustering.labels, k).T.float()  # (k, clips)
+        counts = members.sum(1, keepdim=True).clamp_min(1)  # an empty cluster has zeros in D
+        self.network.dictionary.copy_(members @ objects / counts)
+        return clustering.labels
+
+    def _reset_classifiers(self, epoch: int) -> Adam:
+        """New random classifiers, and their optimizer."""
+        generator = self.generator(epoch, CLASSIFY)
+        for head in (self.network.visual_head, self.network.audio_head):
+            head.weight.data.copy_(0.01 * torch.randn(head.weight.shape, generator=generator))
+            head.bias.data.zero_()
+        classifiers = self.network.classifiers().requires_grad_(True)
+        return Adam(
+            classifiers.parameters(), self.config.head_lr, weight_decay=self.config.weight_decay
+        )
+
+    def _classify(self, labels: Tensor, epoch: int) -> EpochValues:
+        """(5): both backbones learn the pseudo-labels, with new classifiers."""
+        network, optimizer = self.network, self._reset_classifiers(epoch)
+        network.set_train_mode(self.config)
+        values = []
+        for number in range(self.config.passes):
+            for batch in self.batches(self.clips, self.generator(epoch, CLASSIFY, number)):
+                target = labels[batch.indices.to(labels.device)].to(self.device)
+                with self.autocast():
+                    image_logits = network.visual_head(network.visual(batch.images).mean((2, 3)))
+                    features = self.audio_features(self.clips, batch.sounds)
+                    audio_logits = network.audio_head(features)
+                image_loss = cross_entropy(image_logits.float(), target)
+                loss = image_loss + cross_entropy(audio_logits.float(), target)
+                self.optimizer_step(loss, optimizer)
+                accuracies = [_accuracy(logits, target) for logits in (image_logits, audio_logits)]
+                values.append([loss.item(), *accuracies])
+        network.classifiers().requires_grad_(False)
+        network.freeze_stage_one()
+        names = ("class loss", "image accuracy", "audio accuracy")
+        means = np.mean(values, 0).tolist()
+        return {("train", name): mean for name, mean in zip(names, means, strict=True)}
+
+    # Stage two
+
+    def _train_mixed(self, clips: ClipDataset, epoch: int) -> EpochValues:
+        """One pass over mosaics or duets, with the loss of (8)."""
+        if len(clips) < 2:
+            raise UserError(
+                f"dsol: stage two has {len(clips)} mosaics or duets, expected at least 2: see"
+                " duet_epochs, and mosaics.train"
+            )
+        network = self.network
+        network.set_train_mode(self.config)
+        values = []
+        for batch in self.batches(clips, self.generator(epoch)):
             with torch.no_grad():
-                known = self.teacher(batch.sounds) if data.heard is None else batch.sounds
-                expected = self.teacher_class(known).softmax(1)
-            with lesson.half():
-                heard = lesson.heard(data, batch.sounds)
-                step = self.mixed_loss(batch.images, heard, batch.negative, expected)
-            lesson.descend(step.loss)
-            steps.append([step.loss.item(), step.accuracy])
-        loss, accuracy = np.mean(steps, 0)
-        return {("train", "mixed loss"): float(loss), ("train", "mixed accuracy"): float(accuracy)}
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # Inference
-    # ------------------------------------------------------------------------------------------------------------------
-
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """(9): the map, and softmax_k(3 s^k)."""
-        visual = framewise(self.visual(flat_frames(images)), images)  # (B, f, c, h, w)
-        places = framewise(normalize(self.see(flat_frames(visual)), dim=1), images)
-        logit = self.logits(
-            torch.einsum("bd,bfdhw->bfhw", self.listen(self.sound(log_mels)), places)
-        )
-        clusters = self.cluster_maps(flat_frames(visual), flat_frames(logit))
-        return Heat(
-            logit.sigmoid(), framewise((self.settings.sharpness * clusters).softmax(1), images)
-        )
-
-    def labels(self, log_mels: Tensor) -> Tensor:
-        """The cluster that stage one hears in each sound, (B,)."""
-        return self.teacher_class(self.teacher(log_mels)).argmax(1)  # type: ignore[no-any-return]
+                frozen_features = batch.sounds
+                if clips.audio_embeddings is None:
+                    frozen_features = network.frozen_audio(batch.sounds)
+                expected = network.frozen_audio_head(frozen_features).softmax(1)
+            with self.autocast():
+                features = self.audio_features(clips, batch.sounds)
+                step = network.mixed_loss(batch.images, features, batch.negative, expected)
+            self.optimizer_step(step.loss)
+            values.append([step.loss.item(), step.accuracy])
+        loss, accuracy = np.mean(values, 0).tolist()
+        return {("train", "mixed loss"): loss, ("train", "mixed accuracy"): accuracy}
 
 
-def dilated(mask: Tensor) -> Tensor:
-    """A mask and its four neighbors: (B, h, w) bool → (B, h, w) bool."""
-    wide = pad(mask, (1, 1, 1, 1))
-    return mask | wide[:, 2:, 1:-1] | wide[:, :-2, 1:-1] | wide[:, 1:-1, 2:] | wide[:, 1:-1, :-2]
+def _accuracy(logits: Tensor, target: Tensor) -> float:
+    return (logits.argmax(1) == target).float().mean().item()
+
+
+def dilate(mask: Tensor) -> Tensor:
+    """A mask grown by the four neighbors of each position: (B, h, w) bool → (B, h, w) bool."""
+    padded = pad(mask, (1, 1, 1, 1))
+    vertical = padded[:, 2:, 1:-1] | padded[:, :-2, 1:-1]
+    horizontal = padded[:, 1:-1, 2:] | padded[:, 1:-1, :-2]
+    return mask | vertical | horizontal

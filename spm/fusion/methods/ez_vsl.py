@@ -1,7 +1,8 @@
-"""EZ-VSL: Mo and Morgado, Localizing Visual Sounds the Easy Way, ECCV 2022, its audio-visual part.
+"""EZ-VSL: Mo and Morgado, Localizing Visual Sounds the Easy Way, ECCV 2022, audio-visual part.
 
-Of a picture only the position most like the sound is asked to match it: InfoNCE on the maximum of the map, from sounds
-to pictures and back. The paper's object prior, a second network's map added at test time, is not part of a run.
+Only the position of a frame that is most similar to the sound has to match it: InfoNCE on the
+maximum of the map, from sounds to frames and from frames to sounds. The paper's object prior (the
+map of a second network, added at test time) is not included.
 """
 
 import torch
@@ -9,43 +10,44 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import Heat, Step, min_max
+from spm.fusion.localization_network import HeatMaps, StepOutput, min_max
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
 
 
 class Settings(Train):
-    """The paper's temperature."""
+    """EZ-VSL (Mo and Morgado, ECCV 2022), without its object prior."""
 
     promote: bool = False
-    negatives: Negatives = "all"
-    temperature: float = Field(0.03, gt=0)
+    negatives: Negatives = Negatives.ALL
+    temperature: float = Field(
+        0.03, gt=0, description="Temperature of the softmax over the frames of a batch."
+    )
 
 
 class Network(FusionNetwork):
-    """The projections of the shared network; a score is the largest cosine over the temperature."""
+    """The shared projections; a score is the maximum cosine, divided by the temperature."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = FusionConfig(
-            settings.visual,
-            settings.projection,
-            0.0,
-            settings.temperature,
-            False,
-            settings.standardize,
+        config = FusionConfig(
+            visual=settings.visual,
+            projection=settings.projection,
+            epsilon=0.0,
+            tau=settings.temperature,
+            standardize=settings.standardize,
         )
-        super().__init__(shape, settings.start)
+        super().__init__(config, settings.start)
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Cross-entropy of rows and of columns; pairs of one video are left out."""
-        scores = self.scores(images, heard)
-        counted = negative | torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-        own = torch.arange(len(scores), device=scores.device)
-        chosen = scores.masked_fill(~counted, -torch.inf)
-        loss = (cross_entropy(chosen, own) + cross_entropy(chosen.T, own)) / 2
-        return Step(loss, ranking_accuracy(scores, negative))
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Cross-entropy of rows and of columns; pairs of the same video are left out."""
+        scores = self.scores(images, features)
+        diagonal = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        logits = scores.masked_fill(~(negative | diagonal), -torch.inf)
+        target = torch.arange(len(scores), device=scores.device)
+        loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+        return StepOutput(loss, ranking_accuracy(scores, negative))
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """Cosines, each map from its least to its greatest."""
-        return Heat(min_max(self.cosines(images, log_mels)))
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Cosines, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.cosines(images, log_mels)))

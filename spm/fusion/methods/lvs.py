@@ -1,7 +1,8 @@
 """LVS: Chen et al., Localizing Visual Sounds the Hard Way, CVPR 2021.
 
-A tri-map: positions of the own picture surely like the sound are positive, those surely unlike it are hard negatives,
-and between the two thresholds nothing is said. What other pictures have of the sound is negative too.
+The tri-map: positions of the sound's own frame with a high cosine are positives, those with a low
+cosine are hard negatives, and those between the two thresholds are ignored. The positive positions
+of other frames are negatives too.
 """
 
 import torch
@@ -9,65 +10,70 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import Heat, Step, min_max
+from spm.fusion.localization_network import HeatMaps, StepOutput, min_max
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines
 from spm.fusion.settings import Train
 
 
 class Settings(Train):
-    """The paper's numbers."""
+    """LVS (Chen et al., CVPR 2021)."""
 
     promote: bool = False
-    negatives: Negatives = "all"
-    epsilon: float = 0.65  # the cosine above which a position is positive
-    epsilon_negative: float = 0.4  # the cosine below which it is a hard negative
-    tau: float = Field(0.03, gt=0)  # how soft both thresholds are
-    temperature: float = Field(0.07, gt=0)  # of the softmax over positives and negatives
+    negatives: Negatives = Negatives.ALL
+    epsilon: float = Field(0.65, description="Positions with a higher cosine are positives.")
+    epsilon_negative: float = Field(
+        0.4, description="Positions with a lower cosine are hard negatives."
+    )
+    tau: float = Field(0.03, gt=0, description="Temperature of both thresholds: 0 would be a step.")
+    temperature: float = Field(
+        0.07, gt=0, description="Temperature of the softmax over positives and negatives."
+    )
 
 
 class Network(FusionNetwork):
-    """The projections of the shared network, taught by the tri-map."""
+    """The shared projections, trained by the tri-map."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = FusionConfig(
-            settings.visual,
-            settings.projection,
-            settings.epsilon,
-            settings.tau,
-            False,
-            settings.standardize,
+        config = FusionConfig(
+            visual=settings.visual,
+            projection=settings.projection,
+            epsilon=settings.epsilon,
+            tau=settings.tau,
+            standardize=settings.standardize,
         )
-        super().__init__(shape, settings.start)
+        super().__init__(config, settings.start)
         self.settings = settings
 
-    def above(self, cosine: Tensor, threshold: float) -> Tensor:
-        """How surely each position is like the sound, in [0, 1]."""
+    def soft_threshold(self, cosine: Tensor, threshold: float) -> Tensor:
+        """Weight of each position in [0, 1]: whether its cosine is above the threshold."""
         return ((cosine - threshold) / self.settings.tau).sigmoid()
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Cross-entropy of the positives against hard negatives and other pictures' positives.
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Cross-entropy of the positives against hard negatives and other frames' positives.
 
-        The paper averages other pictures over all positions; its code, as here, over those that it takes for positive:
-        else a map that peaks in every picture, whatever is heard, would do.
+        The paper averages other frames over all positions. Its code, as here, averages over their
+        positive positions; otherwise a map with a peak in every frame, for any sound, would do.
         """
-        cosine = all_cosines(self.listen(heard), self.look(images)).float()
+        settings = self.settings
+        cosine = all_cosines(self.embed_audio(features), self.embed_image(images)).float()
         own = cosine.diagonal().permute(2, 0, 1)  # (B, h, w)
-        scores = weighted_mean(cosine, self.above(cosine, self.settings.epsilon))  # (B, B)
-        hard = weighted_mean(own, 1 - self.above(own, self.settings.epsilon_negative))  # (B,)
+        positive_weight = self.soft_threshold(cosine, settings.epsilon)
+        negative_weight = 1 - self.soft_threshold(own, settings.epsilon_negative)
+        scores = weighted_mean(cosine, positive_weight)  # (B, B)
+        hard_negatives = weighted_mean(own, negative_weight)  # (B,)
+        # Column 0 has the positive of each sound, so that the target of every row is 0.
         others = scores.masked_fill(~negative, -torch.inf)
-        rows = (
-            torch.cat([scores.diagonal()[:, None], hard[:, None], others], 1)
-            / self.settings.temperature
-        )
-        loss = cross_entropy(rows, torch.zeros(len(rows), dtype=torch.long, device=rows.device))
-        return Step(loss, ranking_accuracy(scores, negative))
+        columns = [scores.diagonal()[:, None], hard_negatives[:, None], others]
+        logits = torch.cat(columns, 1) / settings.temperature
+        target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+        return StepOutput(cross_entropy(logits, target), ranking_accuracy(scores, negative))
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """Cosines, each map from its least to its greatest."""
-        return Heat(min_max(self.cosines(images, log_mels)))
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Cosines, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.cosines(images, log_mels)))
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the positions: (…, h, w) twice → (…)."""
+    """Weighted mean over the positions: (…, h, w) and (…, h, w) → (…)."""
     return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp_min(1e-30)

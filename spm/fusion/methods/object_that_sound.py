@@ -1,8 +1,9 @@
 """Object-that-Sound: AVOL-Net of Arandjelović and Zisserman, Objects that Sound, ECCV 2018.
 
-A sound's vector and each position's are multiplied as they are, not made unit vectors; an affine function of the
-product is the logit of "this position makes this sound", and the largest one says whether the two belong together.
-Here on the backbones that all methods share, in place of the paper's VGG-like ones.
+The vectors of the sound and of each position are multiplied without normalization. An affine
+function of the product is the logit that this position makes this sound; the maximum over the
+positions decides whether sound and frame belong together. It uses the shared backbones instead of
+the paper's VGG-like ones.
 """
 
 from torch import Tensor
@@ -13,25 +14,31 @@ from spm.fusion.settings import Train
 
 
 class Settings(Train):
-    """Nothing of its own."""
+    """Object-that-Sound (Arandjelović and Zisserman, ECCV 2018)."""
 
     promote: bool = False
 
 
 class Network(FusionNetwork):
-    """Products in place of cosines; their scale and offset are the paper's last 1 × 1 convolution."""
+    """Products instead of cosines; `scale` and `epsilon` are the paper's last 1 × 1 convolution."""
 
     def __init__(self, settings: Settings) -> None:
         width = settings.projection or FEATURES
-        shape = FusionConfig(
-            settings.visual, settings.projection, 0.0, width**0.5, True, settings.standardize
+        config = FusionConfig(
+            visual=settings.visual,
+            projection=settings.projection,
+            epsilon=0.0,
+            tau=width**0.5,
+            learn_scale=True,
+            standardize=settings.standardize,
         )
-        super().__init__(shape, settings.start)
+        super().__init__(config, settings.start)
 
-    def look(self, pictures: Tensor) -> Tensor:
+    def embed_image(self, images: Tensor) -> Tensor:
         """Vectors of any length: (B, 3, H, W) → (B, d, h, w)."""
-        return self.see(self.visual(pictures))  # type: ignore[no-any-return]
+        return self.visual_proj(self.visual(images))  # type: ignore[no-any-return]
 
-    def listen(self, features: Tensor) -> Tensor:
+    def embed_audio(self, features: Tensor) -> Tensor:
         """Vectors of any length: (B, 512) → (B, d)."""
-        return self.hear(self.level(features)[:, :, None, None]).flatten(1)  # type: ignore[no-any-return]
+        normalized = self.audio_norm(features)[:, :, None, None]
+        return self.audio_proj(normalized).flatten(1)  # type: ignore[no-any-return]

@@ -1,7 +1,8 @@
 """SPM (Li, Zhao and Zhang, Electronics 2023): Algorithm 1, step 3.
 
-The audio network, promoted by the clusters of the sounds, stays as it is; the rest learns which picture a sound belongs
-to, by the largest value of its map. `spm/fusion/network.py` has Eqs. 1-5 and the loss.
+The audio network is pretrained on the clusters of the sounds and frozen. The other parts learn
+which frame a sound belongs to, by the maximum of its map. Eqs. 1-4 and the loss are in
+spm/fusion/network.py.
 """
 
 from pydantic import Field
@@ -11,23 +12,23 @@ from spm.fusion.settings import Train
 
 
 class Settings(Train):
-    """The two numbers of Eq. 4."""
+    """SPM (Li et al., Electronics 2023)."""
 
-    epsilon: float = 0.65  # Eq. 4: the cosine at which the mask is one half
-    tau: float = Field(0.03, gt=0)  # Eq. 4: temperature
-    learn_scale: bool = False  # ε and τ are learnt, starting there
+    epsilon: float = Field(0.65, description="Eq. 4: ε, the cosine at which the mask is one half.")
+    tau: float = Field(0.03, gt=0, description="Eq. 4: τ, the temperature of the mask.")
+    learn_scale: bool = Field(False, description="Train ε and τ, starting from these values.")
 
 
 class Network(FusionNetwork):
-    """Eqs. 1-5, learnt by matching alone."""
+    """The shared network, with the matching loss only."""
 
     def __init__(self, settings: Settings) -> None:
-        shape = FusionConfig(
+        config = FusionConfig(
             visual=settings.visual,
             projection=settings.projection,
-            standardize=settings.standardize,
             epsilon=settings.epsilon,
             tau=settings.tau,
             learn_scale=settings.learn_scale,
+            standardize=settings.standardize,
         )
-        super().__init__(shape, settings.start)
+        super().__init__(config, settings.start)

@@ -1,8 +1,9 @@
-"""SSPL: Song et al., Self-Supervised Predictive Learning, CVPR 2022: no negatives.
+"""SSPL: Song et al., Self-Supervised Predictive Learning, CVPR 2022, which needs no negatives.
 
-Two views of one frame, each attended by its sound, should look alike to each other (SimSiam). Before that, predictive
-coding brings a picture's features nearer to the sound: coarse features predict the sound, the error goes back up to the
-fine ones, and again. Follows the published code (`sspl_w_pcm`), which trains neither the visual network nor VGGish.
+Two views of a frame, each pooled with the attention of its sound, should be similar (SimSiam).
+Before that, predictive coding makes the frame's features agree with the sound: coarse features
+predict the sound, the prediction error corrects finer and finer features, and so on in cycles. It
+follows the published code (`sspl_w_pcm`), which trains neither the visual network nor VGGish.
 """
 
 import torch
@@ -12,98 +13,111 @@ from torch.nn.functional import cosine_similarity, gelu, interpolate, max_pool2d
 
 from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
-    Heat,
+    HeatMaps,
     LocalizationNetwork,
-    Step,
-    flat_frames,
-    framewise,
+    StepOutput,
+    flatten_frames,
     min_max,
+    unflatten_frames,
 )
 from spm.fusion.losses import ranking_accuracy
+from spm.fusion.network import audio_normalization
 from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS
 
-LEVELS = 3  # of features: the coarsest predicts the sound
+LEVELS = 3  # of features; level 0 is the coarsest and predicts the sound
 
 
 class Settings(Train):
-    """The numbers of the published code."""
+    """SSPL (Song et al., CVPR 2022)."""
 
     promote: bool = False
-    learn_visual: bool = False  # the visual network learns too
-    width: int = Field(512, ge=1)  # channels of every level
-    cycles: int = Field(4, ge=0)  # of predicting and correcting
-    projected: int = Field(2048, ge=4)  # numbers that two views are compared by
+    learn_visual: bool = Field(False, description="Train the visual network too.")
+    width: int = Field(
+        512,
+        ge=1,
+        description="Channels of the predictive coding, which is most of the arithmetic: 64 to"
+        " 128 suit a CPU.",
+    )
+    cycles: int = Field(4, ge=0, description="Cycles of prediction and correction.")
+    projected: int = Field(
+        2048, ge=4, description="Length of the vectors by which two views are compared."
+    )
 
 
-class Coding(nn.Module):
-    """The predictive coding module: features (B, width, h, w), finest level last, that come to agree with a sound."""
+def _conv3x3(width: int) -> nn.Module:
+    return nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+
+class PredictiveCoding(nn.Module):
+    """Features (B, width, h, w) that are changed step by step until they agree with a sound.
+
+    `predict` goes down, from coarse to fine levels, and `correct` goes up. `gate` is the published
+    code's b, the weight of a prediction; `step_size` is its a, the weight of a correction. Each
+    step and level has its own BatchNorm.
+    """
 
     def __init__(self, width: int, cycles: int) -> None:
         super().__init__()
         upper, steps = range(LEVELS - 1), cycles + 1
-        self.predict = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in upper
-        )
-        self.predict_sound = nn.Conv2d(width, FEATURES, 1)
-        tall = [nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in upper]
-        self.correct = nn.ModuleList([nn.Conv2d(FEATURES, width, 1, bias=False), *tall])
-        self.trust = nn.ParameterList(
-            torch.full((1, width, 1, 1), 0.5) for _ in range(LEVELS)
-        )  # b: of predictions
-        self.haste = nn.ParameterList(
-            torch.ones(1, width, 1, 1) for _ in range(LEVELS)
-        )  # a: of corrections
-        self.settle_down = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * len(upper)))
-        self.settle_up = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * LEVELS))
+        self.predict = nn.ModuleList(_conv3x3(width) for _ in upper)
+        self.predict_audio = nn.Conv2d(width, FEATURES, 1)
+        corrections = [_conv3x3(width) for _ in upper]
+        self.correct = nn.ModuleList([nn.Conv2d(FEATURES, width, 1, bias=False), *corrections])
+        self.gate = nn.ParameterList(torch.full((1, width, 1, 1), 0.5) for _ in range(LEVELS))
+        self.step_size = nn.ParameterList(torch.ones(1, width, 1, 1) for _ in range(LEVELS))
+        self.norm_down = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * len(upper)))
+        self.norm_up = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * LEVELS))
         self.cycles = cycles
 
-    def forward(self, visual: Tensor, sound: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
         """(B, width, h, w) and unit vectors (B, 512) → (B, width, h, w)."""
         predicted = [visual]
         for level in reversed(range(LEVELS - 1)):
-            predicted.insert(0, gelu(self.settle_down[level](self._coarser(level, predicted[0]))))
-        held = self._corrected(0, predicted, predicted, sound)
+            prediction = self._predict_level(level, predicted[0])
+            predicted.insert(0, gelu(self.norm_down[level](prediction)))
+        states = self._correct_all(0, predicted, predicted, audio)
         for step in range(1, self.cycles + 1):
-            held = self._predicted(step, held, predicted)
-            held = self._corrected(step, held, predicted, sound)
-        return held[-1]
+            states = self._predict_all(step, states, predicted)
+            states = self._correct_all(step, states, predicted, audio)
+        return states[-1]
 
-    def _coarser(self, level: int, finer: Tensor) -> Tensor:
-        """What the level above says of this one."""
-        made = self.predict[level](finer)
-        return max_pool2d(made, 2) if min(made.shape[2:]) > 1 else made
+    def _predict_level(self, level: int, above: Tensor) -> Tensor:
+        """Prediction of a level from the level above it."""
+        prediction = self.predict[level](above)
+        return max_pool2d(prediction, 2) if min(prediction.shape[2:]) > 1 else prediction
 
-    def _predicted(self, step: int, held: list[Tensor], predicted: list[Tensor]) -> list[Tensor]:
-        """Down: each level leans to what the one above says of it; `predicted` keeps that."""
-        held = [*held[:-1], gelu(torch.lerp(held[-1], predicted[-1], relu(self.trust[-1])))]
-        for level in reversed(range(LEVELS - 1)):
-            predicted[level] = self._coarser(level, held[level + 1])
-            leaning = torch.lerp(held[level], predicted[level], relu(self.trust[level]))
-            held[level] = gelu(self.settle_down[step * (LEVELS - 1) + level](leaning))
-        return held
-
-    def _corrected(
-        self, step: int, held: list[Tensor], predicted: list[Tensor], sound: Tensor
+    def _predict_all(
+        self, step: int, states: list[Tensor], predicted: list[Tensor]
     ) -> list[Tensor]:
-        """Up: the sound's error moves the coarsest level, and each level's move the next."""
-        expected = gelu(self.predict_sound(held[0])).mean((2, 3))
-        error, corrected = (sound - expected)[:, :, None, None], list[Tensor]()
-        for level, value in enumerate(held):
-            size = value.shape[2:]
-            wide = (
-                interpolate(error, size, mode="bilinear", align_corners=True)
-                if error.shape[2:] != size
-                else error
-            )
-            moved = value + relu(self.haste[level]) * self.correct[level](wide)
-            corrected.append(gelu(self.settle_up[step * LEVELS + level](moved)))
+        """Move each level towards its prediction; the predictions are stored in `predicted`."""
+        last = torch.lerp(states[-1], predicted[-1], relu(self.gate[-1]))
+        states = [*states[:-1], gelu(last)]
+        for level in reversed(range(LEVELS - 1)):
+            predicted[level] = self._predict_level(level, states[level + 1])
+            moved = torch.lerp(states[level], predicted[level], relu(self.gate[level]))
+            states[level] = gelu(self.norm_down[step * (LEVELS - 1) + level](moved))
+        return states
+
+    def _correct_all(
+        self, step: int, states: list[Tensor], predicted: list[Tensor], audio: Tensor
+    ) -> list[Tensor]:
+        """Correct level 0 by the error of the predicted sound, and each level by the one before."""
+        predicted_audio = gelu(self.predict_audio(states[0])).mean((2, 3))
+        error = (audio - predicted_audio)[:, :, None, None]
+        corrected = list[Tensor]()
+        for level, state in enumerate(states):
+            size = state.shape[2:]
+            if error.shape[2:] != size:
+                error = interpolate(error, size, mode="bilinear", align_corners=True)
+            moved = state + relu(self.step_size[level]) * self.correct[level](error)
+            corrected.append(gelu(self.norm_up[step * LEVELS + level](moved)))
             error = corrected[level] - predicted[level]
         return corrected
 
 
 class Network(LocalizationNetwork):
-    """Predictive coding, attention by cosine, and SimSiam's two heads."""
+    """Predictive coding, attention by cosine, and SimSiam's projector and predictor."""
 
     views = 2
 
@@ -111,54 +125,61 @@ class Network(LocalizationNetwork):
         super().__init__(settings.visual, settings.start)
         self.settings, width, wide = settings, settings.width, settings.projected
         self.visual.requires_grad_(settings.learn_visual)
-        self.see = nn.Conv2d(CHANNELS[settings.visual], width, 1)
-        self.level = (
-            nn.BatchNorm1d(FEATURES, affine=False) if settings.standardize else nn.Identity()
-        )
-        self.hear, self.out = nn.Linear(FEATURES, width), nn.Conv2d(width, width, 1)
-        self.coding = Coding(width, settings.cycles)
+        self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], width, 1)
+        self.audio_norm = audio_normalization(settings.standardize)
+        self.audio_proj = nn.Linear(FEATURES, width)
+        self.out_proj = nn.Conv2d(width, width, 1)
+        self.predictive_coding = PredictiveCoding(width, settings.cycles)
         last = nn.Sequential(nn.Linear(wide, wide, bias=False), nn.BatchNorm1d(wide, affine=False))
-        self.project = nn.Sequential(*_layer(width, wide), *_layer(wide, wide), *last)
-        self.guess = nn.Sequential(*_layer(wide, wide // 4), nn.Linear(wide // 4, wide))
+        self.projector = nn.Sequential(*_layer(width, wide), *_layer(wide, wide), *last)
+        self.predictor = nn.Sequential(*_layer(wide, wide // 4), nn.Linear(wide // 4, wide))
 
-    def teach(self, config: Train) -> None:
-        """Training mode, but for a visual network that stands still."""
-        super().teach(config)
+    def set_train_mode(self, config: Train) -> None:
+        """Set training mode; a frozen visual network stays in evaluation mode."""
+        super().set_train_mode(config)
         self.visual.train(self.settings.learn_visual)
 
-    def coded(self, images: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
-        """Features after predictive coding, (B, width, h, w), and their cosines with the sound, (B, h, w)."""
-        features = self.level(heard)
-        visual = self.out(self.coding(self.see(self.visual(images)), normalize(features, dim=1)))
-        query = normalize(self.hear(features), dim=1)
+    def encode(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features after predictive coding (B, width, h, w), and their cosines (B, h, w)."""
+        audio = self.audio_norm(features)
+        visual = self.visual_proj(self.visual(images))
+        visual = self.out_proj(self.predictive_coding(visual, normalize(audio, dim=1)))
+        query = normalize(self.audio_proj(audio), dim=1)
         return visual, torch.einsum("bdhw,bd->bhw", normalize(visual, dim=1), query)
 
-    def attended(self, images: Tensor, heard: Tensor) -> Tensor:
-        """The sum of the positions by their share of attention, (B, width)."""
-        visual, cosine = self.coded(images, heard)
+    def attended(self, images: Tensor, features: Tensor) -> Tensor:
+        """Sum of the features over the positions, weighted by attention: (B, width)."""
+        visual, cosine = self.encode(images, features)
         return (visual * min_max(cosine)[:, None]).sum((2, 3))
 
-    def loss(self, images: Tensor, heard: Tensor, negative: Tensor) -> Step:
-        """Minus the cosine of what one view guesses of the other and what the other is, which gradients do not reach.
+    def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
+        """Minus the cosine between the prediction from one view and the projection of the other.
 
-        `images` are both views of every clip, one after the other, or one view that stands for both. The accuracy is of
-        telling the other view of a clip from a stranger's: it shows a collapse, which the loss does not.
+        No gradient flows through the projection. `images` are both views of every clip, first all
+        first views; or one view, which is then compared with itself. The accuracy is that of
+        telling a clip's other view from those of other videos: it shows a collapse of the
+        features, which the loss does not show.
         """
-        views = images.chunk(2) if len(images) == 2 * len(heard) else (images, images)
-        one, two = (self.project(self.attended(view, heard)) for view in views)
-        guesses = self.guess(one), self.guess(two)
-        pairs = zip(guesses, (two.detach(), one.detach()), strict=True)
-        loss = -torch.stack(
-            [cosine_similarity(guess.float(), view.float()).mean() for guess, view in pairs]
-        ).mean()
-        likeness = normalize(guesses[0].float().detach()) @ normalize(two.float().detach()).T
-        return Step(loss, ranking_accuracy(likeness, negative))
+        views = images.chunk(2) if len(images) == 2 * len(features) else (images, images)
+        one, two = (self.projector(self.attended(view, features)) for view in views)
+        predictions = self.predictor(one), self.predictor(two)
+        targets = two.detach(), one.detach()
+        cosines = [
+            cosine_similarity(prediction.float(), target.float()).mean()
+            for prediction, target in zip(predictions, targets, strict=True)
+        ]
+        loss = -torch.stack(cosines).mean()
+        predicted, projected = predictions[0].float().detach(), two.float().detach()
+        similarity = normalize(predicted) @ normalize(projected).T
+        return StepOutput(loss, ranking_accuracy(similarity, negative))
 
-    def heat(self, images: Tensor, log_mels: Tensor) -> Heat:
-        """Cosines, each map from its least to its greatest."""
-        sounds = self.sound(log_mels).repeat_interleave(images.shape[1], 0)
-        return Heat(framewise(min_max(self.coded(flat_frames(images), sounds)[1]), images))
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Cosines, scaled to [0, 1] per map."""
+        features = self.audio_features(log_mels).repeat_interleave(images.shape[1], 0)
+        _, cosine = self.encode(flatten_frames(images), features)
+        return HeatMaps(unflatten_frames(min_max(cosine), images))
 
 
-def _layer(before: int, after: int) -> list[nn.Module]:
-    return [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)]
+def _layer(inputs: int, outputs: int) -> list[nn.Module]:
+    linear = nn.Linear(inputs, outputs, bias=False)
+    return [linear, nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]

@@ -13,33 +13,33 @@ REJECT = replace(ACCEPT, verdict="reject", reviewer="bob")
 UNDO = replace(ACCEPT, verdict="undo")
 
 
-def stands(*decisions):
-    return {place[2]: d.verdict for place, d in resolve(decisions).items()}.get(BOX)
+def current_verdict(*decisions):
+    return {key[2]: d.verdict for key, d in resolve(decisions).items()}.get(BOX)
 
 
-def test_the_later_decision_wins_and_undo_takes_back_ones_own_last():
-    assert stands(ACCEPT, REJECT) == "reject"
-    assert stands(REJECT, ACCEPT) == "accept"
-    assert stands(REJECT, ACCEPT, UNDO) == "reject"
-    assert stands(ACCEPT, REJECT, UNDO) == "reject"  # not bob's
-    assert stands(ACCEPT, UNDO) is None
-    assert stands(UNDO) is None
+def test_the_later_decision_wins_and_undo_withdraws_the_same_reviewers_last_one():
+    assert current_verdict(ACCEPT, REJECT) == "reject"
+    assert current_verdict(REJECT, ACCEPT) == "accept"
+    assert current_verdict(REJECT, ACCEPT, UNDO) == "reject"
+    assert current_verdict(ACCEPT, REJECT, UNDO) == "reject"  # not bob's
+    assert current_verdict(ACCEPT, UNDO) is None
+    assert current_verdict(UNDO) is None
 
 
-def test_what_was_appended_is_read_back(tmp_path):
+def test_appended_decisions_are_read_back(tmp_path):
     path = tmp_path / "new" / "reviews.csv"
     odd = replace(REJECT, reviewer='Ada, "the" first', category="ünïcode")
-    for each in (ACCEPT, odd):
-        append(path, each)
+    append(path, ACCEPT)
+    append(path, odd)
     assert read(path) == [ACCEPT, odd]
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
 
 
-def test_a_line_that_a_kill_cut_short_is_not_read_and_not_glued_to_the_next(tmp_path):
+def test_an_incomplete_last_line_is_ignored_and_replaced_by_the_next_decision(tmp_path):
     path = tmp_path / "reviews.csv"
     append(path, ACCEPT)
-    whole = path.read_text()
-    path.write_text(whole + whole.splitlines()[1][:20])
+    complete = path.read_text()
+    path.write_text(complete + complete.splitlines()[1][:20])
     assert read(path) == [ACCEPT]
     append(path, REJECT)
     assert read(path) == [ACCEPT, REJECT]
@@ -50,7 +50,7 @@ def _append_many(path, reviewer):
         append(path, replace(ACCEPT, frame=frame, reviewer=reviewer))
 
 
-def test_reviewers_may_write_at_once(tmp_path):
+def test_several_reviewers_can_write_at_the_same_time(tmp_path):
     path = tmp_path / "reviews.csv"
     context = multiprocessing.get_context("fork")
     jobs = [
@@ -60,28 +60,28 @@ def test_reviewers_may_write_at_once(tmp_path):
         job.start()
     for job in jobs:
         job.join()
-    found = read(path)
-    assert len(found) == 150
-    assert [d.frame for d in found if d.reviewer == "bob"] == list(range(50))
+    decisions = read(path)
+    assert len(decisions) == 150
+    assert [d.frame for d in decisions if d.reviewer == "bob"] == list(range(50))
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"verdict": "maybe"}, "expected one of accept, reject"),
-        ({"category": "two\nlines"}, "expected a name each"),
-        ({"reviewer": " "}, "expected a name each"),
+        ({"category": "two\nlines"}, "expected non-empty names"),
+        ({"reviewer": " "}, "expected non-empty names"),
         ({"w": 0.0}, "expected a box inside the frame"),
         ({"x": 0.9}, "expected a box inside the frame"),
         ({"h": float("nan")}, "expected a box inside the frame"),
     ],
 )
-def test_what_is_no_decision_is_refused(changed, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_decisions_are_rejected(changed, message):
+    with pytest.raises(ValueError, match=message):
         check(replace(ACCEPT, **changed))
 
 
-def test_a_wrong_line_is_named(tmp_path):
+def test_an_invalid_line_is_named(tmp_path):
     path = tmp_path / "reviews.csv"
     path.write_text("clip,verdict\na,accept\n")
     with pytest.raises(
@@ -94,7 +94,7 @@ def test_a_wrong_line_is_named(tmp_path):
         read(path)
 
 
-def test_kappa_is_that_of_scikit_learn_on_the_boxes_that_both_saw():
+def test_kappa_is_computed_on_the_boxes_that_both_decided_about():
     ada = ["accept", "accept", "reject", "relabel", "accept", "reject"]
     bob = ["accept", "reject", "reject", "relabel", "accept", "accept"]
     rows = [replace(ACCEPT, frame=n, verdict=v) for n, v in enumerate(ada)]
@@ -106,7 +106,7 @@ def test_kappa_is_that_of_scikit_learn_on_the_boxes_that_both_saw():
     assert table["kappa"][0] == pytest.approx(cohen_kappa_score(ada, bob))
 
 
-def test_kappa_has_no_value_where_it_is_not_defined():
+def test_kappa_is_missing_where_it_is_not_defined():
     table = agreement(
         [ACCEPT, replace(ACCEPT, reviewer="bob"), replace(ACCEPT, reviewer="cy", frame=7)]
     )

@@ -1,4 +1,4 @@
-"""The review page: its server as a process of its own, and a real browser before it."""
+"""The review page: its server in a separate process, used by requests and by a real browser."""
 
 import os
 import re
@@ -13,61 +13,43 @@ import pytest
 import requests
 from PIL import Image
 
-from spm.base import tables
+from spm.base import schemas, tables
 from spm.base.config import UserError
-from spm.boxes import ground_truth
+from spm.base.constants import SAMPLE_RATE_HZ
+from spm.boxes.formats import csv
 from spm.boxes.review import decisions
 from spm.boxes.review.decisions import DecisionLog
 from spm.boxes.review.queue import Filter, Queue, load
-from spm.boxes.review.server import make_app
+from spm.boxes.review.server import load_review_app
 from tests.support.project import ROOT
 
 
 @pytest.fixture(scope="module")
 def annotated(squares, tmp_path_factory):
-    """A table of boxes on the first frames of 30 clips: scores from 0.99 down, the most doubtful in the middle."""
+    """Boxes on the first frames of 30 clips, with scores from 0.99 down to 0.7."""
     path = tmp_path_factory.mktemp("annotated") / "detector.parquet"
-    drawn = [box for box in ground_truth.read(squares.boxes) if box["time_s"] % 1 == 0][:30]
+    drawn = [box for box in csv.read(squares.boxes) if box["time_s"] % 1 == 0][:30]
     rows = []
     for n, box in enumerate(drawn):
         clip = f"{box['video_id']}_{int(box['time_s']) * 1000:07d}"
         score = 0.99 - n / 100
-        about = {
-            "clip_id": clip,
-            "frame": 0,
-            "score": score,
-            "status": "kept" if score > 0.9 else "low-score",
-        }
-        rows.append({**box, **about, "box": decisions.name_of(box)})
-    tables.write_rows(path, tables.ANNOTATIONS, rows)
+        status = "kept" if score > 0.9 else "low-score"
+        columns = {"clip_id": clip, "frame": 0, "score": score, "status": status}
+        rows.append({**box, **columns, "box": decisions.box_name(box)})
+    tables.write_rows(path, schemas.ANNOTATIONS, rows)
     return path
 
 
 class Server:
-    """`python -m spm.boxes.review.server`, and where it can be reached."""
+    """A running `python -m spm.boxes.review.server`, and requests to it."""
 
     def __init__(self, annotated, squares, decisions, reviewer="ada", *more):
-        files = {
-            "annotations": annotated,
-            "index": squares.index,
-            "clips": squares.clips,
-            "reviews": decisions,
-        }
-        options = [part for name, path in files.items() for part in (f"--{name}", str(path))]
-        command = [
-            sys.executable,
-            "-m",
-            "spm.boxes.review.server",
-            *options,
-            "--reviewer",
-            reviewer,
-            "--no-browser",
-            *more,
-        ]
+        command = [sys.executable, "-m", "spm.boxes.review.server"]
+        command += ["--annotations", annotated, "--index", squares.index, "--clips", squares.clips]
+        command += ["--reviews", decisions, "--reviewer", reviewer, "--no-browser", *more]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        self.said = self.process.stderr.readline()
-        self.address = re.search(r"http://\S+", self.said)[0]
+        self.address = re.search(r"http://\S+", self.process.stderr.readline())[0]
         self.root = self.address.split("/?")[0]
         self.session = requests.Session()
         self.session.trust_env = False
@@ -86,8 +68,8 @@ class Server:
             f"{self.root}/decide", json={"number": number, "verdict": verdict, **body}
         )
 
-    def stop(self, how=signal.SIGINT):
-        self.process.send_signal(how)
+    def stop(self, signal_number=signal.SIGINT):
+        self.process.send_signal(signal_number)
         self.process.wait(20)
         self.process.stderr.close()
 
@@ -106,7 +88,7 @@ def start(annotated, squares, tmp_path):
             server.stop()
 
 
-def test_nothing_is_answered_without_the_token_or_to_another_host(start):
+def test_requests_without_the_token_or_to_another_host_are_rejected(start):
     server = start()
     assert server.session.get(server.root).status_code == 403
     assert server.session.get(f"{server.root}/?token=guess").status_code == 403
@@ -118,29 +100,27 @@ def test_nothing_is_answered_without_the_token_or_to_another_host(start):
     assert server.root.startswith("http://127.0.0.1:")
 
 
-def test_a_decision_is_on_the_disk_when_it_is_answered_whatever_becomes_of_the_server(
-    start, tmp_path
-):
+def test_an_answered_decision_is_on_the_disk_even_if_the_server_is_killed(start, tmp_path):
     server = start().open()
     assert server.decide(0, "reject").status_code == 200
     server.stop(signal.SIGKILL)
     found = decisions.read(tmp_path / "reviews.csv")
     assert [(d.verdict, d.reviewer) for d in found] == [("reject", "ada")]
     again = start().open()
-    assert again.ask("/start")["progress"] == {"boxes": 30, "decided": 1, "mine": 1}
+    assert again.ask("/session")["progress"] == {"boxes": 30, "decided": 1, "own": 1}
     assert again.ask("/boxes", numbers=0)[0]["verdict"] == "reject"
 
 
-def test_two_reviewers_share_the_work_and_do_not_see_each_others_verdicts(start):
+def test_two_reviewers_share_the_boxes_and_do_not_see_each_others_verdicts(start):
     ada, bob = start("ada").open(), start("bob").open()
     ada.decide(0, "accept")
-    assert 0 not in bob.ask("/numbers", whose="nobody")["numbers"]
-    assert 0 in bob.ask("/numbers", whose="others")["numbers"]
+    assert 0 not in bob.ask("/numbers", decided_by="nobody")["numbers"]
+    assert 0 in bob.ask("/numbers", decided_by="not-me")["numbers"]
     assert bob.ask("/boxes", numbers=0)[0]["verdict"] is None
-    assert bob.ask("/start")["progress"] == {"boxes": 30, "decided": 1, "mine": 0}
+    assert bob.ask("/session")["progress"] == {"boxes": 30, "decided": 1, "own": 0}
 
 
-def test_what_the_page_must_not_send_is_refused_and_not_written(start, tmp_path):
+def test_invalid_requests_are_rejected_and_not_stored(start, tmp_path):
     server = start().open()
     for changed in ({"w": 0}, {"x": 5}, {"category": ""}):
         answer = server.decide(0, "redraw", **changed)
@@ -161,44 +141,42 @@ def test_frames_and_sounds_are_those_of_the_clip(start, squares):
     clip = next(clip for clip in clips if clip["clip_id"] == box["clip_id"])
     assert server.session.get(f"{server.root}/frame/3").content == clip["frames"][0]
     with wave.open(BytesIO(server.session.get(f"{server.root}/sound/3").content)) as sound:
-        assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (
-            16_000,
-            1,
-            16_000,
-        )
-        assert sound.readframes(16_000) == clip["pcm"]
+        assert (sound.getframerate(), sound.getnchannels()) == (SAMPLE_RATE_HZ, 1)
+        assert sound.getnframes() == SAMPLE_RATE_HZ
+        assert sound.readframes(SAMPLE_RATE_HZ) == clip["pcm"]
 
 
-def test_the_most_doubtful_come_first_and_filters_hold(annotated, squares, tmp_path):
+def test_the_most_uncertain_boxes_come_first_and_filters_apply(annotated, squares, tmp_path):
     queue = Queue(load(annotated, squares.index), DecisionLog(tmp_path / "none.csv"), "ada")
-    scores = queue.scores[queue.numbers(Filter(whose="all"))]
+    scores = queue.scores[queue.numbers(Filter(decided_by="all"))]
     assert abs(scores[0] - 0.9) < 0.011
     assert sorted(abs(scores - 0.9).round(6)) == list(abs(scores - 0.9).round(6))
-    kept = queue.numbers(Filter(whose="all", status="kept", low=0.95))
+    kept = queue.numbers(Filter(decided_by="all", status="kept", min_score=0.95))
     assert queue.scores[kept].min() >= 0.95 - 1e-6
     assert len(kept) == 5
-    assert {queue.boxes[n]["video_id"] for n in queue.numbers(Filter(video="cello-01"))} == {
-        "cello-01"
-    }
+    of_video = queue.numbers(Filter(video_id="cello-01"))
+    assert {queue.boxes[n]["video_id"] for n in of_video} == {"cello-01"}
     assert queue.numbers(Filter(category="flute")) == []
 
 
 def test_a_sample_is_the_same_for_every_reviewer(annotated, squares):
-    one, other = (load(annotated, squares.index, 7) for _ in range(2))
-    assert one == other
-    assert len(one) == 7
-    assert {row["box"] for row in one} < {row["box"] for row in load(annotated, squares.index)}
+    sample = load(annotated, squares.index, 7)
+    assert sample == load(annotated, squares.index, 7)
+    assert len(sample) == 7
+    assert {row["box"] for row in sample} < {row["box"] for row in load(annotated, squares.index)}
 
 
-def test_a_wrong_reviewer_or_an_empty_table_is_said(annotated, squares, tmp_path):
-    with pytest.raises(UserError, match=r"reviewer ' ': expected a name"):
-        make_app(annotated, squares.index, squares.clips, tmp_path / "r.csv", " ")
-    tables.write_rows(tmp_path / "none.parquet", tables.ANNOTATIONS, [])
+def test_an_invalid_reviewer_or_file_and_an_empty_table_are_errors(annotated, squares, tmp_path):
+    with pytest.raises(UserError, match=r"reviewer ' ': expected a non-empty name"):
+        load_review_app(annotated, squares.index, squares.clips, tmp_path / "r.csv", " ")
+    tables.write_rows(tmp_path / "none.parquet", schemas.ANNOTATIONS, [])
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"other.csv: the columns are"):
-        make_app(annotated, squares.index, squares.clips, tmp_path / "other.csv", "ada")
+        load_review_app(annotated, squares.index, squares.clips, tmp_path / "other.csv", "ada")
     with pytest.raises(UserError, match="there is nothing to review"):
-        make_app(tmp_path / "none.parquet", squares.index, squares.clips, tmp_path / "r.csv", "ada")
+        load_review_app(
+            tmp_path / "none.parquet", squares.index, squares.clips, tmp_path / "r.csv", "ada"
+        )
 
 
 @pytest.fixture
@@ -241,12 +219,12 @@ def test_keys_accept_reject_relabel_and_undo(page, tmp_path):
     assert "1 of 30 boxes decided, 1 by me" in page.inner_text("#progress")
     page.keyboard.press("ArrowLeft")
     shown(page, 0)
-    assert "I said: accept" in page.inner_text("#about")
+    assert "my decision: accept" in page.inner_text("#details")
 
 
 def test_a_box_is_redrawn_by_dragging(page, tmp_path):
-    stage = page.locator("#stage").bounding_box()
-    x, y, side = stage["x"], stage["y"], stage["width"]
+    canvas = page.locator("#canvas").bounding_box()
+    x, y, side = canvas["x"], canvas["y"], canvas["width"]
     page.keyboard.press("d")
     page.mouse.move(x + 0.25 * side, y + 0.5 * side)
     page.mouse.down()
@@ -264,26 +242,25 @@ def test_a_box_is_redrawn_by_dragging(page, tmp_path):
     assert len(verdicts(tmp_path)) == 1
 
 
-def test_the_box_lies_on_the_square_that_is_seen(page):
+def test_the_box_lies_on_the_square_of_the_image(page):
     page.wait_for_load_state("networkidle")
-    picture = Image.open(BytesIO(page.locator("#stage").screenshot())).convert("RGB")
-    x, y, w, h = page.evaluate(
-        "(r => ['x','y','width','height'].map(k => +r.getAttribute(k)))(document.querySelector('rect.now'))"
-    )
+    picture = Image.open(BytesIO(page.locator("#canvas").screenshot())).convert("RGB")
+    box = page.locator("rect.current")
+    x, y, w, h = (float(box.get_attribute(name)) for name in ("x", "y", "width", "height"))
     side = picture.size[0]
     red, green, blue = picture.getpixel((int((x + w / 2) * side), int((y + h / 2) * side)))
     assert (red > 180, green < 80, blue < 80) == (True, True, True)  # a cello is a red square
 
 
-def test_the_sound_of_the_clip_plays_and_filters_change_what_comes(page, tmp_path):
+def test_the_sound_of_the_clip_plays_and_filters_change_the_boxes(page, tmp_path):
     page.keyboard.press(" ")
     page.wait_for_selector('body[data-played="0"]')
     page.select_option("#status", "low-score")
-    page.wait_for_selector("#about:has-text('low-score')")
-    page.fill("#low", "0.8")
-    page.press("#low", "Tab")
+    page.wait_for_selector("#details:has-text('low-score')")
+    page.fill("#min_score", "0.8")
+    page.press("#min_score", "Tab")
     page.wait_for_selector("#progress:has-text('; 11 pass')")
-    page.select_option("#whose", "mine")
+    page.select_option("#decided_by", "me")
     page.wait_for_selector('body[data-number="none"]')
-    assert page.inner_text("#what") == "No box passes the filters"
+    assert page.inner_text("#title") == "No box passes the filters"
     assert not Path(tmp_path / "reviews.csv").exists()

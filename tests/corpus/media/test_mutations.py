@@ -1,4 +1,4 @@
-"""Damaged and hostile media through fetch and clips; `python -m tests.support.mutations` sends a thousand."""
+"""Damaged media through fetch and clips; tests.support.mutations sends a thousand of them."""
 
 import signal
 
@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from spm.base.config import UserError
+from spm.base.statuses import VideoStatus
 from spm.corpus.clips import Clips
 from spm.corpus.media import limits
 from spm.corpus.media.limits import Bounds
@@ -14,8 +15,6 @@ from tests.corpus.test_clips import cut_one, stand_in
 from tests.support import mutations
 from tests.support.media import ffmpeg
 from tests.support.web import film
-
-STATUSES = {"ok", "partial", "no-audio", "no-video", "short", "unreadable", "empty", "missing"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def test_every_damaged_file_ends_as_a_row_with_its_reason_and_leaves_no_process(
     sent = list(mutations.mutants(films, 40, seed=1))
     there = mutations.send(sent, tmp_path / "sent")
     assert [row["video_id"] for row in there.rows] == sorted(mutant.name for mutant in sent)
-    assert {row["status"] for row in there.rows} <= STATUSES
+    assert {row["status"] for row in there.rows} <= set(VideoStatus)
     assert all(row["reason"] for row in there.rows if row["status"] != "ok")
     assert all("/sent" not in row["reason"].replace("/sent/films", "") for row in there.rows)
     assert {row["status"] for row in there.rows} >= {"missing", "unreadable"}
@@ -44,7 +43,7 @@ def test_a_file_of_any_number_of_tracks_is_read_or_refused_within_bounds(films, 
             probe_in_subprocess(tmp_path / "many.mp4", Bounds(1000, 30))
 
 
-def test_a_file_that_wants_more_memory_than_it_may_have_is_a_row(tmp_path):
+def test_a_file_that_exceeds_the_memory_limit_is_a_row(tmp_path):
     source = ["-f", "lavfi", "-i", "color=s=8000x8000:r=1:d=2", "-f", "lavfi", "-i", "sine=d=2"]
     ffmpeg(*source, "-c:v", "mjpeg", "-pix_fmt", "yuvj444p", tmp_path / "large.mkv")
     _, facts = cut_one(tmp_path / "large.mkv", Clips(size=16, memory_mb=500))
@@ -54,18 +53,15 @@ def test_a_file_that_wants_more_memory_than_it_may_have_is_a_row(tmp_path):
     assert facts["status"] == "ok"
 
 
-def test_a_file_that_takes_more_time_than_it_may_have_is_a_row_and_its_ffmpeg_is_gone(
+def test_a_file_that_exceeds_the_time_limit_is_a_row_and_its_ffmpeg_has_ended(
     tmp_path, monkeypatch
 ):
     program = stand_in(tmp_path / "ffmpeg", "exec sleep 987")
     monkeypatch.setattr("spm.corpus.clips.binary", lambda: program)
     _, facts = cut_one(film(tmp_path / "film.mp4"), Clips(time_s=1))
     assert (facts["status"], facts["reason"]) == ("unreadable", "took more than 1 s")
-    assert not [
-        each
-        for each in psutil.process_iter(["cmdline"])
-        if each.info["cmdline"] == ["sleep", "987"]
-    ]
+    commands = [process.info["cmdline"] for process in psutil.process_iter(["cmdline"])]
+    assert ["sleep", "987"] not in commands
 
 
 def test_a_clock_that_jumps_far_ahead_fills_no_disk(tmp_path):
@@ -77,17 +73,15 @@ def test_a_clock_that_jumps_far_ahead_fills_no_disk(tmp_path):
     assert len(found) <= 20
 
 
-def test_a_header_that_kills_its_reader_is_a_row(films, tmp_path, monkeypatch):
+def test_a_header_that_crashes_its_reader_is_a_row(films, tmp_path, monkeypatch):
     killer = stand_in(tmp_path / "python", f"kill -{int(signal.SIGSEGV)} $$")
     monkeypatch.setattr("sys.executable", killer)
     (tmp_path / "film.mp4").write_bytes(films[".mp4"])
-    with pytest.raises(Unusable, match=r"its header ends libav .SIGSEGV."):
+    with pytest.raises(Unusable, match=r"its header crashes libav .SIGSEGV."):
         probe_in_subprocess(tmp_path / "film.mp4", Bounds(1000, 30))
 
 
-def test_a_reader_that_is_stopped_from_outside_is_no_fault_of_the_file(
-    films, tmp_path, monkeypatch
-):
+def test_a_reader_stopped_from_outside_is_an_error_of_the_job(films, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sys.executable", stand_in(tmp_path / "python", f"kill -{int(signal.SIGKILL)} $$")
     )
@@ -105,8 +99,8 @@ def test_a_bug_in_the_reader_is_a_traceback(films, tmp_path, monkeypatch):
         probe_in_subprocess(tmp_path / "film.mp4", Bounds(1000, 30))
 
 
-def test_the_bounds_are_those_of_the_process(tmp_path):
-    said = limits.run_limited(
+def test_a_limited_process_has_the_limits(tmp_path):
+    done = limits.run_limited(
         ["/bin/sh", "-c", "ulimit -v; ulimit -t"], Bounds(memory_mb=700, time_s=5)
-    ).stdout
-    assert said.split() == [b"716800", b"20"]
+    )
+    assert done.stdout.split() == [b"716800", b"20"]

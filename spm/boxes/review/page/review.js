@@ -1,116 +1,120 @@
 "use strict";
-// One box after the other. What comes next is asked for ahead, so that a key shows it without waiting.
+// Shows one box after the other. The next boxes are loaded in advance, so that they appear at once.
 
-const AHEAD = 8;
-const FILTERS = ["whose", "category", "status", "video", "low", "high"];
+const PRELOADED = 8; // boxes and images loaded in advance
+const CACHED_IMAGES = 200;
+const MIN_SIDE = 0.01; // of a drawn box, as a fraction of the image
+const FILTERS = ["decided_by", "category", "status", "video_id", "min_score", "max_score"];
 const DIGITS = "1234567890";
-const by = (id) => document.getElementById(id);
-const known = new Map(); // number → what the server says of the box
-const pictures = new Map(); // number → its picture, loading or loaded
-let numbers = []; // the boxes that pass the filters
-let at = 0; // where in them
+const element = (id) => document.getElementById(id);
+const boxes = new Map(); // number → the box, as the server describes it
+const images = new Map(); // number → the image of its frame, loading or loaded
+let numbers = []; // of the boxes that pass the filters
+let position = 0; // of the shown box in numbers
 let categories = [];
-let mine = []; // numbers that I decided about, the last one last: what undo takes back
-let drawing = null; // null, or the corner where a new box begins
+let decided = []; // numbers of the boxes that I decided about in this session, for undo
+let startCorner = null; // of the box that is being drawn
 let busy = false;
 let player = null;
 
-async function ask(address, options) {
-  const answer = await fetch(address, options);
-  const body = await answer.json().catch(() => ({ error: `HTTP ${answer.status}` }));
-  if (!answer.ok) throw new Error(body.error);
+async function request(url, options) {
+  const response = await fetch(url, options);
+  const body = await response.json().catch(() => ({ error: `HTTP ${response.status}` }));
+  if (!response.ok) throw new Error(body.error);
   return body;
 }
 
-function say(text, wrong = false) {
-  by("said").textContent = text;
-  by("said").classList.toggle("wrong", wrong);
+function showMessage(text, isError = false) {
+  element("message").textContent = text;
+  element("message").classList.toggle("error", isError);
 }
 
 function showProgress(progress) {
-  by("bar").max = progress.boxes;
-  by("bar").value = progress.decided;
-  by("progress").textContent =
-    `${progress.decided} of ${progress.boxes} boxes decided, ${progress.mine} by me; ${numbers.length} pass the filters`;
+  element("bar").max = progress.boxes;
+  element("bar").value = progress.decided;
+  element("progress").textContent =
+    `${progress.decided} of ${progress.boxes} boxes decided, ${progress.own} by me; ${numbers.length} pass the filters`;
 }
 
-async function filter() {
-  const wanted = new URLSearchParams(FILTERS.map((name) => [name, by(name).value]));
-  const found = await ask(`/numbers?${wanted}`);
-  numbers = found.numbers;
-  at = 0;
-  showProgress(found.progress);
+async function applyFilters() {
+  const query = new URLSearchParams(FILTERS.map((name) => [name, element(name).value]));
+  const result = await request(`/numbers?${query}`);
+  numbers = result.numbers;
+  position = 0;
+  showProgress(result.progress);
   await show();
 }
 
-function ahead() {
-  for (const number of numbers.slice(at, at + AHEAD)) {
-    if (pictures.has(number)) continue;
-    const picture = new Image();
-    picture.src = `/frame/${number}`;
-    pictures.set(number, picture);
+function preloadImages() {
+  for (const number of numbers.slice(position, position + PRELOADED)) {
+    if (images.has(number)) continue;
+    const image = new Image();
+    image.src = `/frame/${number}`;
+    images.set(number, image);
   }
-  for (const number of [...pictures.keys()].slice(0, Math.max(0, pictures.size - 200))) pictures.delete(number);
+  const surplus = Math.max(0, images.size - CACHED_IMAGES);
+  for (const number of [...images.keys()].slice(0, surplus)) images.delete(number);
 }
 
-async function learn() {
-  const wanted = numbers.slice(at, at + AHEAD).filter((number) => !known.has(number));
-  if (!wanted.length) return;
-  for (const box of await ask(`/boxes?numbers=${wanted}`)) known.set(box.number, box);
+async function preloadBoxes() {
+  const missing = numbers.slice(position, position + PRELOADED).filter((number) => !boxes.has(number));
+  if (!missing.length) return;
+  for (const box of await request(`/boxes?numbers=${missing}`)) boxes.set(box.number, box);
 }
 
-function rectangle(box, kind) {
+function rectangle(box, className) {
   const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   rect.setAttribute("x", box.x);
   rect.setAttribute("y", box.y);
   rect.setAttribute("width", box.w);
   rect.setAttribute("height", box.h);
-  rect.setAttribute("class", kind);
+  rect.setAttribute("class", className);
   return rect;
+}
+
+function showNoBox() {
+  document.body.dataset.number = "none";
+  element("frame").removeAttribute("src");
+  element("boxes").replaceChildren();
+  element("title").textContent = numbers.length ? "No more boxes" : "No box passes the filters";
+  element("details").textContent = "";
 }
 
 async function show() {
   stopDrawing();
-  const number = numbers[at];
-  if (number === undefined) {
-    document.body.dataset.number = "none";
-    by("frame").removeAttribute("src");
-    by("boxes").replaceChildren();
-    by("what").textContent = numbers.length ? "The last one is done" : "No box passes the filters";
-    by("about").textContent = "";
-    return;
-  }
-  ahead();
-  if (known.has(number)) learn().catch(failed);
-  else await learn();
-  const box = known.get(number);
-  by("frame").src = pictures.get(number).src;
-  by("boxes").replaceChildren(
+  const number = numbers[position];
+  if (number === undefined) return showNoBox();
+  preloadImages();
+  if (boxes.has(number)) preloadBoxes().catch(showError);
+  else await preloadBoxes();
+  const box = boxes.get(number);
+  element("frame").src = images.get(number).src;
+  element("boxes").replaceChildren(
     ...box.others.map((other) => rectangle(other, "other")),
-    rectangle(box, `now ${box.verdict ?? ""}`),
+    rectangle(box, `current ${box.verdict ?? ""}`),
   );
-  by("what").textContent = `${box.category}, score ${box.score.toFixed(3)}`;
-  by("about").textContent =
+  element("title").textContent = `${box.category}, score ${box.score.toFixed(3)}`;
+  element("details").textContent =
     `${box.status} · video ${box.video_id} (${box.categories.join(" + ")}) at ${box.time_s.toFixed(2)} s` +
-    (box.verdict ? ` · I said: ${box.verdict}` : "");
+    (box.verdict ? ` · my decision: ${box.verdict}` : "");
   document.body.dataset.number = number;
 }
 
-async function decide(verdict, changed = {}, number = numbers[at]) {
+async function decide(verdict, changes = {}, number = numbers[position]) {
   if (busy || number === undefined) return;
   busy = true;
   try {
-    if (!known.has(number)) for (const box of await ask(`/boxes?numbers=${number}`)) known.set(number, box);
-    const { category, x, y, w, h } = { ...known.get(number), ...changed };
+    if (!boxes.has(number)) for (const box of await request(`/boxes?numbers=${number}`)) boxes.set(number, box);
+    const { category, x, y, w, h } = { ...boxes.get(number), ...changes };
     const body = JSON.stringify({ number, verdict, category, x, y, w, h });
-    const done = await ask("/decide", { method: "POST", body });
-    known.set(number, done.box);
-    showProgress(done.progress);
-    say(`${verdict}${verdict === "relabel" ? ` to ${category}` : ""}`);
-    if (verdict === "undo") at = Math.max(numbers.indexOf(number), 0);
+    const result = await request("/decide", { method: "POST", body });
+    boxes.set(number, result.box);
+    showProgress(result.progress);
+    showMessage(verdict === "relabel" ? `relabel as ${category}` : verdict);
+    if (verdict === "undo") position = Math.max(numbers.indexOf(number), 0);
     else {
-      mine.push(number);
-      at += 1;
+      decided.push(number);
+      position += 1;
     }
   } finally {
     busy = false;
@@ -120,124 +124,125 @@ async function decide(verdict, changed = {}, number = numbers[at]) {
 
 async function undo() {
   if (busy) return;
-  const number = mine.pop() ?? (known.get(numbers[at])?.verdict ? numbers[at] : undefined);
-  if (number === undefined) return say("nothing of mine to undo");
-  if (!numbers.includes(number)) numbers.splice(at, 0, number);
+  const shown = numbers[position];
+  const number = decided.pop() ?? (boxes.get(shown)?.verdict ? shown : undefined);
+  if (number === undefined) return showMessage("you have no decision to undo");
+  if (!numbers.includes(number)) numbers.splice(position, 0, number);
   await decide("undo", {}, number);
 }
 
 function play() {
   player?.pause();
-  player = new Audio(`/sound/${numbers[at]}`);
-  player.play().then(() => (document.body.dataset.played = numbers[at])).catch(failed);
+  player = new Audio(`/sound/${numbers[position]}`);
+  player.play().then(() => (document.body.dataset.played = numbers[position])).catch(showError);
 }
 
-async function step(by_) {
-  at = Math.min(Math.max(at + by_, 0), numbers.length);
-  say("");
+async function move(steps) {
+  position = Math.min(Math.max(position + steps, 0), numbers.length);
+  showMessage("");
   await show();
 }
 
 function corner(event) {
-  const stage = by("stage").getBoundingClientRect();
-  const part = (value, size) => Math.min(Math.max(value / size, 0), 1);
-  return { x: part(event.clientX - stage.left, stage.width), y: part(event.clientY - stage.top, stage.height) };
+  const canvas = element("canvas").getBoundingClientRect();
+  const fraction = (value, size) => Math.min(Math.max(value / size, 0), 1);
+  return {
+    x: fraction(event.clientX - canvas.left, canvas.width),
+    y: fraction(event.clientY - canvas.top, canvas.height),
+  };
 }
 
-function between(one, other) {
-  const [x, y] = [Math.min(one.x, other.x), Math.min(one.y, other.y)];
-  return { x, y, w: Math.abs(one.x - other.x), h: Math.abs(one.y - other.y) };
+function boxBetween(a, b) {
+  return { x: Math.min(a.x, b.x), y: Math.min(a.y, b.y), w: Math.abs(a.x - b.x), h: Math.abs(a.y - b.y) };
 }
 
 function startDrawing() {
-  by("stage").classList.add("drawing");
-  say("drag from corner to corner");
+  element("canvas").classList.add("drawing");
+  showMessage("drag from corner to corner");
 }
 
 function stopDrawing() {
-  by("stage").classList.remove("drawing");
-  by("boxes").querySelector(".new")?.remove();
-  drawing = null;
+  element("canvas").classList.remove("drawing");
+  element("boxes").querySelector(".drawn")?.remove();
+  startCorner = null;
 }
 
-function pressed(event) {
-  if (!by("stage").classList.contains("drawing")) return;
+function pointerDown(event) {
+  if (!element("canvas").classList.contains("drawing")) return;
   event.preventDefault();
-  drawing = corner(event);
+  startCorner = corner(event);
 }
 
-function moved(event) {
-  if (!drawing) return;
-  by("boxes").querySelector(".new")?.remove();
-  by("boxes").append(rectangle(between(drawing, corner(event)), "new"));
+function pointerMove(event) {
+  if (!startCorner) return;
+  element("boxes").querySelector(".drawn")?.remove();
+  element("boxes").append(rectangle(boxBetween(startCorner, corner(event)), "drawn"));
 }
 
-function released(event) {
-  if (!drawing) return;
-  const box = between(drawing, corner(event));
+function pointerUp(event) {
+  if (!startCorner) return;
+  const box = boxBetween(startCorner, corner(event));
   stopDrawing();
-  if (box.w < 0.01 || box.h < 0.01) return say("too small: drag from corner to corner", true);
-  decide("redraw", box).catch(failed);
+  if (box.w < MIN_SIDE || box.h < MIN_SIDE) return showMessage("the box is too small: drag from corner to corner", true);
+  decide("redraw", box).catch(showError);
 }
 
-function key(event) {
+function keyDown(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT"].includes(event.target.tagName)) return;
-  const label = categories[DIGITS.indexOf(event.key)];
-  const does = {
+  const category = categories[DIGITS.indexOf(event.key)];
+  const action = {
     a: () => decide("accept"),
     x: () => decide("reject"),
     d: startDrawing,
     u: undo,
     Escape: stopDrawing,
     " ": play,
-    ArrowRight: () => step(1),
-    ArrowLeft: () => step(-1),
-  }[event.key] ?? (label && (() => decide("relabel", { category: label })));
-  if (!does) return;
+    ArrowRight: () => move(1),
+    ArrowLeft: () => move(-1),
+  }[event.key] ?? (category && (() => decide("relabel", { category })));
+  if (!action) return;
   event.preventDefault();
-  Promise.resolve(does()).catch(failed);
+  Promise.resolve(action()).catch(showError);
 }
 
-function failed(error) {
-  say(`not done: ${error.message}`, true);
+function showError(error) {
+  showMessage(`error: ${error.message}`, true);
 }
 
-function options(id, names) {
-  by(id).append(...names.map((name) => new Option(name, name)));
+function addOptions(id, names) {
+  element(id).append(...names.map((name) => new Option(name, name)));
+}
+
+function categoryButton(name, n) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  button.innerHTML = n < DIGITS.length ? `<kbd>${DIGITS[n]}</kbd> ` : "";
+  button.append(name);
+  button.addEventListener("click", () => {
+    button.blur();
+    decide("relabel", { category: name }).catch(showError);
+  });
+  item.append(button);
+  return item;
 }
 
 async function start() {
-  const about = await ask("/start");
-  categories = about.categories;
-  document.title = `spm review: ${about.reviewer}`;
-  options("category", about.filters.category);
-  options("status", about.filters.status);
-  options("video", about.filters.video_id);
-  by("categories").append(
-    ...categories.map((name, n) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      button.innerHTML = n < DIGITS.length ? `<kbd>${DIGITS[n]}</kbd> ` : "";
-      button.append(name);
-      button.addEventListener("click", () => {
-        button.blur();
-        decide("relabel", { category: name }).catch(failed);
-      });
-      item.append(button);
-      return item;
-    }),
-  );
+  const session = await request("/session");
+  categories = session.categories;
+  document.title = `spm review: ${session.reviewer}`;
+  for (const name of ["category", "status", "video_id"]) addOptions(name, session.filters[name]);
+  element("categories").append(...categories.map(categoryButton));
   for (const name of FILTERS) {
-    by(name).addEventListener("change", () => {
-      by(name).blur();
-      filter().catch(failed);
+    element(name).addEventListener("change", () => {
+      element(name).blur();
+      applyFilters().catch(showError);
     });
   }
-  document.addEventListener("keydown", key);
-  by("stage").addEventListener("pointerdown", pressed);
-  document.addEventListener("pointermove", moved);
-  document.addEventListener("pointerup", released);
-  await filter();
+  document.addEventListener("keydown", keyDown);
+  element("canvas").addEventListener("pointerdown", pointerDown);
+  document.addEventListener("pointermove", pointerMove);
+  document.addEventListener("pointerup", pointerUp);
+  await applyFilters();
 }
 
-start().catch(failed);
+start().catch(showError);

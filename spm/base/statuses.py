@@ -1,0 +1,41 @@
+"""Closed lists of values that several stages decide by; tables store the values as text."""
+
+from enum import StrEnum
+
+
+class FetchStatus(StrEnum):
+    """The outcome of fetching a video."""
+
+    OK = "ok"  # the media file is there
+    RETRY = "retry"  # a later attempt may succeed
+    BLOCKED = "blocked"  # age, country, login or payment is required
+    BAD = "bad"  # there is no media file at this address
+    GONE = "gone"  # removed or private
+
+
+class VideoStatus(StrEnum):
+    """The outcome of cutting a video into clips."""
+
+    OK = "ok"
+    PARTIAL = "partial"  # the file ends early, or decoding stopped; the clips before that are kept
+    NO_AUDIO = "no-audio"
+    NO_VIDEO = "no-video"
+    SHORT = "short"  # no second is complete in both tracks
+    UNREADABLE = "unreadable"
+    EMPTY = "empty"  # a file of zero bytes
+    MISSING = "missing"  # not fetched
+
+
+class Kind(StrEnum):
+    """How many instruments a video shows."""
+
+    SOLO = "solo"
+    DUET = "duet"
+
+
+class Split(StrEnum):
+    """The use of a video: training, choice of the epoch, or test."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"

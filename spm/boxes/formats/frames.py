@@ -1,0 +1,131 @@
+"""The types that the readers of box files return.
+
+A reader of given boxes (csv, coco) returns a list of `BoxRow`: boxes by video and time. A reader of
+a published data set returns `BenchmarkBoxes`: frames by key, because published maps are matched by
+key; `to_table` turns them into rows of given boxes. `parse_image_name` reads the names that this
+project gives to exported frames.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+BoxRow = dict[str, Any]  # at least COLUMNS
+COLUMNS = ["video_id", "time_s", "category", "x", "y", "w", "h"]
+Sides = tuple[float, float, float, float]
+Form = Literal["xywh", "xyxy"]  # corner and size, or two corners
+SIDE_PX = 256  # width and height of exported frames whose images are not read
+IMAGE_NAME = re.compile(r"(?P<video_id>.+)@(?P<time_s>\d+\.\d+)\.(?:jpe?g|png)")
+
+
+class Box(NamedTuple):
+    """One box."""
+
+    category: str
+    sides: Sides  # fractions of the frame, in the form of its data set
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The boxes of one frame; a frame without boxes was annotated and shows nothing that sounds."""
+
+    boxes: tuple[Box, ...]
+    video_id: str
+    time_s: float | None = None  # from the start of the video; None: a still image
+
+
+@dataclass(frozen=True)
+class BenchmarkBoxes:
+    """Frames of a data set by their published keys, and the form of their boxes."""
+
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    form: Form = "xywh"
+    annotators: int = 1  # boxes that must agree on a pixel; Flickr-SoundNet's consensus needs two
+
+
+class KeyedBox(NamedTuple):
+    """One box of a file that has one line per box."""
+
+    key: str
+    video_id: str
+    time_s: float | None
+    category: str
+    sides: Sequence[Any]
+
+
+def frame_key(video_id: str, time_s: float) -> str:
+    """The key of a frame whose data set gives it none; the time is rounded to 1 ms."""
+    return f"{video_id}/{time_s:.3f}"
+
+
+def parse_sides(sides: Sequence[Any]) -> Sides:
+    """Four finite numbers.
+
+    Raises
+    ------
+    ValueError
+        If there are not four of them, or one is not a finite number.
+    """
+    a, b, c, d = map(float, sides)
+    if not all(map(np.isfinite, (a, b, c, d))):
+        raise ValueError(f"box {a}, {b}, {c}, {d}: expected four finite numbers")
+    return a, b, c, d
+
+
+def group_by_key(boxes: Iterable[KeyedBox], form: Form) -> BenchmarkBoxes:
+    """Collect the boxes of each frame; the first box of a key gives its video and time."""
+    groups: dict[str, list[KeyedBox]] = {}
+    for box in boxes:
+        groups.setdefault(box.key, []).append(box)
+    frames = {}
+    for key, group in groups.items():
+        parsed = tuple(Box(box.category, parse_sides(box.sides)) for box in group)
+        frames[key] = Frame(parsed, group[0].video_id, group[0].time_s)
+    return BenchmarkBoxes(frames, form)
+
+
+def to_table(benchmark: BenchmarkBoxes) -> pd.DataFrame:
+    """Given boxes: x, y, w, h clipped to the frame; still images have time 0."""
+    rows = [
+        (frame.video_id, frame.time_s or 0.0, box.category, *_clip(box.sides, benchmark.form))
+        for frame in benchmark.frames.values()
+        for box in frame.boxes
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table[(table["w"] > 0) & (table["h"] > 0)].sort_values(COLUMNS, ignore_index=True)
+
+
+def _clip(sides: Sides, form: Form) -> Sides:
+    """Corner and size of the part of a box that lies in the frame."""
+    x, y, w, h = sides
+    if form == "xyxy":
+        w, h = w - x, h - y
+    left, top = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+    return left, top, min(w - (left - x), 1 - left), min(h - (top - y), 1 - top)
+
+
+def image_name(row: Mapping[str, Any]) -> str:
+    """File name of the frame that a box lies on."""
+    return f"{row['video_id']}@{row['time_s']:.3f}.jpg"
+
+
+def parse_image_name(name: str) -> tuple[str, float]:
+    """Video and time in the file name of an image.
+
+    >>> parse_image_name("train/a@b@1.250.jpg")
+    ('a@b', 1.25)
+    """
+    match = IMAGE_NAME.fullmatch(PurePosixPath(name).name)
+    if match is None:
+        raise ValueError(f"image {name!r}: expected a name like VIDEO@SECONDS.jpg")
+    return match["video_id"], float(match["time_s"])
+
+
+def to_pixels(row: Mapping[str, Any], side: int) -> list[float]:
+    """x, y, w, h in pixels of an image `side` pixels wide and high."""
+    return [round(row[name] * side, 3) for name in "xywh"]

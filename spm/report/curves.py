@@ -1,0 +1,83 @@
+"""The figure of the training curves: k-means, audio networks and localization networks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from spm.base.statuses import Split
+from spm.report import plotting
+
+DASHES: dict[Split, Literal["-", "--"]] = {Split.TRAIN: "-", Split.VAL: "--"}
+# Stage, name in its history, unit of each panel of the audio networks.
+AUDIO_PANELS = (
+    ("clusters", "similarity", ""),
+    ("pretrain", "loss", " (nats)"),
+    ("pretrain", "accuracy", ""),
+)
+
+Histories = Mapping[str, pd.DataFrame]
+
+
+def _curve(axes: Axes, histories: Histories, name: str, unit: str = "") -> None:
+    """Draw the values of one name in all histories by epoch."""
+    for run, style in plotting.styles(list(histories)):
+        table = histories[run]
+        for split, dash in DASHES.items():
+            part = table[(table["name"] == name) & (table["split"] == split)]
+            axes.plot(part["epoch"] + 1, part["value"], dash, markersize=3.5, **style)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel=name + unit)
+
+
+def _audio_curves(part: SubFigure, audio: Mapping[str, Histories]) -> None:
+    """Draw how each promoted audio network was trained: k-means of sounds, then cross-entropy."""
+    panels = part.subplots(1, 3)
+    for axes, (stage, name, unit) in zip(panels, AUDIO_PANELS, strict=True):
+        _curve(axes, audio[stage], name, unit)
+        axes.set_title(stage, fontsize=9)
+    panels[0].set(xlabel="iteration of k-means", ylabel="mean cosine")
+    if len(audio["pretrain"]) > 1:
+        names = list(audio["pretrain"])
+        part.legend(_lines(names), names, loc="outside lower center", ncols=3, frameon=False)
+
+
+def _lines(names: Iterable[str]) -> list[Line2D]:
+    """The lines of a legend, one per name."""
+    return [Line2D([], [], markersize=3.5, **style) for _, style in plotting.styles(list(names))]
+
+
+def _legend(part: SubFigure, histories: Histories) -> None:
+    """Write the legend below the curves; the dashes are explained only where there are some."""
+    lines, names = _lines(histories), list(histories)
+    if any((table["split"] == Split.VAL).any() for table in histories.values()):
+        lines += [Line2D([], [], color="#444444", linestyle=dash) for dash in DASHES.values()]
+        names += ["on training clips", "on validation clips"]
+    part.legend(lines, names, loc="outside lower center", ncols=3, frameon=False, handlelength=2.5)
+
+
+def curves(histories: Histories, audio: Mapping[str, Histories] | None = None) -> Figure:
+    """Draw loss and accuracy of each run by epoch, and above them the curves of audio networks.
+
+    Parameters
+    ----------
+    histories : mapping
+        The history of each run.
+    audio : mapping, optional
+        For the stages `clusters` and `pretrain`, the history of each audio network.
+    """
+    if not histories:
+        return plotting.empty("no training")
+    heights = [2.2, 2.8] if audio else [2.8]
+    figure = Figure(figsize=(7, 2.8 + 0.15 * len(histories) + (2.2 if audio else 0)))
+    parts = figure.subfigures(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    if audio:
+        _audio_curves(parts[0], audio)
+    for axes, name in zip(parts[-1].subplots(1, 2), ("loss", "accuracy"), strict=True):
+        _curve(axes, histories, name)
+    _legend(parts[-1], histories)
+    return figure

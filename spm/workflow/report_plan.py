@@ -1,0 +1,179 @@
+"""The plan of the report: the results that its stages show, and the paper's tables."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+from spm.base.config import UserError
+from spm.workflow.plan import Plan
+
+PAPER_TABLES = ("table1", "table2", "ablation", "promotion")
+FIGURE_TABLES = {  # a figure of the paper: the table whose runs it shows; None: it shows no runs
+    "fig2": "ablation",
+    "fig3": "ablation",
+    "fig4": "table1",
+    "fig6": None,
+    "fig7": "table2",
+}
+
+
+@dataclass(frozen=True)
+class ReportPlan:
+    """What the report of a project shows."""
+
+    plan: Plan
+
+    @cached_property
+    def scored(self) -> list[str]:
+        """Paths, without their suffix, of every score: run × test set × box source × protocol."""
+        plan = self.plan
+        combinations = product(plan.runs, plan.testsets, plan.box_sources, plan.protocols)
+        return [f"results/score/scores/{'/'.join(names)}" for names in combinations]
+
+    @property
+    def maps(self) -> list[str]:
+        """The maps of every run on every test set."""
+        combinations = product(self.plan.runs, self.plan.testsets)
+        return [f"results/fusion/maps/{run}/{testset}.parquet" for run, testset in combinations]
+
+    # Pictures of single frames show the first test set, the first box source, the first protocol.
+
+    @property
+    def shown(self) -> dict[str, str | list[str]]:
+        """Inputs of a stage that shows frames of the first test set under the maps of each run."""
+        plan, testset = self.plan, self.plan.testsets[0]
+        return {
+            "index": plan.test_index(testset),
+            "clips": plan.test_tables(testset, "clips"),
+            "annotations": [plan.test_annotations(testset, box) for box in plan.box_sources[:1]],
+            "maps": [f"results/fusion/maps/{run}/{testset}.parquet" for run in plan.runs],
+        }
+
+    @property
+    def shown_scores(self) -> list[str]:
+        """Scores of the frames of `shown`, one table per run; none if there are no boxes."""
+        plan = self.plan
+        firsts = (plan.testsets[:1], plan.box_sources[:1], plan.protocols[:1])
+        combinations = product(plan.runs, *firsts)
+        return [f"results/score/scores/{'/'.join(names)}.parquet" for names in combinations]
+
+    # The paper's tables and figures
+
+    def paper_runs(self, table: str) -> list[str]:
+        """Runs of one of the paper's tables.
+
+        Raises
+        ------
+        UserError
+            If the config lacks something that the table needs.
+        """
+        lacking = list(self._lacking(table))
+        if lacking:
+            raise UserError(
+                f"{table} needs {', '.join(lacking)}, which the config does not have: add"
+                " --configfile workflow/configs/paper.yaml, or list other runs in its section paper"
+            )
+        return list(self.plan.config["paper"][table])
+
+    def _lacking(self, table: str) -> Iterator[str]:
+        paper, plan = self.plan.config["paper"], self.plan
+        yield from (f"runs.{run}" for run in paper[table] if run not in plan.runs)
+        if paper["testset"] not in plan.testsets:
+            yield f"maps.testsets: {paper['testset']}"
+        if paper["protocol"] not in plan.protocols:
+            yield f"scores.protocols: {paper['protocol']}"
+        if not plan.box_sources:
+            yield "corpus.boxes"
+        if not paper[table]:
+            yield f"paper.{table}"
+
+    def is_complete(self, table: str) -> bool:
+        """Whether the config has all that one of the paper's tables needs."""
+        return not list(self._lacking(table))
+
+    @cached_property
+    def paper_tables(self) -> list[str]:
+        """The paper's tables for which the config has all that they need."""
+        return [table for table in PAPER_TABLES if self.is_complete(table)]
+
+    @cached_property
+    def paper_figures(self) -> list[str]:
+        """The paper's figures for which the config has all that they need."""
+        return [
+            figure
+            for figure, table in FIGURE_TABLES.items()
+            if table is None or self.is_complete(table)
+        ]
+
+    def paper_files(self, table: str, pattern: str) -> list[str]:
+        """One file per run of a table of the paper.
+
+        Parameters
+        ----------
+        table : str
+            One of PAPER_TABLES.
+        pattern : str
+            A path with any of the fields {run}, {testset}, {box_source}, {protocol}.
+
+        Raises
+        ------
+        UserError
+            If the config lacks something that the table needs.
+        """
+        runs, paper = self.paper_runs(table), self.plan.config["paper"]
+        names = {
+            "testset": paper["testset"],
+            "box_source": self.plan.box_sources[0],
+            "protocol": paper["protocol"],
+        }
+        return [pattern.format(run=run, **names) for run in runs]
+
+    def figure_files(self, figure: str, pattern: str, figures: Collection[str]) -> list[str]:
+        """One file per run of a figure of the paper, if it is one of the figures that read them."""
+        table = FIGURE_TABLES[figure]
+        return self.paper_files(table, pattern) if table and figure in figures else []
+
+    def figure_index(self, figure: str) -> str:
+        """The index that a figure of the paper reads."""
+        testset = self.plan.config["paper"]["testset"] if figure == "fig4" else "solo"
+        return self.plan.test_index(testset)
+
+    def figure_clips(self, figure: str) -> list[str]:
+        """The clips that a figure of the paper shows: Fig. 4 has frames of the test set."""
+        testset = self.plan.config["paper"]["testset"]
+        return self.plan.test_tables(testset, "clips") if figure == "fig4" else []
+
+    def figure_annotations(self, figure: str) -> list[str]:
+        """The boxes on the frames of Fig. 4, from the first box source."""
+        if figure != "fig4":
+            return []
+        testset = self.plan.config["paper"]["testset"]
+        return [self.plan.test_annotations(testset, box) for box in self.plan.box_sources[:1]]
+
+    # Pages and cards
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Tables that the report shows as pages: the name of the page, and its Markdown."""
+        paper = {table: f"results/report/paper/{table}.md" for table in self.paper_tables}
+        return {"scores": "results/report/tables/scores.md", **paper}
+
+    @property
+    def card_tables(self) -> list[str]:
+        """Names of the tables that this config makes; the card of the data set lists no other."""
+        plan = self.plan
+        names = ["fetch", "videos", "clips", "spectrograms", "index", "history", "maps"]
+        if plan.trains_on_openimages:
+            names += ["openimages", "openimages_boxes"]
+        if "detector" in plan.box_sources:
+            names += ["detect"]
+        if plan.box_sources:
+            names += ["annotations", "scores"]
+        if plan.promoted:
+            names += ["clusters"]
+        if plan.mosaic_splits:
+            names += ["tiles", "mosaic_clips", "mosaic_spectrograms", "mosaic_index"]
+        if plan.box_sources and "test" in plan.mosaic_splits:
+            names += ["mosaic_boxes"]
+        return names

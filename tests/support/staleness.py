@@ -1,0 +1,163 @@
+"""Projects in which everything is up to date, and Snakemake's plans for them after a change."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tests.support import conda, flow
+from tests.support.changes import BOXES, HEADER, REVIEWS, ROW, Change, Edits, laid_over
+from tests.support.planner import Job, Plan, Planner
+from tests.support.project import ROOT, checkout
+
+
+@contextmanager
+def edited(folder: Path, edits: Edits, *, older: bool = False) -> Iterator[list[Path]]:
+    """Files of a folder with other texts, for a while; `older` sets their times to 1970."""
+    before = {}
+    for name, edit in edits.items():
+        file = folder / name
+        before[file] = (file.read_text(), file.stat().st_mtime_ns) if file.exists() else None
+        file.write_text(edit(file.read_text() if file.exists() else ""))
+        if older:
+            os.utime(file, (0, 0))
+    try:
+        yield list(before)
+    finally:
+        for file, state in before.items():
+            restore(file, state)
+
+
+def command_line(
+    checkout: Path, project: Path, options: Iterable[str], config: Path | None = None
+) -> list[str]:
+    """Arguments of Snakemake for all stages; the config is mine.yaml, or another file."""
+    files = {
+        "--configfile": config or project / "mine.yaml",
+        "--snakefile": checkout / "Snakefile",
+        "--directory": project,
+    }
+    words = [word for name, path in files.items() for word in (name, str(path))]
+    return ["all", *words, "--cores", "2", *options]
+
+
+def restore(file: Path, state: tuple[str, int] | None) -> None:
+    """Give a file its former text and time; without a state, delete it."""
+    if state is None:
+        file.unlink()
+        return
+    text, time_ns = state
+    file.write_text(text)
+    os.utime(file, ns=(time_ns, time_ns))
+
+
+def write_project(folder: Path) -> Path:
+    """Config, manifest, boxes and reviews of a project."""
+    folder.mkdir()
+    manifest = HEADER + "".join(map(ROW.format, flow.VIDEOS))
+    inputs = {
+        "manifest.csv": manifest,
+        "boxes.csv": BOXES,
+        "reviews.csv": REVIEWS,
+        "weights.safetensors": "",
+    }
+    for name, text in inputs.items():
+        (folder / name).write_text(text)
+        (folder / f"again.{name}").write_text(text)
+    (folder / "mine.yaml").write_text(yaml.safe_dump(flow.CONFIG))
+    return folder
+
+
+def write_outputs(folder: Path, summary: str) -> None:
+    """Every output that a summary of Snakemake lists, with a made-up content."""
+    for line in summary.splitlines():
+        if line.startswith(("results/", "logs/")):
+            file = folder / line.split("\t")[0]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"made of nothing: {file.name}")
+
+
+class Changed(NamedTuple):
+    """A project after a change."""
+
+    command: list[str]  # arguments of Snakemake that plan it
+    code: Sequence[Path]  # changed files of the checkout
+
+
+class Matrix:
+    """Two projects, one of them made with conda, and their plans after changes."""
+
+    def __init__(self, scratch: Path, changes: Mapping[str, Change]) -> None:
+        self.scratch, self.changes = scratch, changes
+        self.environment = conda.install(scratch, conda.tested())
+        self.checkout = checkout(scratch / "checkout")
+        self.plain = write_project(scratch / "plain")
+        self.planner = Planner(self.checkout, self.environment)
+        self._plans: dict[str, Plan] = {}
+        write_outputs(self.plain, self._run(self.plain, "--summary"))
+        self.with_conda = Path(shutil.copytree(self.plain, scratch / "with-conda"))
+        self._run(self.plain, "--touch", "--forceall")
+        self._run(self.with_conda, "--touch", "--forceall", "--use-conda")
+
+    def _run(self, project: Path, *options: str) -> str:
+        """Run Snakemake for an unchanged project; its output."""
+        done = self.planner.run(command_line(self.checkout, project, options), project)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    @contextmanager
+    def after(self, name: str) -> Iterator[Changed]:
+        """Make a change, and undo it in the end."""
+        change = self.changes[name]
+        project, options, config, basedir = self.plain, ["--dry-run"], None, self.checkout
+        if name.startswith("envs/"):
+            project, options = self.with_conda, ["--dry-run", "--use-conda"]
+        if change.config:
+            config = self.scratch / "changed.yaml"
+            config.write_text(yaml.safe_dump(laid_over(flow.CONFIG, change.config)))
+        if change.moved:
+            basedir = self.scratch / "moved"
+            shutil.copytree(self.checkout, basedir, dirs_exist_ok=True)
+        with (
+            edited(project, change.files, older=change.older),
+            edited(self.checkout, change.code) as code,
+        ):
+            yield Changed(command_line(basedir, project, options, config), code)
+
+    def plan(self, name: str) -> Plan:
+        """The plan after a change."""
+        if name not in self._plans:
+            with self.after(name) as changed:
+                self._plans[name] = self.planner.plan(changed.command, ROOT, changed=changed.code)
+        return self._plans[name]
+
+    def real_plan(self, name: str, *more: str) -> frozenset[Job]:
+        """Jobs that Snakemake's command line would run after a change."""
+        with self.after(name) as changed:
+            done = subprocess.run(
+                [sys.executable, "-m", "snakemake", *changed.command, *more],
+                capture_output=True,
+                text=True,
+                env={**os.environ, **self.environment},
+                check=True,
+            )
+        return printed_jobs(done.stdout + done.stderr)
+
+
+def printed_jobs(output: str) -> frozenset[Job]:
+    """The jobs that a dry run prints, `all` left out."""
+    assert "Nothing to be done" in output or "This was a dry-run" in output, output
+    blocks = re.split(r"^(?:local)?rule (\w+):\n", output, flags=re.M)[1:]
+    jobs = set()
+    for rule, block in zip(blocks[::2], blocks[1::2], strict=True):
+        wildcards = re.search(r"^    wildcards: (.*)$", block.split("\n\n")[0], re.M)
+        pairs = re.findall(r"(\w+)=([^,]*)", wildcards[1]) if wildcards else []
+        jobs.add(Job(rule, frozenset(pairs)))
+    return frozenset(job for job in jobs if job.rule != "all")
