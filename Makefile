@@ -25,10 +25,10 @@ demo: setup ## The whole workflow on the embedded corpus, offline: scores, figur
 
 # Three processes for two cores, because the tests of SLURM, downloads and kills mostly wait.
 test: setup ## All tests
-	$(IN) python -m pytest -n 3 --dist loadfile --durations 25
+	$(IN) python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
 quick: setup ## The tests without Snakemake, services and trainings that take seconds
-	$(IN) python -m pytest -n 2 --dist loadfile -m 'not slow'
+	$(IN) python -m pytest -n 2 --dist worksteal -m 'not slow'
 
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules

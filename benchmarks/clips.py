@@ -1,11 +1,15 @@
-"""What cutting into clips costs above decoding, and whether its memory grows with the length of the video.
+"""Time and memory of the stage `clips`, compared with ffmpeg, which only decodes the same videos.
 
 python -m benchmarks.clips [--videos FOLDER] [--rounds 5]
 
-Prints, for the files of a folder and for a minute made here (640×360, 30 fps, H.264 and AAC), the wall time of the
-clips stage with one thread over that of `ffmpeg -threads 1 -i VIDEO -f null -`, which decodes both tracks to nothing.
-The two take turns; each figure is a median. Start-up and imports of Python don't count. Target: at most 1.3.
-Then the peak memory of the stage, and of the ffmpeg it starts, for one, ten and forty minutes.
+ffmpeg: `ffmpeg -threads 1 -i VIDEO -f null -`, which decodes both tracks and writes nothing. Ours:
+`spm.corpus.clips.run` with one thread; start and imports of Python are not included. Both process
+the .mp4 files of --videos, if it is given, and one minute that is made here (640×360 px, 30 frames
+per second, H.264 and AAC). They run in turn. Printed: the median wall times in s, and the median
+of ours / ffmpeg. Target: at most 1.3.
+
+Also printed: the peak memory, in MB, of the stage and of its ffmpeg for videos of 1, 10 and 40
+minutes. It must not grow with the length of the video.
 """
 
 import argparse
@@ -23,42 +27,35 @@ from spm.corpus.clips import Clips, run
 from spm.corpus.media.ffmpeg import binary
 
 TARGET = 1.3
+PICTURES = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=30:d=60"]
+TONE = ["-f", "lavfi", "-i", "sine=440:r=44100:d=60"]
+CODECS = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
 
 
 def make_minute(path: Path) -> Path:
-    """Make a minute of moving pictures of some detail, with a tone."""
-    sources = [
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=640x360:r=30:d=60",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=440:r=44100:d=60",
-    ]
-    codecs = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
-    subprocess.run([binary(), "-v", "error", "-y", *sources, *codecs, str(path)], check=True)
+    """Write a video of one minute: a moving test picture and a tone."""
+    command = [binary(), "-v", "error", "-y", *PICTURES, *TONE, *CODECS, str(path)]
+    subprocess.run(command, check=True)
     return path
 
 
 def repeat(minute: Path, times: int) -> Path:
-    """Put a video behind itself, several times."""
+    """Write a video that is the minute, played `times` times."""
     path = minute.with_name(f"{times}-minutes.mp4")
     loop = ["-stream_loop", str(times - 1), "-i", str(minute), "-c", "copy", str(path)]
     subprocess.run([binary(), "-v", "error", "-y", *loop], check=True)
     return path
 
 
-def decode_to_nothing(videos: Sequence[Path]) -> None:
-    """Decode both tracks, and do nothing with them."""
+def only_decode(videos: Sequence[Path]) -> None:
+    """Decode both tracks of each video, and drop the result."""
     for video in videos:
         to_nothing = ["-threads", "1", "-i", str(video), "-f", "null", "-"]
         subprocess.run([binary(), "-nostdin", "-v", "fatal", *to_nothing], check=True)
 
 
 def cut(videos: Sequence[Path], folder: Path) -> int:
-    """Run the stage, with one thread; how many clips it made."""
+    """Run the stage with one thread; the number of clips."""
     rest = {"status": "ok", "reason": "", "sha256": "", "bytes": 0, "extractor": "local"}
     rows = [{"video_id": video.stem, "path": str(video), **rest} for video in videos]
     tables.write_rows(folder / "ledger.parquet", schemas.LEDGER, rows)
@@ -67,7 +64,7 @@ def cut(videos: Sequence[Path], folder: Path) -> int:
     return int(tables.read(folder / "clips.parquet", columns=["clip_id"]).num_rows)
 
 
-def seconds_of(work: Callable[[], object]) -> float:
+def wall_time_s(work: Callable[[], object]) -> float:
     """Wall time of one call."""
     start_s = time.perf_counter()
     work()
@@ -75,40 +72,33 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def compare(name: str, videos: Sequence[Path], rounds: int) -> None:
-    """Print both times and their ratio; the two take turns, after one round that doesn't count."""
+    """Print both times and their ratio."""
+    ffmpeg_s, stage_s = [], []
     with tempfile.TemporaryDirectory() as scratch:
-        clips = cut(videos, Path(scratch))
-        turns = [
-            (
-                seconds_of(lambda: decode_to_nothing(videos)),
-                seconds_of(lambda: cut(videos, Path(scratch))),
-            )
-            for _ in range(rounds)
-        ]
-    bare_s, stage_s = (median(times) for times in zip(*turns, strict=True))
-    ratio = median(ours / bare for bare, ours in turns)
-    print(
-        f"{name}: {clips} clips; decoding {bare_s:.2f} s, stage {stage_s:.2f} s, ratio {ratio:.2f} (target {TARGET})"
-    )
+        clips = cut(videos, Path(scratch))  # the first round is not counted
+        for _ in range(rounds):
+            ffmpeg_s.append(wall_time_s(lambda: only_decode(videos)))
+            stage_s.append(wall_time_s(lambda: cut(videos, Path(scratch))))
+    ratio = median(ours / bare for bare, ours in zip(ffmpeg_s, stage_s, strict=True))
+    print(f"{name}: {clips} clips; ffmpeg {median(ffmpeg_s):.2f} s,", end=" ")
+    print(f"stage {median(stage_s):.2f} s, ratio {ratio:.2f} (target: {TARGET})")
 
 
 def peaks_mb(video: Path, folder: Path) -> tuple[float, float]:
-    """Peak memory, in MB, of a fresh process that cuts one video, and of its ffmpeg."""
+    """Peak memory, in MB, of a new process that cuts one video, and of its ffmpeg."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peaks, (video, folder))
+        return pool.apply(_peaks_mb, (video, folder))
 
 
-def _peaks(video: Path, folder: Path) -> tuple[float, float]:
+def _peaks_mb(video: Path, folder: Path) -> tuple[float, float]:
     cut([video], folder)
-    own, children = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own / 1024, children / 1024
+    stage_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ffmpeg_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return stage_kb / 1024, ffmpeg_kb / 1024
 
 
 def main() -> None:
-    """Compare times, then memory."""
+    """Compare the times, then measure the memory."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -120,10 +110,10 @@ def main() -> None:
         if given.videos:
             compare(f"{given.videos.name}/", sorted(given.videos.glob("*.mp4")), given.rounds)
         minute = make_minute(folder / "minute.mp4")
-        compare("a minute, made here", [minute], given.rounds)
+        compare("one minute", [minute], given.rounds)
         for minutes in (1, 10, 40):
-            own, child = peaks_mb(repeat(minute, minutes), folder)
-            print(f"memory, {minutes} min: stage {own:.0f} MB, ffmpeg {child:.0f} MB")
+            stage_mb, ffmpeg_mb = peaks_mb(repeat(minute, minutes), folder)
+            print(f"memory, {minutes} min: stage {stage_mb:.0f} MB, ffmpeg {ffmpeg_mb:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""How long Snakemake thinks: a dry run of 16 and of 1,000 shards, and a run with nothing to do.
+"""Time that Snakemake needs to plan the workflow, and to find that there is nothing to do.
 
 python -m benchmarks.dryrun [--rounds 3] [--plans-only]
 
-Plans the whole workflow for 5,000 made-up videos in 16 and in 1,000 shards, in turn. Then, unless `--plans-only`, runs
-it for real on 16 videos of two seconds, one a shard (minutes), and times the same command again, which finds nothing to
-do. Figures are medians of wall time, Snakemake's start included, with the time
-of the processor beside them. Targets: 30 s for the plan of 1,000 shards, 5 s for nothing to do in 16.
+Plan: a dry run of the whole workflow for a list of 5,000 videos, in 16 and in 1,000 shards, in
+turn. Nothing to do: the workflow runs on 16 videos of two seconds, one per shard, which takes
+minutes; then the same command runs again and finds no job. --plans-only leaves this part out.
+Printed: medians of the wall time and of the CPU time, in s, with the start of Snakemake. Targets:
+30 s for the plan of 1,000 shards, 5 s for nothing to do in 16 shards.
 """
 
 import argparse
@@ -42,104 +43,111 @@ TINY: dict[str, Any] = {
 }
 
 
-class Took(NamedTuple):
-    """Seconds of one call of Snakemake."""
+class Duration(NamedTuple):
+    """Wall time and CPU time of one call of Snakemake."""
 
     wall_s: float
-    processor_s: float
+    cpu_s: float
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """A CSV file of a header and rows."""
+    """Write a CSV file; the first row is the header."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)
 
 
 def project(folder: Path, rows: Iterable[Sequence[str]], shards: int, **sections: Any) -> Path:
-    """A working directory with a manifest and a config."""
+    """Make a working directory with a manifest and a config."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "manifest.csv", [("video_id", "url", "kind", "categories"), *rows])
     corpus = {"manifest": "manifest.csv", "shards": shards, **sections.pop("corpus", {})}
-    (folder / "mine.yaml").write_text(
-        yaml.safe_dump({"corpus": corpus, **sections}), encoding="utf-8"
-    )
+    config = yaml.safe_dump({"corpus": corpus, **sections})
+    (folder / "mine.yaml").write_text(config, encoding="utf-8")
     return folder
 
 
 def snakemake(folder: Path, *options: str) -> str:
-    """Run the workflow in a project; what it says."""
-    where = ["--directory", str(folder), "--configfile", str(folder / "mine.yaml")]
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "all",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--cores",
-        "2",
-        *where,
-    ]
-    path = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ["PATH"]]
-    )  # jobs say `python`
+    """Run the workflow in a project; the output of Snakemake."""
+    command = [sys.executable, "-m", "snakemake", "all", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--cores", "2", "--directory", str(folder)]
+    command += ["--configfile", str(folder / "mine.yaml"), *options]
+    # the jobs run `python`: it must be this one
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path}
     done = subprocess.run(
-        [*command, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
     )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return done.stdout + done.stderr
 
 
-def timed(folder: Path, said: str, *options: str) -> Took:
-    """Time one call, which must say something."""
+def timed(folder: Path, expected: str, *options: str) -> Duration:
+    """Time one call; its output must contain the expected text."""
     before, start_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    if said not in snakemake(folder, *options):
-        raise SystemExit(f"expected of snakemake: {said!r}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Took(
-        time.perf_counter() - start_s,
-        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-    )
+    if expected not in snakemake(folder, *options):
+        raise SystemExit(f"the output of snakemake lacks {expected!r}")
+    wall_s, after = time.perf_counter() - start_s, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Duration(wall_s, cpu_s)
 
 
-def made_up() -> list[Sequence[str]]:
-    """Videos that nobody has."""
+def invented_rows() -> list[Sequence[str]]:
+    """Rows of a manifest of videos that do not exist."""
     return [(f"video-{n:06d}", f"https://example.org/{n}", "solo", "cello") for n in range(VIDEOS)]
 
 
+def id_in_shard(name: str, shard: int) -> str:
+    """The first id of the form `name-0`, `name-1`, … that belongs to the shard."""
+    ids = (f"{name}-{number}" for number in count())
+    return next(video_id for video_id in ids if shard_of(video_id, FEW) == shard)
+
+
 def tiny(folder: Path) -> Path:
-    """A project of one video of two seconds in each of 16 shards: two are rendered, and go by eight names each."""
+    """Make a project with one video of two seconds per shard; two files have eight ids each."""
     config = scenario.Demo(solos=1, duets=0, scenes=1, width=96, height=72)
     boxes, rows = [scenario.BOX_COLUMNS], []
     for number, video in enumerate(scenario.videos(config)[:2]):
         drawn = scenario.render(video, config=config, folder=folder)
         for shard in range(number, FEW, 2):
-            name = next(
-                name for n in count() if shard_of(name := f"{video.video_id}-{n}", FEW) == shard
-            )
-            rows.append((name, f"{video.video_id}.mp4", "solo", *video.categories))
-            boxes += [(name, *box[1:]) for box in drawn]
+            video_id = id_in_shard(video.video_id, shard)
+            rows.append((video_id, f"{video.video_id}.mp4", "solo", *video.categories))
+            boxes += [(video_id, *box[1:]) for box in drawn]
     write_csv(folder / "boxes.csv", boxes)
     return project(folder, rows, FEW, corpus={"boxes": ["given"]}, **TINY)
 
 
-def report(name: str, turns: Sequence[Took], target_s: float) -> None:
-    """One line of the table."""
-    wall_s, processor_s = (median(figures) for figures in zip(*turns, strict=True))
-    print(
-        f"{name:<30} {wall_s:6.2f} s, {processor_s:6.2f} s of the processor (target {target_s} s)",
-        flush=True,
-    )
+def report(name: str, durations: Sequence[Duration], target_s: float) -> None:
+    """Print one line of the table."""
+    wall_s = median(duration.wall_s for duration in durations)
+    cpu_s = median(duration.cpu_s for duration in durations)
+    print(f"{name:<28} {wall_s:6.2f} s, CPU {cpu_s:6.2f} s (target: {target_s} s)", flush=True)
+
+
+def compare_plans(folder: Path, rounds: int) -> None:
+    """Time the plans of few and of many shards, in turn."""
+    few, many = (project(folder / str(n), invented_rows(), n) for n in (FEW, MANY))
+    few_plans, many_plans = [], []
+    for _ in range(rounds):
+        few_plans.append(timed(few, "Job stats", "-n"))
+        many_plans.append(timed(many, "Job stats", "-n"))
+    report(f"plan, {FEW} shards", few_plans, TARGET_S)
+    report(f"plan, {MANY} shards", many_plans, TARGET_S)
+    pairs = zip(few_plans, many_plans, strict=True)
+    print(f"ratio {median(many.wall_s / few.wall_s for few, many in pairs):.1f}")
+
+
+def time_nothing_to_do(folder: Path, rounds: int) -> None:
+    """Run a small project, then time the call that finds no job."""
+    done = tiny(folder)
+    first = timed(done, "steps (100%) done")
+    print(f"the run of {FEW} shards took {first.wall_s:.0f} s")
+    idle = [timed(done, "Nothing to be done") for _ in range(rounds)]
+    report(f"nothing to do, {FEW} shards", idle, IDLE_TARGET_S)
 
 
 def main() -> None:
-    """Plan, then run and do nothing."""
+    """Time the plans, then the call with nothing to do."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -147,22 +155,9 @@ def main() -> None:
     parser.add_argument("--plans-only", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        few, many = (
-            project(Path(scratch, str(shards)), made_up(), shards) for shards in (FEW, MANY)
-        )
-        turns = [
-            [timed(each, "Job stats", "-n") for each in (few, many)] for _ in range(given.rounds)
-        ]
-        report(f"plan, {FEW} shards", [turn[0] for turn in turns], TARGET_S)
-        report(f"plan, {MANY} shards", [turn[1] for turn in turns], TARGET_S)
-        print(f"ratio {median(turn[1].wall_s / turn[0].wall_s for turn in turns):.1f}")
+        compare_plans(Path(scratch), given.rounds)
         if not given.plans_only:
-            done = tiny(Path(scratch, "tiny"))
-            print(
-                f"running {FEW} shards for real took {timed(done, 'steps (100%) done').wall_s:.0f} s"
-            )
-            idle = [timed(done, "Nothing to be done") for _ in range(given.rounds)]
-            report(f"nothing to do, {FEW} shards", idle, IDLE_TARGET_S)
+            time_nothing_to_do(Path(scratch, "tiny"), given.rounds)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,37 @@ from tests.support.web import WebServer, film, handler
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
-SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+ROOT = Path(__file__).parent
+SHARED = ROOT.parents[1] / "shared" / "data"
+
+
+# Fixtures that train for seconds, run the workflow or start a browser: their tests are `slow`.
+SLOW_FIXTURES = {"audio", "browser", "features", "trained", "undisturbed"}
+# The processes of `make test` start with these files, so that none of them is left for the end.
+LONGEST_FIRST = [
+    "workflow/test_slurm.py",
+    "workflow/test_workflow.py",
+    "workflow/test_paper.py",
+    "workflow/test_faults.py",
+    "workflow/test_conda.py",
+    "workflow/test_staleness.py",
+    "fusion/test_methods.py",
+    "fusion/test_dsol.py",
+    "fusion/test_train.py",
+    "corpus/test_clips.py",
+    "corpus/test_fetch.py",
+    "corpus/media/test_mutations.py",
+]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures, and put the longest files first."""
+    order = {ROOT / name: number for number, name in enumerate(LONGEST_FIRST)}
+    for item in items:
+        if not SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +87,7 @@ def promoted(squares, tmp_path_factory) -> Path:
 def train_audio(squares: corpora.Corpus, path: Path) -> None:
     """Train an audio network on two clusters and save it."""
     mels = log_mels(clip_reader.select(squares.index, split="train"), squares.spectrograms)
-    labels = spherical_kmeans(standardize(*[mel_statistics(mels)] * 2), 2).labels
+    labels = spherical_kmeans(standardize(mel_statistics(mels)), 2).labels
     network = train_classifier(
         mels, labels, 2, ClassifierConfig(epochs=4, standardize=True), torch.device("cpu")
     )

@@ -1,4 +1,4 @@
-"""Every command in README, CONTRIBUTING and docs/ is one that works: run, planned, or held against what it names."""
+"""Every command in README, CONTRIBUTING and docs/ works: it is run, planned or checked."""
 
 import os
 import re
@@ -19,9 +19,16 @@ from tests.support.planner import planner_of
 from tests.support.project import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = {"new-method.md": "tests/test_new_method_page.py"}  # page: the test that runs all of it
-SHELL = {"", "sh", "bash", "shell", "console"}  # what a block is marked with; nothing: commands too
-NAMED = re.compile(r"(spm|make|snakemake|python|mkdocs) [^A-Z]")  # a command within a sentence
+# Pages whose commands another test runs.
+ELSEWHERE = {"new-method.md": "tests/fusion/test_new_method_page.py"}
+SHELL = {
+    "",
+    "sh",
+    "bash",
+    "shell",
+    "console",
+}  # languages of code blocks; blocks without one have commands, too
+NAMED = re.compile(r"(spm|make|snakemake|python|mkdocs) [^A-Z]")  # a command in a sentence
 OURS = ("spm ", "python -m spm.")
 SCRIPTS = (
     "python benchmarks/",
@@ -30,31 +37,31 @@ SCRIPTS = (
     "python workflow/",
     "python -m pytest tests/",
 )
-# What is not run, and is not held against anything either.
+# Commands that are neither run nor checked, and why.
 NOT_HERE = {
-    "git clone": "wants the repository's address",
-    "cd": "goes where that put it",
-    "python3 -m venv": "the environment that the tests run in was made by make setup",
-    "pip install": "the same",
-    ". .venv/bin/activate": "changes the reader's own shell",
-    "export": "the same",
-    "sinfo": "asks a cluster that is not here",
-    "snakemake --containerize": "only prints what an image is built from, and building it wants a network",
-    "mkdocs serve": "serves until it is stopped; make check builds the same pages",
+    "git clone": "needs the address of the repository",
+    "cd": "enters the cloned folder",
+    "python3 -m venv": "make setup made the environment of the tests",
+    "pip install": "make setup made the environment of the tests",
+    ". .venv/bin/activate": "changes the shell of the reader",
+    "export": "changes the shell of the reader",
+    "sinfo": "needs a cluster",
+    "snakemake --containerize": "prints the recipe of an image, which needs a network",
+    "mkdocs serve": "runs until it is stopped; make check builds the same pages",
 }
-# Parts of a plan that a dry run can't have: tests/workflow/test_report.py, test_conda.py and test_faults.py run them.
+# Options that a dry run does not accept. test_report.py, test_conda.py and test_faults.py run them.
 NOT_PLANNED = re.compile(r"--report \S+|--conda-create-envs-only|--unlock|--dry-run|…")
 
 
 class Command(NamedTuple):
-    """A command, and the page that it stands on."""
+    """A command and its page."""
 
     page: str
     text: str
 
 
 def commands(markdown: str) -> Iterator[str]:
-    """The commands of a page: those of its shell blocks, and those named in its sentences."""
+    """The commands in the shell blocks and in the sentences of a page."""
     for token in MarkdownIt("commonmark").parse(markdown):
         if token.type in ("fence", "code_block") and token.info.split(" ")[0] in SHELL:
             lines = token.content.replace("\\\n", " ").splitlines()
@@ -83,15 +90,15 @@ FOUND = [
 ]
 
 
-def of(*starts: str) -> list[str]:
-    """The commands that begin so, each once, without what is not run here."""
-    wanted = [each.text for each in FOUND if each.text.startswith(starts)]
-    return [text for text in dict.fromkeys(wanted) if not text.startswith(tuple(NOT_HERE))]
+def commands_with(*starts: str) -> list[str]:
+    """The commands that begin with one of the words, each once, without those of NOT_HERE."""
+    texts = [command.text for command in FOUND if command.text.startswith(starts)]
+    return [text for text in dict.fromkeys(texts) if not text.startswith(tuple(NOT_HERE))]
 
 
 @pytest.fixture(scope="module")
 def folder(media, tmp_path_factory) -> Path:
-    """A folder as the tutorial has it: its videos, their boxes, and what lies beside a checkout."""
+    """The folder of the tutorial: its videos, their boxes, and the other corpora of the pages."""
     folder = tmp_path_factory.mktemp("reader") / "spm"
     tutorial = (ROOT / "docs/tutorial.md").read_text()
     for video in re.findall(r"^videos/\S+$", tutorial, re.M):
@@ -109,12 +116,12 @@ def folder(media, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def listed(folder) -> str:
-    """What is said when the videos are listed as the README and the tutorial say."""
-    return said("spm manifest videos", folder)
+    """Output of the command that lists the videos, from the README and the tutorial."""
+    return output_of("spm manifest videos", folder)
 
 
-def said(command: str, folder: Path) -> str:
-    """What a command prints; it must end well."""
+def output_of(command: str, folder: Path) -> str:
+    """Output of a command, which must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERM": "dumb"}
     name, *rest = shlex.split(command)
     start = {"python": [sys.executable], "spm": [sys.executable, "-m", "spm.cli"]}.get(name, [name])
@@ -129,27 +136,27 @@ def options(command: str) -> set[str]:
     return set(re.findall(r"(?<=\s)--[a-z][\w-]*", command))
 
 
-def test_every_command_is_known_here():
-    """One that nothing below looks at is asked for: run it, plan it, or say in NOT_HERE why not."""
+def test_every_command_is_covered_by_a_test():
+    """A new kind of command needs a test below, or a reason in NOT_HERE."""
     handled = ("snakemake ", "make ", *OURS, *SCRIPTS)
-    unknown = [each for each in FOUND if not each.text.startswith((*handled, *NOT_HERE))]
+    unknown = [c for c in FOUND if not c.text.startswith((*handled, *NOT_HERE))]
     assert not unknown
-    assert len(FOUND) > 50  # they are found at all
+    assert len(FOUND) > 50  # the pages are read
 
 
-def test_the_version_to_cite_is_this_one():
+def test_the_version_to_cite_is_that_of_the_package():
     version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert f"Version {version}." in (ROOT / "docs/citing.md").read_text()
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
-def test_a_page_that_another_test_runs_is_run_by_it():
+def test_a_page_with_a_test_of_its_own_is_named_in_that_test():
     for page, test in ELSEWHERE.items():
         if (ROOT / "docs" / page).exists():
             assert page in (ROOT / test).read_text()
 
 
-def test_listing_a_folder_of_videos_says_the_command_that_the_pages_have_next(folder, listed):
+def test_listing_a_folder_of_videos_prints_the_next_command_of_the_pages(folder, listed):
     assert len((folder / "videos/manifest.csv").read_text().splitlines()) == 1 + 5
     [command] = re.findall(r"^ *(snakemake all .*)$", listed, re.M)
     for page in ("README.md", "tutorial.md"):
@@ -161,13 +168,13 @@ def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
     """With a conda and its channels on this machine, for the plans that need one."""
     environment = conda.install(tmp_path, conda.tested())
     files = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    for command in of("snakemake "):
+    for command in commands_with("snakemake "):
         words = shlex.split(NOT_PLANNED.sub("", command))[1:]
         arguments = [*files, "--cores", "2", "--dry-run", *words]
         assert planner_of(ROOT).plan(arguments, folder, environment).stale, command
 
 
-@pytest.mark.parametrize("command", of(*OURS))
+@pytest.mark.parametrize("command", commands_with(*OURS))
 def test_every_option_of_our_own_commands_is_in_their_help(command, folder):
     words = shlex.split(command)
     start = (
@@ -175,19 +182,19 @@ def test_every_option_of_our_own_commands_is_in_their_help(command, folder):
         if words[0] == "spm"
         else words[: 4 if words[3:4] in (["export"], ["import"]) else 3]
     )
-    text = said(shlex.join([*start, "--help"]), folder)
+    text = output_of(shlex.join([*start, "--help"]), folder)
     assert not {option for option in options(command) if option not in text}
 
 
-@pytest.mark.parametrize("command", of(*SCRIPTS))
+@pytest.mark.parametrize("command", commands_with(*SCRIPTS))
 def test_every_script_is_there_with_its_options(command):
-    """They take minutes, or are this suite: `make bench` runs them."""
+    """They take minutes, or are this suite; `make bench` runs the benchmarks."""
     name = next(part for part in shlex.split(command)[1:] if part not in ("-m", "pytest"))
     file = ROOT / (name if "/" in name else f"{name.replace('.', '/')}.py")
     known = file.read_text() + (ROOT / "tests/conftest.py").read_text() * ("pytest" in command)
     assert not {option for option in options(command) if f'"{option}"' not in known}
 
 
-@pytest.mark.parametrize("command", of("make "))
+@pytest.mark.parametrize("command", commands_with("make "))
 def test_every_target_of_make_can_be_made(command):
-    assert said(command.replace("make", "make --dry-run", 1), ROOT)
+    assert output_of(command.replace("make", "make --dry-run", 1), ROOT)

@@ -20,10 +20,10 @@ class AudioNetwork(nn.Module):
     mel_mean: Tensor
     mel_std: Tensor
 
-    def __init__(self, mels: int = N_MELS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mel_mean", torch.zeros(mels))
-        self.register_buffer("mel_std", torch.ones(mels))
+        self.register_buffer("mel_mean", torch.zeros(N_MELS))
+        self.register_buffer("mel_std", torch.ones(N_MELS))
         self.trunk = audio_trunk()
 
     def fit_normalization(self, log_mels: Tensor) -> None:

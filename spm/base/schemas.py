@@ -11,7 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from spm.base.constants import FRAME_MATCH_S, FRAMES, N_MELS
+from spm.base.constants import FRAME_MATCH_S, FRAMES, N_MELS, SAMPLE_RATE_HZ
 from spm.base.statuses import FetchStatus, Kind, Split, VideoStatus
 
 TEXT = pa.string()
@@ -117,8 +117,8 @@ CLIPS = Table("clips", "corpus/clips/*.parquet", (
     Column("frame_time_s", pa.list_(FLOAT64),
            description="Time of each frame in the video, in s."),
     Column("frames", pa.list_(pa.binary()), description="Frames, as square JPEG images."),
-    Column("pcm", pa.binary(), description="Sound: 16,000 samples at 16 kHz, mono, int16, "
-           "little endian."),
+    Column("pcm", pa.binary(), description=f"Sound: {SAMPLE_RATE_HZ:,} samples at "
+           f"{SAMPLE_RATE_HZ // 1000} kHz, mono, int16, little endian."),
     RMS_DB,
 ), description="A clip (one second of a video), with its frames and its sound.")
 INDEX = Table("index", "corpus/index/clips.parquet", (

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
+from spm.boxes.statuses import BoxStatus
 from spm.fusion.mosaics import video_of
 
 TableRow = dict[str, Any]
@@ -47,7 +48,7 @@ def place_box(box: TableRow, tile: TableRow, video: str) -> TableRow:
         "y": tile["y"] + box["y"] * tile["h"],
         "w": box["w"] * tile["w"],
         "h": box["h"] * tile["h"],
-        "status": "kept" if tile["sounding"] else "silent",
+        "status": BoxStatus.KEPT if tile["sounding"] else BoxStatus.SILENT,
     }
 
 
@@ -83,7 +84,7 @@ def run(config: MosaicBoxes, *, tiles: Path, annotations: Path, out: Path) -> No
     """Write the kept boxes of the tiles' frames, or the tiles, as boxes of the mosaics."""
     kept: dict[tuple[str, int], list[TableRow]] = {}
     for box in tables.read(annotations).to_pylist():
-        if box["status"] == "kept":
+        if box["status"] == BoxStatus.KEPT:
             kept.setdefault((box["clip_id"], box["frame"]), []).append(box)
 
     def boxes_of(tile: TableRow) -> list[TableRow]:

@@ -179,7 +179,7 @@ def dataset_card(
     text = DATASET.format(
         **counts,
         name=config.name,
-        tables=markdown_table(pd.DataFrame(listed, columns=["name", "files", "a row is"])),
+        tables=markdown_table(pd.DataFrame(listed, columns=["name", "files", "row"])),
         coverage=markdown_table(coverage),
         statuses=markdown_table(count_statuses(ledgers, videos)),
         licenses=OTHER_LICENSE if other else f"{ONE_LICENSE} {config.license}.",

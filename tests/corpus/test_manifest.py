@@ -75,8 +75,9 @@ BAD_IDS = (
     "a/b", "a\\b", "..", "a..b", ".", "a b", "a\tb", "a\x7fb", "a\x00b", "$(a)", "../../a", "a;b",
     "`a`",
 )  # fmt: skip
+VALID_ID = "expected letters, digits and - _"
 FLAWED = [
-    *[(f"{bad},x.mp4,solo,erhu", "video_id", "expected letters, digits and -") for bad in BAD_IDS],
+    *[(f"{bad},x.mp4,solo,violin", "video_id", VALID_ID) for bad in BAD_IDS],
     (f"{LONG},x.mp4,solo,violin", "video_id", "at most 128"),
     ("é" * 65 + ",x.mp4,solo,violin", "130 bytes", "at most 128"),
     ("a,,solo,violin", "url ''", "expected an http(s) address"),

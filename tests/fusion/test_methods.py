@@ -11,7 +11,7 @@ from torch.nn.functional import cosine_similarity
 
 from spm.audio.network import AudioNetwork
 from spm.base.config import UserError
-from spm.boxes import ground_truth
+from spm.boxes.formats import csv
 from spm.corpus import clip_reader
 from spm.fusion import methods, trainer
 from spm.fusion.localization_network import LocalizationNetwork, min_max
@@ -104,7 +104,7 @@ def compute_features(
     mels = log_mels(rows, corpus.spectrograms)
     sounds = torch.cat([audio(part) for part in mels.split(32)])
     names = rows["video_id"].to_pylist()
-    box_at = {(row["video_id"], row["time_s"]): row for row in ground_truth.read(corpus.boxes)}
+    box_at = {(row["video_id"], row["time_s"]): row for row in csv.read(corpus.boxes)}
     boxes = []
     for name, clip_times in zip(names, times, strict=True):
         boxes.append([box_at[name, time] for time in clip_times])
@@ -192,7 +192,7 @@ def success_rate(maps: np.ndarray, clips: Features) -> float:
     for clip_boxes in clips.boxes:
         for box in clip_boxes:
             boxes.append(np.array([[box["x"], box["y"], box["w"], box["h"]]]))
-    return float((masks.ious(protocols.named("sspl"), maps, boxes) >= 0.3).mean())
+    return float((masks.ious(protocols.find("sspl"), maps, boxes) >= 0.3).mean())
 
 
 def best_centre_square(clips: Features) -> float:

@@ -10,7 +10,7 @@ from torch._dynamo import utils as dynamo
 
 from spm.base import tables
 from spm.base.config import UserError
-from spm.boxes import ground_truth
+from spm.boxes.formats import csv
 from spm.fusion import maps, methods, train
 from spm.fusion.maps import Maps
 from spm.fusion.methods.spm import Settings
@@ -162,7 +162,7 @@ def test_it_finds_the_sounding_square_in_videos_that_it_was_not_trained_on(promo
         "epochs": 10,
     }
     network = train_spm(corpus, tmp_path, promoted, **settings)["out"]
-    boxes = {(box["video_id"], box["time_s"]): box for box in ground_truth.read(corpus.boxes)}
+    boxes = {(box["video_id"], box["time_s"]): box for box in csv.read(corpus.boxes)}
     hits = [
         peak_in_box(row, boxes[row["video_id"], row["time_s"]])
         for row in compute_maps(corpus, network, tmp_path / "maps.parquet").to_pylist()

@@ -37,14 +37,14 @@ def test_a_box_is_drawn_in_white():
 
 def test_the_page_plays_a_video_with_sound_for_each_run(project, tmp_path):
     files = {name: project[name] for name in ("index", "clips", "annotations", "maps")}
-    run(OverlayVideos(max_s=3), **files, out=tmp_path / "films.html")
-    page = (tmp_path / "films.html").read_text()
+    run(OverlayVideos(max_s=3), **files, out=tmp_path / "overlay_videos.html")
+    page = (tmp_path / "overlay_videos.html").read_text()
     encoded = re.findall(r'src="data:video/mp4;base64,([^"]+)"', page)
     assert len(encoded) == 2
     assert "Run spm: " in page
     assert "3 s, 2 frames/s" in page
-    (tmp_path / "film.mp4").write_bytes(base64.b64decode(encoded[0]))
-    with av.open(tmp_path / "film.mp4") as container:
+    (tmp_path / "video.mp4").write_bytes(base64.b64decode(encoded[0]))
+    with av.open(tmp_path / "video.mp4") as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
         assert float(video.average_rate) == 2
@@ -64,5 +64,5 @@ def test_the_error_names_the_ffmpeg_that_failed():
 
 def test_without_maps_the_page_says_so(project, tmp_path):
     files = {"index": project["index"], "clips": project["clips"], "annotations": [], "maps": []}
-    run(OverlayVideos(), **files, out=tmp_path / "films.html")
-    assert "No maps of audible test clips." in (tmp_path / "films.html").read_text()
+    run(OverlayVideos(), **files, out=tmp_path / "overlay_videos.html")
+    assert "No maps of audible test clips." in (tmp_path / "overlay_videos.html").read_text()

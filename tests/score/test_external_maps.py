@@ -130,7 +130,9 @@ def test_a_folder_of_different_shapes_and_an_empty_one_raise_an_error(tmp_path):
 def test_frames_without_a_map_are_an_error_unless_allowed_and_unknown_keys_are_noted(npz):
     stored = external_maps.read(npz)
     lacking = external_maps.ExternalMaps(["a/1.jpg", "z/9.jpg"], stored.maps[:2])
-    with pytest.raises(UserError, match=r"1 of 2 boxed frames have no map: b/1\.jpg\. .* --partial"):
+    with pytest.raises(
+        UserError, match=r"1 of 2 boxed frames have no map: b/1\.jpg\. .* --partial"
+    ):
         external_maps.match_to_truth(lacking, TRUTH)
     predictions, _, notes = external_maps.match_to_truth(lacking, TRUTH, partial=True)
     assert list(predictions.keys) == ["a/1.jpg"]

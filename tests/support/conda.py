@@ -1,10 +1,11 @@
-"""A conda small enough to run without its channels: py-rattler solves and installs, from a channel of empty packages.
+"""A small conda that needs no network: py-rattler installs from a channel of empty packages.
 
-An environment that Snakemake creates with it is a real one: its Python sees the packages that its file names and what
-they require, linked from where the tests run, and no others. What it proves: that --use-conda creates, activates and
-reuses an environment of each of the project's files, that each solves to the versions that the tests run with, and has
-all that its stages import. What it can't: that conda-forge has them. Run as a script, it is the `conda` that Snakemake
-calls.
+Snakemake creates real environments with it. The Python of such an environment imports the packages
+that its file lists and their requirements, linked from the environment of the tests, and no others.
+It proves that --use-conda creates, activates and reuses an environment for each file, that each
+file solves to the tested versions, and that it has all packages that its stages import. It does not
+prove that conda-forge has these packages. Run as a script, this module is the `conda` that
+Snakemake calls.
 """
 
 import argparse
@@ -31,27 +32,37 @@ from tests.support.project import ROOT
 
 VERSION = "24.11.0"
 SUBDIR = "linux-64"
-CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for a channel's name
+CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for the name of a channel
 IN_CONDA = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "matplotlib": ("matplotlib-base",)}
 NOT_FROM_PYPI = {"detectron2": "0.6", "ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
-NOT_PYTHON = {"python", "ffmpeg", "deno", "detectron2"}  # or not to be had here
+NOT_PYTHON = {
+    "python",
+    "ffmpeg",
+    "deno",
+    "detectron2",
+}  # not Python packages, or not installed for the tests
 PINS = dict(
     line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
 )
-NOTE = "import sys\nwith open(sys.prefix + '/calls', 'a') as calls:\n    print(*sys.orig_argv[1:3], file=calls)\n"
+# Each Python of an environment notes its command line.
+NOTE = (
+    "import sys\n"
+    "with open(sys.prefix + '/calls', 'a') as calls:\n"
+    "    print(*sys.orig_argv[1:3], file=calls)\n"
+)
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
 def tested() -> dict[str, str]:
-    """Versions of the packages that the tests run with, by their names in conda-forge."""
-    names = {
-        name: version for pip, version in PINS.items() for name in IN_CONDA.get(pip, (pip.lower(),))
-    }
+    """Tested versions of the packages, by their names in conda-forge."""
+    names = {}
+    for pip, version in PINS.items():
+        names |= dict.fromkeys(IN_CONDA.get(pip, (pip.lower(),)), version)
     return {**names, **NOT_FROM_PYPI, "python": ".".join(map(str, sys.version_info[:3]))}
 
 
 def _package(folder: Path, name: str, version: str) -> dict[str, object]:
-    """Write a package that holds nothing; its record for the channel's list."""
+    """Write an empty package; its record for the list of the channel."""
     about = {
         "name": name,
         "version": version,
@@ -78,7 +89,7 @@ def _package(folder: Path, name: str, version: str) -> dict[str, object]:
 
 
 def _channel(folder: Path, packages: Mapping[str, str]) -> None:
-    """Write a channel of one version of each package."""
+    """Write a channel with one version of each package."""
     for subdir in (SUBDIR, "noarch"):
         (folder / subdir).mkdir(parents=True)
         there = packages if subdir == SUBDIR else {}
@@ -96,13 +107,14 @@ def _channel(folder: Path, packages: Mapping[str, str]) -> None:
 
 
 def install(folder: Path, packages: Mapping[str, str]) -> dict[str, str]:
-    """Put conda and its channels into a folder; the environment variables with which it is found."""
+    """Write conda and its channels into a folder; the environment variables that select it."""
     channels = {name: packages if name == "conda-forge" else {} for name in CHANNELS}
     for name, there in channels.items():
         _channel(folder / "channels" / name, there)
+    python, root = shlex.quote(sys.executable), shlex.quote(str(folder))
     scripts = {
         "conda": f"#!/bin/sh\nexport PYTHONPATH={shlex.quote(str(ROOT))}\n"
-        f'exec {shlex.quote(sys.executable)} -m tests.support.conda {shlex.quote(str(folder))} "$@"\n',
+        f'exec {python} -m tests.support.conda {root} "$@"\n',
         "activate": 'export CONDA_PREFIX="$1"\nexport PATH="$1/bin:$PATH"\n',
     }
     (folder / "bin").mkdir()
@@ -113,14 +125,14 @@ def install(folder: Path, packages: Mapping[str, str]) -> dict[str, str]:
 
 
 def specs_of(file: Path) -> tuple[list[str], list[str]]:
-    """The channels and the specs of an environment's file."""
+    """Channels and specs of the file of an environment."""
     environment = yaml.safe_load(file.read_text())
     return environment["channels"], environment["dependencies"]
 
 
 async def create(root: Path, file: Path, prefix: Path) -> None:
-    """Solve an environment's file and install it."""
-    import rattler  # takes half a second, and most calls don't need it
+    """Solve the file of an environment and install it."""
+    import rattler  # takes half a second, and most calls do not need it
 
     channels, specs = specs_of(file)
     config = rattler.ChannelConfig(channel_alias=f"file://{root / 'channels'}/")
@@ -132,7 +144,7 @@ async def create(root: Path, file: Path, prefix: Path) -> None:
 
 
 def required(names: Iterable[str]) -> dict[str, metadata.Distribution]:
-    """The distributions that run the tests under these names, and what they require, by their names."""
+    """The installed distributions of these names and of all their requirements, by name."""
     found: dict[str, metadata.Distribution] = {}
     waiting = list(names)
     while waiting:
@@ -148,8 +160,8 @@ def required(names: Iterable[str]) -> dict[str, metadata.Distribution]:
 
 
 def furnish(prefix: Path) -> None:
-    """Make an environment's Python, which notes its calls, and link what its packages stand for."""
-    pip = {conda: name for name, several in IN_CONDA.items() for conda in several}
+    """Make the Python of an environment, and link its packages from the one of the tests."""
+    pip = {conda: name for name, condas in IN_CONDA.items() for conda in condas}
     made = {path.name.rsplit("-", 2)[0] for path in (prefix / "conda-meta").glob("*.json")}
     site = prefix / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     site.mkdir(parents=True)
@@ -172,7 +184,7 @@ def furnish(prefix: Path) -> None:
 
 
 def main(root: Path, arguments: Iterable[str]) -> None:
-    """Answer what Snakemake asks of conda."""
+    """Answer the calls of Snakemake to conda."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--file", type=Path)
     parser.add_argument("--prefix", type=Path)
@@ -186,8 +198,8 @@ def main(root: Path, arguments: Iterable[str]) -> None:
     elif re.match("env create", " ".join(words)):
         asyncio.run(create(root, given.file, given.prefix))
         furnish(given.prefix)
-    elif words[:1] != ["clean"]:  # what was downloaded lies where the channel is
-        sys.exit(f"conda: not known here: {' '.join(words)}")
+    elif words[:1] != ["clean"]:  # the packages lie in the channel
+        sys.exit(f"conda: unknown command: {' '.join(words)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Test videos that tell the time: each picture shows its number in bars, each second of sound is its own chirp."""
+"""Test videos with a known time: each frame shows its number, each second has its own chirp."""
 
 import io
 import subprocess
@@ -12,21 +12,22 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from numpy.typing import NDArray
 from PIL import Image
 
+H264_AND_AAC = ("-c:v", "libx264", "-bf", "2", "-g", "12", "-c:a", "aac", "-b:a", "128k")
 BITS = 12
 BAR_PX = 16
 HEIGHT_PX = 96
-STRIP_PX = 24  # a white strip along the upper edge says which way is up
+STRIP_PX = 24  # a white strip marks the upper edge
 
 
 def ffmpeg(*arguments: object, given: bytes | None = None) -> None:
-    """Run the real ffmpeg; what it complains about is in the error."""
+    """Run ffmpeg; its messages are in the error."""
     command = [get_ffmpeg_exe(), "-y", "-v", "error", *map(str, arguments)]
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
 
 
 def numbered(number: int) -> NDArray[np.uint8]:
-    """A gray picture (96, 192) whose twelve bars are the digits of a binary number, the highest at the left."""
+    """A gray picture (96, 192) with a binary number: twelve bars, the highest bit at the left."""
     digits = [255 * (number >> bit & 1) for bit in reversed(range(BITS))]
     picture = np.repeat(np.array(digits, np.uint8), BAR_PX)[None].repeat(HEIGHT_PX, axis=0)
     picture[:STRIP_PX] = 255
@@ -34,7 +35,7 @@ def numbered(number: int) -> NDArray[np.uint8]:
 
 
 def number_in(jpeg: bytes) -> int:
-    """The number that a picture of any size shows; the strip must be at the top."""
+    """The number in a picture of any size; the strip must be at the top."""
     gray = np.asarray(Image.open(io.BytesIO(jpeg)).convert("L"), float)
     height, width = gray.shape
     assert gray[: height // 6].mean() > 220, "the white strip is not at the top"
@@ -52,10 +53,10 @@ def chirps(seconds: float, rate_hz: int) -> NDArray[np.float64]:
     return 0.5 * np.sin(2 * np.pi * (300 + 53 * (second % 24) + 800 * rest_s) * rest_s)
 
 
-def shift(heard: NDArray[np.float64], expected: NDArray[np.float64]) -> int:
-    """By how many samples `heard` comes late: where the correlation with `expected` peaks."""
-    size = len(heard) + len(expected)
-    product = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(expected, size))
+def shift(sound: NDArray[np.float64], expected: NDArray[np.float64]) -> int:
+    """By how many samples a sound is late: the peak of its correlation with `expected`."""
+    size = len(sound) + len(expected)
+    product = np.fft.rfft(sound, size) * np.conj(np.fft.rfft(expected, size))
     peak = int(np.argmax(np.fft.irfft(product, size)))
     return peak if peak < size // 2 else peak - size
 
@@ -70,18 +71,7 @@ def make_video(
     sound_s: float | None = None,
     sound: NDArray[np.float64] | None = None,
     turns: int = 0,
-    codecs: Iterable[str] = (
-        "-c:v",
-        "libx264",
-        "-bf",
-        "2",
-        "-g",
-        "12",
-        "-c:a",
-        "aac",
-        "-b:a",
-        "128k",
-    ),
+    codecs: Iterable[str] = H264_AND_AAC,
     options: Iterable[str] = (),
 ) -> Path:
     """Make a video with real ffmpeg.
@@ -107,18 +97,8 @@ def make_video(
     pcm = path.with_name(path.name + ".pcm")
     pcm.write_bytes(np.round(wide * 32767).astype("<i2").tobytes())
     height, width = frames[0].shape
-    pictures_in = [
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "gray",
-        "-s",
-        f"{width}x{height}",
-        "-framerate",
-        fps,
-        "-i",
-        "pipe:",
-    ]
+    raw = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{width}x{height}"]
+    pictures_in = [*raw, "-framerate", fps, "-i", "pipe:"]
     sound_in = ["-f", "s16le", "-ar", rate_hz, "-ac", wide.shape[1], "-i", pcm]
     picture_data = b"".join(frame.tobytes() for frame in frames)
     ffmpeg(
@@ -129,7 +109,7 @@ def make_video(
 
 
 def delay(path: Path, *, pictures_s: float = 0.0, sound_s: float = 0.0) -> Path:
-    """Move either track to a later time on the clock of the container; nothing is coded anew."""
+    """Move either track to a later time of the container, without encoding it again."""
     punctual = path.rename(path.with_name("punctual-" + path.name))
     inputs = ["-itsoffset", pictures_s, "-i", punctual, "-itsoffset", sound_s, "-i", punctual]
     ffmpeg(*inputs, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
@@ -138,7 +118,7 @@ def delay(path: Path, *, pictures_s: float = 0.0, sound_s: float = 0.0) -> Path:
 
 
 def lose_sound(path: Path, start_s: float, end_s: float) -> Path:
-    """Drop the packets of sound between two times, as a bad connection does: a hole in the time stamps."""
+    """Drop the packets of sound between two times, as a bad connection does."""
     whole = path.rename(path.with_name("whole-" + path.name))
     with av.open(str(whole)) as source, av.open(str(path), "w") as target:
         streams = {stream: target.add_stream_from_template(stream) for stream in source.streams}
@@ -153,17 +133,13 @@ def lose_sound(path: Path, start_s: float, end_s: float) -> Path:
 
 
 def turn(path: Path, degrees: int) -> Path:
-    """Write into an mp4 that players shall turn its pictures counter-clockwise, as phones do."""
-    one, matrices = (
-        1 << 16,
-        {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)},
-    )
-    a, b, c, d = (one * value for value in matrices[degrees])
+    """Mark an mp4 as turned counter-clockwise, as phones do."""
+    unit = 1 << 16  # of fixed-point numbers
+    matrices = {0: (1, 0, 0, 1), 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}
+    a, b, c, d = (unit * value for value in matrices[degrees])
     matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], ">i4").tobytes()
     data = bytearray(path.read_bytes())
-    start = (
-        data.index(b"tkhd") + 44
-    )  # of the first track: version 0 of the header has its matrix there
+    start = data.index(b"tkhd") + 44  # matrix of the first track, in version 0 of the header
     data[start : start + len(matrix)] = matrix
     path.write_bytes(data)
     return path

@@ -1,4 +1,4 @@
-"""Open Images in small: its tables and pictures in the published form, drawn by the embedded corpus, and a server."""
+"""A small Open Images in the published form, with drawn pictures, and its server."""
 
 import hashlib
 import io
@@ -14,16 +14,17 @@ from spm.boxes.formats.openimages import CLASSES, FLAGS
 from spm.boxes.openimages import BOX_TABLES, IMAGE_TABLES
 from spm.demo.scenario import Demo, DemoVideo, shoot
 
-DRAWN = {
-    "cello": "cello",
-    "flute": "flute",
-    "guitar": "acoustic_guitar",
-}  # Open Images' name: the embedded corpus'
-BOX_HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
-CLICKS = ",XClick1X,XClick2X,XClick3X,XClick4X,XClick1Y,XClick2Y,XClick3Y,XClick4Y"  # in the table of train alone
+# Names of Open Images, and those of the embedded corpus.
+DRAWN = {"cello": "cello", "flute": "flute", "guitar": "acoustic_guitar"}
+BOX_HEAD = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,"
+    "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+)
+# Only in the table of train.
+CLICKS = ",XClick1X,XClick2X,XClick3X,XClick4X,XClick1Y,XClick2Y,XClick3Y,XClick4Y"
 PICTURE_HEAD = (
-    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,OriginalSize,OriginalMD5,"
-    "Thumbnail300KURL,Rotation"
+    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
+    "OriginalSize,OriginalMD5,Thumbnail300KURL,Rotation"
 )
 PERSON = "/m/01g317"
 ORDER = ["IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside"]
@@ -32,7 +33,7 @@ ORDER = ["IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside"]
 def picture(
     category: str, number: int, width: int = 128, height: int = 96
 ) -> tuple[bytes, tuple[float, ...]]:
-    """One drawn picture as JPEG, and the box of what is drawn, (x, y, w, h) as fractions."""
+    """A drawn picture as JPEG, and the box of its object: (x, y, w, h) as fractions."""
     config = Demo(scene_s=1, width=width, height=height, fps=4, silent_other=0, seed=7)
     video = DemoVideo(f"openimages-{category}", "solo", (DRAWN[category],))
     take = shoot(video, number, config, 8000, 1)
@@ -49,7 +50,7 @@ def box_line(image_id: str, label: str, box: tuple[float, ...], subset: str, **f
 
 
 def publish(folder: Path, per_class: int = 4, subsets: tuple[str, ...] = ("train", "test")) -> Path:
-    """Write tables and pictures; a picture's id is digits, as published ones are."""
+    """Write tables and pictures; as in the published tables, ids of pictures are digits."""
     assert set(ORDER) == set(FLAGS)
     for subset in subsets:
         boxes = [BOX_HEAD + (CLICKS if subset == "train" else "")]
@@ -69,15 +70,16 @@ def publish(folder: Path, per_class: int = 4, subsets: tuple[str, ...] = ("train
 
 
 def about_line(image_id: str, subset: str, rotation: str = "0.0") -> str:
-    where = f"https://example.org/{image_id}"
+    page = f"https://example.org/{image_id}"
     license = "https://creativecommons.org/licenses/by/2.0/"
     author = '"A. Author,\n Sr."'
-    return f"{image_id},{subset},{where}.jpg,{where},{license},{where},{author},A title,1000,abc==,,{rotation}"
+    head = f"{image_id},{subset},{page}.jpg,{page},{license},{page}"
+    return f"{head},{author},A title,1000,abc==,,{rotation}"
 
 
 @dataclass
 class Bucket:
-    """A server of one folder that says MD5s as buckets do; `answers` maps a path to misbehaviors, one a request."""
+    """A server of a folder that sends MD5 sums; `answers` has the faults of each path in turn."""
 
     root: str
     folder: Path
@@ -85,7 +87,7 @@ class Bucket:
     asked: Counter[str] = field(default_factory=Counter)
     ranges: list[tuple[str, str]] = field(default_factory=list)
 
-    def misbehavior(self, path: str) -> str:
+    def fault(self, path: str) -> str:
         queue = self.answers.get(path, [])
         return queue.pop(0) if queue else ""
 
@@ -95,23 +97,23 @@ def handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *args: object) -> None:
-            """Be silent."""
+            """Print nothing."""
 
         def do_GET(self) -> None:
             bucket.asked[self.path] += 1
-            how = bucket.misbehavior(self.path)
+            fault = bucket.fault(self.path)
             file = bucket.folder / self.path.lstrip("/")
-            if how.isdigit() or not file.is_file():
-                self.send_error(int(how) if how else 403)
+            if fault.isdigit() or not file.is_file():
+                self.send_error(int(fault) if fault else 403)
                 return
-            self.send(file.read_bytes(), how)
+            self.send(file.read_bytes(), fault)
 
-        def send(self, body: bytes, how: str) -> None:
+        def send(self, body: bytes, fault: str) -> None:
             asked = self.headers["Range"]
             start = int(asked[6:].split("-")[0]) if asked else 0
             if asked:
                 bucket.ranges.append((self.path, asked))
-            digest = hashlib.md5(body if how != "other" else b"something else")
+            digest = hashlib.md5(body if fault != "other" else b"something else")
             self.send_response(206 if asked else 200)
             self.send_header("Content-Length", str(len(body) - start))
             if self.path.endswith(".csv"):
@@ -121,14 +123,14 @@ def handler(bucket: Bucket) -> type[BaseHTTPRequestHandler]:
             else:
                 self.send_header("ETag", f'"{digest.hexdigest()}"')
             self.end_headers()
-            self.wfile.write(body[start : len(body) // 2 if how == "cut" else None])
-            self.close_connection = how == "cut"
+            self.wfile.write(body[start : len(body) // 2 if fault == "cut" else None])
+            self.close_connection = fault == "cut"
 
     return Handler
 
 
 def serve(folder: Path) -> tuple[Bucket, ThreadingHTTPServer]:
-    """A server, not yet running, and what it is asked."""
+    """A server that does not run yet, and the record of its requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.daemon_threads = True
     bucket = Bucket(f"http://127.0.0.1:{server.server_port}", folder)

@@ -165,7 +165,7 @@ def _remember_rules(parse: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _remember_options(make_parser: Callable[..., Any]) -> Callable[..., Any]:
-    """The maker of the parser of Snakemake's command line, called once where there is no profile."""
+    """The maker of the parser of the command line, called once where there is no profile."""
     plain = make_parser()
     return lambda profiles=None: make_parser(profiles=profiles) if profiles else plain
 

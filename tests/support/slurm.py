@@ -1,6 +1,7 @@
-"""A SLURM of one node, for real: munged, slurmctld and slurmd from Debian's packages, each started and stopped here.
+"""A real SLURM with one node: munged, slurmctld and slurmd from Debian's packages.
 
-It runs on loopback, without systemd and without accounting, with eight made-up CPUs and two GPUs that are /dev/null.
+The tests start and stop it. It runs on the loopback interface, without systemd and accounting. Its
+eight CPUs are only configured, and its two GPUs are /dev/null.
 """
 
 import os
@@ -14,39 +15,37 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-CONFIG = Path(
-    "/etc/slurm"
-)  # the plugin takes SLURM_CONF away before its inner srun: only this place is found
+# The plugin removes SLURM_CONF before its inner srun, so the config must be in this folder.
+CONFIG = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 START_S = 20.0
 
 
 def unavailable() -> str:
-    """Why no SLURM can be started here; empty where it can."""
+    """The reason why SLURM cannot be started on this machine; empty where it can."""
     path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
     if missing := [name for name in PROGRAMS if not shutil.which(name, path=path)]:
         return f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge"
     if os.geteuid() != 0:
-        return "slurmd and slurmctld want root to run jobs"
-    if theirs := [
-        name for name in FILES if (CONFIG / name).exists() or (CONFIG / name).is_symlink()
-    ]:
-        return f"{CONFIG / theirs[0]} is there: this machine has a SLURM of its own, or a killed test left it"
+        return "slurmd and slurmctld run jobs as root only"
+    for file in (CONFIG / name for name in FILES):
+        if file.exists() or file.is_symlink():
+            return f"{file} exists: from a SLURM of this machine, or left by a killed test"
     return ""
 
 
 def _port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def until(done: Callable[[], bool], what: str, within_s: float = START_S) -> None:
-    """Wait for something to come true."""
+def until(is_done: Callable[[], bool], event: str, within_s: float = START_S) -> None:
+    """Wait for an event; an AssertionError names it if it does not happen in time."""
     end_s = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < end_s, f"{what}: not within {within_s} s"
+    while not is_done():
+        assert time.monotonic() < end_s, f"{event}: not within {within_s} s"
         time.sleep(0.1)
 
 
@@ -125,35 +124,31 @@ PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
             )
 
     def start(self) -> None:
-        """Bring up the three daemons, and wait for the node."""
+        """Start the three daemons, and wait for the node."""
         self._configure()
-        at = {
-            name: str(self.folder / f"munge.{name}")
-            for name in ("key", "socket", "pid", "seed", "log")
+        files = {
+            "--key-file": "key",
+            "--socket": "socket",
+            "--pid-file": "pid",
+            "--log-file": "log",
+            "--seed-file": "seed",
         }
-        files = [
-            "--key-file",
-            at["key"],
-            "--socket",
-            at["socket"],
-            "--pid-file",
-            at["pid"],
-            "--log-file",
-            at["log"],
-        ]
-        self._start("munged", "--foreground", "--force", *files, "--seed-file", at["seed"])
+        options = []
+        for option, suffix in files.items():
+            options += [option, str(self.folder / f"munge.{suffix}")]
+        self._start("munged", "--foreground", "--force", *options)
         until((self.folder / "munge.socket").exists, "munged")
         self.start_controller()
         self._start("slurmd", "-D")
         until(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), "slurmd")
 
     def start_controller(self) -> None:
-        """Start slurmctld, or start it again: what it knew it reads back."""
+        """Start slurmctld; after a stop, it reads its saved state."""
         self._start("slurmctld", "-D")
         until(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld")
 
     def stop_one(self, name: str) -> None:
-        """End one daemon."""
+        """Stop one daemon."""
         process = self.running.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
@@ -163,10 +158,10 @@ PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
             process.wait()
 
     def stop(self) -> None:
-        """Cancel what runs, and end what was started, in the order in which it can still be told."""
+        """Cancel all jobs, then stop the daemons in reverse order."""
         with suppress(OSError):
             subprocess.run(["scancel", "--me"], check=False, capture_output=True, timeout=20)
-            until(lambda: not self.ask("squeue", "--noheader"), "jobs that end")
+            until(lambda: not self.ask("squeue", "--noheader"), "end of all jobs")
         for name in reversed([*self.running]):
             self.stop_one(name)
         for name in FILES:
@@ -174,15 +169,16 @@ PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
                 (CONFIG / name).unlink()
 
     def ask(self, *command: str) -> str:
-        """What one of SLURM's commands answers."""
+        """Output of one of SLURM's commands."""
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=30
         ).stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """Every job that the controller remembers, as `scontrol show job` has it."""
-        blocks = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
-        jobs = [
-            dict(part.split("=", 1) for part in block.split() if "=" in part) for block in blocks
-        ]
-        return [job for job in jobs if "JobId" in job]
+        """The controller's record of every job, as `scontrol show job` prints it."""
+        jobs = []
+        for line in self.ask("scontrol", "--oneliner", "show", "job").splitlines():
+            job = dict(part.split("=", 1) for part in line.split() if "=" in part)
+            if "JobId" in job:
+                jobs.append(job)
+        return jobs

@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.support import conda, flow
 from tests.support.changes import modules_of
 from tests.workflow.conftest import new_project, results
 
+pytestmark = pytest.mark.slow
 CHANNELS = ["conda-forge", "nodefaults"]
 
 
@@ -27,16 +30,31 @@ def installed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     return folder, conda.install(folder, conda.tested())
 
 
+@pytest.fixture(scope="module")
+def environment_of(installed, tmp_path_factory) -> Callable[[Path], Path]:
+    """A function of an environment's file: the folder of the environment, created once."""
+    folder = tmp_path_factory.mktemp("environments")
+
+    @cache
+    def create(file: Path) -> Path:
+        prefix = folder / file.stem
+        asyncio.run(conda.create(installed[0], file, prefix))
+        conda.furnish(prefix)
+        return prefix
+
+    return create
+
+
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
-def test_an_environment_is_pinned_and_solves_to_the_tested_versions(file, installed, tmp_path):
+def test_an_environment_is_pinned_and_solves_to_the_tested_versions(file, environment_of):
     channels, specs = conda.specs_of(file)
     assert channels == CHANNELS
     assert not [spec for spec in specs if not rattler.MatchSpec(spec).version], (
         "every package has its version"
     )
-    asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
-    made = {path.name.rsplit("-", 2)[0] for path in (tmp_path / "env/conda-meta").glob("*.json")}
-    assert made == {rattler.MatchSpec(spec).name.normalized for spec in specs}
+    records = (environment_of(file) / "conda-meta").glob("*.json")
+    installed = {path.name.rsplit("-", 2)[0] for path in records}
+    assert installed == {rattler.MatchSpec(spec).name.normalized for spec in specs}
 
 
 def test_gpu_stages_ask_for_a_gpu_build_that_a_login_node_resolves_too():
@@ -57,9 +75,7 @@ def test_a_version_that_does_not_exist_is_named_in_the_error(installed, tmp_path
 
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
-def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path):
-    asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
-    conda.furnish(tmp_path / "env")
+def test_an_environment_has_all_that_its_stages_import(file, environment_of):
     stages = flow.ENVIRONMENTS[file.stem]
     imported: set[str] = set()
     for name, modules in modules_of().items():
@@ -67,7 +83,7 @@ def test_an_environment_has_all_that_its_stages_import(file, installed, tmp_path
             imported.update(modules)
     code = "\n".join(f"import {module}" for module in sorted(imported))
     done = subprocess.run(
-        [tmp_path / "env/bin/python", "-c", code],
+        [environment_of(file) / "bin/python", "-c", code],
         env={"PYTHONPATH": str(conda.ROOT)},
         capture_output=True,
         text=True,
@@ -87,7 +103,6 @@ def stages_run(folder: Path) -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.slow
 def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
     videos, undisturbed, tmp_path
 ):
@@ -136,19 +151,15 @@ def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
     assert done.stdout.count("conda env create --prefix") == len(used)
 
 
-def test_the_python_of_an_environment_imports_only_the_packages_of_its_file(installed, tmp_path):
+def test_the_python_of_an_environment_imports_only_the_packages_of_its_file(environment_of):
     file = next(file for file in conda.ENVIRONMENTS if file.stem == "corpus")
-    asyncio.run(conda.create(installed[0], file, tmp_path / "env"))
-    conda.furnish(tmp_path / "env")
+    python = environment_of(file) / "bin/python"
 
     def imports(name: str) -> bool:
-        return not subprocess.run(
-            [tmp_path / "env/bin/python", "-c", f"import {name}"], capture_output=True
-        ).returncode
+        done = subprocess.run([python, "-c", f"import {name}"], capture_output=True)
+        return done.returncode == 0
 
-    assert [imports(name) for name in ("av", "pandas", "matplotlib", "snakemake")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert imports("av")
+    assert imports("pandas")
+    assert not imports("matplotlib")
+    assert not imports("snakemake")

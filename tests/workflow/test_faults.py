@@ -1,4 +1,4 @@
-"""Kills, damaged files and wrong clocks: the next run ends with the results of an undisturbed one."""
+"""After kills, damaged files and wrong clocks, the next run ends with undisturbed results."""
 
 import os
 import shutil

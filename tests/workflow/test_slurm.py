@@ -110,9 +110,8 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
     assert {
         rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"
     } == flow.GPU & set(jobs)
-    assert (jobs["train"]["NumCPUs"], jobs["train"]["MinMemoryNode"], jobs["train"]["TimeLimit"]) == (
-        "8", "24000M", "3-00:00:00",
-    )  # fmt: skip
+    limits = [jobs["train"][name] for name in ("NumCPUs", "MinMemoryNode", "TimeLimit")]
+    assert limits == ["8", "24000M", "3-00:00:00"]
     assert results(project) == results(undisturbed)
 
 

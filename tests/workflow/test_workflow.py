@@ -72,8 +72,10 @@ def shards(project: Project) -> int:
 
 def test_videos_become_scores_next_to_those_of_the_baselines(done):
     table = pd.read_csv(done.folder / "results/report/tables/scores.csv")
-    assert set(table["boxes"]) <= {"given", "detector"}
-    given = table[(table["boxes"] == "given") & (table["protocol"] == "spm-paper")].set_index("run")
+    assert set(table["box_source"]) <= {"given", "detector"}
+    given = table[(table["box_source"] == "given") & (table["protocol"] == "spm-paper")].set_index(
+        "run"
+    )
     assert {"spm", "no-promotion", "whole-image", "centre-square-50%", "mean-box"} <= set(
         given.index
     )
@@ -259,7 +261,7 @@ def test_the_published_corpus_plans_every_stage(tmp_path):
 
 
 def test_real_recordings_become_scores_with_the_command_of_the_readme(shared, tmp_path):
-    """Eight seconds of each of five recordings; their own boxes lie later, so two are given here."""
+    """Eight seconds of five recordings; their own boxes lie later, so two are given here."""
     wanted = ["flute-01", "flute-02", "trumpet-01", "trumpet-02", "violin+acoustic_guitar-01"]
     manifest = (
         pd.read_csv(shared / "real/manifest.csv").set_index("video_id").loc[wanted].reset_index()

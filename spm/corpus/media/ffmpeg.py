@@ -1,4 +1,4 @@
-"""ffmpeg: its executable, and runs whose failures are told apart.
+"""ffmpeg: its executable, and a run of it that separates two kinds of failures.
 
 A failure may be the video's (a row of the table), or the machine's (an error of the job).
 """

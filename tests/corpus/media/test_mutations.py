@@ -18,24 +18,24 @@ from tests.support.web import film
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory) -> dict[str, bytes]:
-    return mutations.filmed(tmp_path_factory.mktemp("films"))
+def videos(tmp_path_factory) -> dict[str, bytes]:
+    return mutations.make_videos(tmp_path_factory.mktemp("videos"))
 
 
-def test_every_damaged_file_ends_as_a_row_with_its_reason_and_leaves_no_process(films, tmp_path):
-    sent = list(mutations.mutants(films, 40, seed=1))
-    there = mutations.send(sent, tmp_path / "sent")
-    assert [row["video_id"] for row in there.rows] == sorted(mutant.name for mutant in sent)
-    assert {row["status"] for row in there.rows} <= set(VideoStatus)
-    assert all(row["reason"] for row in there.rows if row["status"] != "ok")
-    assert all("/sent" not in row["reason"].replace("/sent/films", "") for row in there.rows)
-    assert {row["status"] for row in there.rows} >= {"missing", "unreadable"}
-    assert not there.left
+def test_every_damaged_file_ends_as_a_row_with_its_reason_and_leaves_no_process(videos, tmp_path):
+    sent = list(mutations.mutants(videos, 40, seed=1))
+    outcome = mutations.send(sent, tmp_path / "sent")
+    assert [row["video_id"] for row in outcome.rows] == sorted(mutant.name for mutant in sent)
+    assert {row["status"] for row in outcome.rows} <= set(VideoStatus)
+    assert all(row["reason"] for row in outcome.rows if row["status"] != "ok")
+    assert all("/sent" not in row["reason"].replace("/sent/media", "") for row in outcome.rows)
+    assert {row["status"] for row in outcome.rows} >= {"missing", "unreadable"}
+    assert not outcome.left
 
 
 @pytest.mark.parametrize("number", [0, 1, 10, 1_000, 10_000])
-def test_a_file_of_any_number_of_tracks_is_read_or_refused_within_bounds(films, tmp_path, number):
-    (tmp_path / "many.mp4").write_bytes(mutations.with_tracks(films[".mp4"], number))
+def test_a_file_of_any_number_of_tracks_is_read_or_refused_within_bounds(videos, tmp_path, number):
+    (tmp_path / "many.mp4").write_bytes(mutations.with_tracks(videos[".mp4"], number))
     if number in (1, 10, 1_000):
         assert probe_in_subprocess(tmp_path / "many.mp4", Bounds(1000, 30)).pictures
     else:
@@ -73,28 +73,28 @@ def test_a_clock_that_jumps_far_ahead_fills_no_disk(tmp_path):
     assert len(found) <= 20
 
 
-def test_a_header_that_crashes_its_reader_is_a_row(films, tmp_path, monkeypatch):
+def test_a_header_that_crashes_its_reader_is_a_row(videos, tmp_path, monkeypatch):
     killer = stand_in(tmp_path / "python", f"kill -{int(signal.SIGSEGV)} $$")
     monkeypatch.setattr("sys.executable", killer)
-    (tmp_path / "film.mp4").write_bytes(films[".mp4"])
+    (tmp_path / "film.mp4").write_bytes(videos[".mp4"])
     with pytest.raises(Unusable, match=r"its header crashes libav .SIGSEGV."):
         probe_in_subprocess(tmp_path / "film.mp4", Bounds(1000, 30))
 
 
-def test_a_reader_stopped_from_outside_is_an_error_of_the_job(films, tmp_path, monkeypatch):
+def test_a_reader_stopped_from_outside_is_an_error_of_the_job(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sys.executable", stand_in(tmp_path / "python", f"kill -{int(signal.SIGKILL)} $$")
     )
-    (tmp_path / "film.mp4").write_bytes(films[".mp4"])
+    (tmp_path / "film.mp4").write_bytes(videos[".mp4"])
     with pytest.raises(UserError, match="stopped from outside"):
         probe_in_subprocess(tmp_path / "film.mp4", Bounds(1000, 30))
 
 
-def test_a_bug_in_the_reader_is_a_traceback(films, tmp_path, monkeypatch):
+def test_a_bug_in_the_reader_is_a_traceback(videos, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sys.executable", stand_in(tmp_path / "python", "echo Traceback >&2; exit 1")
     )
-    (tmp_path / "film.mp4").write_bytes(films[".mp4"])
+    (tmp_path / "film.mp4").write_bytes(videos[".mp4"])
     with pytest.raises(RuntimeError, match="Traceback"):
         probe_in_subprocess(tmp_path / "film.mp4", Bounds(1000, 30))
 
