@@ -73,7 +73,7 @@ def make_tables(videos: Sequence[Path], folder: Path) -> pa.Table:
     mels = folder / "spectrograms/0000.parquet"
     spectrograms.run(config, clips=paths["clips"], out=mels)
     ids = tables.read(paths["clips"], ["clip_id", "video_id"]).to_pylist()
-    rows = [clip | {"shard": 0, "row": row} for row, clip in enumerate(ids)]
+    rows = [clip | {"kind": "solo", "shard": 0, "row": row} for row, clip in enumerate(ids)]
     return pa.Table.from_pylist(rows, schemas.INDEX.schema)
 
 

@@ -1,13 +1,13 @@
-"""Speed of `spm localize` at its default size, in seconds of video per second, part by part.
+"""Speed of `spm localize` with its default settings, in seconds of video per second.
 
 python -m benchmarks.localize [--seconds 60] [--rounds 3] [--visual resnet18] [--crop 224]
     [--maps-per-s 2]
 
-Renders a video of the embedded corpus with 640×360 px and 24 frames/s, and localizes it with an
-untrained network of the default config. The parts are decoding with maps, tables with the sheet,
-and the overlay video. Each has the wall time and the processor time; the latter depends less on
-other work on the machine. All numbers are medians. The start of Python and torch is not included,
-and neither is the first video, during which torch prepares its kernels (about 2 s of processors).
+A video of the embedded corpus is rendered with 640×360 px and 24 frames per second, and localized
+with an untrained network of the default config. Three parts are measured: decoding and maps, tables
+and sheet, and the overlay video. Printed: the medians of the wall time and of the CPU time, in s;
+CPU time depends less on other work on the machine. The start of Python and torch is not included,
+and neither is the first video, for which torch prepares its kernels (about 2 s of CPU time).
 Target: 5 seconds of video per second on two cores.
 """
 
@@ -58,18 +58,18 @@ def save_untrained(path: Path, visual: str, crop: int) -> None:
 
 
 class Duration(NamedTuple):
-    """Wall time, and time of all processors; ffmpeg's is included."""
+    """Wall time and CPU time in s; that of ffmpeg is included."""
 
     wall_s: float
-    processor_s: float
+    cpu_s: float
 
 
 def _now() -> Duration:
-    processor_s = 0.0
+    cpu_s = 0.0
     for process in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(process)
-        processor_s += usage.ru_utime + usage.ru_stime
-    return Duration(time.perf_counter(), processor_s)
+        cpu_s += usage.ru_utime + usage.ru_stime
+    return Duration(time.perf_counter(), cpu_s)
 
 
 @contextmanager
@@ -78,8 +78,8 @@ def timed(durations: dict[str, Duration], part: str) -> Iterator[None]:
     before = _now()
     yield
     after = _now()
-    wall_s, processor_s = after.wall_s - before.wall_s, after.processor_s - before.processor_s
-    durations[part] = Duration(wall_s, processor_s)
+    wall_s, cpu_s = after.wall_s - before.wall_s, after.cpu_s - before.cpu_s
+    durations[part] = Duration(wall_s, cpu_s)
 
 
 def measure(localizer: Localizer, video: Path, out: Path) -> dict[str, Duration]:
@@ -112,13 +112,13 @@ def print_table(rounds: list[dict[str, Duration]], seconds: int) -> None:
     """Print the medians of each part, and of the whole."""
     for part in rounds[0]:
         wall_s = median(durations[part].wall_s for durations in rounds)
-        processor_s = median(durations[part].processor_s for durations in rounds)
-        print(f"{part:<18} {wall_s:6.1f} s, {processor_s:6.1f} s of processors")
+        cpu_s = median(durations[part].cpu_s for durations in rounds)
+        print(f"{part:<18} {wall_s:6.1f} s, CPU {cpu_s:6.1f} s")
     totals = [Duration(*map(sum, zip(*durations.values(), strict=True))) for durations in rounds]
     speed = seconds / median(total.wall_s for total in totals)
-    processors = median(total.processor_s for total in totals) / seconds
+    cpu_per_s = median(total.cpu_s for total in totals) / seconds
     print(f"all: {speed:.1f} seconds of video per second (target: {TARGET:.0f});", end=" ")
-    print(f"{processors:.2f} s of processors per second of video")
+    print(f"CPU {cpu_per_s:.2f} s per second of video")
 
 
 def main() -> None:

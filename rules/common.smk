@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from spm.base import validation, versions
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
 from spm.workflow.plan import Plan, file_digest
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan

@@ -1,6 +1,6 @@
 """Rules of style that ruff does not know.
 
-python tests/test_style.py spm/corpus tests/corpus     checks folders and files, and prints each fault
+python tests/test_style.py spm/corpus tests/corpus     checks folders and files, prints each fault
 
 No function body over 40 lines, no comprehension inside another one, no class name twice in the
 package with different meanings, and none of the names that older versions used in place of the
@@ -23,10 +23,10 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 PER_METHOD = {"Settings", "Network", "Trainer"}
 # Identifiers that say nothing of what they hold, or that only this project used.
 FORMER_NAMES = {
-    "where", "how", "random", "at", "said", "heard", "several", "some",
-    "Door", "Visit", "opened", "reach", "Site", "Verdict", "recall", "remember", "stands", "TooLong",
-    "apart", "together", "is_first", "ahead", "squeezed", "thinned", "Examples", "Desk", "Following",
-    "Wanted", "Lesson", "descend", "one_pass", "hear_all", "learnt", "wants", "lasts", "strangers",
+    "where", "how", "random", "at", "said", "heard", "several", "some", "Door", "Visit", "opened",
+    "reach", "Site", "Verdict", "recall", "remember", "stands", "TooLong", "apart", "together",
+    "is_first", "ahead", "squeezed", "thinned", "Examples", "Desk", "Following", "Wanted",
+    "Lesson", "descend", "one_pass", "hear_all", "learnt", "wants", "lasts", "strangers",
     "one_each", "Located", "siblings", "company", "Drawn", "Stored", "Seen", "beyond", "sees",
     "area_of_each", "silent_mean", "haste", "Localiser", "untracked", "beside", "of_run", "dark",
 }  # fmt: skip

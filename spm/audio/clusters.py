@@ -19,7 +19,8 @@ from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.kmeans import Clustering, spherical_kmeans
 from spm.audio.network import AudioNetwork, predict_all
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
 from spm.learn import dataloading, training, weights

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from spm.audio import classifier
 from spm.base import stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
 from spm.base.digest import code_digest
+from spm.base.errors import UserError
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
 from spm.learn import checkpoints, dataloading, training, weights

@@ -1,4 +1,4 @@
-"""Base class of the sections of config.yaml, and the error that users see."""
+"""Base class of the sections of config.yaml."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -7,7 +7,3 @@ class Section(BaseModel):
     """A section of the config: it can't be changed, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class UserError(Exception):
-    """An error that the user can correct: one line: thing, value, expectation, remedy."""

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 # Errors of the machine, such as a full disk; others are bugs and keep their traceback.
 MACHINE_ERRORS = {

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.schemas import Table
 
 # With checksums, a flipped bit on the disk raises an error instead of giving another number.

@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.runs import method_of, run_config, run_names
 
 # What JSON writes without quotes.

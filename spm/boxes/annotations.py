@@ -19,7 +19,8 @@ import pandas as pd
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.boxes import ground_truth
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import BoxRow

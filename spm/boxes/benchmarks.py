@@ -25,7 +25,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats import csv, dsol, flickr, music_synthetic, openimages, vggss
 from spm.boxes.formats.frames import BenchmarkBoxes, to_table
 

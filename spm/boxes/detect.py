@@ -14,7 +14,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
 from spm.learn import dataloading, transforms, weights

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes import ground_truth
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.statuses import ImageBoxStatus, ImageStatus

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from spm.base import stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
 from spm.base.digest import code_digest
+from spm.base.errors import UserError
 from spm.boxes import detection_dataset
 from spm.boxes.detection_dataset import DetectionDataset, Target
 from spm.boxes.formats import csv

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 try:
     from detectron2 import model_zoo

@@ -16,7 +16,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import MultiScaleRoIAlign
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.learn.backbones import CHANNELS, visual_trunk
 from spm.learn.backbones import Start as TrunkStart
 from spm.learn.transforms import MEAN, STD

@@ -21,7 +21,8 @@ from PIL import Image
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes import openimages_policy as policy
 from spm.boxes.download import DownloadError, connect, digest_of, download

@@ -42,7 +42,7 @@ def spm(
 
 def main() -> None:
     """Run a command; an error that the user can correct is one line and status 1."""
-    from spm.base.config import UserError  # imported here because pydantic is slow to import
+    from spm.base.errors import UserError
     from spm.base.stage import machine_error_message
 
     words = [word for word in sys.argv[1:] if word != "--debug"]

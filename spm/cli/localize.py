@@ -101,7 +101,7 @@ def _localize_all(
 
 def _local_copies(videos: list[str], out: Path) -> dict[str, Path | str]:
     """For each video the path of a local file, or the reason why there is none."""
-    from spm.base.config import UserError
+    from spm.base.errors import UserError
     from spm.inference.localize import local_copy
 
     copies: dict[str, Path | str] = {}
@@ -152,7 +152,7 @@ def _localize(
     on_progress: Callable[[float], object],
 ) -> dict[str, Any]:
     """Write all files of one video; if that fails, the result has the reason."""
-    from spm.base.config import UserError
+    from spm.base.errors import UserError
     from spm.inference import overlay
 
     files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in SUFFIXES}

@@ -36,7 +36,7 @@ def manifest(
     A manifest is made from a folder of videos, whose subfolders have the names of the categories,
     or from MUSIC's published lists.
     """
-    from spm.base.config import UserError
+    from spm.base.errors import UserError
     from spm.corpus.manifest import read
 
     if not source.exists():

@@ -25,8 +25,9 @@ import numpy as np
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
 from spm.base.constants import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.statuses import FetchStatus, VideoStatus
 from spm.corpus.media import limits

@@ -29,7 +29,8 @@ from yt_dlp.cookies import YoutubeDLCookieJar
 from yt_dlp.utils import DownloadCancelled, YoutubeDLError
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.shards import shard_of
 from spm.base.statuses import FetchStatus

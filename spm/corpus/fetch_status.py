@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
 
 # What each status means for the user, in the order of the report.

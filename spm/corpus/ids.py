@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 ID_BYTES = 128
 SHOWN_CHARS = 80  # of a wrong value in an error message

@@ -14,7 +14,8 @@ import pandas as pd
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.shards import shard_of, table_of
 from spm.base.statuses import Kind, Split, VideoStatus
 from spm.corpus import manifest as manifests

@@ -25,7 +25,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus.ids import SHOWN_CHARS, check_id
 

@@ -5,7 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import Kind
 from spm.corpus.ids import sanitize_id, unique_ids
 from spm.corpus.manifest import YOUTUBE, ManifestRow, write

@@ -166,9 +166,11 @@ def closing(out: Path) -> str:
     return f"""
 Open      {out}/report.html (opens offline), or the pictures in {out}/results/report/figures/
 Try next  . .venv/bin/activate
-          spm localize VIDEO          heat maps over a video; this network recognizes drawn instruments
-          spm manifest FOLDER         your own videos: docs/tutorial.md
-These are scores of a drawn corpus. They show that the workflow works, and say nothing about MUSIC."""
+          spm localize VIDEO     heat maps over a video; this network knows drawn instruments
+          spm manifest FOLDER    your own videos: docs/tutorial.md
+
+These scores are of a drawn corpus. They show that the workflow works, and say nothing about
+MUSIC."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spm.base import tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.statuses import Kind
 from spm.corpus.manifest import COLUMNS

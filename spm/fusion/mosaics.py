@@ -21,7 +21,8 @@ from PIL import Image
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader, ids
 from spm.corpus.media.cut import level_db

@@ -11,8 +11,8 @@ from keyword import iskeyword
 from pathlib import Path
 
 from spm.base import tables
-from spm.base.config import UserError
 from spm.base.digest import ROOT
+from spm.base.errors import UserError
 from spm.fusion import methods
 
 GENERATED = ("workflow/schemas/config.schema.json", "docs/config.md")

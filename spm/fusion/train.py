@@ -20,8 +20,8 @@ from torch import Tensor
 from spm.audio.assignment import match_clusters
 from spm.audio.network import predict_all
 from spm.base import stage
-from spm.base.config import UserError
 from spm.base.digest import code_digest
+from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
 from spm.fusion import methods

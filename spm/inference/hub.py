@@ -7,7 +7,7 @@ the cache without a connection. Only safetensors and JSON are downloaded; neithe
 import re
 from pathlib import Path
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 FILES = ("network.json", "network.safetensors")
 

@@ -24,8 +24,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
 from spm.base.constants import PCM_SCALE
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.statuses import FetchStatus, Kind
 from spm.corpus import clips as corpus_clips

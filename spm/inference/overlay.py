@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.media.ffmpeg import binary
 from spm.corpus.media.probe import Media, probe
 from spm.inference.localize import Localization, Maps, ignore

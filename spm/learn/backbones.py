@@ -15,7 +15,7 @@ import torch
 import torchvision.models as published
 from torch import Tensor, nn
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.learn import weights
 
 Visual = Literal["resnet18", "mobilenet_v2"]

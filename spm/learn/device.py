@@ -2,7 +2,7 @@
 
 import torch
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.learn import checkpoints, distributed
 from spm.learn.checkpoints import HistoryRow

@@ -12,7 +12,7 @@ from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.tables import atomic_write
 
 DIGEST_KEY = "sha256"  # of the weights, in the JSON file

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from spm.base import stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.report import html
 
 SHORTEST_S = 0.1  # the resolution of a benchmark; shorter times count as this in a rate

@@ -22,8 +22,9 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from spm.base import stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
 from spm.base.constants import SAMPLE_RATE_HZ
+from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.corpus.media.ffmpeg import binary
 from spm.report import html, plotting

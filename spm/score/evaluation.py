@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import Box, Form
 from spm.score import baselines, masks, metrics
 from spm.score.masks import Maps

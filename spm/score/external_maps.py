@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import BenchmarkBoxes, frame_key
 from spm.score import aggregation, evaluation
 from spm.score.evaluation import FrameScores, Predictions, Truth

@@ -7,7 +7,7 @@ of its protocol. docs/protocols.md says who uses which protocol, and which test 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import Form
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.base.statuses import Split
 from spm.boxes.formats.frames import Box
 from spm.boxes.statuses import BoxStatus

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import requests
 
 from spm.base import runs
-from spm.base.config import UserError
 from spm.base.digest import ROOT
+from spm.base.errors import UserError
 from spm.corpus.media import ffmpeg
 from spm.workflow.project import Project, load_project
 

@@ -7,7 +7,7 @@ workflow/schemas/config.schema.json, the comments of config.yaml, docs/config.md
 
 import sys
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.tables import atomic_write
 from spm.workflow import config_file, config_reference, schema, tables_reference
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from spm.base import runs
-from spm.base.config import UserError
 from spm.base.digest import code_digest
+from spm.base.errors import UserError
 from spm.corpus import membership
 
 Config = Mapping[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from spm.base import validation
-from spm.base.config import UserError
 from spm.base.digest import ROOT
+from spm.base.errors import UserError
 from spm.corpus.manifest import Video, address, is_remote, read
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.workflow.plan import Plan
 
 PAPER_TABLES = ("table1", "table2", "ablation", "promotion")

@@ -7,8 +7,9 @@ from typing import Any
 
 from spm.audio.clusters import Clusters
 from spm.audio.pretrain import Pretrain
-from spm.base.config import Section, UserError
+from spm.base.config import Section
 from spm.base.digest import ROOT
+from spm.base.errors import UserError
 from spm.base.resources import Cluster
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect

@@ -7,7 +7,7 @@ import torch
 from spm.audio import clusters
 from spm.audio.clusters import Clusters, label_agreement, mel_statistics
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus import clip_reader
 
 

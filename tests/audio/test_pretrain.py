@@ -7,7 +7,7 @@ from spm.audio.clusters import Clusters
 from spm.audio.network import AudioNetwork, predict_all
 from spm.audio.pretrain import Pretrain
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.learn import weights
 from spm.learn.dataloading import log_mels

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.validation import validate
 from spm.fusion import methods
 from spm.fusion.settings import Train

@@ -6,7 +6,8 @@ STAGE = '''
 """A stage."""
 from pathlib import Path
 from spm.base import stage
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 
 class Small(Section):
     size_px: int = 3

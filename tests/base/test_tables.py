@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 ROW = {"epoch": [1], "split": ["train"], "name": ["loss"]}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes import benchmarks
 from spm.boxes.benchmarks import PublishedFile
 from spm.boxes.formats import csv

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import table_of
 from spm.boxes import annotations, detect, detector
 from spm.boxes.annotations import Annotations

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import table_of
 from spm.boxes.detect import Detect, FrameId, detection_columns, load, run
 from spm.boxes.network import build

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import table_of
 from spm.boxes import detect, detector
 from spm.boxes.detect import Detect

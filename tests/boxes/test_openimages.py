@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes import detect, detection_dataset, detector, openimages
 from spm.boxes.detector import Detector
 from spm.boxes.formats.openimages import CLASSES, FLAGS

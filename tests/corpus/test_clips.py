@@ -19,8 +19,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
 from spm.base.constants import SAMPLE_RATE_HZ
+from spm.base.errors import UserError
 from spm.corpus import clips as stage_module
 from spm.corpus.clips import Clips, judge, run
 from spm.corpus.media.cut import CLIP_BYTES, cut, level_db, split_pictures

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spm.base import schemas
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.fetch import Fetch, run
 from spm.corpus.fetching import store
 from spm.corpus.manifest import write

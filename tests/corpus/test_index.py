@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import shard_of, table_of
 from spm.corpus.index import Index, run, splits
 from spm.corpus.manifest import Video

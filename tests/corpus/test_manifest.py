@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.ids import ID_BYTES
 from spm.corpus.manifest import Corpus, Video, address, is_remote, read, write
 

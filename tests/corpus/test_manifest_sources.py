@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.manifest import address, read
 from spm.corpus.manifest_sources import workflow_command, write_folder, write_music
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import members, shard_of
 from spm.corpus import manifest
 from spm.corpus.membership import shard_digests

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.demo import scenario as demo
 from spm.demo.backdrops import PAD, grade
 from spm.demo.instruments import INSTRUMENTS

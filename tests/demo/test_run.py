@@ -45,7 +45,7 @@ def test_every_stage_of_the_demo_has_a_text():
 
 def test_a_failed_command_shows_the_end_of_the_log_and_its_place(tmp_path, capsys):
     log = tmp_path / "demo.log"
-    with pytest.raises(SystemExit, match="demo.log"):
+    with pytest.raises(SystemExit, match=r"demo\.log"):
         run.run_logged(["sh", "-c", "echo the reason; exit 3"], log, run.Stages())
     assert "the reason" in capsys.readouterr().err
     assert log.read_text() == "the reason\n"

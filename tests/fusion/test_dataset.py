@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.fusion import train
 from spm.fusion.dataset import ClipDataset, nearest_clips, sample_pairs
 from spm.fusion.methods.spm import Settings

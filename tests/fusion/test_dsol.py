@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy, cosine_similarity
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.spectrograms import Spectrograms
 from spm.corpus.spectrograms import run as spectrograms
 from spm.fusion import maps, mosaics, train

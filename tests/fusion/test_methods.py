@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from spm.audio.network import AudioNetwork
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats import csv
 from spm.corpus import clip_reader
 from spm.fusion import methods, trainer

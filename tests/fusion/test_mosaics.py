@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes import annotations
 from spm.boxes.annotations import Annotations
 from spm.corpus import clip_reader

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.fusion import new_method
 from tests.support.project import ROOT, checkout
+
+pytestmark = pytest.mark.slow
 
 NAME = "margin_of_mine"
 

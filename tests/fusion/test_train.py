@@ -9,7 +9,7 @@ from torch import nn
 from torch._dynamo import utils as dynamo
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats import csv
 from spm.fusion import maps, methods, train
 from spm.fusion.maps import Maps
@@ -17,6 +17,8 @@ from spm.fusion.methods.spm import Settings
 from spm.fusion.trainer import Trainer
 from spm.learn import weights
 from tests.support import corpora
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "visual": "mobilenet_v2",

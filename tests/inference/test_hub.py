@@ -102,7 +102,7 @@ NO_CLIENT = "import sys; sys.modules['huggingface_hub'] = None"
 def test_a_failure_is_one_line(name, prelude, message, endpoint, tmp_path):
     done = download(name, tmp_path, endpoint, prelude)
     assert done.returncode == 1
-    start = "spm.base.config.UserError"
+    start = "spm.base.errors.UserError"
     (line,) = [line for line in done.stderr.splitlines() if line.startswith(start)]
     assert re.search(message, line)
 

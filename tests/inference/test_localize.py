@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.inference import localize as library
 from spm.inference.localize import Localizer, box, newest_weights, peak
 from tests.support.project import ROOT

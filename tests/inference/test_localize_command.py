@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def spm(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.learn.backbones import CHANNELS, audio_trunk, visual_trunk
 
 RESNET18, CLASSIFIER = 11_689_512, 513_000  # parameters

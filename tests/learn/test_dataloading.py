@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.learn.dataloading import log_mels, make_generator, prefetch, shuffled_batches
 

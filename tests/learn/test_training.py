@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.learn import training
 from spm.learn.dataloading import make_generator
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.learn import weights
 
 

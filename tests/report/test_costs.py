@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spm.base.config import Section, UserError
+from spm.base.config import Section
+from spm.base.errors import UserError
 from spm.report import costs
 from spm.report.costs import Cost, run
 from tests.support.project import ROOT

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from spm.base import schemas
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.report.overlay_videos import OverlayVideos, choose, draw_boxes, encode, run
 from tests.report.conftest import annotation
 

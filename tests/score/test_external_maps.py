@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
 from spm.score import external_maps
 from tests.score import golden

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import Box
 from spm.score import evaluation, kernels, masks, metrics, protocols
 from spm.score.evaluation import Predictions, Truth

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import Box
 from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.media import ffmpeg
 from spm.workflow.doctor import (
     Finding,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.shards import name_of, shard_of
 from spm.workflow.plan import Plan, canonical_json, file_digest, resolve_path
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan

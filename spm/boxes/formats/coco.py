@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import (
     COLUMNS,
     SIDE_PX,

@@ -20,7 +20,7 @@ import pyarrow as pa
 from PIL import Image
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats import coco as coco_format
 from spm.boxes.formats import csv, dsol, openimages
 from spm.boxes.formats.frames import SIDE_PX, BoxRow, image_name

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import (
     COLUMNS,
     BenchmarkBoxes,

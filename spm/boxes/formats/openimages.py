@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.csv import dict_rows
 from spm.boxes.formats.frames import BenchmarkBoxes, BoxRow, KeyedBox, group_by_key, image_name
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 SIDES = ("x", "y", "w", "h")
 MARGIN = 1e-3  # by which a side may leave the frame: sides are rounded to four digits

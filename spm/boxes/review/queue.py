@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spm.base import tables
-from spm.base.config import UserError
 from spm.base.constants import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from spm.base.errors import UserError
 from spm.base.shards import table_of
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.review.decisions import BoxKey, Decision, DecisionLog, ReviewVerdict

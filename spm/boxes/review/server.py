@@ -31,7 +31,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from spm.base import tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.review import decisions
 from spm.boxes.review.decisions import DecisionLog, ReviewVerdict

@@ -18,7 +18,7 @@ from threading import Thread
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 
 CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 16  # most of a request or response before its body

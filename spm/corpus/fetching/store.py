@@ -19,7 +19,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
 
 LOG = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Sequence
 from functools import cache
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.media import limits
 
 STOPPED = -1  # in place of an exit status: we stopped ffmpeg at its time limit

@@ -20,7 +20,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import VideoStatus
 from spm.corpus.media import limits
 

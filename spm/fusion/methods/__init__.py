@@ -9,7 +9,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol, cast
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import RunConfig, Train
 from spm.fusion.trainer import Trainer

@@ -20,7 +20,7 @@ from torch.optim import Adam
 
 from spm.audio.kmeans import spherical_kmeans
 from spm.audio.network import FEATURES, AudioNetwork
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import Kind
 from spm.fusion import trainer
 from spm.fusion.dataset import ClipDataset, resized_frames

@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.formats import coco as coco_format
 from spm.boxes.formats import convert, csv, dsol
 from spm.boxes.formats.convert import export, import_coco

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.boxes.review.decisions import COLUMNS, Decision, agreement, append, check, read, resolve
 
 BOX = "cello 0.1000 0.1000 0.2000 0.2000"

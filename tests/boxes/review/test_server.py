@@ -14,8 +14,8 @@ import requests
 from PIL import Image
 
 from spm.base import schemas, tables
-from spm.base.config import UserError
 from spm.base.constants import SAMPLE_RATE_HZ
+from spm.base.errors import UserError
 from spm.boxes.formats import csv
 from spm.boxes.review import decisions
 from spm.boxes.review.decisions import DecisionLog

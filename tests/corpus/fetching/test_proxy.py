@@ -4,7 +4,7 @@ import http.client
 
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.corpus.fetching import proxy
 
 HERE = ("127.0.0.1",)

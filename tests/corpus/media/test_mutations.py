@@ -5,7 +5,7 @@ import signal
 import psutil
 import pytest
 
-from spm.base.config import UserError
+from spm.base.errors import UserError
 from spm.base.statuses import VideoStatus
 from spm.corpus.clips import Clips
 from spm.corpus.media import limits
