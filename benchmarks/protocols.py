@@ -1,9 +1,13 @@
-"""Scores of the same maps under every protocol, and the time per frame: see docs/protocols.md.
+"""Scores of the same maps under every protocol, and the time that each protocol takes.
 
 python -m benchmarks.protocols [--maps maps.npz --boxes solotest.json]
 
-Without options, the 800 solo maps of tests/data are scored. `--maps`: .npz with `solo_keys` (n,)
-and `solo_maps` (n, h, w). `--boxes`: a file in the form of DSOL's solotest.json with these keys.
+Without options, the 800 solo maps of tests/data are scored. --maps: a .npz file with `solo_keys`
+(n,) and `solo_maps` (n, h, w). --boxes: a file in the form of DSOL's solotest.json with these keys.
+Upper bounds (oracles) and baselines for the same boxes follow.
+
+Printed: IoU@0.5, CIoU@0.3 and AUC in %, and wall time in ms per frame. There is no target;
+docs/protocols.md shows the figures.
 """
 
 import argparse
@@ -62,7 +66,7 @@ def read(maps: Path | None, boxes: Path | None) -> tuple[Floats, list[Doubles]]:
 
 
 def main() -> None:
-    """Print the tables: the maps, two oracles on their grid, the regions."""
+    """Print the tables: the maps, two oracles on the same grid, and the baselines."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,7 +82,7 @@ def main() -> None:
     print(table("The maps", lambda protocol: masks.ious(protocol, maps, boxes)))
     print(table("Usual oracle", lambda protocol: masks.ious(protocol, usual, boxes)))
     print(table("Oracle", lambda protocol: baselines.oracle_ious(protocol, boxes, height, width)))
-    print("\nRegions, under any protocol\n")
+    print("\nBaselines, under any protocol\n")
     for name, region in baselines.regions(np.empty((0, 4)), 224).items():
         print(row(name, partial(baselines.region_ious, region, boxes)))
 

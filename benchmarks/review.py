@@ -1,11 +1,14 @@
-"""Time between a key and the next box on the review page, with 10,000 frames, in a real browser.
+"""Time from a key press to the next box on the review page, in a real browser.
 
 python -m benchmarks.review [--frames 10000] [--decisions 200] [--screenshot docs/review.png]
 
-Renders scenes of the embedded corpus, repeats them for the wanted number of frames with two boxes
-each, serves the page, and accepts box after box. The time includes the key press, writing the
-decision to the disk, and decoding and painting the next frame. Also measures how long the page
-takes to open and a filter to apply. Needs playwright and a chromium. Target: 100 ms.
+Scenes of the embedded corpus are rendered and repeated for --frames frames with two boxes each. The
+page is served, and a headless Chromium accepts one box after the other. The time includes the key
+press, writing the decision to the disk, and decoding and painting the next frame. Needs the package
+playwright and a Chromium.
+
+Printed, in ms: the time to open the page, the median time to apply a filter, and the median, the
+95th percentile and the maximum of the time to the next box. Target: 95 % within 100 ms.
 """
 
 import argparse

@@ -1,15 +1,17 @@
-"""Speed of scoring under every protocol, beside loops over frames like those of the authors.
+"""Speed of scoring under every protocol, compared with loops over frames like those of the authors.
 
 python -m benchmarks.scores [--made] [--frames 300] [--rounds 3]
 
-Loop: tests/score/reference_evaluators.py, a frame at a time, with OpenCV's resize and NumPy; each
+Loop: tests/score/reference_evaluators.py, one frame at a time, with OpenCV's resize and NumPy. Each
 map is resized again for each protocol. Ours: `spm.score.evaluation`, from boxes to the score of
 each frame. Solo and duet frames have one map for all protocols. Duet frames also have eleven class
-maps, for the class-aware protocols and their no-sounding area. Maps are noise and a bump on each
-box; class maps follow DSOL's softmax. Boxes: DSOL's 22,640 boxed frames in tests/data; with --made,
-as many random boxes. AVGN's protocols are left out: the loop's precision takes too long. Both
-systems run on one thread, in turn, and CPU time is measured; the loop scores --frames of each part.
-Both must give the same scores. Target: 15 times the speed of the loop.
+maps, for the class-aware protocols and their no-sounding area. The maps are noise and a bump on
+each box; class maps follow DSOL's softmax. Boxes: DSOL's 22,640 boxed frames in tests/data; with
+--made, as many random boxes. AVGN's protocols are left out, because the loop's precision takes too
+long. Both run on one thread, in turn. The loop scores --frames frames of each part, and its time is
+extrapolated to all frames. Both must give the same scores.
+
+Printed: the medians of the CPU time, in s, and of loop / ours. Target: 15.
 """
 
 import argparse
@@ -127,7 +129,8 @@ def all_work(*, made: bool) -> list[Work]:
         solo, duet = (made_boxes(*counts) for counts in MADE.values())
     else:
         solo, duet = dsol_boxes("solotest"), dsol_boxes("duettest")
-    without_ap = [one for one in PROTOCOLS.values() if one.precision == Precision.NONE]
+    protocols = PROTOCOLS.values()
+    without_ap = [protocol for protocol in protocols if protocol.precision == Precision.NONE]
     # one truth per frame: a class-aware protocol would compare a duet's map with each class
     per_frame = [protocol for protocol in without_ap if not protocol.class_aware]
     per_class = [protocol for protocol in without_ap if protocol.class_aware]
@@ -152,11 +155,11 @@ def measure(system: Callable[[Work], list[float]], work: Work) -> tuple[float, l
 
 def compare(work: Work, frames: int) -> tuple[float, float]:
     """CPU time in s of the loop, extrapolated from its first frames, and of ours."""
-    few = work._replace(frames=work.frames[:frames], maps=work.maps[:frames])
-    loop_s, expected = measure(loop, few)
-    np.testing.assert_allclose(ours(few), expected, atol=1e-6)
+    subset = work._replace(frames=work.frames[:frames], maps=work.maps[:frames])
+    loop_s, expected = measure(loop, subset)
+    np.testing.assert_allclose(ours(subset), expected, atol=1e-6)
     ours_s, _ = measure(ours, work)
-    return loop_s * len(work.frames) / len(few.frames), ours_s
+    return loop_s * len(work.frames) / len(subset.frames), ours_s
 
 
 def main() -> None:
@@ -165,7 +168,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--made", action="store_true", help="random boxes instead of DSOL's")
-    parser.add_argument("--frames", type=int, default=300, help="of each part, for the loop")
+    parser.add_argument(
+        "--frames", type=int, default=300, help="frames of each part that the loop scores"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     cv2.setNumThreads(1)
@@ -186,7 +191,7 @@ def main() -> None:
     frames = len(works[0].frames) + len(works[1].frames)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"all {frames} frames under all protocols: {median(ratios):.1f} × (target {TARGET}); "
+        f"all {frames} frames under all protocols: {median(ratios):.1f} × (target: {TARGET}); "
         f"peak memory {peak_mb:.0f} MB"
     )
 

@@ -1,4 +1,4 @@
-"""The cluster that stands for each category, from the labels of the training clips only."""
+"""The cluster of each category, from the labels of the training clips only."""
 
 from collections.abc import Sequence
 

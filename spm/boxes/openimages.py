@@ -54,7 +54,7 @@ class OpenImages(Section):
     """Images that the detector is trained on, and their download.
 
     Used only if `detector.source` is openimages. `drop-box` removes boxes with the flag,
-    `drop-picture` removes their images too: an instrument without a box would be learnt as
+    `drop-picture` removes their images too: an instrument without a box would be learned as
     background.
     """
 

@@ -1,19 +1,12 @@
 """The manifest: a CSV of the videos, checked completely before any of it is used.
 
-A manifest has the columns `video_id,url,kind,categories[,split]`. It is written by hand, or made:
-
-python -m spm.corpus.manifest --music MUSIC_dataset --out workflow/manifests
-python -m spm.corpus.manifest --folder videos
-
-The first command converts the published lists of MUSIC; the second lists the files
-videos/<category>/<name>.mp4.
+A manifest has the columns `video_id,url,kind,categories[,split]`. It is written by hand, or made by
+`spm manifest` (manifest_sources.py).
 """
 
-import argparse
 import csv
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -285,38 +278,3 @@ def write(path: Path, rows: Iterable[ManifestRow]) -> list[Video]:
     finally:
         part.unlink(missing_ok=True)
     return videos
-
-
-def main() -> None:
-    """Make manifests from the sources on the command line."""
-    from spm.corpus import manifest_sources  # here, because it imports this module
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--music", type=Path, metavar="DIR", help="a clone of roudimit/MUSIC_dataset"
-    )
-    source.add_argument(
-        "--folder", type=Path, metavar="DIR", help="your own videos: DIR/<category>/<name>.mp4"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=Path("workflow/manifests"),
-        help="folder for the manifests of --music",
-    )
-    args = parser.parse_args()
-    try:
-        if args.music:
-            manifest_sources.write_music(args.music, args.out)
-        else:
-            manifest_sources.write_folder(args.folder)
-    except UserError as error:
-        sys.exit(f"{parser.prog}: error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,7 +26,7 @@ from spm.fusion.settings import RunConfig
 from spm.learn import dataloading, transforms, weights
 from spm.learn.device import pick_device
 
-Categories = dict[str, int]  # name of a category: the cluster that stands for it
+Categories = dict[str, int]  # name of a category: its cluster
 Columns = dict[str, Any]
 
 

@@ -252,7 +252,7 @@ def _rows(
 
 
 def csv_rows(rows: Iterable[ScoreRow]) -> pd.DataFrame:
-    """`protocol,metric,value,frames`; a baseline's name stands before its metric."""
+    """`protocol,metric,value,frames`; a name of the baseline comes before its metric."""
     records: list[dict[str, Any]] = [
         {
             "protocol": row.protocol,

@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 NO_SPACE = "No space left on device: expected a disk with free space"
 
 

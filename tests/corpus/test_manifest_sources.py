@@ -124,8 +124,8 @@ def test_a_folder_without_categories_gives_no_manifest(tmp_path, name, expected)
 
 
 def test_an_error_of_the_command_line_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "spm.corpus.manifest", "--folder", str(tmp_path / "nowhere")]
+    command = [sys.executable, "-m", "spm.cli", "manifest", str(tmp_path)]
     job = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert job.returncode == 1
     assert job.stderr.count("\n") == 1
-    assert "nowhere: expected videos in folders" in job.stderr
+    assert f"{tmp_path}: expected videos in folders" in job.stderr

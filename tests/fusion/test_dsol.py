@@ -63,7 +63,8 @@ def make_mosaics(corpus: corpora.Corpus, folder: Path) -> Path:
             out_clips=clips,
             tiles=split_folder / "tiles",
         )
-        spectrograms(Spectrograms(), clips=clips, out=split_folder / "spectrograms/0000.parquet")
+        mels = split_folder / "spectrograms/0000.parquet"
+        spectrograms(Spectrograms(dtype="float32"), clips=clips, out=mels)
     return folder
 
 

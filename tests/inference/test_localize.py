@@ -128,6 +128,7 @@ def test_weights_that_spm_did_not_train_are_an_error(about, network, tmp_path):
         Localizer(tmp_path / "other.safetensors", "cpu")
 
 
+@pytest.mark.slow
 def test_the_example_in_the_docstring_runs_in_the_folder_of_a_demo(network, video, tmp_path):
     run = tmp_path / "demo/results/fusion/train/spm"
     run.mkdir(parents=True)

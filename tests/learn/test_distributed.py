@@ -10,6 +10,8 @@ import torch
 from spm.base import tables
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 

@@ -167,7 +167,7 @@ def mutants(videos: dict[str, bytes], count: int, seed: int = 0) -> Iterator[Mut
     for number in range(count):
         mutation = MUTATIONS[number % len(MUTATIONS)]
         suffix = ".mp4" if mutation is crowded else rng.choice(SUFFIXES)
-        name = rng.choice(SUFFIXES) if rng.rng() < 0.25 else suffix
+        name = rng.choice(SUFFIXES) if rng.random() < 0.25 else suffix
         yield Mutant(f"{number:04d}-{mutation.__name__}{name}", mutation(videos[suffix], rng))
 
 

@@ -23,6 +23,8 @@ from spm.boxes.review.queue import Filter, Queue, load
 from spm.boxes.review.server import load_review_app
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def annotated(squares, tmp_path_factory):
