@@ -25,6 +25,8 @@ from spm.workflow.project import load_project
 from tests.support import conda as small_conda
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.slow
+
 HEADER = "video_id,url,kind,categories\n"
 
 

@@ -11,6 +11,8 @@ from spm.corpus.fetch import Fetch
 from spm.corpus.fetching import proxy
 from tests.support.web import WebServer
 
+pytestmark = pytest.mark.slow
+
 QUICK = Fetch(sleep_s=0, backoff_s=0.01, timeout_s=10.0, retries=1, private_hosts=("127.0.0.1",))
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{}#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
 IDS = [
