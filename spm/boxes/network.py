@@ -88,8 +88,8 @@ def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
         backbone, min_size=size, max_size=size, image_mean=MEAN.tolist(), image_std=STD.tolist(),
         rpn_anchor_generator=AnchorGenerator((sizes,), (ANCHOR_RATIOS,)),
         rpn_pre_nms_top_n_train=500, rpn_post_nms_top_n_train=200,
-        rpn_pre_nms_top_n_test=300, rpn_post_nms_top_n_test=50, box_batch_size_per_image=64,
-        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=HEAD_GRID, sampling_ratio=2),
+        rpn_pre_nms_top_n_test=300, rpn_post_nms_top_n_test=50, box_batch_size_per_image=32,
+        box_roi_pool=MultiScaleRoIAlign(["0"], output_size=HEAD_GRID, sampling_ratio=1),
         box_head=TwoMLPHead(HEAD_CHANNELS * HEAD_GRID**2, HEAD_HIDDEN),
         box_predictor=FastRCNNPredictor(HEAD_HIDDEN, classes),
     )  # fmt: skip
