@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -133,16 +134,17 @@ def run_logged(command: Sequence[str], log: Path, stages: Stages) -> None:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         )
         assert process.stdout is not None  # it is a pipe
-
-        def lines() -> Iterator[str]:
-            for line in process.stdout or ():
-                file.write(line)
-                yield line
-
-        follow(lines(), stages)
+        follow(_copied(process.stdout, file), stages)
     if process.wait():
         print("\n".join(log.read_text(encoding="utf-8").splitlines()[-20:]), file=sys.stderr)
         sys.exit(f"demo: error: {command[0]} failed; the whole log is {log}")
+
+
+def _copied(lines: Iterable[str], file: TextIO) -> Iterator[str]:
+    """The same lines, each written to the file first."""
+    for line in lines:
+        file.write(line)
+        yield line
 
 
 def summary(scores: Path) -> str:
