@@ -107,7 +107,7 @@ def make_optimizer(network: nn.Module, config: Detector) -> Optimizer:
     parameters = network.parameters()
     if config.optimizer == "sgd":
         return SGD(parameters, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
-    return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate(step: int, steps: int, config: Detector) -> float:

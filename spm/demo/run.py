@@ -18,22 +18,23 @@ from typing import TextIO
 import pandas as pd
 
 CONFIG = "workflow/configs/demo.yaml"
+CORPUS = '{"solos": 10}'  # settings of the corpus; fewer videos than by default, for a shorter run
 # Seconds per stage on two cores; they weigh the stages for the time that is left.
 EXPECTED_S = {
     "corpus": 80, "fetch": 13, "clips": 20, "spectrograms": 6, "index": 1, "clusters": 6,
     "pretrain": 80, "detector": 40, "detect": 20, "annotations": 3, "quality": 1, "train": 110,
     "maps": 14, "scores": 9, "tables": 1, "report": 10, "page": 5,
 }  # fmt: skip
-# Stages of two chains that do not read each other: boxes, and sounds. Each gets half of the cores,
-# which takes less time than one after the other with all of them.
-SIDE_BY_SIDE = ("detector", "detect", "clusters", "pretrain")
+# Jobs that run beside another one, each with half of the cores: the two shards, and the two chains
+# that do not read each other, boxes and sounds. This takes less time than one after the other.
+SIDE_BY_SIDE = ("clips", "detector", "detect", "clusters", "pretrain")
 # Stages that only draw and write what people read are one line.
 REPORT = {
     "figures", "samples", "cluster_plot", "best_worst", "overlay_videos", "paper", "paper_figures",
     "pages", "cards", "costs",
 }  # fmt: skip
 WHAT = {
-    "corpus": "166 videos drawn and synthesized",
+    "corpus": "122 videos drawn and synthesized",
     "fetch": "files checked and hashed",
     "clips": "videos cut into clips of 1 s",
     "spectrograms": "log-mel spectrograms",
@@ -189,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     stages = Stages()
     print(f"The whole workflow on the embedded corpus; the log is {log}", flush=True)
     corpus = str(given.out / "corpus")
-    run_logged([sys.executable, "-m", "spm.demo", "--config", "{}", "--out", corpus], log, stages)
+    run_logged([sys.executable, "-m", "spm.demo", "--config", CORPUS, "--out", corpus], log, stages)
     stages.stage_finished("corpus")
     snakemake = [
         sys.executable, "-m", "snakemake", "all", "--cores", str(given.cores),
