@@ -200,7 +200,10 @@ class Plan:
     @property
     def box_sources(self) -> list[str]:
         """Sources of the boxes that maps are scored against: `given`, `detector`."""
-        return list(self.config["corpus"]["boxes"])
+        named = self.config["corpus"]["boxes"]
+        if named is None:
+            return ["given"] if Path(self.given_boxes).is_file() else []
+        return list(named)
 
     @property
     def compares_boxes(self) -> bool:

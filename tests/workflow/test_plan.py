@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -381,7 +382,7 @@ def test_a_table_that_lacks_something_names_it_and_the_remedy(sections, lacking)
 
 def test_all_that_a_table_lacks_is_named_at_once():
     with pytest.raises(UserError) as failed:
-        report_of().paper_runs("table1")
+        report_of(corpus={"boxes": []}).paper_runs("table1")
     for name in ("runs.dmc", "maps.testsets: synthetic", "scores.protocols", "corpus.boxes"):
         assert name in str(failed.value)
 
@@ -421,7 +422,37 @@ def test_the_configs_of_the_project_have_a_plan(name, project):
     assert set(report.paper_tables) == {
         "paper": set(PAPER_TABLES),
         "comparison": {"table1", "ablation", "promotion"},
+        "promotion": {"ablation"},
     }.get(name, set())
+
+
+# What the mission asks of the plain command, in the order of its sentence.
+MISSION = [
+    "fetch", "clips", "spectrograms", "openimages", "detector", "detect", "annotations", "clusters",
+    "pretrain", "train", "maps", "scores", "tables",
+]  # fmt: skip
+
+
+def test_the_plain_command_does_the_whole_mission(tmp_path):
+    """`snakemake --cores 8 all` with config.yaml as it is, on MUSIC."""
+    command = ["snakemake", "--cores", "8", "all", "--dry-run", "--quiet", "rules", "--directory"]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    assert [rule for rule in MISSION if rule not in jobs] == []
+    shipped = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert shipped["annotations"]["min_score"] == 0.9
+    assert shipped["train"]["freeze"] is shipped["train"]["promote"] is True
+    for rule in ("fetch", "clips", "spectrograms", "detect"):
+        assert int(jobs[rule]) == shipped["corpus"]["shards"]
+    assert int(jobs["scores"]) == int(jobs["train"]) == len(shipped["runs"])
+
+
+def test_without_a_named_source_the_given_boxes_count_if_there_are_any(project):
+    without = plan_of(corpus={"boxes": None, "given_boxes": "none.csv"})
+    assert without.box_sources == []
+    assert plan_of(corpus={"boxes": None}).box_sources == ["given"]
 
 
 def test_the_plan_imports_neither_torch_nor_snakemake():
