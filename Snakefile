@@ -2,6 +2,8 @@
 
 from snakemake.utils import min_version
 
+from spm.workflow import preemption
+
 min_version("9.20")
 
 
@@ -22,6 +24,10 @@ include: "rules/report.smk"
 
 if config["cluster"]["cpu_rules"] == "local":
     workflow.localrules(*(rule.name for rule in workflow.rules if "gpu" not in rule.resources))
+
+
+onstart:
+    preemption.requeue_lost_jobs()
 
 
 # All stages are listed, not only the last: otherwise, after a failed rerun, the old results of

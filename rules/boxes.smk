@@ -112,6 +112,7 @@ rule annotations:
         boxes=lambda wildcards: PLAN.boxes_input(wildcards.box_source),
         detector=lambda wildcards: PLAN.detector_classes(wildcards.box_source),
         reviews=PLAN.reviews,
+        manifest=ancient(PLAN.manifest),
         index="results/corpus/index/clips.parquet",
         clips=PLAN.shard_tables("clips"),
     output:
@@ -138,12 +139,14 @@ rule annotations:
         code=code_of("spm.boxes.annotations"),
         source=lambda wildcards: PLAN.boxes_option(wildcards.box_source),
         given_boxes=lambda wildcards: PLAN.boxes_digest(wildcards.box_source),
+        manifest=file_digest(PLAN.manifest),
         reviews=PLAN.reviews_digest,
     shell:
-        "python -m spm.boxes.annotations --config {params.config:q} --index {input.index:q}"
-        " --clips results/corpus/clips {params.source} --detector {input.detector:q}"
-        " --reviews {input.reviews:q} --out {output.table:q} --counts-table {output.counts:q}"
-        " --agreement {output.agreement:q} 2> >(tee {log:q} >&2)"
+        "python -m spm.boxes.annotations --config {params.config:q} --manifest {input.manifest:q}"
+        " --index {input.index:q} --clips results/corpus/clips {params.source}"
+        " --detector {input.detector:q} --reviews {input.reviews:q} --out {output.table:q}"
+        " --counts-table {output.counts:q} --agreement {output.agreement:q}"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule quality:

@@ -7,10 +7,12 @@ import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
-from spm.base import validation, versions
+from spm.base import validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
+from spm.workflow import preflight
 from spm.workflow.plan import Plan, file_digest
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
 
@@ -30,14 +32,25 @@ wildcard_constraints:
 shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
 
 
-config.update(validation.coerce_numbers(config))
 try:
-    validation.validate(config, Path(workflow.basedir, "workflow/schemas/config.schema.json"))
+    if workflow.is_main_process:  # Snakemake's own reader accepts keys that stand twice
+        yaml_file.check(workflow.configfiles)
+    schema = Path(workflow.basedir, "workflow/schemas/config.schema.json")
+    config.update(validation.validate(config, schema))
+    if workflow.is_main_process:
+        runs_here = workflow.resource_settings.nodes is None  # else, the number of cluster jobs
+        with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+        machine = preflight.Machine(local=runs_here, conda=with_conda)
+        preflight.report(preflight.problems(config, Path(workflow.basedir), machine))
     PLAN = Plan.from_config(config, Path(workflow.basedir))
+    REPORT = ReportPlan(PLAN)
+    box_warnings = REPORT.box_warnings() if workflow.is_main_process else []
 except UserError as error:
     raise WorkflowError(str(error)) from None
-REPORT = ReportPlan(PLAN)
-config["versions"] = versions.version_string()  # for the first page of the report; no rule reads it
+# For the first page of the report; no rule reads these.
+config["versions"] = versions.version_string()
+config["box_sources"] = PLAN.box_sources
+config["box_warnings"] = box_warnings
 section = PLAN.section
 
 

@@ -14,6 +14,7 @@ rule tables:
     input:
         summaries=expand("{scored}.json", scored=REPORT.scored),
         frames=expand("{scored}.parquet", scored=REPORT.scored),
+        box_counts=REPORT.box_counts,
     output:
         csv="results/report/tables/scores.csv",
         pairs="results/report/tables/pairs.csv",
@@ -38,7 +39,7 @@ rule tables:
         code=code_of("spm.report.tables"),
     shell:
         "python -m spm.report.tables --config {params.config:q} --summaries {input.summaries:q}"
-        " --csv {output.csv:q} --pairs-table {output.pairs:q}"
+        " --box-counts {input.box_counts:q} --csv {output.csv:q} --pairs-table {output.pairs:q}"
         " --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +50,9 @@ NOT_HERE = {
 }
 # Options that a dry run does not accept. test_report.py, test_conda.py and test_faults.py run them.
 NOT_PLANNED = re.compile(r"--report \S+|--conda-create-envs-only|--unlock|--dry-run|…")
+
+
+CATEGORIES = ("cello", "trumpet", "violin", "flute")  # of the corpora of docs/results.md
 
 
 class Command(NamedTuple):
@@ -104,13 +106,16 @@ def folder(media, tmp_path_factory) -> Path:
     for video in re.findall(r"^videos/\S+$", tutorial, re.M):
         (folder / video).parent.mkdir(parents=True, exist_ok=True)
         (folder / video).write_bytes(media.read_bytes())
-    (folder / "videos/boxes.csv").write_text("video_id,time_s,category,x,y,w,h\n")
+    header = "video_id,time_s,category,x,y,w,h\n"
+    (folder / "videos/boxes.csv").write_text(header + "a,3.25,violin,0.41,0.30,0.22,0.35\n")
     (folder / "mine.yaml").write_text("{}")
     (folder / "workflow").symlink_to(ROOT / "workflow")
     for corpus in (folder / "recordings", folder / "comparison/corpus"):  # of docs/results.md
         corpus.mkdir(parents=True)
-        (corpus / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,solo,cello\n")
-        shutil.copy(folder / "videos/boxes.csv", corpus)
+        names = ("cello", "flute", "tuba", "violin")
+        rows = [f"{name}{n},{name}{n}.mp4,solo,{name}\n" for name in names for n in range(4)]
+        (corpus / "manifest.csv").write_text("video_id,url,kind,categories\n" + "".join(rows))
+        (corpus / "boxes.csv").write_text(header + "cello0,3.25,cello,0.41,0.30,0.22,0.35\n")
     return folder
 
 

@@ -19,7 +19,7 @@ from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.kmeans import Clustering, spherical_kmeans
 from spm.audio.network import AudioNetwork, predict_all
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Device, Section, Seed
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
@@ -43,7 +43,7 @@ class Clusters(Section):
     is its largest open point.
     """
 
-    k: int = Field(11, ge=2, description="Number of clusters.")
+    k: int = Field(11, ge=2, le=10_000, description="Number of clusters.")
     features: AudioFeatures = Field(
         AudioFeatures.STATISTICS,
         description="What is clustered: log-mel-statistics (mean and standard deviation over time"
@@ -51,24 +51,31 @@ class Clusters(Section):
         " (output of a network that is trained on clusters, in several rounds).",
     )
     deepcluster_rounds: int = Field(
-        2, ge=1, description="Rounds of training and clustering, if features is deepcluster."
+        2,
+        ge=1,
+        le=1_000,
+        description="Rounds of training and clustering, if features is deepcluster.",
     )
     deepcluster_epochs: int = Field(
-        3, ge=1, description="Training epochs per round, if features is deepcluster."
+        3, ge=1, le=10_000, description="Training epochs per round, if features is deepcluster."
     )
     restarts: int = Field(
-        10, ge=1, description="Number of k-means++ initializations; the best result is kept."
+        10,
+        ge=1,
+        le=10_000,
+        description="Number of k-means++ initializations; the best result is kept.",
     )
     iterations: int = Field(
         300,
         ge=1,
+        le=1_000_000,
         description="Maximum number of iterations per initialization. It stops earlier when no"
         " assignment changes.",
     )
-    seed: int = Field(
+    seed: Seed = Field(
         0, description="Random seed of the initializations and of the audio networks."
     )
-    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
 
 def mel_statistics(log_mels: Tensor) -> Tensor:

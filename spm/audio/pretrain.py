@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spm.audio import classifier
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Device, Section, Seed
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.statuses import Split
@@ -31,20 +31,22 @@ class Pretrain(Section):
     The paper names cross-entropy, Adam and the learning rate 1e-4; the other values are DSOL's.
     """
 
-    epochs: int = Field(10, ge=1, description="Passes over the training clips.")
-    batch: int = Field(32, ge=2, description="Clips per batch.")
-    lr: float = Field(1e-4, gt=0, description="Learning rate of Adam for the audio network.")
+    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training clips.")
+    batch: int = Field(32, ge=2, le=10_000, description="Clips per batch.")
+    lr: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam for the audio network.")
     head_lr: float = Field(
-        1e-3, gt=0, description="Learning rate of Adam for the classifier, a linear layer."
+        1e-3, gt=0, le=10, description="Learning rate of Adam for the classifier, a linear layer."
     )
-    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of Adam, for all weights.")
+    weight_decay: float = Field(
+        1e-4, ge=0, le=10, description="Weight decay of Adam, for all weights."
+    )
     standardize: bool = Field(
         False,
         description="Scale each mel band to mean 0 and standard deviation 1 before the network."
         " DSOL does not.",
     )
-    seed: int = Field(0, description="Random seed of weight initialization and shuffling.")
-    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    seed: Seed = Field(0, description="Random seed of weight initialization and shuffling.")
+    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
     def classifier_config(self) -> classifier.ClassifierConfig:
         """Settings of the classifier's training."""

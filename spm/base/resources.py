@@ -13,6 +13,7 @@ class Cluster(Section):
     gpus: int = Field(
         1,
         ge=1,
+        le=1_024,
         description="Number of GPUs per training. The GPUs share the batch, so the training learns"
         " the same with any number.",
     )

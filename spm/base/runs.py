@@ -6,7 +6,7 @@ from typing import Any
 
 def method_of(config: Mapping[str, Any], run: str) -> str:
     """The name of a run's method."""
-    return str((config["runs"][run] or {}).get("method", config["train"]["method"]))
+    return str((config["runs"][run] or {}).get("method", config["train"].get("method")))
 
 
 def run_config(config: Mapping[str, Any], run: str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def run_config(config: Mapping[str, Any], run: str) -> dict[str, Any]:
     >>> run_config(config, "soft")
     {'method': 'dmc', 'lr': 2, 'epochs': 3, 'beta': 30}
     """
-    method_section = config["methods"].get(method_of(config, run), {})
+    method_section = config["methods"].get(method_of(config, run)) or {}
     return {**config["train"], **method_section, **(config["runs"][run] or {})}
 
 

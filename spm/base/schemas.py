@@ -171,7 +171,8 @@ ANNOTATIONS = Table("annotations", "boxes/annotations/*.parquet", (
     *BOX,
     Column("status", TEXT, description="`kept`; or the reason why the box does not count: "
            "`low-score`, `other-category`, `silent`, `overlap`, `surplus`, `rejected` (by a "
-           f"reviewer) or `unmatched` (no frame within {FRAME_MATCH_S} s)."),
+           "reviewer), `unknown-video` (not in the manifest) or `unmatched` (no frame within "
+           f"{FRAME_MATCH_S} s, or no clips of the video)."),
     Column("box", TEXT, description="The box before review, as `category x y w h`; "
            "reviews refer to boxes by this text."),
     Column("reviewer", TEXT, description="Who reviewed the box; empty without a review."),

@@ -1,13 +1,15 @@
 """Checks of the whole config against its schema, before anything runs."""
 
+import difflib
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import ValidationError
 
 from spm.base.errors import UserError
 from spm.base.runs import method_of, run_config, run_names
@@ -22,84 +24,180 @@ TYPE_NAMES = {
     "array": "list",
 }
 BOUNDS = {
-    "minimum": "≥ {:g}",
-    "exclusiveMinimum": "> {:g}",
-    "maximum": "≤ {:g}",
-    "exclusiveMaximum": "< {:g}",
-    "multipleOf": "multiple of {:g}",
+    "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "≤ {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "multiple of {}",
     "minItems": "at least {} in number",
+    "maxItems": "at most {} in number",
+    "uniqueItems": "each once",
     "minProperties": "at least {} in number",
-    "minLength": "at least {} characters",
     "pattern": "matching {}",
+    "minLength": "that is not empty",  # always 1
+    "maxLength": "of {} characters or fewer",
 }
+SYNONYMS = {"gpu": "cuda"}  # words that users write, and the value that they mean
+SHOWN_CHARS = 80  # of a wrong value
+Schema = Mapping[str, Any]
 
 
-def coerce_numbers(value: Any) -> Any:
-    """The config with numbers, booleans and null in place of their texts.
+def _is_finite(checker: Any, value: Any) -> bool:
+    return Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and math.isfinite(value)
 
-    `snakemake --config 'train={"epochs": 3}'` passes values inside braces as text.
 
-    >>> coerce_numbers({"train": {"epochs": "3", "keep": "best", "half": "false"}})
-    {'train': {'epochs': 3, 'keep': 'best', 'half': False}}
+# In JSON Schema, NaN passes all bounds.
+Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_finite),
+)
+
+
+def coerce_numbers(value: Any, schema: Schema) -> Any:
+    """A value with numbers, booleans and null in place of their texts, unless text is expected.
+
+    `snakemake --config 'train={"epochs": 3}'` passes values inside braces as text. A whole number
+    that is written with a decimal point becomes an integer.
+
+    >>> train = {"properties": {"epochs": {"type": "integer"}, "keep": {"type": "string"}}}
+    >>> coerce_numbers({"epochs": "3", "keep": "4"}, train)
+    {'epochs': 3, 'keep': '4'}
     """
     if isinstance(value, Mapping):
-        return {key: coerce_numbers(part) for key, part in value.items()}
+        known, others = schema.get("properties", {}), schema.get("additionalProperties")
+        return {
+            key: coerce_numbers(part, known.get(key) or others or {}) for key, part in value.items()
+        }
     if isinstance(value, list):
-        return [coerce_numbers(part) for part in value]
+        return [coerce_numbers(part, schema.get("items", {})) for part in value]
+    types = _types(schema)
     if isinstance(value, str) and UNQUOTED.fullmatch(value):
-        return json.loads(value)
+        is_text = "string" in types and not (value == "null" and "null" in types)
+        value = value if is_text else json.loads(value)
+    if isinstance(value, float) and value.is_integer() and "integer" in types:
+        return int(value)
     return value
 
 
-def validate(config: Mapping[str, Any], schema_file: Path) -> None:
-    """Check a config against the schema that is generated from the models.
+def _types(schema: Schema) -> set[str]:
+    """The JSON types that a schema allows."""
+    if "anyOf" in schema:
+        return set().union(*map(_types, schema["anyOf"]))
+    types = schema.get("type", [])
+    return {types} if isinstance(types, str) else set(types)
+
+
+def validate(config: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
+    """The config with numbers as numbers, checked against the schema made from the models.
 
     Raises
     ------
     UserError
-        In one line: the key, its value, what is expected, and the description of the key.
+        One line per wrong setting: the key, its value, what is expected, the description of the
+        key.
     """
     schema = json.loads(schema_file.read_text(encoding="utf-8"))
-    _validate_part(config, schema)
     methods = schema["$defs"]["methods"]
-    for run in run_names(config):
-        method = method_of(config, run)
-        _require_name(f"runs.{run}.method", method, methods)
-        _validate_part(config["runs"][run] or {}, methods[method], f"runs.{run}")
-        _require_name(f"runs.{run}.audio", run_config(config, run)["audio"], config["audio"])
+    typed: dict[str, Any] = coerce_numbers(config, schema)
+    lines = list(_problems(typed, schema))
+    for run in _readable_runs(typed):
+        row = coerce_numbers(typed["runs"][run], methods.get(method_of(typed, run), {}))
+        typed["runs"][run] = row
+        lines += _run_problems(typed, run, methods)
+    if lines:
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return typed
 
 
-def _require_name(key: str, name: str, names: Iterable[str]) -> None:
-    if name not in names:
-        raise UserError(f"config: {key}: {json.dumps(name)}; expected one of {_join(names)}")
+def _readable_runs(config: Mapping[str, Any]) -> list[str]:
+    """Names of the runs whose settings can be put together, even if the config has faults."""
+    sections = [config.get(name) for name in ("train", "methods", "audio", "runs")]
+    if not all(isinstance(section, dict) for section in sections):
+        return []
+    rows = config["runs"]
+    return [run for run in run_names(config) if isinstance(rows[run], dict | None)]
 
 
-def _validate_part(part: Any, schema: Mapping[str, Any], section: str = "") -> None:
-    error = best_match(Draft202012Validator(schema).iter_errors(part))
-    if error is not None:
-        raise UserError(f"config: {format_error(error, schema, section)}")
+def _run_problems(
+    config: Mapping[str, Any], run: str, methods: Mapping[str, Schema]
+) -> Iterator[str]:
+    """Problems of a run's row, and of the name of its audio network."""
+    row, method = config["runs"][run] or {}, method_of(config, run)
+    if method in methods:
+        yield from _problems(row, methods[method], f"runs.{run}")
+    elif "method" in row:  # the schema has the names for train.method
+        yield _unknown_name(f"runs.{run}.method", row["method"], methods)
+    sources = {f"runs.{run}": row, f"methods.{method}": config["methods"].get(method) or {}}
+    source = next((name for name, keys in sources.items() if "audio" in keys), "train")
+    audio = run_config(config, run).get("audio")
+    if isinstance(audio, str) and audio not in config["audio"]:
+        yield _unknown_name(f"{source}.audio", audio, config["audio"])
 
 
-def format_error(error: ValidationError, schema: Mapping[str, Any], section: str = "") -> str:
-    """One line on an error that the schema finds in a section of the config."""
-    while error.parent is not None:  # of alternatives, as "number or null": name all of them
-        error = error.parent
+def _unknown_name(key: str, name: Any, names: Iterable[str]) -> str:
+    return f"{key}: {_json(name)}; expected one of {_join(names)}{_closest(name, names)}"
+
+
+def _problems(part: Any, schema: Schema, section: str = "") -> Iterator[str]:
+    """One line per problem of a section of the config, in the order of the keys."""
+    errors = [inner for error in Validator(schema).iter_errors(part) for inner in _inner(error)]
+    for error in sorted(errors, key=lambda error: [str(step) for step in error.absolute_path]):
+        yield from format_error(error, schema, section)
+
+
+def _inner(error: ValidationError) -> list[ValidationError]:
+    """Errors of the items of a list that has the right type, instead of an error of the list."""
+    return [inner for inner in error.context or [] if inner.relative_path] or [error]
+
+
+def format_error(error: ValidationError, schema: Schema, section: str = "") -> list[str]:
+    """Lines on an error that the schema finds in a section of the config; one per unknown key."""
     steps = [str(step) for step in error.absolute_path]
     key = ".".join([section, *steps] if section else steps) or "the top level"
     if error.validator == "additionalProperties" and "properties" in error.schema:
         known = set(error.schema["properties"])
-        unknown = _join(set(error.instance) - known)
-        return f"{key}: unknown key {unknown}; expected one of {_join(known)}"
+        unknown = sorted(set(map(str, error.instance)) - known)
+        expected = f"expected one of {_join(known)}"
+        return [
+            f"{key}: unknown key {name}; {expected}{_closest(name, known) or _home(name, schema)}"
+            for name in unknown
+        ]
     if error.validator == "required":
-        return f"{key}: missing {_join(set(error.validator_value) - set(error.instance))}"
-    value = json.dumps(error.instance, ensure_ascii=False)
+        return [f"{key}: missing {_join(set(error.validator_value) - set(error.instance))}"]
     about = description(schema, error.absolute_path)
-    return f"{key}: {value}; expected {expectation(error.schema)}" + (
-        f" ({about})" if about else ""
-    )
+    expected = f"expected {expectation(error.schema)}{_remedy(error)}"
+    return [f"{key}: {_json(error.instance)}; {expected}" + (f" ({about})" if about else "")]
 
 
-def description(schema: Mapping[str, Any], path: Iterable[str | int]) -> str:
+def _remedy(error: ValidationError) -> str:
+    """What may help besides the expectation; empty if nothing is known."""
+    value = error.instance
+    if value is None:
+        return "; remove the key to keep its default"
+    if isinstance(value, bool):
+        return "; put text in quotes: YAML reads yes, no, on and off as true and false"
+    return _closest(value, _options(error.schema))
+
+
+def _closest(name: Any, names: Iterable[str]) -> str:
+    """A question with the most similar of some names; empty if none is similar.
+
+    >>> _closest("epcohs", ["batch", "epochs"])
+    '; did you mean epochs?'
+    """
+    word = str(name).lower()
+    found = difflib.get_close_matches(SYNONYMS.get(word, word), list(names), n=1)
+    return f"; did you mean {found[0]}?" if isinstance(name, str) and found else ""
+
+
+def _home(name: str, schema: Schema) -> str:
+    """The sections of the config that have a key; empty if there are none."""
+    sections = schema.get("properties", {}).items()
+    found = [section for section, part in sections if name in part.get("properties", {})]
+    return f"; {name} is a key of {_join(found)}" if found else ""
+
+
+def description(schema: Schema, path: Iterable[str | int]) -> str:
     """Description of the innermost described key on a path into the config."""
     text = ""
     for step in path:
@@ -112,11 +210,13 @@ def description(schema: Mapping[str, Any], path: Iterable[str | int]) -> str:
     return text
 
 
-def expectation(schema: Mapping[str, Any]) -> str:
+def expectation(schema: Schema) -> str:
     """The values that a schema allows, in words.
 
     >>> expectation({"type": "integer", "minimum": 1})
     'whole number ≥ 1'
+    >>> expectation({"type": "number", "minimum": 0, "maximum": 1.0})
+    'number from 0 to 1'
     >>> expectation({"anyOf": [{"type": "number"}, {"type": "null"}]})
     'number or null'
     >>> expectation({"type": "array", "items": {"enum": ["given", "detector"]}})
@@ -125,7 +225,7 @@ def expectation(schema: Mapping[str, Any]) -> str:
     return _alternatives(_options(schema))
 
 
-def _options(schema: Mapping[str, Any]) -> list[str]:
+def _options(schema: Schema) -> list[str]:
     """The alternatives that a schema allows, each in words."""
     if "anyOf" in schema:
         return [option for part in schema["anyOf"] for option in _options(part)]
@@ -138,8 +238,24 @@ def _options(schema: Mapping[str, Any]) -> list[str]:
     words = [TYPE_NAMES.get(types, types)]
     if "items" in schema:
         words.append(f"of {expectation(schema['items'])}")
-    bounds = [text.format(schema[name]) for name, text in BOUNDS.items() if name in schema]
-    return [" ".join([*words, ", ".join(bounds)] if bounds else words)]
+    bounds = _bounds(schema)
+    text = ", ".join(bounds)
+    if bounds:
+        words.append(f"({text})" if "items" in schema else text)
+    return [" ".join(words)]
+
+
+def _bounds(schema: Schema) -> list[str]:
+    """The bounds of a schema in words."""
+    values = {name: _number(schema[name]) for name in BOUNDS if name in schema}
+    if {"minimum", "maximum"} <= set(values):
+        return [f"from {values['minimum']} to {values['maximum']}"]
+    return [BOUNDS[name].format(value) for name, value in values.items()]
+
+
+def _number(value: Any) -> str:
+    """A bound; whole numbers without a decimal point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _alternatives(texts: list[str]) -> str:
@@ -152,4 +268,10 @@ def _alternatives(texts: list[str]) -> str:
 
 
 def _join(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+    return ", ".join(sorted(map(str, names)))
+
+
+def _json(value: Any) -> str:
+    """A value as JSON, shortened."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

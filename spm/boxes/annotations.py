@@ -1,27 +1,28 @@
 """One table of all boxes of a source: `kept`, or the reason why a box does not count.
 
-python -m spm.boxes.annotations --config '{}' --index clips.parquet --clips clips --boxes boxes.csv
-    --out annotations.parquet --counts-table counts.csv --agreement agreement.csv
-python -m spm.boxes.annotations --config '{}' --index clips.parquet --clips clips
-    --detections detect --detector weights.safetensors --reviews reviews.csv …
+python -m spm.boxes.annotations --config '{}' --manifest manifest.csv --index clips.parquet
+    --clips clips --boxes boxes.csv --out annotations.parquet --counts-table counts.csv
+    --agreement agreement.csv
+python -m spm.boxes.annotations --config '{}' --manifest manifest.csv --index clips.parquet
+    --clips clips --detections detect --detector weights.safetensors --reviews reviews.csv …
 
 The first command takes given boxes, the second one the detections of a detector. Either applies the
-decisions of reviewers.
+decisions of reviewers. Its log has the number of kept boxes, and of rejected ones per reason.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Text
 from spm.base.errors import UserError
-from spm.boxes import ground_truth
+from spm.boxes import box_counts, ground_truth
+from spm.boxes.category_map import CategoryMap
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.geometry import iou
@@ -30,6 +31,7 @@ from spm.boxes.review import decisions
 from spm.boxes.review.decisions import BoxKey, Decision, ReviewVerdict
 from spm.boxes.statuses import BoxStatus
 from spm.corpus import clip_reader
+from spm.corpus import manifest as manifests
 
 Decisions = Mapping[BoxKey, Decision]
 
@@ -37,8 +39,8 @@ Decisions = Mapping[BoxKey, Decision]
 class Annotations(Section):
     """Rules that decide which detections count as boxes, before any manual review.
 
-    The paper keeps detections with a score above 0.9 and cleans them by hand. Given boxes pass all
-    rules except silence.
+    The paper keeps detections with a score above 0.9 and cleans them by hand. Of these settings
+    only class_map applies to given boxes.
     """
 
     min_score: float = Field(
@@ -52,9 +54,12 @@ class Annotations(Section):
         " of the same category is above this value.",
     )
     per_category: int = Field(
-        1, ge=1, description="Boxes per category and frame that count; those with the best scores."
+        1,
+        ge=1,
+        le=100,
+        description="Boxes per category and frame that count; those with the best scores.",
     )
-    class_map: dict[str, str] = Field(
+    class_map: dict[Text, Text] = Field(
         {"guitar": "acoustic_guitar"},
         description="Categories of detector classes that have another name in the manifest, as"
         " class: category.",
@@ -65,30 +70,6 @@ class Annotations(Section):
         " class, if it is the only such category of the video. false: such categories (xylophone,"
         " erhu, tuba, clarinet) are not scorable.",
     )
-
-
-@dataclass(frozen=True)
-class CategoryMap:
-    """Which categories of the manifest the classes of a detector mean."""
-
-    class_map: Mapping[str, str]
-    detectable: frozenset[str]  # categories that a class of the detector means
-    any_class: bool
-
-    def category(self, box: BoxRow, listed: Sequence[str]) -> str:
-        """The category of a detection, in a video with the listed categories."""
-        category = self.class_map.get(box["category"], str(box["category"]))
-        undetectable = [name for name in listed if name not in self.detectable]
-        # The only listed category without a class explains a box that fits no listed category.
-        if self.any_class and len(undetectable) == 1 and category not in listed:
-            return undetectable[0]
-        return category
-
-
-def category_map(classes: Iterable[str], config: Annotations) -> CategoryMap:
-    """The categories of a detector with these classes."""
-    detectable = frozenset(config.class_map.get(name, name) for name in classes)
-    return CategoryMap(config.class_map, detectable, config.any_class)
 
 
 def assign_statuses(
@@ -179,9 +160,16 @@ def annotate_detections(
 
 
 def annotate_given(
-    boxes: Sequence[BoxRow], clips: Sequence[ClipRow], decided: Decisions
+    boxes: Sequence[BoxRow],
+    clips: Sequence[ClipRow],
+    listed: Collection[str],
+    class_map: Mapping[str, str],
+    decided: Decisions,
 ) -> Iterator[BoxRow]:
-    """Rows of given boxes on the nearest frames; a box with no frame near it is `unmatched`."""
+    """Rows of given boxes on the nearest frames.
+
+    A box with no frame near it is `unmatched`, or `unknown-video` if its video is not `listed`.
+    """
     matched = set()
     for clip, frame, frame_boxes in ground_truth.nearest_frames(
         ground_truth.group_by_video(boxes), clips
@@ -195,29 +183,21 @@ def annotate_given(
                 "score": 1.0,
             }
             row = apply_review({**box, **frame_columns}, decided)
-            by_rule = BoxStatus.KEPT if clip["audible"] else BoxStatus.SILENT
-            yield {**row, "status": _review_status(row) or by_rule}
+            if not row.get("verdict") and row["category"] not in clip["categories"]:
+                row["category"] = class_map.get(row["category"], row["category"])
+            yield {**row, "status": _review_status(row) or _given_status(row, clip)}
     for box in boxes:
         if tuple(box.values()) not in matched:
-            no_frame = {"clip_id": None, "frame": None, "score": 1.0}
-            yield {**box, **no_frame, "status": BoxStatus.UNMATCHED}
+            is_listed = box["video_id"] in listed
+            status = BoxStatus.UNMATCHED if is_listed else BoxStatus.UNKNOWN_VIDEO
+            yield {**box, "clip_id": None, "frame": None, "score": 1.0, "status": status}
 
 
-def counts(
-    rows: Sequence[BoxRow], categories: Iterable[str], detectable: Iterable[str]
-) -> pd.DataFrame:
-    """Number of boxes per category and status; categories that no box can have are not scorable."""
-    table = pd.DataFrame(rows, columns=["category", "status"]).value_counts().sort_index()
-    kept = {row["category"] for row in rows if row["status"] == BoxStatus.KEPT}
-    not_scorable = pd.DataFrame(
-        {
-            "category": sorted(set(categories) - set(detectable) - kept),
-            "status": BoxStatus.NOT_SCORABLE.value,
-            "boxes": 0,
-        }
-    )
-    rows_of_both = pd.concat([table.rename("boxes").reset_index(), not_scorable], ignore_index=True)
-    return rows_of_both.sort_values(["category", "status"], ignore_index=True)
+def _given_status(box: BoxRow, clip: ClipRow) -> BoxStatus:
+    """Status of a given box by the rules of detections that apply to it."""
+    if box["category"] not in clip["categories"]:
+        return BoxStatus.OTHER_CATEGORY
+    return BoxStatus.KEPT if clip["audible"] else BoxStatus.SILENT
 
 
 def _sort_key(row: BoxRow) -> tuple[Any, ...]:
@@ -234,7 +214,10 @@ def detector_classes(detector: Path | None, detections: Sequence[BoxRow]) -> set
     return set(description["categories"])
 
 
-def _given_rows(boxes: Path, index: Path, clips: Path, decided: Decisions) -> list[BoxRow]:
+def _given_rows(
+    config: Annotations, boxes: Path, manifest: Path, index: Path, clips: Path, decided: Decisions
+) -> list[BoxRow]:
+    """Rows of the given boxes of a CSV file."""
     index_table = tables.read(index)
     indexed = {row["clip_id"]: row for row in index_table.to_pylist()}
     files = clip_reader.files(index_table, clips)
@@ -243,7 +226,9 @@ def _given_rows(boxes: Path, index: Path, clips: Path, decided: Decisions) -> li
         for clip in tables.read(files, ["clip_id", "frame_time_s"]).to_pylist()
         if clip["clip_id"] in indexed
     ]
-    return list(annotate_given(csv.read(boxes), clip_rows, decided))
+    listed = {video.video_id for video in manifests.read(manifest)}
+    given = csv.read(boxes)
+    return list(annotate_given(given, clip_rows, listed, config.class_map, decided))
 
 
 def _detected_rows(
@@ -255,7 +240,8 @@ def _detected_rows(
     boxes: list[BoxRow] = []
     for path in clip_reader.files(index_table, detections):
         boxes += tables.read(path).to_pylist()
-    categories = category_map(detector_classes(detector, boxes), config)
+    classes = detector_classes(detector, boxes)
+    categories = CategoryMap.of(classes, config.class_map, any_class=config.any_class)
     rows = annotate_detections(boxes, indexed, config, categories, decided)
     return list(rows), categories.detectable
 
@@ -263,6 +249,7 @@ def _detected_rows(
 def run(
     config: Annotations,
     *,
+    manifest: Path,
     index: Path,
     clips: Path,
     boxes: Path | None,
@@ -273,12 +260,12 @@ def run(
     counts_table: Path,
     agreement: Path,
 ) -> None:
-    """Write the boxes of one source, with reviews applied, their counts, and the reviewers' κ."""
+    """Write the boxes of one source with reviews applied, their counts, and the reviewers' κ."""
     all_decisions = decisions.read(reviews) if reviews else []
     decided = decisions.resolve(all_decisions)
     detectable: Iterable[str]
     if boxes is not None:
-        rows = _given_rows(boxes, index, clips, decided)
+        rows = _given_rows(config, boxes, manifest, index, clips, decided)
         detectable = {row["category"] for row in rows}
     elif detections is not None:
         rows, detectable = _detected_rows(config, detections, detector, index, decided)
@@ -289,9 +276,11 @@ def run(
     for row in tables.read(index, ["categories"]).to_pylist():
         listed.update(row["categories"])
     with tables.atomic_write(counts_table) as part:
-        counts(rows, listed, detectable).to_csv(part, index=False, float_format="%.4f")
+        box_counts.table(rows, listed, detectable).to_csv(part, index=False)
     with tables.atomic_write(agreement) as part:
         decisions.agreement(all_decisions).to_csv(part, index=False, float_format="%.4f")
+    source = "given" if boxes is not None else "detected"
+    print(f"annotations: {source} boxes: {box_counts.summary(rows)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,16 @@ file or folder in one of these formats:
 import argparse
 import hashlib
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from spm.base import tables
+from spm.base import spreadsheets, tables
 from spm.base.errors import UserError
-from spm.boxes.formats import csv, dsol, flickr, music_synthetic, openimages, vggss
-from spm.boxes.formats.frames import BenchmarkBoxes, to_table
+from spm.boxes.formats import checks, csv, dsol, flickr, music_synthetic, openimages, vggss
+from spm.boxes.formats.frames import COLUMNS, BenchmarkBoxes, to_table
 
 CACHE = Path("~/.cache/spm").expanduser()
 TIMEOUT_S = 60
@@ -109,12 +108,9 @@ def read(name: str) -> BenchmarkBoxes:
     path = download(SETS[name]) if name in SETS else Path(name)
     if not path.exists():
         raise UserError(f"{name}: expected a file or folder of boxes, or one of {', '.join(SETS)}")
-    malformed = (
-        KeyError, ValueError, TypeError, IndexError, AttributeError, ElementTree.ParseError,
-    )  # fmt: skip
     try:
         return _reader(path)(path)
-    except malformed as error:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise UserError(
             f"{path}: not boxes in a known format ({type(error).__name__}: {error});"
             " python -m spm.boxes.benchmarks --help lists the formats"
@@ -126,10 +122,10 @@ def _reader(path: Path) -> Callable[[Path], BenchmarkBoxes]:
     if path.is_dir():
         return flickr.read if any(path.glob("*.xml")) else music_synthetic.read
     if path.suffix == ".json":
-        is_list = path.read_text(encoding="utf-8").lstrip().startswith("[")
+        is_list = isinstance(checks.read_json(path), list)
         return vggss.read if is_list else dsol.read
-    with path.open(encoding="utf-8-sig") as file:
-        return openimages.read if "ImageID" in file.readline() else csv.read_frames
+    header = spreadsheets.read(path, (*COLUMNS, "ImageID")).header
+    return openimages.read if "ImageID" in header else csv.read_frames
 
 
 def main() -> None:
@@ -141,11 +137,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="CSV")
     options = parser.parse_args()
     try:
-        boxes = to_table(read(options.boxes))
+        benchmark = read(options.boxes)
     except UserError as error:
         sys.exit(f"{parser.prog}: error: {error}")
+    boxes = to_table(benchmark)
     csv.write(options.out, boxes)
-    print(f"{options.out}: {len(boxes)} boxes of {boxes['video_id'].nunique()} videos")
+    without_area = sum(len(frame.boxes) for frame in benchmark.frames.values()) - len(boxes)
+    left_out = f"; {without_area} without area are left out" if without_area else ""
+    print(f"{options.out}: {len(boxes)} boxes of {boxes['video_id'].nunique()} videos{left_out}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Device, Section, Text
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
@@ -28,18 +28,24 @@ READ_CLIPS = 64  # read from a table at once
 class Detect(Section):
     """Detection on the frames of all clips."""
 
-    weights: str | None = Field(
+    weights: Text | None = Field(
         None,
         description="Weights of a detector: a safetensors file with a .json file of the same name;"
         " null: the detector that the stage `detector` trains.",
     )
     frames: int | None = Field(
-        None, ge=1, description="Number of frames per clip, from its start; null: all frames."
+        None,
+        ge=1,
+        le=60,
+        description="Number of frames per clip, from its start; null: all frames.",
     )
     batch: int = Field(
-        32, ge=1, description="Frames per batch on a GPU; on a CPU a batch has at most 8."
+        32,
+        ge=1,
+        le=10_000,
+        description="Frames per batch on a GPU; on a CPU a batch has at most 8.",
     )
-    device: str = Field("auto", description="auto, cpu or cuda.")
+    device: Device = Field("auto", description="auto, cpu or cuda.")
 
 
 class FrameId(NamedTuple):

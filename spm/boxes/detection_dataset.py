@@ -1,7 +1,8 @@
 """Images with boxes to train a detector on: frames of the corpus, or images of Open Images."""
 
 import io
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from spm.base import tables
 from spm.base.errors import UserError
-from spm.boxes import ground_truth
+from spm.boxes import box_counts, ground_truth
 from spm.boxes.formats.frames import BoxRow
-from spm.boxes.statuses import ImageBoxStatus, ImageStatus
+from spm.boxes.statuses import BoxStatus, ImageBoxStatus, ImageStatus
 from spm.corpus import clip_reader
 from spm.learn import transforms
 
@@ -89,6 +90,22 @@ def _decode_square(jpeg: bytes, side: int) -> np.ndarray:
         # Decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster, if that is enough.
         image.draft("RGB", (side, side))
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
+
+
+def listed_boxes(index: Path, boxes: Iterable[BoxRow]) -> list[BoxRow]:
+    """Given boxes whose category the manifest lists for their video; the log counts the others."""
+    listed = {
+        row["video_id"]: row["categories"]
+        for row in tables.read(index, ["video_id", "categories"]).to_pylist()
+    }
+    rows = []
+    for box in boxes:
+        if box["video_id"] in listed:
+            is_listed = box["category"] in listed[box["video_id"]]
+            status = BoxStatus.KEPT if is_listed else BoxStatus.OTHER_CATEGORY
+            rows.append({**box, "status": status})
+    print(f"detector: given boxes: {box_counts.summary(rows)}", file=sys.stderr)
+    return [row for row in rows if row["status"] == BoxStatus.KEPT]
 
 
 def corpus_dataset(rows: pa.Table, clips: Path, boxes: Sequence[BoxRow]) -> DetectionDataset:

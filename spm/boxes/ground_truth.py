@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from spm.base.constants import CLIP_S, FRAME_MATCH_S
+from spm.base.constants import FRAME_MATCH_S
 from spm.boxes.formats.frames import BoxRow
 
-ClipRow = dict[str, Any]  # of the index or of the clips, with video_id, start_s, frame_time_s
+ClipRow = dict[str, Any]  # of the index or of the clips, with video_id, frame_time_s
 
 
 class BoxedFrame(NamedTuple):
@@ -19,34 +20,47 @@ class BoxedFrame(NamedTuple):
     boxes: list[BoxRow]
 
 
+def nearest_frame(frame_times_s: ArrayLike, time_s: float) -> int | None:
+    """Index of the frame that is nearest to a time; None if none is within FRAME_MATCH_S.
+
+    Objects move: a box drawn at another time does not show where they are.
+
+    >>> nearest_frame([0.0, 0.25, 0.5], 0.3)
+    1
+    """
+    distance_s = np.abs(np.asarray(frame_times_s, np.float64) - time_s)
+    return int(distance_s.argmin()) if (distance_s <= FRAME_MATCH_S).any() else None
+
+
 def nearest_frames(
     boxes: Mapping[str, Sequence[BoxRow]], clips: Iterable[ClipRow]
 ) -> Iterator[BoxedFrame]:
-    """Frames that have boxes; a box belongs to the nearest frame within FRAME_MATCH_S.
+    """Frames that have boxes; a box belongs to the nearest frame of all clips of its video.
 
     Parameters
     ----------
     boxes : mapping of video_id to boxes
         With `time_s`, from the start of the video.
     clips : iterable
-        With `video_id`, `start_s` and `frame_time_s`.
+        With `video_id` and `frame_time_s`.
     """
-    for clip in clips:
-        frame_times_s = np.array(clip["frame_time_s"])
+    for video_id, video_clips in group_by_video(clips).items():
+        frames: list[tuple[ClipRow, int]] = []
+        for clip in video_clips:
+            frames += [(clip, frame) for frame in range(len(clip["frame_time_s"]))]
+        times_s = np.concatenate([clip["frame_time_s"] for clip in video_clips])
         by_frame: dict[int, list[BoxRow]] = {}
-        for box in boxes.get(clip["video_id"], []):
-            distance_s = np.abs(frame_times_s - box["time_s"])
-            in_clip = clip["start_s"] <= box["time_s"] < clip["start_s"] + CLIP_S
-            # Objects move: a box drawn at another time does not show where they are.
-            if in_clip and distance_s.min() <= FRAME_MATCH_S:
-                by_frame.setdefault(int(distance_s.argmin()), []).append(box)
-        for frame in sorted(by_frame):
-            yield BoxedFrame(clip, frame, by_frame[frame])
+        for box in boxes.get(video_id, []):
+            nearest = nearest_frame(times_s, box["time_s"])
+            if nearest is not None:
+                by_frame.setdefault(nearest, []).append(box)
+        for number in sorted(by_frame):
+            yield BoxedFrame(*frames[number], by_frame[number])
 
 
-def group_by_video(boxes: Iterable[BoxRow]) -> dict[str, list[BoxRow]]:
-    """The boxes of each video, in their order."""
-    groups: dict[str, list[BoxRow]] = {}
-    for box in boxes:
-        groups.setdefault(box["video_id"], []).append(box)
+def group_by_video(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The boxes or clips of each video, in their order."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["video_id"], []).append(row)
     return groups

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import pandas as pd
 import requests
@@ -21,7 +21,7 @@ from PIL import Image
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes import openimages_policy as policy
@@ -58,21 +58,26 @@ class OpenImages(Section):
     background.
     """
 
-    mirror: str | None = Field(
+    mirror: Text | None = Field(
         None,
         description="Address or folder with the tables (NAME.csv) and images (train/ID.jpg, …)"
         " under their published names; null: the published addresses.",
     )
     subsets: tuple[Subset, ...] = Field(
         ("train", "test"),
+        min_length=1,
+        json_schema_extra=UNIQUE,
         description="Subsets to download: train, validation, test. Average precision is measured"
         " on test; the detector is trained on the others.",
     )
-    classes: dict[str, str] = Field(
-        CLASSES, description="Classes to download, as category: label of Open Images."
+    classes: dict[Text, Text] = Field(
+        CLASSES, min_length=1, description="Classes to download, as category: label of Open Images."
     )
     max_per_class: int | None = Field(
-        None, ge=1, description="Images per class and subset; null: all, more than 30,000."
+        None,
+        ge=1,
+        le=10_000_000,
+        description="Images per class and subset; null: all, more than 30,000.",
     )
     group_of: Treatment = Field(
         "drop-picture",
@@ -91,23 +96,30 @@ class OpenImages(Section):
     occluded: Treatment = Field(
         "keep", description="Treatment of partly hidden instruments; as group_of."
     )
-    sha256: dict[str, str] = Field(
+    sha256: dict[Text, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         {},
         description="Required sha256 of published tables, by file name."
         " logs/boxes/openimages.log lists the digests of the downloaded ones.",
     )
-    workers: int = Field(16, ge=1, description="Simultaneous downloads.")
+    workers: int = Field(16, ge=1, le=256, description="Simultaneous downloads.")
     retries: int = Field(
-        4, ge=0, description="Further attempts per file after a failure that may be temporary."
+        4,
+        ge=0,
+        le=100,
+        description="Further attempts per file after a failure that may be temporary.",
     )
     backoff_s: float = Field(
         1.0,
         ge=0,
+        le=3_600,
         description="Waiting time before the second of these attempts, in s; it doubles with each"
         " further one.",
     )
     timeout_s: float = Field(
-        30.0, gt=0, description="Time without data after which a connection is closed, in s."
+        30.0,
+        gt=0,
+        le=3_600,
+        description="Time without data after which a connection is closed, in s.",
     )
 
     @property

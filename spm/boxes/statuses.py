@@ -13,7 +13,8 @@ class BoxStatus(StrEnum):
     OVERLAP = "overlap"  # a better box of the same category covers nearly the same area
     SURPLUS = "surplus"  # the frame already has enough boxes of the category
     REJECTED = "rejected"  # by a reviewer
-    UNMATCHED = "unmatched"  # no frame lies near the time of a given box
+    UNKNOWN_VIDEO = "unknown-video"  # the manifest does not list the video of a given box
+    UNMATCHED = "unmatched"  # no clip has a frame near the time of a given box
     NOT_SCORABLE = "not-scorable"  # counts of categories only: no class of the detector means it
 
 

@@ -10,6 +10,7 @@ from spm.cli.options import Json, Quiet, print_result
 EXAMPLES = """\
   spm doctor
   spm doctor --configfile workflow/configs/local.yaml --configfile mine.yaml
+  spm doctor --config 'corpus={"manifest": "videos/manifest.csv"}'
   spm doctor --offline --quiet && snakemake all --cores 2
 """
 
@@ -22,6 +23,10 @@ def doctor(
     directory: Annotated[
         Path, typer.Option(help="Folder in which the workflow will run, as for snakemake.")
     ] = Path(),
+    config: Annotated[
+        list[str] | None,
+        typer.Option(help="Settings on top of the files, as for snakemake: NAME=VALUE."),
+    ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Don't check whether websites can be reached.")
     ] = False,
@@ -30,13 +35,14 @@ def doctor(
 ) -> None:
     """Check this machine before you run the workflow.
 
-    Checks ffmpeg, GPU, conda, SLURM, disk, network and config, with advice for each problem. Exit
-    status 1 means that the workflow can't run.
+    Checks ffmpeg, GPU, conda, SLURM, disk and network; and config, videos and boxes, as the
+    workflow does before it plans. Each problem has its remedy. Exit status 1 means that the
+    workflow can't run.
     """
     from spm.workflow.doctor import Finding, State, findings
 
     found: list[Finding] = []
-    for finding in findings(directory, configfile or [], online=not offline):
+    for finding in findings(directory, configfile or [], config or [], online=not offline):
         found.append(finding)
         if not as_json and not (quiet and finding.state == State.OK):
             typer.echo(f"{finding.state:4}  {finding.subject}: {finding.result}")

@@ -1,9 +1,8 @@
 """`spm manifest`."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,14 @@ from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
     from spm.corpus.manifest import Video
+    from spm.corpus.manifest_sources import Listing
 
 EXAMPLES = """\
-  spm manifest videos                            writes videos/manifest.csv from the folders in it
+  spm manifest videos                            lists the videos in videos/manifest.csv
   spm manifest videos/manifest.csv               checks it, and boxes.csv beside it
   spm manifest MUSIC_dataset --out manifests     writes music.csv and music21.csv
 """
+SHOWN_NAMES = 5  # of files in one line
 
 
 def manifest(
@@ -31,10 +32,10 @@ def manifest(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check a manifest, or write one.
+    """Check a manifest, write one, or add new videos to it.
 
     A manifest is made from a folder of videos, whose subfolders have the names of the categories,
-    or from MUSIC's published lists.
+    or from MUSIC's published lists. A manifest that exists keeps its rows and columns.
     """
     from spm.base.errors import UserError
     from spm.corpus.manifest import read
@@ -44,28 +45,52 @@ def manifest(
             "expected a manifest (CSV), a folder of videos, or a clone of roudimit/MUSIC_dataset"
         )
         raise UserError(f"{source}: no such file or folder: {expected}")
-    # Writing prints a summary of its own, which must not mix with JSON.
-    with redirect_stdout(StringIO()) if as_json or quiet else nullcontext():
-        files = _write(source, out) if source.is_dir() else [source]
+    listings = _write(source, out) if source.is_dir() else []
+    files = [listing.path for listing in listings] or [source]
     summaries = [summary(file, read(file)) for file in files]
     text: list[str] = []
+    for listing, found in zip(listings, summaries, strict=False):
+        found |= {"added": listing.added, "skipped": listing.skipped}
+        text += changes(listing)
     for found in summaries:
         text += lines(found)
+    text += _next_step(listings)
     print_result(text, summaries, as_json=as_json, quiet=quiet)
     for found in summaries:
         for warning in warnings(found):
             typer.echo(f"spm: warning: {warning}", err=True)
 
 
-def _write(source: Path, out: Path) -> list[Path]:
-    """Write the manifests of a folder, and return their paths."""
+def _write(source: Path, out: Path) -> "list[Listing]":
+    """Write the manifests of a folder, or add to them."""
     from spm.corpus.manifest_sources import write_folder, write_music
 
     if (source / "MUSIC_solo_videos.json").is_file():
-        write_music(source, out)
-        return [out / "music.csv", out / "music21.csv"]
-    write_folder(source)
-    return [source / "manifest.csv"]
+        return write_music(source, out)
+    return [write_folder(source)]
+
+
+def changes(listing: "Listing") -> Iterator[str]:
+    """How a manifest was changed, and which files are not listed, as lines of text."""
+    new = f"{_plural(len(listing.added), 'video')} added" if listing.added else "not changed"
+    yield f"{listing.path}: {new}, {listing.listed_before} listed before"
+    yield from (f"  {line}" for line in listing.renamed)
+    for reason, names in listing.skipped.items():
+        yield f"  {_plural(len(names), 'file')} not listed, {reason}: {_first(names)}"
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names, and the number of the others."""
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _next_step(listings: "Sequence[Listing]") -> Iterator[str]:
+    """The command that runs the workflow on the manifest of a folder of videos."""
+    from spm.corpus.manifest_sources import workflow_command
+
+    if len(listings) == 1:
+        yield f"Next:\n\n    {workflow_command(listings[0].path)}\n"
 
 
 def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
@@ -85,6 +110,7 @@ def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
         "flaws": [video.flaw for video in videos if video.flaw],
         "files": len(files),
         "missing": [place for place in files if not Path(place).is_file()],
+        "empty": [place for place in files if Path(place).is_file() and not os.stat(place).st_size],
         "boxes": _count_boxes(path.with_name("boxes.csv"), {video.video_id for video in videos}),
     }
 
@@ -124,7 +150,12 @@ def warnings(found: dict[str, Any]) -> Iterator[str]:
         yield f"{_plural(len(flaws), 'video')} will get the status `bad`, for example: {flaws[0]}"
     if missing:
         files = _plural(len(missing), "file")
-        yield f"{files} not found, for example {missing[0]}: the videos will get the status `gone`"
+        yield f"{files} not found, whose videos will get the status `gone`: {_first(missing)}"
+    if empty := found["empty"]:
+        yield (
+            f"{_plural(len(empty), 'file')} without content, whose videos will get the status"
+            f" `bad`: {_first(empty)}"
+        )
     if unlisted:
         yield (
             "boxes.csv has boxes of videos that are not in the manifest, for example"

@@ -22,11 +22,18 @@ EXAMPLES = """\
 
 
 MapsFile = Annotated[
-    Path, typer.Argument(help="Heat maps: a .npz or .parquet file, or a folder of .npy files.")
+    Path,
+    typer.Argument(
+        help="Heat maps: .npz, .npy, .pt, .h5 or .parquet, or a folder of .npy or .png files."
+    ),
 ]
 Boxes = Annotated[
     str,
     typer.Option(help="Boxes: dsol-solo, dsol-duet, dsol-audioset or vgg-ss, or a file or folder."),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(help="CSV of the videos; boxes of videos or categories not in it don't count."),
 ]
 ProtocolName = Annotated[
     str, typer.Option(help="Name of the protocol; docs/protocols.md describes each.")
@@ -43,16 +50,15 @@ Partial = Annotated[
         "--partial", help="Allow boxed frames without a map; the scores are then not comparable."
     ),
 ]
-OutFile = Annotated[Path | None, typer.Option(help="CSV to write: protocol,metric,value,frames.")]
-Resamples = Annotated[
-    int, typer.Option(min=1, help="Number of resamples of the videos behind each interval.")
-]
+OutFile = Annotated[Path | None, typer.Option(help="CSV to write, with every figure.")]
+Resamples = Annotated[int, typer.Option(min=1, help="Number of resamples behind each interval.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed of the resampling.")]
 
 
 def score(
     maps: MapsFile,
     boxes: Boxes,
+    manifest: Manifest = None,
     protocol: ProtocolName = "spm-paper",
     all_protocols: AllProtocols = False,
     classes: Classes = "",
@@ -67,22 +73,35 @@ def score(
 
     Trivial baselines are scored on the same frames.
     """
-    from spm.boxes import benchmarks
-    from spm.score import external_maps, protocols
+    from spm.boxes import benchmarks, status_counts
+    from spm.boxes.annotations import Annotations
+    from spm.score import external_maps, map_files, protocols
 
-    benchmark = benchmarks.read(boxes)
+    benchmark, listed = benchmarks.read(boxes), None
+    if manifest:
+        listed = _listed(manifest)
+        class_map = Annotations.model_validate({}).class_map
+        benchmark = external_maps.rename_unlisted(benchmark, listed, class_map)
     names = [name.strip() for name in classes.split(",") if name.strip()]
-    stored = external_maps.read(maps, names)
-    predictions, truth, notes = external_maps.match_to_truth(stored, benchmark, partial=partial)
-    chosen = [protocols.find(protocol)]
+    stored = map_files.read(maps, names)
+    matched = external_maps.match_to_truth(stored, benchmark, listed, partial=partial)
+    chosen, notes = [protocols.find(protocol)], list(matched.notes)
     if all_protocols:
-        chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), predictions)
+        chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), matched.predictions)
         notes += more_notes
-    tables = list(external_maps.scores(predictions, truth, chosen, resamples=bootstrap, seed=seed))
+    tables = list(external_maps.scores(matched, chosen, resamples=bootstrap, seed=seed))
     if not quiet:
         for note in notes:
             typer.echo(note, err=True)
+        typer.echo(f"boxes: {status_counts.line(matched.boxes)}", err=as_json)
     _report(tables, out, as_json=as_json, quiet=quiet)
+
+
+def _listed(manifest: Path) -> dict[str, tuple[str, ...]]:
+    """The categories of each video of a manifest."""
+    from spm.corpus import manifest as manifests
+
+    return {video.video_id: video.categories for video in manifests.read(manifest)}
 
 
 def _applicable(
@@ -125,11 +144,12 @@ def _table(rows: Sequence["ScoreRow"]) -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from spm.score.external_maps import MAPS
+    from spm.score import external_maps
 
     metrics = list(dict.fromkeys(row.metric for row in rows))
+    title = f"protocol {rows[0].protocol}, {rows[0].frames} frames"
     table = Table(
-        title=f"protocol {rows[0].protocol}, {rows[0].frames} frames",
+        title=f"{title}\n{external_maps.describe_intervals(rows[0])}",
         title_justify="left",
         box=SIMPLE,
     )
@@ -139,10 +159,11 @@ def _table(rows: Sequence["ScoreRow"]) -> "Table":
     for system in dict.fromkeys(row.system for row in rows):
         by_metric = {row.metric: row for row in rows if row.system == system}
         values = [_value(by_metric.get(metric)) for metric in metrics]
-        table.add_row(system, *values, style="bold" if system == MAPS else "")
-        if system == MAPS and any(row.interval for row in by_metric.values()):
+        is_maps = system == external_maps.MAPS
+        table.add_row(system, *values, style="bold" if is_maps else "")
+        if is_maps and any(row.interval for row in by_metric.values()):
             intervals = [_interval(by_metric[metric]) for metric in metrics]
-            table.add_row("95 % over videos", *intervals, end_section=True)
+            table.add_row("95 % interval", *intervals, end_section=True)
     return table
 
 

@@ -75,17 +75,20 @@ class Clips(Section):
     max_s: int | None = Field(
         default=14_400,
         ge=1,
+        le=1_000_000,
         description="Only the first seconds of each video are used, in s; null: the whole video.",
     )
     memory_mb: int = Field(
         default=3000,
         ge=500,
+        le=1_000_000,
         description="Largest address space of the ffmpeg process of a video, in MB. A video that"
         " needs more is not cut, and its row gives the reason.",
     )
     time_s: int = Field(
         default=1800,
         ge=1,
+        le=1_000_000,
         description="Longest time to decode a video, in s. A video that takes longer is stopped,"
         " and its row gives the reason.",
     )

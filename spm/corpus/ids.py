@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 
@@ -54,19 +54,21 @@ def split_ids(video_id: str) -> tuple[str, ...]:
     return tuple(video_id.split("/"))
 
 
-def unique_ids(files: Sequence[Path]) -> list[str]:
-    """A different id for each file.
+def unique_ids(files: Sequence[Path], taken: Collection[str] = ()) -> list[str]:
+    """A different id for each file, and none of the ids that are taken.
 
-    It is made of the file name; where several files share it, the folder's name is added in front,
-    and a number at the end where the ids are still equal.
+    It is made of the file name; where several files share it, or where it is taken, the folder's
+    name is added in front, and a number at the end where the ids are still equal.
     """
-    count = Counter(sanitize_id(file.stem) for file in files)
-    ids: dict[str, Path] = {}
-    for file in files:
-        name = sanitize_id(file.stem)
+    names = [sanitize_id(file.stem) for file in files]
+    count = Counter([*names, *taken])
+    used = set(taken)
+    ids = []
+    for file, name in zip(files, names, strict=True):
         stem = name if count[name] == 1 else f"{sanitize_id(file.parent.name, 40)}-{name}"
-        ids[next(video_id for video_id in _numbered(stem) if video_id not in ids)] = file
-    return list(ids)
+        ids.append(next(video_id for video_id in _numbered(stem) if video_id not in used))
+        used.add(ids[-1])
+    return ids
 
 
 def _numbered(stem: str) -> Iterator[str]:

@@ -34,14 +34,21 @@ class Index(Section):
     """
 
     test_solos: int = Field(
-        5, ge=0, description="Number of test videos per solo category: the first ones listed."
+        5,
+        ge=0,
+        le=10_000,
+        description="Number of test videos per solo category: the first ones listed.",
     )
     test_duets: int = Field(
-        2, ge=0, description="Number of test videos per pair of duet categories: the first listed."
+        2,
+        ge=0,
+        le=10_000,
+        description="Number of test videos per pair of duet categories: the first listed.",
     )
     val_solos: int = Field(
         0,
         ge=0,
+        le=10_000,
         description="Number of validation videos per solo category: the next ones after the test"
         " videos. They choose the epoch where train.keep is best.",
     )
@@ -52,6 +59,8 @@ class Index(Section):
     )
     min_rms_db: float = Field(
         -60.0,
+        ge=-200,
+        le=0,
         description="Lowest level of a clip for training, in dB relative to full scale.",
     )
     min_available: float = Field(

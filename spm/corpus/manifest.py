@@ -1,40 +1,43 @@
 """The manifest: a CSV of the videos, checked completely before any of it is used.
 
-A manifest has the columns `video_id,url,kind,categories[,split]`. It is written by hand, or made by
-`spm manifest` (manifest_sources.py).
+A manifest has the columns `video_id,url,kind,categories[,split]`, and others that its user adds. It
+is written by hand, in a spreadsheet, or by `spm manifest` (manifest_sources.py).
 """
 
 import csv
 import os
 import re
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
-from spm.base.config import Section
+from spm.base import spreadsheets
+from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus.ids import SHOWN_CHARS, check_id
+from spm.corpus.manifest_columns import COLUMNS, KNOWN, YOUTUBE_ID, Columns
 
-COLUMNS = ("video_id", "url", "kind", "categories")
 CATEGORY_COUNT = {Kind.SOLO: 1, Kind.DUET: 2}
 YOUTUBE = "https://www.youtube.com/watch?v="
 
 ManifestRow = tuple[str, str, str, str]  # the values of COLUMNS
 Group = tuple[str, frozenset[str]]  # kind and categories of a video
+BoxSources = Annotated[tuple[Literal["given", "detector"], ...], Field(json_schema_extra=UNIQUE)]
 
 
 class Corpus(Section):
     """Which videos are used, where their media are stored, and which boxes maps are scored with."""
 
-    manifest: str = Field(
+    manifest: Text = Field(
         description="CSV of the videos: video_id,url,kind,categories[,split]. A relative path"
         " starts at the current folder, or else at the Snakefile's."
     )
@@ -43,21 +46,22 @@ class Corpus(Section):
         le=10_000,
         description="Number of jobs per stage. Another number computes every table again.",
     )
-    store: str = Field(
+    store: Text = Field(
         "store",
         description="Folder of the downloaded media. The workflow never deletes it.",
     )
-    boxes: tuple[Literal["given", "detector"], ...] = Field(
-        (),
-        description="Boxes that maps are scored with: given (a file), detector, both, or none."
-        " Without boxes, networks are trained and maps are drawn, but not scored.",
+    boxes: BoxSources | None = Field(
+        ("detector",),
+        description="Boxes that maps are scored with: given (a file), detector, both, or none ([])."
+        " null: given if the file exists, otherwise none. Without boxes, networks are trained and"
+        " maps are drawn, but not scored.",
     )
-    reviews: str | None = Field(
+    reviews: Text | None = Field(
         None,
         description="CSV of reviewers' decisions about boxes, relative to the manifest; null:"
         " reviews.csv beside the manifest, if it exists.",
     )
-    given_boxes: str | None = Field(
+    given_boxes: Text | None = Field(
         None,
         description="CSV of boxes (video_id,time_s,category,x,y,w,h), relative to the manifest;"
         " null: boxes.csv beside the manifest.",
@@ -93,7 +97,7 @@ def address(video: Video, manifest: Path) -> str:
         When the address has another scheme, or no host.
     """
     url = video.url
-    if re.fullmatch(r"[\w-]{11}", url, re.ASCII):  # a file with such a name is written ./name
+    if YOUTUBE_ID.fullmatch(url):  # a file with such a name is written ./name
         return YOUTUBE + url
     if re.match(r"(www\.|m\.)?(youtube\.com|youtu\.be)/", url):
         return f"https://{url}"
@@ -138,16 +142,19 @@ def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> l
     first_line: dict[str, int] = {}
     count: Counter[Group] = Counter()
     videos = []
-    for line, header, cells in _lines(path):
+    sheet = spreadsheets.read(path, KNOWN)
+    columns = Columns.of(sheet)
+    for line, cells in sheet.rows():
         try:
-            row = _fields(header, cells)
+            row = columns.values(cells)
             if not wanted(row["video_id"]):
                 count[row["kind"], frozenset(row["categories"].split())] += 1
                 continue
             video = _video(row, path, count)
             if (first := first_line.setdefault(video.video_id, line)) != line:
                 raise UserError(
-                    f"video_id {video.video_id!r}: expected once, but line {first} has it too"
+                    f"video_id {video.video_id[:SHOWN_CHARS]!r}: expected once, but line {first}"
+                    " has it too"
                 )
         except UserError as error:
             raise UserError(f"{path}, line {line}: {error}") from error
@@ -157,63 +164,14 @@ def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> l
     return videos
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: byte {error.object[error.start]:#04x}: expected UTF-8"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}): expected the CSV of the videos"
-        ) from error
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Number, header and cells of every line that is not blank."""
-    lines = csv.reader(StringIO(_text(path), newline=""), strict=True)
-    try:
-        header = _header(next(lines, []), path)
-        yield from ((lines.line_num, header, cells) for cells in lines if cells)
-    except csv.Error as error:
-        raise UserError(f"{path}, line {lines.line_num}: not CSV ({error})") from error
-
-
-def _header(cells: Sequence[str], path: Path) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    listed = ",".join(names)
-    expected = f"expected {','.join(COLUMNS)}[,split]"
-    if not names:
-        raise UserError(f"{path}: empty: {expected}")
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise UserError(
-            f"{path}, line 1: column {missing[0]!r} is missing from {listed!r}: {expected}"
-        )
-    if unknown := [name for name in names if name not in (*COLUMNS, "split")]:
-        raise UserError(f"{path}, line 1: column {unknown[0]!r} is unknown: {expected}")
-    if len(set(names)) < len(names):
-        raise UserError(f"{path}, line 1: a column occurs twice in {listed!r}: {expected}")
-    return names
-
-
-def _fields(header: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    if len(cells) != len(header):
-        raise UserError(
-            f"{len(cells)} fields {','.join(cells)!r}: expected {len(header)} ({','.join(header)})"
-        )
-    return dict(zip(header, (cell.strip(" \t") for cell in cells), strict=True))
-
-
 def _video(row: dict[str, str], path: Path, count: Counter[Group]) -> Video:
     """One row, checked; `count` counts the videos above it with the same kind and categories."""
     categories, split = tuple(row["categories"].split()), row.get("split")
     if not row["video_id"]:
         raise UserError("video_id '': expected a name")
-    _check_categories(row["kind"], categories)
+    check_categories(row["kind"], categories)
     if split and split not in tuple(Split):
-        raise UserError(f"split {split!r}: expected {', '.join(Split)}, or nothing")
+        raise UserError(f"split {split[:SHOWN_CHARS]!r}: expected {', '.join(Split)}, or nothing")
     group = (row["kind"], frozenset(categories))
     video = Video(
         video_id=row["video_id"],
@@ -242,37 +200,59 @@ def _flaw(video: Video, path: Path) -> str:
     return ""
 
 
-def _check_categories(kind: str, categories: Sequence[str]) -> None:
+def check_categories(kind: str, categories: Sequence[str]) -> None:
+    """Raise a `UserError` when a kind is unknown, or has other categories than it needs."""
     if kind not in tuple(Kind):
-        raise UserError(f"kind {kind!r}: expected {' or '.join(Kind)}")
+        raise UserError(f"kind {kind[:SHOWN_CHARS]!r}: expected {' or '.join(Kind)}")
     count = CATEGORY_COUNT[Kind(kind)]
     if len(set(categories)) != len(categories) or len(categories) != count:
         words = {1: "one category", 2: "two different categories, separated by a space"}
-        raise UserError(
-            f"categories {' '.join(categories)!r}: expected {words[count]} for a {kind}"
-        )
+        shown = " ".join(categories)[:SHOWN_CHARS]
+        raise UserError(f"categories {shown!r}: expected {words[count]} for a {kind}")
     if odd := [name for name in categories if not re.fullmatch(r"\w[\w.-]*", name)]:
         raise UserError(
-            f"categories {odd[0]!r}: expected a letter or digit, then letters, digits and - _ ."
+            f"categories {odd[0][:SHOWN_CHARS]!r}: expected a letter or digit, then letters, digits"
+            " and - _ ."
         )
 
 
 def write(path: Path, rows: Iterable[ManifestRow]) -> list[Video]:
     """Write a manifest and read it back; the file appears only when no row has a flaw."""
-    part = path.with_name(path.name + ".part")
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return commit(path, text.getvalue().encode(errors="surrogatepass"))
+
+
+def commit(path: Path, content: bytes, kept: Container[str] = ()) -> list[Video]:
+    """Give a manifest a new content, if that can be read; a part of a content is never seen.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest; where it is a link, the file that it leads to is replaced.
+    content : bytes
+        The whole file.
+    kept : container of str
+        Ids of videos that may have flaws: their rows were there before.
+
+    Raises
+    ------
+    UserError
+        When the content is no manifest, or the file can't be written. The old content remains.
+    """
+    file = path.resolve()
+    part = file.with_name(file.name + ".part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+        part.write_bytes(content)
         videos = read(part)
-        if flawed := next((video for video in videos if video.flaw), None):
+        new = (video for video in videos if video.video_id not in kept)
+        if flawed := next((video for video in new if video.flaw), None):
             raise UserError(f"{path}: {flawed.flaw}")
-        part.replace(path)
+        if file.exists():
+            shutil.copymode(file, part)
+        part.replace(file)
     except UserError as error:
         raise UserError(str(error).replace(str(part), str(path))) from error
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{path}: file name {error.object!r}: expected one in UTF-8; rename the file"
-        ) from error
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     finally:

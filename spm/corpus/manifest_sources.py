@@ -1,19 +1,41 @@
 """Manifests made from the published lists of MUSIC, or from a folder of videos."""
 
 import json
+import os
 import shlex
-import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spm.base import spreadsheets
 from spm.base.errors import UserError
+from spm.base.spreadsheets import BLANKS
 from spm.base.statuses import Kind
 from spm.corpus.ids import sanitize_id, unique_ids
-from spm.corpus.manifest import YOUTUBE, ManifestRow, write
+from spm.corpus.manifest import (
+    YOUTUBE,
+    ManifestRow,
+    Video,
+    address,
+    check_categories,
+    commit,
+    read,
+    write,
+)
+from spm.corpus.manifest_columns import COLUMNS, KNOWN, Columns
+from spm.corpus.video_files import find_videos
 
-EXTENSIONS = (
-    ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv",
-    ".webm", ".wmv",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Listing:
+    """How `spm manifest` changed one manifest."""
+
+    path: Path
+    added: list[str]  # ids
+    listed_before: int
+    renamed: list[str] = field(default_factory=list)  # lines on ids that are not the file's name
+    skipped: dict[str, list[str]] = field(default_factory=dict)  # files not listed, by reason
 
 
 def music_rows(path: Path, kind: Kind) -> list[ManifestRow]:
@@ -37,8 +59,8 @@ def music_rows(path: Path, kind: Kind) -> list[ManifestRow]:
         ) from error
 
 
-def write_music(source: Path, out: Path) -> None:
-    """Write music.csv and music21.csv from the published lists.
+def write_music(source: Path, out: Path) -> list[Listing]:
+    """Write music.csv and music21.csv from the published lists, or add the videos they lack.
 
     music.csv has the solos of MUSIC, then its duets; music21.csv has the solos of MUSIC-21.
     """
@@ -46,51 +68,105 @@ def write_music(source: Path, out: Path) -> None:
     duets = music_rows(source / "MUSIC_duet_videos.json", Kind.DUET)
     more_solos = music_rows(source / "MUSIC21_solo_videos.json", Kind.SOLO)
     out.mkdir(parents=True, exist_ok=True)
+    listings = []
     for path, rows in ((out / "music.csv", solos + duets), (out / "music21.csv", more_solos)):
-        print(f"{path}: {len(write(path, rows))} videos")
+        before = _existing(path)
+        ids = {video.video_id for video in before}
+        new = [row for row in rows if row[0] not in ids]
+        _add(path, before, new)
+        listings.append(Listing(path, [row[0] for row in new], len(before)))
+    return listings
 
 
-def _file_row(video_id: str, path: Path) -> ManifestRow:
-    """The row of the file <category>/<name>.mp4; prints what had to be renamed.
+def write_folder(root: Path) -> Listing:
+    """Write root/manifest.csv of the video files root/<category>/<name>, sorted by path.
 
-    Two categories joined by + make a duet.
+    To a manifest that exists, rows of new files are added at its end; its other bytes remain. Two
+    categories joined by + make a duet.
+
+    Raises
+    ------
+    UserError
+        When there is no video in the folder of a category, or the manifest has a fault.
     """
-    folder = path.parent.name
-    categories = " ".join(sanitize_id(name).lstrip("-+") for name in folder.split("+"))
-    if video_id != path.stem:
-        print(f"{path}: its id is {video_id}")
-    if categories != folder.replace("+", " "):
-        print(f"{path}: its categories are {categories}")
-    return video_id, path.as_posix(), Kind.DUET if " " in categories else Kind.SOLO, categories
-
-
-def write_folder(root: Path) -> None:
-    """Write root/manifest.csv of the video files root/<category>/<name>, sorted by path."""
-    videos = sorted(
-        path.relative_to(root) for path in root.rglob("[!.]*") if path.suffix.lower() in EXTENSIONS
-    )
-    files = [path for path in videos if len(path.parts) == 2]
-    if not files:
+    path = root / "manifest.csv"
+    before = _existing(path)
+    files, skipped = find_videos(root, set(_locations(before, path)))
+    if not files and not before:
         raise UserError(
             f"{root}: expected videos in folders named by the sounding instrument, such as"
-            f" {root / 'violin' / 'a.mp4'}"
+            f" {root / 'violin' / 'a.mp4'}{_reasons(skipped)}"
         )
-    for path in sorted(set(videos) - set(files)):
-        print(f"{path}: ignored, because it is not in the folder of a category")
-    out = root / "manifest.csv"
-    rows = [
-        _file_row(video_id, path) for video_id, path in zip(unique_ids(files), files, strict=True)
-    ]
-    if out.exists():
-        shutil.copyfile(out, root / "manifest.csv.old")  # keeps corrections made by hand
-    print(f"{out}: {len(write(out, rows))} videos. Next:\n\n    {workflow_command(out)}\n")
+    ids = unique_ids(files, {video.video_id for video in before})
+    rows = [_file_row(root, *pair) for pair in zip(ids, files, strict=True)]
+    _add(path, before, rows)
+    return Listing(path, ids, len(before), list(_renamed(rows, files)), skipped)
+
+
+def _reasons(skipped: Mapping[str, Sequence[str]]) -> str:
+    """Why there is nothing to list, as the end of a message: an example of each reason."""
+    examples = [f"{names[0]} ({reason})" for reason, names in skipped.items()]
+    return f"; not listed, for example: {', '.join(examples)}" if examples else ""
+
+
+def _existing(path: Path) -> list[Video]:
+    """The videos that a manifest lists; none where there is no file, or one with a header only."""
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    sheet = spreadsheets.read(path, KNOWN)
+    Columns.of(sheet)
+    return read(path) if next(sheet.rows(), None) else []
+
+
+def _locations(videos: Iterable[Video], path: Path) -> Iterator[str]:
+    """Real paths of the local videos, and addresses of the others."""
+    for video in videos:
+        with suppress(UserError):  # a wrong url, which is the flaw of its video
+            yield os.path.realpath(address(video, path))
+
+
+def _add(path: Path, before: Sequence[Video], rows: Sequence[ManifestRow]) -> None:
+    """Write rows at the end of a manifest, in the columns and in the form that it has."""
+    if not rows:
+        return
+    if not path.is_file() or not path.stat().st_size:
+        write(path, rows)
+        return
+    sheet = spreadsheets.read(path, KNOWN)
+    places = [sheet.header.index(name) for name in COLUMNS]
+    lines = [[""] * sheet.width for _ in rows]
+    for line, row in zip(lines, rows, strict=True):
+        for place, cell in zip(places, row, strict=True):
+            line[place] = cell
+    content = path.read_bytes() + sheet.format(lines)
+    commit(path, content, kept={video.video_id for video in before})
+
+
+def _file_row(root: Path, video_id: str, path: Path) -> ManifestRow:
+    """The row of the file <category>/<name>.mp4."""
+    categories = [sanitize_id(name).lstrip("-+") for name in path.parent.name.split("+")]
+    kind = Kind.DUET if len(categories) > 1 else Kind.SOLO
+    try:
+        check_categories(kind, categories)
+    except UserError as error:
+        raise UserError(f"{root / path.parent}: {error}; rename the folder") from error
+    url = path.as_posix()
+    # The reader takes spaces at both ends of a cell away.
+    url = url if url == url.strip(BLANKS) else f"./{url}"
+    return video_id, url, kind, " ".join(categories)
+
+
+def _renamed(rows: Iterable[ManifestRow], files: Iterable[Path]) -> Iterator[str]:
+    """Lines on the files whose ids or categories are not their names."""
+    for (video_id, _, _, categories), path in zip(rows, files, strict=True):
+        if video_id != path.stem:
+            yield f"{path}: its id is {video_id}"
+        if categories != path.parent.name.replace("+", " "):
+            yield f"{path}: its categories are {categories}"
 
 
 def workflow_command(manifest: Path) -> str:
-    """The command that runs the workflow on a manifest; without boxes.csv there are no scores."""
-    corpus: dict[str, object] = {"manifest": str(manifest)}
-    if not manifest.with_name("boxes.csv").is_file():
-        corpus["boxes"] = []
-    config = "corpus=" + json.dumps(corpus, ensure_ascii=False)
+    """The command that runs the workflow on a manifest."""
+    config = "corpus=" + json.dumps({"manifest": str(manifest)}, ensure_ascii=False)
     local = "workflow/configs/local.yaml"
     return f"snakemake all --cores 2 --configfile {local} --config {shlex.quote(config)}"

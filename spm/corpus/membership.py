@@ -1,16 +1,47 @@
-"""The shards of a manifest, with a digest of each shard's rows, kept from one call to the next.
+"""The videos of a manifest, and the digest of each shard's rows, kept from one call to the next."""
 
-Snakemake reads its rules again in every job, and a manifest may have millions of rows.
-"""
-
-import hashlib
-import json
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from secrets import token_hex
+from typing import Any
 
-from spm.base.digest import code_digest
+from spm.base.json_cache import cached
 from spm.base.shards import members
+from spm.base.statuses import Kind, Split
 from spm.corpus import manifest
+from spm.corpus.manifest import Video
+
+NAMES = [field.name for field in fields(Video)]
+
+
+def videos(path: Path, cache: Path) -> list[Video]:
+    """All videos of a manifest, as `manifest.read` returns them.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+    cache : Path
+        Folder in which the rows are kept; they are used only for the same manifest and code.
+
+    Raises
+    ------
+    UserError
+        As `manifest.read` does; then nothing is stored.
+    """
+    rows = cached(path, "videos", __name__, cache, lambda: list(map(_row, manifest.read(path))))
+    return list(map(_video, rows))
+
+
+def _row(video: Video) -> list[Any]:
+    return [getattr(video, name) for name in NAMES]
+
+
+def _video(row: Sequence[Any]) -> Video:
+    values = dict(zip(NAMES, row, strict=True))
+    values["kind"], values["categories"] = Kind(values["kind"]), tuple(values["categories"])
+    values["split"] = Split(values["split"]) if values["split"] else None
+    return Video(**values)
 
 
 def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
@@ -23,33 +54,18 @@ def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
     shards : int
         The number of shards that it is cut into.
     cache : Path
-        Folder for the result. A file's name has a digest of the manifest and of the code that
-        reads it, so that a result is used only for the same manifest and code.
+        Folder in which the digests are kept, as for `videos`.
 
     Raises
     ------
     UserError
         As `manifest.read` does; then nothing is stored.
     """
-    file = cache / f"{_manifest_digest(path)}-{shards}.json"
-    if not file.is_file():
+
+    def compute() -> dict[str, str]:
         # A video's position depends on other videos: it is no part of its row.
-        rows = ({**vars(video), "position": None} for video in manifest.read(path))
-        _store(file, members(rows, shards))
-    digests: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+        rows = ({**vars(video), "position": None} for video in videos(path, cache))
+        return members(rows, shards)
+
+    digests: dict[str, str] = cached(path, f"{shards}-shards", __name__, cache, compute)
     return digests
-
-
-def _manifest_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16] + code_digest(__name__)
-    except OSError:
-        return "unreadable"  # `manifest.read` raises the error that the user sees
-
-
-def _store(file: Path, digests: dict[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{token_hex(4)}.part")
-    part.write_text(json.dumps(digests), encoding="utf-8")
-    part.replace(file)

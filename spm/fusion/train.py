@@ -194,6 +194,7 @@ def run(
         state=state / depends_on,
         title=state.name,
         best_by=("val", "loss") if settings.keep is Keep.BEST else None,
+        scaler=trainer.scaler,
     )
     categories = match_categories(network, corpus.rows, data.log_mels)
     if distributed.is_main_process():

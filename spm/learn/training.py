@@ -2,11 +2,13 @@
 
 import math
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
+from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from spm.base import schemas, tables
@@ -44,6 +46,7 @@ def train(
     state: Path,
     title: str,
     best_by: tuple[str, str] | None = None,
+    scaler: GradScaler | None = None,
 ) -> list[HistoryRow]:
     """Call `train_epoch(n)` for n = 0 … epochs - 1, and save a checkpoint in `state` after each.
 
@@ -63,6 +66,8 @@ def train(
         Title of the progress bar.
     best_by : (split, name), optional
         Keep the epoch with the smallest value of this name; None: keep the last epoch.
+    scaler : GradScaler, optional
+        Scales the loss of a half-precision training; its state is in the checkpoints.
 
     Returns
     -------
@@ -74,9 +79,12 @@ def train(
     UserError
         If a training loss is NaN or infinite.
     """
-    best, history = checkpoints.resume(state, network, optimizer)
+    best, history = checkpoints.resume(state, network, optimizer, scaler)
     first = history[-1].epoch + 1 if history else 0
-    bar = progress(range(first, epochs), title, quiet=not distributed.is_main_process())
+    is_main = distributed.is_main_process()
+    if is_main and first:
+        print(f"{title}: continues at epoch {first + 1} of {epochs}", file=sys.stderr)
+    bar = progress(range(first, epochs), title, quiet=not is_main)
     for epoch in bar:
         values = train_epoch(epoch)
         _check_finite(values, f"{title}, epoch {epoch + 1}")
@@ -86,7 +94,7 @@ def train(
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         bar.set_postfix({f"{split} {name}": f"{value:.3f}"
                          for (split, name), value in values.items()})  # fmt: skip
-        checkpoints.save(state, network, best, optimizer, history)
+        checkpoints.save(state, network, best, optimizer, history, scaler)
     if best:
         network.load_state_dict(best)
     return history

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
@@ -56,12 +55,3 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f" the one there; {REMEDY}"
         )
     return tensors, about
-
-
-def load_foreign(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Read a state dict that another project saved with torch, if the file has this SHA-256."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
-        raise UserError(f"{path} has SHA-256 {found}, expected {sha256}: not loaded")
-    tensors: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    return tensors

@@ -28,6 +28,7 @@ class BestWorst(Section):
     frames: int = Field(
         4,
         ge=1,
+        le=100,
         description="Number of best, of median and of worst frames shown; each row shows at most"
         " one frame per video.",
     )

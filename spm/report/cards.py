@@ -18,7 +18,7 @@ import yaml
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Text
 from spm.base.statuses import FetchStatus, Split
 from spm.report.croissant import CITATION, croissant
 from spm.report.tables import markdown
@@ -111,16 +111,18 @@ the picture makes a sound.
 class Cards(Section):
     """The card of the data set (results/README.md, croissant.json) and those of the networks."""
 
-    name: str = Field(
+    name: Text = Field(
         "Seconds of video, and where their sound comes from",
         description="Name of the data set.",
     )
-    license: str = Field(
+    license: Text = Field(
         "other",
         description="License of the media, by Hugging Face's names (apache-2.0, cc-by-4.0, …);"
         " `other` means that each video belongs to its uploader.",
     )
-    url: str | None = Field(None, description="Address of the published data set, if there is one.")
+    url: Text | None = Field(
+        None, description="Address of the published data set, if there is one."
+    )
 
 
 def with_front_matter(about: Mapping[str, Any], text: str) -> str:

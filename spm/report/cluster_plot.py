@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Seed
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
 from spm.report import plotting
@@ -31,9 +31,12 @@ class ClusterPlot(Section):
     """The figure of the pseudo-labels."""
 
     points: int = Field(
-        2000, ge=2, description="Number of training clips shown as points, chosen at random."
+        2000,
+        ge=2,
+        le=1_000_000,
+        description="Number of training clips shown as points, chosen at random.",
     )
-    seed: int = Field(0, description="Random seed of the choice of clips.")
+    seed: Seed = Field(0, description="Random seed of the choice of clips.")
 
 
 def mel_features(mels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Seed
 from spm.report import plotting
 from spm.report.coverage import count_statuses, coverage_bars
 from spm.report.curves import curves
@@ -37,10 +37,11 @@ class Figures(Section):
     examples: int = Field(
         8,
         ge=1,
+        le=100,
         description="Number of test frames shown with the heat maps of all runs; each is of another"
         " video.",
     )
-    seed: int = Field(0, description="Random seed of the choice of frames.")
+    seed: Seed = Field(0, description="Random seed of the choice of frames.")
 
 
 def choose(

@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from pydantic import Field
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Seed
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
@@ -37,9 +37,9 @@ class OverlayVideos(Section):
     """The page of test videos with maps over them."""
 
     max_s: int = Field(
-        10, ge=1, description="Longest part of the test video that is shown, in seconds."
+        10, ge=1, le=3_600, description="Longest part of the test video that is shown, in seconds."
     )
-    seed: int = Field(
+    seed: Seed = Field(
         0, description="Random seed of the choice of the test video; all runs show the same one."
     )
 

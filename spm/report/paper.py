@@ -14,9 +14,10 @@ import pandas as pd
 from pydantic import Field
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import UNIQUE, Section, Text
 from spm.base.statuses import Split
 from spm.report.tables import COUNTS, KEY, pairs, rows, summary_key
+from spm.score.protocols import ProtocolName
 
 SCORES = {"ciou@0.3": "CIoU@0.3", "auc": "AUC"}
 ACCURACY = "matching accuracy"
@@ -57,22 +58,25 @@ class Paper(Section):
     testset: Literal["solo", "duet", "synthetic", "validation"] = Field(
         "synthetic", description="Test set on which the runs are compared."
     )
-    protocol: str = Field(
+    protocol: ProtocolName = Field(
         "dsol-synthetic", description="Protocol of the scores in the tables; see docs/protocols.md."
     )
-    table1: tuple[str, ...] = Field(
+    table1: tuple[Text, ...] = Field(
         ("sound-of-pixels", "object-that-sound", "dmc", "dsol", "dsol-promoted"),
+        json_schema_extra=UNIQUE,
         description="Names of the runs in Table 1, the comparison of methods.",
     )
-    table2: tuple[str, ...] = Field(
+    table2: tuple[Text, ...] = Field(
         ("augment-A", "augment-B", "augment-C"),
+        json_schema_extra=UNIQUE,
         description="Names of the runs in Table 2, the comparison of augmentations.",
     )
-    ablation: tuple[str, ...] = Field(
+    ablation: tuple[Text, ...] = Field(
         ("dsol", "dsol-not-frozen", "dsol-promoted"),
+        json_schema_extra=UNIQUE,
         description="Names of the runs that show the effects of pretraining and freezing (Fig. 5).",
     )
-    promotion: tuple[str, ...] = Field(
+    promotion: tuple[Text, ...] = Field(
         (),
         description="Names of runs in pairs: a run without the promoted audio network, then the run"
         " with it.",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spm.base import stage, tables
-from spm.base.config import Section
+from spm.base.config import Section, Seed
 from spm.base.constants import N_MELS
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
@@ -31,9 +31,9 @@ class Samples(Section):
     """The sheet of training clips."""
 
     clips: int = Field(
-        12, ge=1, description="Number of training clips shown; the categories take turns."
+        12, ge=1, le=1_000, description="Number of training clips shown; the categories take turns."
     )
-    seed: int = Field(0, description="Random seed of the choice of clips.")
+    seed: Seed = Field(0, description="Random seed of the choice of clips.")
 
 
 def choose(rows: pa.Table, config: Samples) -> pa.Table:

@@ -2,6 +2,7 @@
 
 python -m spm.report.tables --config '{}'
     --summaries results/score/scores/spm/solo/given/spm-paper.json …
+    --box-counts results/boxes/annotations/given.csv …
     --csv scores.csv --pairs-table pairs.csv --markdown-table scores.md
 
 The scores per frame lie beside each summary, in a file of the same name with the suffix `.parquet`.
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from spm.base import stage, tables
 from spm.base.config import Section
+from spm.boxes import status_counts
 from spm.corpus import ids
 from spm.score import aggregation, uncertainty
 from spm.score.protocols import Protocol
@@ -103,6 +105,23 @@ def markdown(table: pd.DataFrame, digits: int) -> str:
         parts.append(f"{counts}\n")
         parts.append(_markdown_rows(group.dropna(axis=1, how="all"), digits))
     return "\n".join(parts)
+
+
+def box_lines(paths: Iterable[Path]) -> str:
+    """Markdown lines with the kept and rejected boxes of each source, and warnings.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Tables of counts of the stage `annotations`; their names are those of the box sources.
+    """
+    lines = []
+    for path in paths:
+        counts = status_counts.read(path)
+        lines.append(f"Boxes of the source {path.stem}: {status_counts.line(counts)}.\n")
+        if sentence := status_counts.warning(path.stem, counts):
+            lines.append(f"**Warning:** {sentence}\n")
+    return "\n".join(lines)
 
 
 def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
@@ -217,14 +236,21 @@ def _difference_cell(row: Mapping[Any, Any], digits: int) -> str:
 
 
 def run(
-    config: Tables, *, summaries: list[Path], csv: Path, pairs_table: Path, markdown_table: Path
+    config: Tables,
+    *,
+    summaries: list[Path],
+    box_counts: list[Path],
+    csv: Path,
+    pairs_table: Path,
+    markdown_table: Path,
 ) -> None:
     """Gather the summaries into a table and compare the runs; write both as CSV and Markdown."""
     table, compared = ordered(list(rows(summaries))), pairs(summaries)
     for path, content in ((csv, table), (pairs_table, compared)):
         with tables.atomic_write(path) as part:
             content.to_csv(part, index=False)
-    texts = [markdown(table, config.digits), pairs_markdown(compared, config.digits)]
+    scored = markdown(table, config.digits)
+    texts = [box_lines(box_counts), scored, pairs_markdown(compared, config.digits)]
     with tables.atomic_write(markdown_table) as part:
         part.write_text("\n".join(text for text in texts if text), encoding="utf-8")
 

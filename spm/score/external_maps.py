@@ -1,42 +1,36 @@
-"""Read maps that another system made, and score them: what `spm score` does.
+"""Match maps of any system with boxes, and score them: what `spm score` does.
 
-Three forms of files are read:
-
-    maps.npz    `keys` (n,) and `maps`, (n, h, w), or (n, classes, h, w) with their `classes`;
-                if the second axis is clusters, `cluster_of_class` has the cluster of each class
-    a folder    .npy files, each with the map (h, w) or the maps (classes, h, w) of one frame; the
-                frame's key is the path of the file in the folder, without .npy
-    .parquet    `map`, `height`, `width`, and `key`, or `video_id` and `time_s`; with maps of
-                classes also `category`
+Maps and boxes belong together by their keys, or, if both have a video and a time, by time: a box
+belongs to the nearest map within FRAME_MATCH_S, as in the workflow.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from spm.base.constants import FRAME_MATCH_S
 from spm.base.errors import UserError
-from spm.boxes.formats.frames import BenchmarkBoxes, frame_key
+from spm.boxes import ground_truth
+from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
+from spm.boxes.statuses import BoxStatus
 from spm.score import aggregation, evaluation
 from spm.score.evaluation import FrameScores, Predictions, Truth
-from spm.score.masks import Maps
+from spm.score.map_arrays import ExternalMaps
 from spm.score.protocols import Protocol
+
+Listed = Mapping[str, Collection[str]]  # the categories of each video of a manifest
 
 KEYS_SHOWN = 3  # in a message
 MAPS = "maps"  # the system's name in a table of scores; the others are baselines
-
-
-@dataclass(frozen=True)
-class ExternalMaps:
-    """Maps by their keys: (n, h, w), or (n, classes, h, w) with the names of the classes."""
-
-    keys: list[str]
-    maps: Maps
-    classes: tuple[str, ...] = ()
+CSV_COLUMNS = [
+    "protocol", "metric", "value", "frames", "low", "high", "interval_over", "interval_groups",
+]  # fmt: skip
+KEY_OF_TIME = re.compile(r"(.+)/(\d+\.\d+)")  # what frames.frame_key writes
 
 
 class ScoreRow(NamedTuple):
@@ -46,115 +40,54 @@ class ScoreRow(NamedTuple):
     system: str  # "maps", or the name of a baseline
     metric: str
     value: float
-    interval: tuple[float, float] | None  # 95 % bootstrap over videos
+    interval: tuple[float, float] | None  # 95 % bootstrap; None with fewer than two groups
     frames: int
+    interval_over: str  # what the bootstrap draws: videos, or frames if the boxes name no videos
+    interval_groups: int  # the number of these videos or frames
 
 
-def read(path: Path, classes: Sequence[str] = ()) -> ExternalMaps:
-    """Read maps; `classes` names their second axis if the file does not.
+@dataclass(frozen=True)
+class Matched:
+    """Maps and boxes of the same frames."""
+
+    predictions: Predictions
+    truth: Truth
+    resampled: str  # what the intervals draw: videos, or frames if nothing names their videos
+    boxes: Counter[str] = field(default_factory=Counter)  # number of boxes per status
+    notes: list[str] = field(default_factory=list)  # on what only the maps or only the boxes have
+
+
+def rename_unlisted(
+    benchmark: BenchmarkBoxes, listed: Listed, class_map: Mapping[str, str]
+) -> BenchmarkBoxes:
+    """Boxes with the manifest's names of their categories; listed categories stay as they are.
 
     Raises
     ------
     UserError
-        If the file has none of the three forms, a key is repeated, or a value is not finite.
+        If the boxes name no videos.
     """
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder of maps")
-    try:
-        stored = _reader(path)(path, tuple(classes))
-    except (ValueError, KeyError, OSError) as error:
-        raise UserError(
-            f"{path}: can't be read as maps ({error}); expected .npz, .parquet or a folder of .npy"
-        ) from error
-    if fault := _fault(stored):
-        raise UserError(f"{path}: {fault}")
-    return stored
-
-
-def _reader(path: Path) -> Callable[[Path, tuple[str, ...]], ExternalMaps]:
-    """The reader of a file's or folder's form."""
-    if path.is_dir():
-        return _read_folder
-    return _read_parquet if path.suffix == ".parquet" else _read_npz
-
-
-def _read_npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
-    with np.load(path, allow_pickle=False) as file:
-        if missing := sorted({"keys", "maps"} - set(file.files)):
-            raise UserError(
-                f"{path}: no array named {' or '.join(missing)}: it holds {', '.join(file.files)}"
-            )
-        keys, maps = [str(key) for key in file["keys"]], np.asarray(file["maps"], np.float32)
-        if maps.ndim == 4 and "cluster_of_class" in file.files:
-            maps = maps[:, np.asarray(file["cluster_of_class"])]
-        if "classes" in file.files and not classes:
-            classes = tuple(str(name) for name in file["classes"])
-    return ExternalMaps(keys, maps, classes)
-
-
-def _read_folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
-    files = sorted(path.rglob("*.npy"))
-    if not files:
-        raise UserError(f"{path}: no .npy file in this folder")
-    maps = [np.load(file, allow_pickle=False).astype(np.float32) for file in files]
-    for file, array in zip(files, maps, strict=True):
-        if array.shape != maps[0].shape:
-            raise UserError(
-                f"{file}: shape {array.shape}; expected that of the first map, {maps[0].shape}"
-            )
-    keys = [file.relative_to(path).with_suffix("").as_posix() for file in files]
-    return ExternalMaps(keys, np.stack(maps), classes)
-
-
-def _read_parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
-    table = pq.read_table(path).to_pandas()
-    if "key" not in table:
-        frames = zip(table["video_id"], table["time_s"], strict=True)
-        table["key"] = [frame_key(video, time_s) for video, time_s in frames]
-    shape = (int(table["height"].iloc[0]), int(table["width"].iloc[0]))
-    table["map"] = [np.asarray(values, np.float32).reshape(shape) for values in table["map"]]
-    if "category" not in table or table["category"].isna().all():
-        return ExternalMaps(table["key"].tolist(), np.stack(table["map"]), classes)
-    # one row per frame, one column per class
-    wide = table.dropna(subset=["category"]).pivot(index="key", columns="category", values="map")
-    for category in wide:
-        if wide[category].isna().any():
-            key = wide.index[wide[category].isna()][0]
-            raise UserError(f"{path}: {key}: no map of {category}; expected one of each class")
-    maps = np.stack([np.stack(row) for row in wide.to_numpy()])
-    return ExternalMaps(list(wide.index), maps, tuple(wide.columns))
-
-
-def _fault(stored: ExternalMaps) -> str:
-    """What is wrong with the maps; empty if nothing is."""
-    maps, keys = stored.maps, stored.keys
-    if maps.ndim not in (3, 4):
-        return f"maps of shape {maps.shape}; expected (n, h, w) or (n, classes, h, w)"
-    if len(keys) != len(maps):
-        return f"{len(keys)} keys for {len(maps)} maps; expected one key per map"
-    if len(set(keys)) < len(keys):
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        return f"key {repeated!r} is repeated; expected each key once"
-    if maps.ndim == 4 and len(stored.classes) != maps.shape[1]:
-        return (
-            f"{maps.shape[1]} maps per frame and {len(stored.classes)} class names: "
-            "name every class with --classes, in the order of the maps"
-        )
-    finite = np.isfinite(maps).all(tuple(range(1, maps.ndim)))
-    if not finite.all():
-        return f"{keys[int(finite.argmin())]}: NaN or infinity; expected finite numbers"
-    return ""
+    if not any(_names_video(key, frame) for key, frame in benchmark.frames.items()):
+        raise UserError("--manifest: the boxes name no videos; expected boxes with video_id")
+    frames = {}
+    for key, frame in benchmark.frames.items():
+        names = {box.category: class_map.get(box.category, box.category) for box in frame.boxes}
+        names |= {name: name for name in listed.get(frame.video_id, ())}
+        boxes = tuple(box._replace(category=names[box.category]) for box in frame.boxes)
+        frames[key] = replace(frame, boxes=boxes)
+    return replace(benchmark, frames=frames)
 
 
 def match_to_truth(
-    stored: ExternalMaps, benchmark: BenchmarkBoxes, *, partial: bool = False
-) -> tuple[Predictions, Truth, list[str]]:
-    """Match maps with the frames of a benchmark by their keys.
+    stored: ExternalMaps,
+    benchmark: BenchmarkBoxes,
+    listed: Listed | None = None,
+    *,
+    partial: bool = False,
+) -> Matched:
+    """Match maps with the frames of a benchmark.
 
-    Returns
-    -------
-    The maps of the frames that the benchmark has, the truth, and a note for each kind of key that
-    only the maps or only the boxes have.
+    With `listed`, boxes of other videos and categories do not count, as in the workflow.
 
     Raises
     ------
@@ -162,32 +95,136 @@ def match_to_truth(
         If boxed frames have no map and `partial` does not allow it: scores of a subset are not
         comparable with published ones.
     """
-    place = {_benchmark_key(key, benchmark): number for number, key in enumerate(stored.keys)}
-    boxed = {key for key, frame in benchmark.frames.items() if frame.boxes}
-    surplus, missing = sorted(place.keys() - benchmark.frames.keys()), sorted(boxed - place.keys())
-    if not place.keys() & boxed:
+    frames = benchmark.frames
+    boxed = {key for key, frame in frames.items() if _kept(frame, listed)}
+    map_of_frame = _by_time(stored, frames) | _by_key(stored, frames)
+    missing = boxed - map_of_frame.keys()
+    if not boxed:
+        raise UserError("no box counts; expected boxes of listed videos and categories")
+    if missing == boxed:
         raise UserError(
-            f"no map has the key of a boxed frame: the maps have {_shown(place)}; "
-            f"the boxes have {_shown(boxed)}"
+            "no map has the key of a boxed frame, or its video and a time within"
+            f" {FRAME_MATCH_S} s: the maps have {_shown(stored.keys)};"
+            f" the boxes have {_shown(boxed)}"
         )
     if missing and not partial:
         raise UserError(
             f"{len(missing)} of {len(boxed)} boxed frames have no map: {_shown(missing)}. Scores of"
             " a subset are not comparable with published ones. Pass --partial to score it anyway."
         )
+    used = set(map_of_frame.values())
+    surplus = [key for number, key in enumerate(stored.keys) if number not in used]
     unmatched = {
         "boxed frames without a map": missing,
         "maps without a frame in the boxes": surplus,
     }
     notes = [f"{len(keys)} {noun}: {_shown(keys)}" for noun, keys in unmatched.items() if keys]
-    return _predictions(stored, place, benchmark), _truth(benchmark), notes
+    return _matched(stored, benchmark, map_of_frame, listed, notes)
 
 
-def _benchmark_key(key: str, benchmark: BenchmarkBoxes) -> str:
-    """The benchmark's form of a key: the name of a .npy file may lack the image's .jpg."""
-    if key not in benchmark.frames and f"{key}.jpg" in benchmark.frames:
-        return f"{key}.jpg"
-    return key
+def _status(box: Box, frame: Frame, listed: Listed | None, *, has_map: bool = True) -> BoxStatus:
+    """Status of a box by the workflow's rules for given boxes."""
+    if listed is not None and frame.video_id not in listed:
+        return BoxStatus.UNKNOWN_VIDEO
+    if not has_map:
+        return BoxStatus.UNMATCHED
+    if listed is not None and box.category not in listed[frame.video_id]:
+        return BoxStatus.OTHER_CATEGORY
+    return BoxStatus.KEPT
+
+
+def _kept(frame: Frame, listed: Listed | None) -> list[Box]:
+    """The boxes of a frame that count if the frame has a map."""
+    return [box for box in frame.boxes if _status(box, frame, listed) == BoxStatus.KEPT]
+
+
+def _by_key(stored: ExternalMaps, frames: Mapping[str, Frame]) -> dict[str, int]:
+    """The map of each frame with the same key; the name of a .npy file may lack a .jpg."""
+    numbers = {f"{key}.jpg": number for number, key in enumerate(stored.keys)}
+    numbers |= {key: number for number, key in enumerate(stored.keys)}
+    return {key: numbers[key] for key in frames if key in numbers}
+
+
+def _by_time(stored: ExternalMaps, frames: Mapping[str, Frame]) -> dict[str, int]:
+    """The map of each frame that is nearest in time, among the maps of its video."""
+    maps_of_video: dict[str, list[int]] = defaultdict(list)
+    times_s = np.full(len(stored.keys), np.nan)
+    for number, key in enumerate(stored.keys):
+        if found := _video_and_time(stored, key):
+            maps_of_video[found[0]].append(number)
+            times_s[number] = found[1]
+    nearest = {}
+    for key, frame in frames.items():
+        if frame.time_s is not None and frame.video_id in maps_of_video:
+            numbers = maps_of_video[frame.video_id]
+            place = ground_truth.nearest_frame(times_s[numbers], frame.time_s)
+            if place is not None:
+                nearest[key] = numbers[place]
+    return nearest
+
+
+def _video_and_time(stored: ExternalMaps, key: str) -> tuple[str, float] | None:
+    """Video and time of a map, from the columns of its file or from its key."""
+    if key in stored.times:
+        return stored.times[key]
+    match = KEY_OF_TIME.fullmatch(key)
+    return (match[1], float(match[2])) if match else None
+
+
+def _names_video(key: str, frame: Frame) -> bool:
+    """Whether the boxes of a frame name its video; readers fall back on the key."""
+    return frame.video_id != key
+
+
+def _matched(
+    stored: ExternalMaps,
+    benchmark: BenchmarkBoxes,
+    map_of_frame: Mapping[str, int],
+    listed: Listed | None,
+    notes: list[str],
+) -> Matched:
+    """The maps that have a frame, sorted by the key of their first frame, with all its boxes."""
+    boxes: dict[str, list[Box]] = {}
+    first_key: dict[int, str] = {}
+    videos: dict[str, str] = {}
+    statuses: Counter[str] = Counter()
+    for key, frame in sorted(benchmark.frames.items()):
+        number = map_of_frame.get(key)
+        statuses.update(
+            _status(box, frame, listed, has_map=number is not None) for box in frame.boxes
+        )
+        if number is not None:
+            name = first_key.setdefault(number, key)
+            boxes.setdefault(name, []).extend(_kept(frame, listed))
+            videos.setdefault(name, _video(stored, stored.keys[number], key, frame))
+    unnamed = sum(video == key for key, video in videos.items())
+    resampled = "frames" if unnamed == len(videos) else "videos"
+    if 0 < unnamed < len(videos):
+        notes = [*notes, f"{unnamed} frames name no video; each counts as a video of its own"]
+    predictions = _predictions(stored, list(first_key), list(first_key.values()), videos)
+    truth = Truth(boxes, benchmark.form, benchmark.annotators)
+    return Matched(predictions, truth, resampled, statuses, notes)
+
+
+def _video(stored: ExternalMaps, map_key: str, key: str, frame: Frame) -> str:
+    """The video of a frame, from its boxes, or else from its map; the key if neither names it."""
+    if _names_video(key, frame):
+        return frame.video_id
+    found = _video_and_time(stored, map_key)
+    return found[0] if found else key
+
+
+def _predictions(
+    stored: ExternalMaps, numbers: list[int], keys: list[str], videos: Mapping[str, str]
+) -> Predictions:
+    """Some of the maps, with the keys and videos of their frames."""
+    return Predictions(
+        keys,
+        [(videos[key],) for key in keys],
+        None if stored.maps is None else stored.maps[numbers],
+        None if stored.class_maps is None else stored.class_maps[numbers],
+        stored.classes,
+    )
 
 
 def _shown(keys: Iterable[str]) -> str:
@@ -196,32 +233,11 @@ def _shown(keys: Iterable[str]) -> str:
     return ", ".join(names[:KEYS_SHOWN]) + (", …" if len(names) > KEYS_SHOWN else "")
 
 
-def _predictions(
-    stored: ExternalMaps, place: dict[str, int], benchmark: BenchmarkBoxes
-) -> Predictions:
-    """The maps of the benchmark's frames, sorted by key."""
-    keys = sorted(place.keys() & benchmark.frames.keys())
-    maps = stored.maps[[place[key] for key in keys]]
-    videos = [(benchmark.frames[key].video_id,) for key in keys]
-    if maps.ndim == 3:
-        return Predictions(keys, videos, frame_maps=maps)
-    return Predictions(keys, videos, class_maps=maps, classes=stored.classes)
-
-
-def _truth(benchmark: BenchmarkBoxes) -> Truth:
-    boxes = {key: frame.boxes for key, frame in benchmark.frames.items()}
-    return Truth(boxes, benchmark.form, benchmark.annotators)
-
-
 def scores(
-    predictions: Predictions,
-    truth: Truth,
-    protocols: Sequence[Protocol],
-    *,
-    resamples: int,
-    seed: int,
+    matched: Matched, protocols: Sequence[Protocol], *, resamples: int, seed: int
 ) -> Iterator[list[ScoreRow]]:
     """Every figure of the maps and of the baselines on the same frames, a list per protocol."""
+    predictions, truth = matched.predictions, matched.truth
     results = evaluation.score(protocols, predictions, truth)
     for protocol in protocols:
         selection, frame_scores = results[protocol.name]
@@ -234,32 +250,46 @@ def scores(
             selection, predictions.map_shape(), np.empty((0, 4)), protocol, truth
         )
         videos = [predictions.videos[number] for number in selection.frames]
+        drawn = (matched.resampled, len(set(videos)))
         rows = []
         for system, system_scores in systems.items():
             bounds = aggregation.intervals(system_scores, videos, protocol, resamples, seed)
-            rows += _rows(protocol, system, system_scores, bounds)
+            rows += _rows(protocol, system, system_scores, bounds, drawn)
         yield rows
 
 
 def _rows(
-    protocol: Protocol, system: str, frame_scores: FrameScores, bounds: aggregation.Figures
+    protocol: Protocol,
+    system: str,
+    frame_scores: FrameScores,
+    bounds: aggregation.Figures,
+    drawn: tuple[str, int],
 ) -> list[ScoreRow]:
     frames = len(frame_scores.ious)
     return [
-        ScoreRow(protocol.name, system, metric, value, bounds[metric], frames)
+        ScoreRow(protocol.name, system, metric, value, bounds[metric], frames, *drawn)
         for metric, value in aggregation.figures(frame_scores, protocol).items()
     ]
 
 
+def describe_intervals(row: ScoreRow) -> str:
+    """One line on what the intervals of a protocol draw, or why there are none."""
+    if row.interval_groups < 2:
+        noun = "video" if row.interval_over == "videos" else "frame"
+        return f"no intervals: there is one {noun} only"
+    reason = ", because the boxes name no videos" if row.interval_over == "frames" else ""
+    return f"95 % intervals over {row.interval_groups} {row.interval_over}{reason}"
+
+
 def csv_rows(rows: Iterable[ScoreRow]) -> pd.DataFrame:
-    """`protocol,metric,value,frames`; a name of the baseline comes before its metric."""
-    records: list[dict[str, Any]] = [
-        {
-            "protocol": row.protocol,
-            "metric": row.metric if row.system == MAPS else f"{row.system} {row.metric}",
-            "value": row.value,
-            "frames": row.frames,
-        }
-        for row in rows
-    ]
-    return pd.DataFrame(records, columns=["protocol", "metric", "value", "frames"])
+    """A row per figure; a name of the baseline comes before its metric."""
+    records: list[dict[str, Any]] = []
+    for row in rows:
+        low, high = row.interval or (None, None)
+        metric = row.metric if row.system == MAPS else f"{row.system} {row.metric}"
+        values = (
+            *(row.protocol, metric, row.value, row.frames, low, high),
+            *(row.interval_over, row.interval_groups),
+        )
+        records.append(dict(zip(CSV_COLUMNS, values, strict=True)))
+    return pd.DataFrame(records, columns=CSV_COLUMNS)

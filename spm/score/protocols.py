@@ -6,6 +6,9 @@ of its protocol. docs/protocols.md says who uses which protocol, and which test 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import Form
@@ -163,3 +166,16 @@ def find(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise UserError(f"unknown protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def _check_name(name: str) -> str:
+    """The name of a protocol in a section of the config."""
+    try:
+        return find(name).name
+    except UserError as error:
+        raise ValueError(str(error)) from error  # which pydantic expects
+
+
+ProtocolName = Annotated[
+    str, AfterValidator(_check_name), Field(json_schema_extra={"enum": list(PROTOCOLS)})
+]

@@ -9,51 +9,52 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Section
+from spm.base.config import UNIQUE, Section, Seed
 from spm.base.errors import UserError
 from spm.base.statuses import Split
 from spm.boxes.formats.frames import Box
 from spm.boxes.statuses import BoxStatus
 from spm.corpus import ids
-from spm.score import aggregation, evaluation, protocols
+from spm.score import aggregation, evaluation, map_tables, protocols
 from spm.score.evaluation import FrameScores, Predictions, Selection, Truth
-from spm.score.masks import Maps
+from spm.score.map_tables import TableRow
 from spm.score.metrics import Doubles
-from spm.score.protocols import Protocol
+from spm.score.protocols import Protocol, ProtocolName
 
-FrameKey = tuple[str, int]  # clip_id, frame
-TableRow = dict[str, Any]
+
+class FrameKey(NamedTuple):
+    """A frame of a clip."""
+
+    clip_id: str
+    frame: int
+
+    def __str__(self) -> str:
+        """The frame in an error."""
+        return f"clip {self.clip_id!r}, frame {self.frame}"
 
 
 class Scores(Section):
     """How every run is scored: the protocols, and the bootstrap behind each interval."""
 
-    protocols: tuple[str, ...] = Field(
+    protocols: tuple[ProtocolName, ...] = Field(
         ("spm-paper", "dsol-solo", "ez-vsl", "sspl", "adaptive"),
+        min_length=1,
+        json_schema_extra=UNIQUE,
         description="Protocols under which every run is scored; docs/protocols.md describes each.",
     )
     bootstrap: int = Field(
         1000,
-        gt=0,
+        ge=1,
+        le=1_000_000,
         description="Number of resamples of the videos behind each 95 % interval.",
     )
-    seed: int = Field(0, ge=0, description="Random seed of the resampling.")
-
-    @field_validator("protocols")
-    @classmethod
-    def _check_protocols(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in protocols.PROTOCOLS:
-                raise ValueError(
-                    f"unknown protocol {name!r}: expected any of {', '.join(protocols.PROTOCOLS)}"
-                )
-        return names
+    seed: Seed = Field(0, description="Random seed of the resampling.")
 
 
 def read_maps(path: Path) -> Predictions:
@@ -62,73 +63,22 @@ def read_maps(path: Path) -> Predictions:
     Raises
     ------
     UserError
-        If a map is repeated or missing, has another size than the first, has too few or too many
-        values for its size, or holds a value that is not finite.
+        If the table is not one of maps; `map_tables.read` lists the checks.
     """
-    table = tables.read(path).sort_by(
-        [(name, "ascending") for name in ("category", "clip_id", "frame")]
+    table = map_tables.read(
+        path, lambda row: FrameKey(row["clip_id"], row["frame"]), FrameKey._fields
     )
-    rows = table.drop_columns(["map"]).to_pylist()
-    maps = [values.values.to_numpy() for values in table["map"]]
-    shape = (rows[0]["height"], rows[0]["width"]) if rows else (1, 1)
-    # by category, None for the map of the whole frame, then by frame
-    channels: dict[str | None, dict[FrameKey, Maps]] = defaultdict(dict)
-    videos: dict[FrameKey, str] = {}
-    for row, values in zip(rows, maps, strict=True):
-        key, channel = (row["clip_id"], row["frame"]), channels[row["category"]]
-        fault = "two maps; expected one" if key in channel else _fault(row, values, shape)
-        if fault:
-            raise UserError(f"{path}: clip {key[0]!r}, frame {key[1]}: {fault}")
-        channel[key], videos[key] = values, row["video_id"]
-    _check_channels(path, channels, videos)
-    return _predictions(channels, dict(sorted(videos.items())), shape)
-
-
-def _fault(row: TableRow, values: Maps, shape: tuple[int, int]) -> str:
-    """What is wrong with a map; empty if nothing is."""
-    size = (row["height"], row["width"])
-    if size != shape or len(values) != size[0] * size[1]:
-        return f"{len(values)} values for {size}; expected a map of {shape}, as the first"
-    return "" if np.isfinite(values).all() else "NaN or infinity; expected finite numbers"
-
-
-def _check_channels(
-    path: Path, channels: dict[str | None, dict[FrameKey, Maps]], videos: dict[FrameKey, str]
-) -> None:
-    """Every frame needs a map in every channel."""
-    for category, channel in channels.items():
-        if missing := sorted(videos.keys() - channel.keys()):
-            clip_id, frame = missing[0]
-            subject = category or "the whole frame"
-            raise UserError(
-                f"{path}: clip {clip_id!r}, frame {frame}: no map of {subject}; expected one of"
-                " each"
-            )
-
-
-def _predictions(
-    channels: dict[str | None, dict[FrameKey, Maps]],
-    videos: dict[FrameKey, str],
-    shape: tuple[int, int],
-) -> Predictions:
-    """The maps stacked in the order of `videos`."""
-    stacks: dict[str | None, Maps] = {}
-    for category, channel in channels.items():
-        stacks[category] = np.array([channel[key] for key in videos], np.float32).reshape(
-            -1, *shape
-        )
-    classes = tuple(sorted(category for category in stacks if category is not None))
-    class_maps = np.stack([stacks[name] for name in classes], axis=1) if classes else None
-    frame_maps = stacks.get(None) if stacks else np.zeros((0, 1, 1), np.float32)
-    frame_videos = [ids.split_ids(video) for video in videos.values()]
-    return Predictions(list(videos), frame_videos, frame_maps, class_maps, classes)
+    videos = [ids.split_ids(row["video_id"]) for row in table.frames.values()]
+    return Predictions(
+        list(table.frames), videos, table.frame_maps, table.class_maps, table.classes
+    )
 
 
 def by_frame(annotations: Sequence[TableRow]) -> dict[FrameKey, list[TableRow]]:
     """Annotations of each frame, whatever their status."""
     frames = defaultdict(list)
     for row in annotations:
-        frames[row["clip_id"], row["frame"]].append(row)
+        frames[FrameKey(row["clip_id"], row["frame"])].append(row)
     return dict(frames)
 
 

@@ -20,8 +20,10 @@ effect. `make schema` prints this page from the models that check the settings.
 
 To change settings, write a file with the changed keys only and pass it: `--configfile mine.yaml`.
 `workflow/configs/` has examples. To change one value, use `--config 'train={"epochs": 3}'`. Before
-anything runs, the workflow checks all keys and values, and says what it expects where one is wrong.
-[staleness.md](staleness.md) lists the steps that run again after a change.
+anything runs, the workflow checks all keys and values, and lists all that are wrong with what it
+expects. In a file, a key that stands twice is an error; so is a name that YAML would read as
+something else (`no` as false, `011` as 9), which needs quotes, and a number in another notation
+than the decimal one. [staleness.md](staleness.md) lists the steps that run again after a change.
 """
 
 

@@ -22,6 +22,7 @@ from spm.base import runs
 from spm.base.digest import ROOT
 from spm.base.errors import UserError
 from spm.corpus.media import ffmpeg
+from spm.workflow.preflight import Severity
 from spm.workflow.project import Project, load_project
 
 PROGRAM_TIMEOUT_S = 20.0
@@ -218,7 +219,8 @@ def addresses(project: Project) -> list[str]:
     urls = [urlsplit(location) for location in project.web_addresses()]
     sites = Counter(f"{url.scheme}://{url.netloc}" for url in urls)
     config = project.config
-    trains_detector = "detector" in config["corpus"]["boxes"] and not config["detect"]["weights"]
+    sources = config["corpus"]["boxes"] or ()
+    trains_detector = "detector" in sources and not config["detect"]["weights"]
     starts = {runs.run_config(config, run)["start"] for run in runs.run_names(config)}
     if trains_detector:
         starts.add(config["detector"]["start"])
@@ -254,8 +256,21 @@ def _check_site(site: str) -> Finding:
     return Finding("network", State.OK, site)
 
 
+def config_findings(project: Project) -> Iterator[Finding]:
+    """What the workflow says before it plans: each problem, with its remedy, is a finding."""
+    states = {Severity.ERROR: State.FAIL, Severity.WARNING: State.WARN, Severity.NOTE: State.OK}
+    for problem in project.problems:
+        yield Finding("config", states[problem.severity], problem.line)
+    if not any(problem.severity is Severity.ERROR for problem in project.problems):
+        yield Finding("config", State.OK, f"{len(project.videos)} videos in {project.manifest}")
+
+
 def findings(
-    folder: Path, config_files: Sequence[Path] = (), *, online: bool = True
+    folder: Path,
+    config_files: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    *,
+    online: bool = True,
 ) -> Iterator[Finding]:
     """All checks: first of the machine; then, if the config is valid, of what the project needs."""
     yield from machine()
@@ -264,12 +279,13 @@ def findings(
     yield from conda()
     yield from slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
     try:
-        project = load_project(folder, config_files)
+        project = load_project(folder, config_files, overrides)
     except UserError as error:
         advice = "correct it, or name another file with --configfile"
-        yield Finding("config", State.FAIL, str(error), advice)
+        for line in str(error).splitlines():
+            yield Finding("config", State.FAIL, line, advice)
         return
-    yield Finding("config", State.OK, f"{len(project.videos)} videos in {project.manifest}")
+    yield from config_findings(project)
     yield from javascript(project)
     yield from disks(project)
     if online:

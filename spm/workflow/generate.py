@@ -2,16 +2,23 @@
 
 python -m spm.workflow.generate
 
-workflow/schemas/config.schema.json, the comments of config.yaml, docs/config.md and docs/tables.md.
+workflow/schemas/config.schema.json, the comments of config.yaml, docs/config.md, docs/tables.md and
+docs/pretrained.md.
 """
 
 import sys
 
 from spm.base.errors import UserError
 from spm.base.tables import atomic_write
-from spm.workflow import config_file, config_reference, schema, tables_reference
+from spm.workflow import (
+    config_file,
+    config_reference,
+    pretrained_reference,
+    schema,
+    tables_reference,
+)
 
-GENERATORS = (config_file, schema, config_reference, tables_reference)
+GENERATORS = (config_file, schema, config_reference, tables_reference, pretrained_reference)
 
 
 def main() -> None:

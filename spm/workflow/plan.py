@@ -15,7 +15,6 @@ from typing import Any
 
 from spm.base import runs
 from spm.base.digest import code_digest
-from spm.base.errors import UserError
 from spm.corpus import membership
 
 Config = Mapping[str, Any]
@@ -61,7 +60,7 @@ class Plan:
 
     @classmethod
     def from_config(cls, config: Config, base_dir: Path) -> "Plan":
-        """Read the manifest, and check that the boxes that the config asks for exist.
+        """Read the manifest; `spm.workflow.preflight` checks the rest of the project.
 
         Parameters
         ----------
@@ -73,24 +72,11 @@ class Plan:
         Raises
         ------
         UserError
-            If the manifest has a fault, or the file of given boxes is missing.
+            If the manifest has a fault.
         """
         manifest = resolve_path(config["corpus"]["manifest"], base_dir)
         digests = membership.shard_digests(Path(manifest), config["corpus"]["shards"], CACHE)
-        plan = cls(config, manifest, digests)
-        plan._require_given_boxes()
-        return plan
-
-    def _require_given_boxes(self) -> None:
-        needed = "given" in self.box_sources or self.trains_on_given_boxes
-        if needed and not Path(self.given_boxes).is_file():
-            raise UserError(
-                f"corpus.boxes: {self.box_sources} needs the file {self.given_boxes}, which does"
-                " not exist: write it (columns video_id,time_s,category,x,y,w,h), name another"
-                " file with corpus.given_boxes, name the weights of a detector with"
-                " detect.weights, train the detector on Open Images (detector.source:"
-                " openimages), or train without scores (corpus.boxes: [])"
-            )
+        return cls(config, manifest, digests)
 
     # Corpus
 

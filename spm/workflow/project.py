@@ -1,26 +1,31 @@
 """A project outside Snakemake: its config and its videos, read and checked as the workflow does."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from spm.base import validation
+from spm.base import validation, yaml_file
 from spm.base.digest import ROOT
 from spm.base.errors import UserError
-from spm.corpus.manifest import Video, address, is_remote, read
+from spm.corpus.manifest import Video, address, is_remote
+from spm.workflow import preflight
+from spm.workflow.preflight import Machine, Problem
 
 
 @dataclass(frozen=True)
 class Project:
-    """The config of a project, and its videos."""
+    """The config of a project, its videos, and what the preflight finds wrong with them."""
 
     folder: Path  # working directory of the workflow
     config: Mapping[str, Any]
     manifest: Path
-    videos: Sequence[Video]
+    videos: Sequence[Video]  # none if the manifest has a fault
+    problems: Sequence[Problem]
 
     def web_addresses(self) -> list[str]:
         """Addresses of the videos that have to be downloaded."""
@@ -28,7 +33,9 @@ class Project:
         return [location for location in locations if is_remote(location)]
 
 
-def load_project(folder: Path, config_files: Sequence[Path]) -> Project:
+def load_project(
+    folder: Path, config_files: Sequence[Path], overrides: Sequence[str] = ()
+) -> Project:
     """Read and check the config and the manifest of a project, as the workflow does.
 
     Parameters
@@ -37,33 +44,43 @@ def load_project(folder: Path, config_files: Sequence[Path]) -> Project:
         Working directory of the workflow.
     config_files : sequence of Path
         Files that change settings of config.yaml, in this order.
+    overrides : sequence of str
+        Further changes, as `snakemake --config` takes them: NAME=VALUE.
 
     Raises
     ------
     UserError
-        Where the workflow would stop with the same error.
+        If the config has a fault, so that nothing else can be checked.
     """
     config: Any = {}
     for file in (ROOT / "config.yaml", *config_files):
-        config = _merge(config, _read_yaml(file))
-    config = validation.coerce_numbers(config)
-    validation.validate(config, ROOT / "workflow/schemas/config.schema.json")
-    listed = Path(config["corpus"]["manifest"])
-    manifest = folder / listed if (folder / listed).exists() else ROOT / listed
-    boxes = manifest.parent / (config["corpus"]["given_boxes"] or "boxes.csv")
-    if "given" in config["corpus"]["boxes"] and not boxes.is_file():
-        raise UserError(
-            f"corpus.boxes: given, but there is no file {boxes}: write it, or set corpus.boxes: []"
-        )
-    return Project(folder, config, manifest, read(manifest))
+        config = _merge(config, yaml_file.read(file))
+    config = _merge(config, _parse_overrides(overrides))
+    config = validation.validate(config, ROOT / "workflow/schemas/config.schema.json")
+    # The jobs may run on a cluster and in conda's environments: who has them isn't asked for less.
+    machine = Machine(local=not shutil.which("sbatch"), conda=bool(shutil.which("conda")))
+    with chdir(folder):
+        facts, problems = preflight.check(config, ROOT, machine)
+    manifest = folder / facts.plan.manifest
+    return Project(folder, config, manifest, facts.videos, problems)
 
 
-def _read_yaml(file: Path) -> Any:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        message = " ".join(str(error).split())
-        raise UserError(f"{file}: {message}: expected a config in YAML") from error
+def _parse_overrides(overrides: Sequence[str]) -> Any:
+    """Settings of the command line: texts, of which the validation makes numbers."""
+    changes: Any = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        try:
+            setting = yaml.load(value, yaml.BaseLoader)
+        except yaml.YAMLError:
+            equals = ""
+        if not equals:
+            raise UserError(
+                f"--config {text}: expected NAME=VALUE, with a value in YAML or JSON, as in"
+                " 'train={\"epochs\": 3}'"
+            )
+        changes = _merge(changes, {name: setting})
+    return changes
 
 
 def _merge(config: Any, changes: Any) -> Any:

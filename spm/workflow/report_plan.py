@@ -4,8 +4,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from pathlib import Path
 
 from spm.base.errors import UserError
+from spm.boxes import status_counts
 from spm.workflow.plan import Plan
 
 PAPER_TABLES = ("table1", "table2", "ablation", "promotion")
@@ -36,6 +38,19 @@ class ReportPlan:
         """The maps of every run on every test set."""
         combinations = product(self.plan.runs, self.plan.testsets)
         return [f"results/fusion/maps/{run}/{testset}.parquet" for run, testset in combinations]
+
+    @property
+    def box_counts(self) -> list[str]:
+        """Tables of the number of kept and rejected boxes, one per box source."""
+        return [f"results/boxes/annotations/{source}.csv" for source in self.plan.box_sources]
+
+    def box_warnings(self) -> list[str]:
+        """Sentences on the box sources of which many boxes are rejected, if they are counted."""
+        found = []
+        for path in map(Path, self.box_counts):
+            if path.is_file():
+                found.append(status_counts.warning(path.stem, status_counts.read(path)))
+        return [sentence for sentence in found if sentence]
 
     # Pictures of single frames show the first test set, the first box source, the first protocol.
 

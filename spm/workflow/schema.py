@@ -76,7 +76,7 @@ INTRODUCTIONS = {
 FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
 # Defaults are left out because config.yaml has every key; `$defs` because they are inlined.
 LEFT_OUT = {"title", "default", "$defs"}
-FILE_NAME = r"^[\w-]+$"
+FILE_NAME = {"pattern": r"^\w[\w-]*$", "maxLength": 100}
 
 
 def introduction(section: str, method: str = "") -> str:
@@ -159,7 +159,7 @@ def _rows(section: str, row: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "description": INTRODUCTIONS[section],
         "minProperties": 1,
-        "propertyNames": {"pattern": FILE_NAME},
+        "propertyNames": FILE_NAME,
         "additionalProperties": row,
     }
 
@@ -173,6 +173,7 @@ def schema() -> dict[str, Any]:
     }
     rows = {name: _method_schema(name) for name in methods.METHODS}
     method_sections = {name: _method_section(row) for name, row in rows.items()}
+    sections["train"]["properties"]["method"]["enum"] = list(methods.METHODS)
     sections["methods"] = {
         **_mapping(method_sections, required=list(method_sections)),
         "description": INTRODUCTIONS["methods"],

@@ -40,7 +40,7 @@ def test_the_comments_of_config_yaml_are_what_the_models_make():
 def test_the_page_on_settings_is_what_the_models_make():
     page = (ROOT / "docs/config.md").read_text()
     assert page == config_reference.text(), "run: make schema"
-    assert "| `epochs` | whole number ≥ 1 | `12` | " in page
+    assert "| `epochs` | whole number from 1 to 10000 | `12` | " in page
     assert "|  |" not in page
 
 
@@ -168,18 +168,28 @@ def test_the_defaults_are_the_papers(config):
         (
             "methods",
             "spm",
-            {"epsylon": 1},
-            r"methods\.spm: unknown key epsylon; expected one of .*epsilon",
+            {"epsilon": 0.5, "epsylon": 1, "learn_scale": False, "tau": 0.03},
+            r"methods\.spm: unknown key epsylon; expected one of .*; did you mean epsilon\?",
         ),
-        ("train", "epochs", "many", r'train\.epochs: "many"; expected whole number ≥ 1 \(.+\.\)$'),
-        ("train", "epochs", 0, r"train\.epochs: 0; expected whole number ≥ 1 \(.+\.\)$"),
+        (
+            "train",
+            "epochs",
+            "many",
+            r'train\.epochs: "many"; expected whole number from 1 to \d+ \(.+\.\)$',
+        ),
+        ("train", "epochs", 0, r"train\.epochs: 0; expected whole number from 1 to \d+ \(.+\.\)$"),
         (
             "spectrograms",
             "preset",
             "best",
             r'spectrograms\.preset: "best"; expected dsol or clean \(.+\.\)$',
         ),
-        ("fetch", "rate_limit", 0, r"fetch\.rate_limit: 0; expected whole number ≥ 1 or null \("),
+        (
+            "fetch",
+            "rate_limit",
+            0,
+            r"fetch\.rate_limit: 0; expected whole number from 1 to \d+ or null \(",
+        ),
         ("corpus", "boxes", ["drawn"], r'corpus\.boxes\.0: "drawn"; expected given or detector \('),
         (
             "runs",
@@ -211,9 +221,9 @@ def test_the_defaults_are_the_papers(config):
             "audio",
             "many",
             {"clusters": {"k": 0}},
-            r"audio\.many\.clusters\.k: 0; expected whole number ≥ \d+ \(.+\.\)$",
+            r"audio\.many\.clusters\.k: 0; expected whole number from 2 to \d+ \(.+\.\)$",
         ),
-        ("runs", "other", {"tau": 0}, r"runs\.other\.tau: 0; expected number > 0 \(.+\.\)$"),
+        ("runs", "other", {"tau": 0}, r"runs\.other\.tau: 0; expected number > 0, ≤ 100 \(.+\.\)$"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_what_is_expected(config, section, key, value, message):

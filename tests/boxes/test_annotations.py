@@ -3,8 +3,9 @@ import json
 import pytest
 
 from spm.base import tables
-from spm.boxes import annotations
-from spm.boxes.annotations import Annotations, annotate_detections, category_map, counts
+from spm.boxes import annotations, box_counts
+from spm.boxes.annotations import Annotations, annotate_detections, annotate_given
+from spm.boxes.category_map import CategoryMap
 from spm.boxes.geometry import iou
 from spm.boxes.review.decisions import Decision, append, box_name, resolve
 
@@ -25,7 +26,7 @@ def decision(about, verdict, reviewer="ada", **changed):
 def annotated(boxes, decisions=(), config=None, **clip):
     config = config or Annotations()
     clips = {"c": CLIP | clip}
-    categories = category_map(CLASSES, config)
+    categories = CategoryMap.of(CLASSES, config.class_map, any_class=config.any_class)
     return list(annotate_detections(boxes, clips, config, categories, resolve(decisions)))
 
 
@@ -77,7 +78,7 @@ def test_a_category_without_a_class_takes_other_boxes_only_with_any_class():
 
 def test_categories_without_a_class_are_listed_as_not_scorable():
     listed = ["acoustic_guitar", "violin", "xylophone", "erhu"]
-    table = counts(annotated([box()]), listed, {"acoustic_guitar", "violin"})
+    table = box_counts.table(annotated([box()]), listed, {"acoustic_guitar", "violin"})
     not_scorable = table[table["status"] == "not-scorable"]
     assert not_scorable["category"].tolist() == ["erhu", "xylophone"]
 
@@ -119,6 +120,7 @@ def test_given_boxes_can_be_reviewed_and_classes_are_read_from_the_detectors_jso
         "agreement": tmp_path / "g.csv",
     }
     source = {
+        "manifest": squares.manifest,
         "boxes": tmp_path / "b.csv",
         "detections": None,
         "detector": None,
@@ -128,6 +130,69 @@ def test_given_boxes_can_be_reviewed_and_classes_are_read_from_the_detectors_jso
     assert tables.read(outputs["out"]).to_pylist()[0]["status"] == "rejected"
     (tmp_path / "w.json").write_text(json.dumps({"categories": ["cello", "guitar"]}))
     assert annotations.detector_classes(tmp_path / "w.safetensors", []) == {"cello", "guitar"}
+
+
+CELLO = {"x": 0.1, "y": 0.1, "w": 0.2, "h": 0.2}
+FRAMES = {"clip_id": "c", "start_s": 0, "frame_time_s": [0.0, 0.5]}
+
+
+def given(category="cello", time_s=0.0, video_id="v"):
+    return {"video_id": video_id, "time_s": time_s, "category": category, **CELLO}
+
+
+def given_rows(boxes, decisions=(), listed=("v", "gone"), **clip):
+    clips = [CLIP | FRAMES | {"categories": ["cello"]} | clip]
+    class_map = Annotations().class_map
+    return list(annotate_given(boxes, clips, listed, class_map, resolve(decisions)))
+
+
+@pytest.mark.parametrize(
+    ("box", "clip", "status", "category"),
+    [
+        (given(), {}, "kept", "cello"),
+        (given("person"), {}, "other-category", "person"),
+        (given("person"), {"audible": False}, "other-category", "person"),
+        (given("flute"), {"categories": ["cello", "violin"]}, "other-category", "flute"),
+        (given("Cello"), {}, "other-category", "Cello"),
+        (given("guitar"), {"categories": ["acoustic_guitar"]}, "kept", "acoustic_guitar"),
+        (given("guitar"), {"categories": ["guitar"]}, "kept", "guitar"),
+        (given("acoustic_guitar"), {"categories": ["acoustic_guitar"]}, "kept", "acoustic_guitar"),
+        (given(), {"audible": False}, "silent", "cello"),
+        (given(time_s=0.14), {}, "kept", "cello"),
+        (given(time_s=0.16), {}, "unmatched", "cello"),
+        (given("person", time_s=7), {}, "unmatched", "person"),
+        (given(video_id="gone"), {}, "unmatched", "cello"),  # listed, but it has no clips
+        (given(video_id="nobody"), {}, "unknown-video", "cello"),
+        (given("person", video_id="nobody"), {}, "unknown-video", "person"),
+    ],
+)
+def test_a_given_box_obeys_the_rules_of_detected_ones(box, clip, status, category):
+    (row,) = given_rows([box], **clip)
+    assert (row["status"], row["category"]) == (status, category)
+
+
+def test_overlapping_and_surplus_given_boxes_are_kept():
+    rows = given_rows([given(), given() | {"x": 0.11}, given() | {"x": 0.7}])
+    assert [row["status"] for row in rows] == ["kept"] * 3
+
+
+def test_a_reviewer_can_relabel_a_given_box_of_another_category():
+    relabel = decision(CELLO | {"category": "person"}, "relabel", category="cello")
+    (row,) = given_rows([given("person")], [relabel])
+    assert (row["status"], row["category"], row["reviewer"]) == ("kept", "cello", "ada")
+
+
+def test_the_summary_counts_kept_boxes_and_names_what_was_rejected():
+    stray = [given(name, time_s=0.5) for name in ("person", "dog", "cat", "cow", "person")]
+    boxes = [given(), *stray, given(time_s=8), given(video_id="nobody")]
+    assert box_counts.summary(given_rows(boxes)) == (
+        "1 kept, 7 rejected: 5 other-category (person, dog, cat, …), 1 unmatched,"
+        " 1 unknown-video (nobody)"
+    )
+    assert box_counts.summary(given_rows([given()])) == "1 kept, 0 rejected"
+    assert box_counts.summary(annotated([box(), box(score=0.2)])) == (
+        "1 kept, 1 rejected: 1 low-score"
+    )
 
 
 def test_iou_of_touching_boxes_of_empty_boxes_and_of_none():

@@ -104,32 +104,89 @@ def test_given_boxes_are_read_as_they_were_written(tmp_path):
     assert [tuple(row) for row in to_table(found).to_numpy().tolist()] == rows
 
 
+DSOL = '{"v/1.jpg": {"bbox": [{"category_id": %s, "normbox": %s}]}}'
+VGG_SS = '[{"file": "v_000001", "class": "cello", "bbox": [%s]}]'
+OPEN_IMAGES = "ImageID,LabelName,XMin,XMax,YMin,YMax\na1,/m/0342h,%s\n"
+FLICKR = "<r><bbox><label>1</label><a>%s</a><b>%s</b><c>%s</c><d>%s</d></bbox></r>"
+VOC = (
+    "<annotation><size><width>%s</width><height>%s</height></size><bbox><xmin>%s</xmin>"
+    "<xmax>%s</xmax><ymin>%s</ymin><ymax>%s</ymax></bbox></annotation>"
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "fault"),
     [
-        ("boxes.json", "{", "not boxes in a known format"),
+        ("b.json", "{", "not boxes in a known format"),
+        ("b.json", DSOL[:40], "not boxes in a known format"),
+        ("b.json", DSOL % (99, [0, 0, 1, 1]), "frame v/1.jpg: category 99: expected a number from"),
+        ("b.json", DSOL % (-1, [0, 0, 1, 1]), "category -1: expected a number from 0 to 14"),
+        ("b.json", DSOL % (1, [0, 0, 1]), "box [0, 0, 1]: expected four numbers x, y, w, h"),
+        ("b.json", DSOL % (1, []), "frame v/1.jpg: box []: expected four numbers"),
+        ("b.json", DSOL % (1, "[0, 0, NaN, 1]"), "frame v/1.jpg: w is nan: expected a finite"),
+        ("b.json", DSOL % (1, "[0, 0, null, 1]"), "w is None: expected a finite number"),
+        ("b.json", DSOL % (1, [0, 0, 112, 224]), "it looks like pixels"),
+        ("b.json", DSOL % (1, [0.9, 0, 0.2, 1]), "it leaves the frame"),
+        ("b.json", DSOL % (1, [0.9, 0, 0, 1]), "it has no area"),
+        ("b.json", '{"v/1.jpg": {"boxes": []}}', "frame v/1.jpg: 'bbox' is missing"),
         (
-            "boxes.json",
-            '{"k": {"bbox": [{"category_id": 99, "normbox": [0, 0, 1, 1]}]}}',
-            "IndexError",
+            "b.json",
+            VGG_SS % [0, 0, 50, 100],
+            "clip 1: box left 0, upper 0, right 50, lower 100: it",
         ),
-        (
-            "boxes.json",
-            '{"v/1.jpg": {"bbox": [{"category_id": 1, "normbox": [0, 0, 1]}]}}',
-            "not enough values",
-        ),
-        ("boxes.csv", "category,x,y,w,h\ncello,0,0,1,1\n", "KeyError: 'time_s'"),
-        (
-            "boxes.csv",
-            "key,category,x,y,w,h\nk,cello,0,0,nan,1\n",
-            "box 0.0, 0.0, nan, 1.0: expected four finite numbers",
-        ),
+        ("b.json", VGG_SS % [0.5, 0.5, 0.25, 0.25], "it has no area; expected edges from 0 to 1"),
+        ("b.json", VGG_SS % [-0.1, 0, 1, 1], "it leaves the frame"),
+        ("b.json", VGG_SS % "[NaN, 0, 1, 1]", "clip 1: edge is nan: expected a finite number"),
+        ("b.json", VGG_SS % [0.5], "box [0.5]: expected four numbers left, upper, right, lower"),
+        ("b.json", VGG_SS[:-1] % [0, 0, 1, 1] + "," + VGG_SS[1:] % [0, 0, 1, 1], "clip 2: an earl"),
+        ("b.csv", OPEN_IMAGES % "0.1,1.4,0.2,0.9", "line 2: box left 0.1, upper 0.2, right 1.4"),
+        ("b.csv", OPEN_IMAGES % "0.1,0.1,0.2,0.9", "it has no area"),
+        ("b.csv", OPEN_IMAGES % "10,20,30,640", "it looks like pixels"),
+        ("b.csv", OPEN_IMAGES.replace("YMin,", "") % "0.1,1,1", "the columns YMin are missing"),
+        ("b/1.xml", FLICKR % (0, 0, 128, 300), "in px of an image of 256 x 256 px: it leaves the"),
+        ("b/1.xml", FLICKR % (9, 0, 9, 99), "right 9, lower 99 in px of an image of 256 x 256 px:"),
+        ("b/1.xml", FLICKR % ("", 0, 9, 99), "left is None: expected a finite number"),
+        ("b/1.xml", VOC % (64, 48, 0, 32, 0, 64), "in px of an image of 64 x 48 px: it leaves the"),
+        ("b/1.xml", VOC % (0, 48, 0, 32, 0, 64), "image of 0 x 48 px: expected a size above 0"),
+        ("b/1.xml", "<r><bbox>", "1.xml: no element found"),
+        ("b/1.xml", "<r></r>", "no .xml file has an element bbox"),
+        ("b/1.npy", np.array([[0.0, 0, 1, 1]]), "1.npy: shape (1, 4): expected (boxes, 5)"),
+        ("b/1.npy", np.array([[0, 0, 1, 1, 8.5]]), "1.npy: category 8.5: expected a number from 0"),
+        ("b/1.npy", np.array([[0, 0, np.nan, 1, 8]]), "1.npy: w is nan: expected a finite number"),
+        ("b/1.npy", np.array([[0, 0, 112, 224, 8]]), "it looks like pixels"),
+        ("b/1.npy", np.array([[{}]]), "1.npy: Object arrays cannot be loaded"),
+        ("b/1.npy", "", "1.npy: No data left in file"),
     ],
 )
-def test_an_unreadable_file_is_named(tmp_path, name, content, message):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=message):
-        benchmarks.read(str(tmp_path / name))
+def test_a_wrong_box_is_one_line_that_names_it(tmp_path, name, content, fault):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(UserError) as raised:
+        benchmarks.read(str(tmp_path / name.split("/")[0]))
+    message = str(raised.value)
+    assert message.startswith(str(tmp_path / name.split("/")[0]))
+    assert fault in message
+    assert "\n" not in message
+
+
+def test_the_sizes_that_xml_files_state_are_used(tmp_path):
+    (tmp_path / "1.xml").write_text(VOC % (64, 48, 0, 32, 24, 48))
+    (tmp_path / "2.xml").write_text(FLICKR % (0, 0, 128, 257))  # a pixel too far is rounding
+    frames = benchmarks.read(str(tmp_path)).frames
+    assert frames["1"].boxes[0].sides == (0, 0.5, 0.5, 1)
+    assert frames["2"].boxes[0].sides == (0, 0, 0.5, 257 / 256)
+
+
+def test_a_published_box_of_vgg_ss_without_an_edge_or_area_leaves_no_truth(tmp_path):
+    boxes = [[0.5, 0.5, -(2**63) / 320, 0.9], [0, 0.1, 0, 0.9], [0, 0, 0.5, 1]]
+    (tmp_path / "b.json").write_text(VGG_SS % ", ".join(map(str, boxes)))
+    found = benchmarks.read(str(tmp_path / "b.json"))
+    assert [box.sides for box in found.frames["v_000001"].boxes] == list(map(tuple, boxes))
+    assert len(to_table(found)) == 1
 
 
 def test_a_folder_without_boxes_and_an_unknown_name_are_errors(tmp_path):
@@ -161,7 +218,7 @@ def test_a_data_set_is_downloaded_once_and_its_digest_is_checked(site, tmp_path)
 def test_the_command_writes_boxes_that_the_workflow_reads(tmp_path):
     content = {
         "vid_0_1000/frame_001/00037.jpg": {
-            "bbox": [{"category_id": 3, "normbox": [0.9, 0, 0.2, 1]}]
+            "bbox": [{"category_id": 3, "normbox": [0.75, 0, 0.25, 1]}]
         }
     }
     (tmp_path / "test.json").write_text(json.dumps(content))
@@ -171,4 +228,12 @@ def test_the_command_writes_boxes_that_the_workflow_reads(tmp_path):
     (box,) = csv.read(tmp_path / "boxes.csv")
     assert (box["video_id"], box["category"]) == ("vid", "acoustic_guitar")
     assert box["time_s"] == pytest.approx(37 / 30)
-    assert box["w"] == pytest.approx(0.1)  # clipped to the frame
+    assert [box[side] for side in "xywh"] == [0.75, 0, 0.25, 1]
+
+
+def test_the_command_counts_the_boxes_of_vgg_ss_that_have_no_area(tmp_path, monkeypatch, capsys):
+    (tmp_path / "vggss.json").write_text(VGG_SS % "[0, 0, 0, 1], [0, 0, 0.5, 1]")
+    command = ["benchmarks", str(tmp_path / "vggss.json"), "--out", str(tmp_path / "boxes.csv")]
+    monkeypatch.setattr(sys, "argv", command)
+    benchmarks.main()
+    assert capsys.readouterr().out.endswith("1 boxes of 1 videos; 1 without area are left out\n")

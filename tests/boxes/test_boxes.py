@@ -72,7 +72,12 @@ def annotate(squares, folder, config=None, **source):
     files = {option: folder / name for option, name in names.items()}
     source = {"boxes": None, "detections": None, "detector": None, "reviews": None, **source}
     annotations.run(
-        config or Annotations(), index=squares.index, clips=squares.clips, **source, **files
+        config or Annotations(),
+        manifest=squares.manifest,
+        index=squares.index,
+        clips=squares.clips,
+        **source,
+        **files,
     )
     return tables.read(files["out"]).to_pandas(), pd.read_csv(files["counts_table"])
 
@@ -109,12 +114,24 @@ def test_given_boxes_belong_to_the_nearest_frame_and_none_is_lost(squares, tmp_p
     found, counts = annotate(squares, tmp_path, boxes=path)
     by_width = found.set_index("w")[["clip_id", "frame", "status"]]
     assert by_width.loc[0.4].tolist() == ["cello-00_0000000", 1, "kept"]
-    assert sorted(found["status"]) == ["kept", "kept", "unmatched", "unmatched"]
+    assert sorted(found["status"]) == ["kept", "kept", "unknown-video", "unmatched"]
     assert counts.set_index(["category", "status"])["boxes"].to_dict() == {
         ("cello", "kept"): 2,
         ("cello", "unmatched"): 1,
-        ("flute", "unmatched"): 1,
+        ("flute", "unknown-video"): 1,
     }
+
+
+def test_boxes_of_persons_count_nowhere_and_the_log_says_so(squares, tmp_path, capsys):
+    boxes = [row for row in csv.read(squares.boxes) if row["video_id"] == "cello-00"]
+    frame = {"category": "person", "x": 0, "y": 0, "w": 1, "h": 1}
+    csv.write(tmp_path / "boxes.csv", [*boxes, *(box | frame for box in boxes)])
+    found, counts = annotate(squares, tmp_path, boxes=tmp_path / "boxes.csv")
+    statuses = found.groupby("category")["status"].unique().map(list).to_dict()
+    assert statuses == {"cello": ["kept"], "person": ["other-category"]}
+    assert ("person", "other-category", 8) in list(counts.itertuples(index=False, name=None))
+    expected = "annotations: given boxes: 8 kept, 8 rejected: 8 other-category (person)\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_a_category_without_boxes_is_listed_as_not_scorable(squares, tmp_path):
@@ -124,23 +141,6 @@ def test_a_category_without_boxes_is_listed_as_not_scorable(squares, tmp_path):
         "cello": "kept",
         "flute": "not-scorable",
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (HEAD + "a,0,flute,0.6,0,0.5,0.5\n", "line 2: expected 0 <= x"),
-        (HEAD + "a,0,flute,0,0,0.5,0.5\na,0,flute,0,0,0,0.5\n", "line 3: expected"),
-        (HEAD + "a,0,flute,0,0,wide,0.5\n", "line 2: expected"),
-        ("video_id,time_s,x,y,w,h\n", "the columns category are missing"),
-    ],
-)
-def test_the_line_of_an_invalid_box_is_named(tmp_path, text, message):
-    (tmp_path / "b.csv").write_text(text)
-    with pytest.raises(UserError, match=message):
-        csv.read(tmp_path / "b.csv")
-    with pytest.raises(UserError, match="there is no file"):
-        csv.read(tmp_path / "none.csv")
 
 
 def test_a_mirrored_box_keeps_its_size():
@@ -161,6 +161,18 @@ def test_average_precision_of_perfect_half_and_absent_detections():
     table = average_precision([nothing] * 4, targets, ["a", "b", "c"], 100)
     assert table["ap"].tolist()[:2] == [0, 0]
     assert np.isnan(table["ap"].tolist()[2])
+
+
+def test_the_detector_is_trained_only_on_categories_that_the_manifest_lists(
+    squares, tmp_path, capsys
+):
+    boxes = csv.read(squares.boxes)
+    stray = [box | {"category": "person"} for box in boxes[:3]]
+    csv.write(tmp_path / "boxes.csv", [*boxes, *stray])
+    datasets = detector.given_datasets(squares.index, squares.clips, tmp_path / "boxes.csv")
+    assert detector.all_categories(datasets) == ["cello", "flute"]
+    expected = f"given boxes: {len(boxes)} kept, 3 rejected: 3 other-category (person)\n"
+    assert capsys.readouterr().err == f"detector: {expected}"
 
 
 def test_training_without_boxes_is_an_error(squares, tmp_path):

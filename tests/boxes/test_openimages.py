@@ -217,7 +217,7 @@ def test_errors_of_mirror_and_tables_are_one_line(bucket, get, tmp_path):
     with pytest.raises(
         UserError, match=r"openimages.sha256: .*test-annotations-bbox.csv has .*, expected 00ff"
     ):
-        get(bucket.root, sha256={table.name: "00ff"})
+        get(bucket.root, sha256={table.name: "00ff" * 16})
     table.unlink()
     shutil.rmtree(tmp_path / "store")
     with pytest.raises(

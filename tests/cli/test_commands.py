@@ -142,6 +142,7 @@ def test_a_manifest_is_written_from_a_folder_and_then_checked_with_its_boxes(fol
     written = spm("manifest", folder)
     assert "manifest.csv: 2 videos, 2 solos\n  categories: cello 1, violin 1" in written.stdout
     assert "snakemake all" in written.stdout
+    assert "two words.mp4: its id is two_words" in written.stdout
     (folder / "violin/a.mp4").unlink()
     checked = spm("manifest", folder / "manifest.csv", "--json")
     assert checked.returncode == 0
@@ -150,6 +151,29 @@ def test_a_manifest_is_written_from_a_folder_and_then_checked_with_its_boxes(fol
     assert result["missing"] == [str((folder / "violin/a.mp4").resolve())]
     assert result["boxes"] == {"boxes": 2, "videos": 2, "unlisted": ["b"]}
     assert checked.stderr.count("spm: warning: ") == 2
+
+
+def test_new_videos_are_added_to_a_manifest_and_vanished_and_other_files_are_named(folder):
+    spm("manifest", folder, "--quiet")
+    path = folder / "manifest.csv"
+    mine = path.read_text().replace("violin\n", "fiddle\n")
+    path.write_text(mine)
+    again = spm("manifest", folder)
+    assert f"{path}: not changed, 2 listed before\n" in again.stdout
+    assert path.read_text() == mine
+    (folder / "violin/a.mp4").unlink()
+    for name in ("violin/b.3gp", "violin/notes.txt", "violin/2020"):
+        (folder / name).write_bytes(b"")
+    grown = spm("manifest", folder)
+    assert f"{path}: 1 video added, 2 listed before\n" in grown.stdout
+    assert "2 files not listed, no video by their extension: violin/2020, violin/n" in grown.stdout
+    assert path.read_text() == mine + "b,violin/b.3gp,solo,violin\n"
+    assert "1 file not found" in grown.stderr
+    assert str(folder / "violin/a.mp4") in grown.stderr
+    assert "1 file without content" in grown.stderr
+    (result,) = json.loads(spm("manifest", folder, "--json").stdout)
+    assert (result["added"], result["videos"], len(result["empty"])) == ([], 3, 1)
+    assert list(result["skipped"].values()) == [["violin/2020", "violin/notes.txt"]]
 
 
 def test_videos_with_a_wrong_id_or_address_are_warned_about(folder):

@@ -55,19 +55,89 @@ def test_wanted_rows_have_their_positions_among_all_rows(path):
     assert read(path, wanted=lambda video_id: False) == []
 
 
+def lines(separator: str, *rows: str, end: str = "\n") -> str:
+    """Rows, written with commas, as the lines of a file with another separator or line end."""
+    return "".join(row.replace(",", separator) + end for row in rows)
+
+
+NAMES, ROW = HEADER.strip(), "a,x.mp4,solo,violin"
 SPREADSHEETS = {
-    "byte order mark": "\ufeff" + HEADER + "a,x.mp4,solo,violin\n",
-    "CRLF": HEADER.replace("\n", "\r\n") + "a,x.mp4,solo,violin\r\n",
-    "blank lines, none at the end": HEADER + "\n\na,x.mp4,solo,violin",
+    "byte order mark": "\ufeff" + HEADER + ROW,
+    "two byte order marks": "\ufeff\ufeff" + HEADER + ROW,
+    "UTF-16 of Excel": (HEADER + ROW).replace(",", "\t").encode("utf-16"),
+    "UTF-16, big endian": "\ufeff".encode("utf-16-be") + (HEADER + ROW).encode("utf-16-be"),
+    "UTF-16 without its mark": (HEADER + ROW).encode("utf-16-le"),
+    "UTF-16 without its mark, big endian": (HEADER + ROW).encode("utf-16-be"),
+    "UTF-32": (HEADER + ROW).encode("utf-32"),
+    "CRLF": lines(",", NAMES, ROW, end="\r\n"),
+    "CR": lines(",", NAMES, ROW, end="\r"),
+    "blank lines": "\n,,,,\n" + HEADER + "\n\n" + ROW,
+    "blank rows": HEADER + ",,,\n" + ROW + "\n,,,\n;;;;\n   \n\u00a0,\u00a0,,\n \t \n",
+    "semicolons": lines(";", NAMES, ";;;", ROW, ";;;"),
+    "tabs": lines("\t", NAMES, ROW),
+    "bars": lines("|", NAMES, ROW),
+    "Excel's line on the separator": "sep=;\n" + lines(";", NAMES, ROW),
+    "semicolons, quotes": lines(";", '"video_id","url","kind","categories"', ROW),
     "other order, spaces": "categories, kind ,url,video_id\nviolin,solo, x.mp4 ,a\n",
-    "quotes": HEADER + '"a","x.mp4","solo","violin"\n',
-}
+    "quotes after spaces": HEADER + '"a", "x.mp4", "solo", "violin"\n',
+    "empty columns at the end": lines(",", NAMES + ",,", ROW + ",,"),
+    "empty columns at the end of rows": lines(",", NAMES, ROW + ",,,"),
+    "empty columns at the end of the header": lines(",", NAMES + ",,", ROW),
+    "no cell for an empty split": lines(",", NAMES + ",split", ROW),
+    "apostrophes of text cells": lines(",", NAMES, "'a,x.mp4,'solo,'violin"),
+    "typographic quotes": lines(",", NAMES, "“a”,x.mp4,‘solo’,“violin”"),
+    "invisible characters": lines(
+        ",", "\u200bvideo_id,url\u00a0,kind,categories",
+        "\u200ba\ufeff,\u00a0x.mp4,solo\u200f, violin\u3000",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SPREADSHEETS.values(), ids=SPREADSHEETS)
 def test_the_formats_of_spreadsheets_are_read(path, text):
     videos = read(write_text(path, text))
     assert videos == [Video("a", "x.mp4", "solo", ("violin",), None, 0)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "url"),
+    [
+        ("'-DlGdZNAsxA", "-DlGdZNAsxA"),
+        ("\u201chttps://example.org/a\u201d", "https://example.org/a"),
+        ("'til/x.mp4", "'til/x.mp4"),  # an apostrophe in the name of a file
+        ("https://example.org/'a'", "https://example.org/'a'"),
+    ],
+)
+def test_quotes_around_an_address_are_removed_and_those_of_a_path_are_kept(path, cell, url):
+    (listed,) = read(write_text(path, f"{HEADER}a,{cell},solo,violin\n"))
+    assert (listed.url, listed.flaw) == (url, "")
+
+
+def test_columns_of_the_user_are_ignored_at_any_place(path):
+    text = lines(
+        ";", "notes,video_id,,url,kind,my split,categories,split,notes,",
+        '"two, words",a,,x.mp4,solo,,violin,val,,', ",b,,y.mp4,solo,3,violin",
+    ).replace("two; words", "two, words")  # fmt: skip
+    assert read(write_text(path, text)) == [
+        Video("a", "x.mp4", "solo", ("violin",), "val", 0),
+        Video("b", "y.mp4", "solo", ("violin",), None, 1),
+    ]
+
+
+ENDS = ("\n", "\r\n", "\r")
+
+
+@pytest.mark.parametrize("end", ENDS, ids=map(repr, ENDS))
+def test_the_line_of_a_wrong_row_is_right_after_blank_and_long_rows(path, end):
+    long = f'b,"x{end}y{end}.mp4",solo,violin'  # three lines
+    text = lines(",", "", NAMES, "a,x.mp4,solo,violin", ",,,", long, "c,z.mp4,trio,violin", end=end)
+    with pytest.raises(UserError, match="line 8: kind 'trio'"):
+        read(write_text(path, text))
+    with pytest.raises(UserError, match=r"line 5: not CSV \(unexpected end of data\)"):
+        read(write_text(path, text.replace('.mp4",', ".mp4,")))
+    latin = text.replace("trio", "caf\xe9").encode("latin-1")
+    with pytest.raises(UserError, match=r"line 8: byte 0xe9: expected UTF-8.*Windows-1252.*'é'"):
+        read(write_text(path, latin))
 
 
 LONG = "x" * (ID_BYTES + 1)
@@ -100,7 +170,15 @@ WRONG = [
     ("a,x.mp4,solo,../violin", "line 2: categories '../violin'", "expected a letter"),
     ("a,x.mp4,solo", "line 2: 3 fields", "expected 4"),
     ("a,x.mp4,solo,violin,train", "line 2: 5 fields", "expected 4"),
-    ('a,"x.mp4,solo,violin', "not CSV", "unexpected end"),
+    ("a,x,y.mp4,solo,violin", "line 2: 5 fields 'a,x,y.mp4,solo,violin'", "expected 4"),
+    ('a,"x.mp4,solo,violin', "line 2: not CSV", "unexpected end"),
+    ('a,"x"y.mp4,solo,violin', "line 2: not CSV", "correct the quotes"),
+    ("b,y,solo,erhu\na," + "x" * 131_073 + ",solo,violin", "line 3: not CSV", "field larger than"),
+    ('b,y,solo,erhu\na,"x.mp4,solo,violin' + "\nb,y,solo,erhu" * 9999, "line 3: not CSV", "larger"),
+    ("a,x.mp4," + "solo" * 9999 + ",violin", "line 2: kind 'solosolo", "expected solo or duet"),
+    ("a,x.mp4,solo,vio\u200blin", "line 2: categories 'vio\\u200blin'", "expected a letter"),
+    ("a,x.mp4,so\0lo,violin", "line 2: kind 'so\\x00lo'", "expected solo or duet"),
+    ("\0" * 4096, "line 2: 1 fields", "expected 4"),
 ]  # fmt: skip
 
 
@@ -126,14 +204,27 @@ def test_a_wrong_row_gives_one_line_with_the_row_and_the_expected_value(
     assert named in message
     assert expected in message
     assert "\n" not in message
+    assert len(message) < len(str(path)) + 500
 
 
 WRONG_FILES = [
     ("", "empty: expected video_id,url,kind,categories[,split]"),
     (HEADER, "no videos"),
     ("video_id,url,kind\na,b,solo\n", "line 1: column 'categories' is missing"),
-    ("video_id,url,kind,categories,Split\n", "line 1: column 'Split' is unknown"),
-    ("video_id,url,kind,categories,url\n", "line 1: a column occurs twice"),
+    ("\n\na,x.mp4,solo,violin\n", "line 3: column 'video_id' is missing from 'a,x.mp4,solo,"),
+    ("video_id,url,kind,categories,url\n", "line 1: column 'url' occurs twice"),
+    (NAMES + ",Split\n", "line 1: column 'Split' is unknown: did you mean 'split'?"),
+    (NAMES + ",spilt\n", "line 1: column 'spilt' is unknown: did you mean 'split'?"),
+    (NAMES + ",URL\n", "line 1: column 'URL' is unknown: did you mean 'url'?"),
+    ("video_id,url,kind,categoris\n", "'categoris' is unknown: did you mean 'categories'?"),
+    ("video_id;url;kind;category\n", "'category' is unknown: did you mean 'categories'?"),
+    ("Video ID,url,kind,categories\n", "'Video ID' is unknown: did you mean 'video_id'?"),
+    (NAMES + ",start_s,end_s\n", "column 'start_s': a video is always used as a whole: cut"),
+    (NAMES + ",notes,End Time\n", "column 'End Time': a video is always used as a whole: cut"),
+    (b"x" * 200_000, "line 1: column 'video_id' is missing from 'xxx"),
+    (b"PK\x03\x04\x14\0\x06\0\x08\0\xff\n", "line 1: byte 0xff: expected UTF-8"),
+    ((HEADER + "a").encode("utf-16")[:-1], "line 2: byte 0x61: expected UTF-16-LE"),
+    (HEADER.encode() + "a,x.mp4,solo,バイオリン\n".encode("shift_jis"), "line 2: byte 0x83"),
     (
         HEADER.strip() + ",split\na,b,solo,erhu,testing\n",
         "line 2: split 'testing': expected train, val, test",
@@ -148,6 +239,7 @@ def test_a_wrong_file_gives_one_line_with_the_expected_content(path, text, named
         read(write_text(path, text))
     assert str(path) in str(error.value)
     assert named in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_missing_manifest_is_named(path):

@@ -5,8 +5,9 @@ import pytest
 from spm.base.errors import UserError
 from spm.base.shards import members, shard_of
 from spm.corpus import manifest
-from spm.corpus.membership import shard_digests
+from spm.corpus.membership import shard_digests, videos
 
+PINNED = {"0000": "cde1a40dad355519", "0001": "043ab195b319b6fb"}  # of ROWS, in two shards
 ROWS = [(f"v{n}", f"{n}.mp4", "solo", "violin") for n in range(20)]
 
 
@@ -24,13 +25,38 @@ def test_the_digests_are_those_of_the_rows_without_their_positions(listed, tmp_p
 def test_a_result_is_used_again_for_the_same_manifest_and_number_of_shards_only(listed, tmp_path):
     cache = tmp_path / "cache"
     first = shard_digests(listed, 3, cache)
-    (stored,) = cache.iterdir()
+    (stored,) = cache.glob("*-3-shards.json")
     stored.write_text(json.dumps({"stored": "result"}))
     assert shard_digests(listed, 3, cache) == {"stored": "result"}
     assert shard_digests(listed, 4, cache) not in ({"stored": "result"}, first)
     manifest.write(listed, [*ROWS, ("more", "more.mp4", "solo", "violin")])
     grown = shard_digests(listed, 3, cache)
     assert {name for name in first if grown[name] != first[name]} == {f"{shard_of('more', 3):04d}"}
+
+
+def test_kept_videos_equal_those_that_are_read_and_a_changed_manifest_is_read_again(tmp_path):
+    path, cache = tmp_path / "manifest.csv", tmp_path / "cache"
+    lines = ["video_id,url,kind,categories,split", "a,a.mp4,solo,violin,", "b,b.mp4,duet,a b,test"]
+    for count in (2, 3):
+        path.write_text("\n".join([*lines[:count], f"c{count},ftp://c,solo,cello,val"]))
+        for _ in range(2):
+            assert videos(path, cache) == manifest.read(path)
+
+
+def test_the_digests_do_not_depend_on_columns_of_the_user_or_on_the_form_of_the_file(
+    listed, tmp_path
+):
+    own = tmp_path / "own.csv"
+    lines = listed.read_text().splitlines()
+    rows = [f"mine;{line.replace(',', ';')};" for line in lines[1:]]
+    text = "\r\n".join(["notes;" + lines[0].replace(",", ";") + ";;", *rows])
+    own.write_bytes(text.encode("utf-16"))
+    assert shard_digests(own, 3, tmp_path / "cache") == shard_digests(listed, 3, tmp_path / "cache")
+
+
+def test_the_digests_of_a_manifest_are_those_of_earlier_versions(listed, tmp_path):
+    """Another digest would make every result of every user again."""
+    assert shard_digests(listed, 2, tmp_path / "cache") == PINNED
 
 
 @pytest.mark.parametrize("text", [None, "video_id,url,kind,categories\n", "nonsense\n"])

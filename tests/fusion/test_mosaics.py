@@ -102,7 +102,7 @@ def test_two_categories_are_too_few(squares, tmp_path):
 def test_boxes_lie_in_their_tiles_and_boxes_of_silent_tiles_are_silent(four, tmp_path):
     files = make(four, tmp_path)
     outputs = {name: tmp_path / name for name in ("out", "counts_table", "agreement")}
-    inputs = {"index": four.index, "clips": four.clips, "boxes": four.boxes}
+    inputs = {name: getattr(four, name) for name in ("manifest", "index", "clips", "boxes")}
     inputs |= dict.fromkeys(("detections", "detector", "reviews"))
     annotations.run(Annotations(), **inputs, **outputs)
     out = tmp_path / "boxes.parquet"

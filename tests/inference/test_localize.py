@@ -3,18 +3,23 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spm.base import schemas, tables
 from spm.base.errors import UserError
+from spm.cli import main
+from spm.cli.score import EXAMPLES
 from spm.inference import localize as library
 from spm.inference.localize import Localizer, box, newest_weights, peak
+from spm.score import map_files
 from tests.support.project import ROOT
 
 
@@ -83,14 +88,32 @@ def test_peak_and_box_are_fractions_of_the_frame():
 
 
 def test_the_files_can_be_scored_and_read(localization, tmp_path):
-    from spm.score import external_maps
-
     localization.write(tmp_path / "maps.parquet")
-    stored = external_maps.read(tmp_path / "maps.parquet")
+    stored = map_files.read(tmp_path / "maps.parquet")
     assert stored.keys[:2] == ["a film/0.000", "a film/0.250"]
     assert (stored.maps == localization.maps).all()
     seconds = json.loads((tmp_path / "maps.json").read_text())
     assert [row["start_s"] for row in seconds] == [0, 1, 2]
+
+
+def test_the_example_in_the_help_of_spm_score_works(localization, tmp_path, monkeypatch, capsys):
+    """Its boxes are a few milliseconds off, and some are of a video without maps."""
+    replace(localization, video=Path("concert.mp4")).write(tmp_path / "localized/concert.parquet")
+    (tmp_path / "boxes.csv").write_text(
+        "video_id,time_s,category,x,y,w,h\n"
+        "concert,0.004,cello,0,0,0.5,1\n"
+        "concert,1.246,cello,0,0,0.5,1\n"
+        "other,1.0,cello,0,0,0.5,1\n"
+    )
+    (example,) = [line for line in EXAMPLES.splitlines() if "concert.parquet" in line]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", shlex.split(example))
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr()
+    assert end.value.code == 0, printed.err
+    assert {row["frames"] for row in json.loads(printed.out)} == {2}
+    assert "boxes: 2 kept, 1 rejected: 1 unmatched\n" in printed.err
 
 
 def test_a_silent_second_is_marked(localization):

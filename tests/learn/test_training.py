@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -9,16 +10,19 @@ from spm.base.errors import UserError
 from spm.learn import training
 from spm.learn.dataloading import make_generator
 
+OVERFLOW = 2.0**127  # a scale of the loss whose first steps overflow, and are skipped
+
 
 class Killed(Exception):
     """The end of a process, for a test."""
 
 
-def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None, split="val"):
+def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None, split="val", half=False):
     """A network that is trained on noise, with given losses; it may be killed at an epoch."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     optimizer = torch.optim.Adam(network.parameters())
+    scaler = torch.amp.GradScaler("cpu", init_scale=OVERFLOW, growth_interval=2, enabled=half)
 
     def train_epoch(epoch):
         if epoch == kill_at:
@@ -26,13 +30,21 @@ def learner(best_by=None, curve=(3.0, 1.0, 2.0, 4.0), kill_at=None, split="val")
         for _ in range(3):
             optimizer.zero_grad()
             noise = torch.randn(8, 3, generator=make_generator(epoch))
-            network(noise).square().mean().backward()
-            optimizer.step()
+            scaler.scale(64 * network(noise).square().mean()).backward()
+            scaler.step(optimizer)
+            scaler.update()
         return {(split, "loss"): curve[epoch]}
 
     def train(state):
         return training.train(
-            network, optimizer, train_epoch, 4, state=state, title="test", best_by=best_by
+            network,
+            optimizer,
+            train_epoch,
+            4,
+            state=state,
+            title="test",
+            best_by=best_by,
+            scaler=scaler,
         )
 
     return network, train
@@ -44,17 +56,44 @@ def equal(one: nn.Module, two: nn.Module) -> bool:
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("best_by", [None, ("val", "loss")])
 @pytest.mark.parametrize("kill_at", [0, 1, 3])
-def test_a_killed_training_resumes_to_the_same_weights_and_history(tmp_path, best_by, kill_at):
-    undisturbed, train = learner(best_by)
+def test_a_killed_training_resumes_to_the_same_weights_history_and_scale(
+    tmp_path, capsys, half, best_by, kill_at
+):
+    undisturbed, train = learner(best_by, half=half)
     history = train(tmp_path / "a")
-    _, train = learner(best_by, kill_at=kill_at)
+    _, train = learner(best_by, kill_at=kill_at, half=half)
     with pytest.raises(Killed):
         train(tmp_path / "b")
-    resumed, train = learner(best_by)
+    capsys.readouterr()
+    resumed, train = learner(best_by, half=half)
     assert train(tmp_path / "b") == history
     assert equal(resumed, undisturbed)
+    assert (f"test: continues at epoch {kill_at + 1} of 4" in capsys.readouterr().err) == (
+        kill_at > 0
+    )
+    about = [(tmp_path / run / "00003.json").read_text() for run in ("a", "b")]
+    assert about[0] == about[1]  # the digest of all tensors, the history, and the scaler's state
+    assert bool(json.loads(about[0])["scaler"]) == half
+
+
+@pytest.mark.parametrize(("half_before", "half_after"), [(True, False), (False, True)])
+def test_a_checkpoint_resumes_with_and_without_the_state_of_a_scaler(
+    tmp_path, half_before, half_after
+):
+    """A training may go on another device, and older checkpoints have no scaler."""
+    _, train = learner(kill_at=2, half=half_before)
+    with pytest.raises(Killed):
+        train(tmp_path)
+    path = tmp_path / "00001.json"
+    about = json.loads(path.read_text())
+    if not half_before:
+        del about["scaler"]
+    path.write_text(json.dumps(about))
+    _, train = learner(half=half_after)
+    assert [row.epoch for row in train(tmp_path)] == [0, 1, 2, 3]
 
 
 def test_the_best_epoch_is_kept(tmp_path):

@@ -30,9 +30,3 @@ def test_weights_of_another_json_file_are_refused(tmp_path):
     path.write_bytes(other.read_bytes())  # as after a kill between the two files, or a flipped bit
     with pytest.raises(UserError, match=r"w\.safetensors does not belong to w\.json"):
         weights.load(path)
-
-
-def test_foreign_weights_are_loaded_only_with_their_sha256(tmp_path):
-    torch.save({"a": torch.ones(1)}, tmp_path / "w.pt")
-    with pytest.raises(UserError, match="expected 00: not loaded"):
-        weights.load_foreign(tmp_path / "w.pt", "00")

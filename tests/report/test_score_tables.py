@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
+from spm.base.errors import UserError
 from spm.report.tables import SummaryKey, Tables, run, summary_key
 from spm.score.protocols import PROTOCOLS
 
@@ -42,7 +43,7 @@ def summary(scale=1.0, interval=True, empty=False, shape=(7, 7)):
 def gather(tmp_path):
     """Write summaries by their paths and gather them: the table in the CSV, and the Markdown."""
 
-    def write(summaries, **config):
+    def write(summaries, box_counts=(), **config):
         paths = []
         for name, content in summaries.items():
             path = tmp_path / f"{name}.json"
@@ -53,7 +54,8 @@ def gather(tmp_path):
             frames.to_parquet(path.with_suffix(".parquet"))
             paths.append(path)
         files = {"csv": tmp_path / "scores.csv", "pairs_table": tmp_path / "pairs.csv"}
-        run(Tables(**config), summaries=paths, markdown_table=tmp_path / "scores.md", **files)
+        files["markdown_table"] = tmp_path / "scores.md"
+        run(Tables(**config), summaries=paths, box_counts=list(box_counts), **files)
         return pd.read_csv(tmp_path / "scores.csv"), (tmp_path / "scores.md").read_text()
 
     return write
@@ -190,3 +192,62 @@ def test_a_single_run_has_no_differences(gather, tmp_path):
     _, text = gather({"a/solo/given/p": scored(0.2, 0.4)})
     assert pd.read_csv(tmp_path / "pairs.csv").empty
     assert "Differences between runs" not in text
+
+
+def counts(path, **boxes):
+    """Write the table of counts of a box source: number of boxes by status."""
+    rows = [f"cello,{status.replace('_', '-')},{number}" for status, number in boxes.items()]
+    path.write_text("\n".join(["category,status,boxes", *rows, "tuba,not-scorable,0", ""]))
+    return path
+
+
+def test_the_first_lines_say_how_many_boxes_are_kept_and_rejected_per_reason(gather, tmp_path):
+    box_counts = [
+        counts(tmp_path / "given.csv", kept=96, unmatched=1, other_category=3),
+        counts(tmp_path / "detector.csv", kept=50, low_score=4000, surplus=20, overlap=7),
+    ]
+    _, text = gather({"a/solo/given/p": summary()}, box_counts)
+    assert text.startswith(
+        "Boxes of the source given: 96 kept, 4 rejected: 3 other-category, 1 unmatched.\n\n"
+        "Boxes of the source detector: 50 kept, 4027 rejected: 4000 low-score, 20 surplus,"
+        " 7 overlap.\n\n## solo"
+    )
+
+
+@pytest.mark.parametrize(
+    ("boxes", "warned"),
+    [
+        ({"kept": 90, "other_category": 10}, False),
+        ({"kept": 89, "other_category": 10, "unknown_video": 1}, True),
+        ({"kept": 89, "rejected": 11}, True),
+        ({"unmatched": 3}, True),
+        ({"kept": 9, "low_score": 900}, False),
+        ({"kept": 9, "low_score": 900, "silent": 2}, True),
+        ({}, False),
+    ],
+)
+def test_a_warning_appears_where_more_than_a_tenth_of_the_boxes_is_rejected(
+    boxes, warned, gather, tmp_path
+):
+    _, text = gather({"a/solo/given/p": summary()}, [counts(tmp_path / "given.csv", **boxes)])
+    assert ("**Warning:** " in text) == warned
+
+
+def test_the_warning_says_which_boxes_it_does_not_count(gather, tmp_path):
+    path = counts(tmp_path / "detector.csv", kept=9, low_score=900, silent=2, other_category=3)
+    _, text = gather({"a/solo/detector/p": summary()}, [path])
+    assert (
+        "**Warning:** 5 of 14 detector boxes are rejected (low scores, overlaps and surplus not"
+        " counted): 3 other-category, 2 silent.\n" in text
+    )
+
+
+@pytest.mark.parametrize(
+    "content", ["a,b\n1,2\n", "status,boxes\nkept,many\n", "status,boxes\nkept\n"]
+)
+def test_a_file_that_is_no_table_of_counts_is_one_line(content, gather, tmp_path):
+    (tmp_path / "given.csv").write_text(content)
+    with pytest.raises(
+        UserError, match=r"given\.csv: not a table category,status,boxes \(.+\): del"
+    ):
+        gather({"a/solo/given/p": summary()}, [tmp_path / "given.csv"])

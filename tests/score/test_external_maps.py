@@ -1,8 +1,11 @@
 """`spm score`: maps of other systems."""
 
+import contextlib
+import io
 import json
+import re
 import subprocess
-import sys
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -10,8 +13,10 @@ import pytest
 
 from spm.base import schemas, tables
 from spm.base.errors import UserError
-from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
-from spm.score import external_maps
+from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, frame_key
+from spm.cli import main
+from spm.score import external_maps, map_files
+from spm.score.map_arrays import ExternalMaps
 from tests.score import golden
 from tests.score.reference_evaluators import area_under_success
 
@@ -46,20 +51,16 @@ def npz(tmp_path):
     )
 
 
-def test_npz_folder_and_parquet_hold_the_same_maps(npz, tmp_path):
-    stored = external_maps.read(npz)
-    rows = []
+def test_a_folder_needs_no_jpg_in_the_names_of_its_files(npz, tmp_path):
+    stored = map_files.read(npz)
     for key, cells in zip(stored.keys, stored.maps, strict=True):
         file = tmp_path / "folder" / f"{key.removesuffix('.jpg')}.npy"
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, cells)
-        rows.append({"key": key, "map": cells.ravel(), "height": 4, "width": 4})
-    pd.DataFrame(rows).to_parquet(tmp_path / "maps.parquet")
-    expected, _, _ = external_maps.match_to_truth(stored, TRUTH)
-    for path in (tmp_path / "folder", tmp_path / "maps.parquet"):
-        predictions, _, _ = external_maps.match_to_truth(external_maps.read(path), TRUTH)
-        assert list(predictions.keys) == list(expected.keys)
-        assert (predictions.frame_maps == expected.frame_maps).all()
+    expected = external_maps.match_to_truth(stored, TRUTH).predictions
+    found = external_maps.match_to_truth(map_files.read(tmp_path / "folder"), TRUTH).predictions
+    assert list(found.keys) == list(expected.keys) == ["a/1.jpg", "b/1.jpg", "b/2.jpg"]
+    assert (found.frame_maps == expected.frame_maps).all()
 
 
 def test_the_workflows_maps_are_read_by_video_and_time(tmp_path):
@@ -67,7 +68,7 @@ def test_the_workflows_maps_are_read_by_video_and_time(tmp_path):
              "map": half("left").ravel()}  # fmt: skip
     rows = [{**frame, "frame": number, "time_s": number / 4} for number in range(2)]
     tables.write_rows(tmp_path / "solo.parquet", schemas.MAPS, rows)
-    assert external_maps.read(tmp_path / "solo.parquet").keys == ["v/0.000", "v/0.250"]
+    assert map_files.read(tmp_path / "solo.parquet").keys == ["v/0.000", "v/0.250"]
 
 
 def test_class_maps_are_read_by_cluster_by_name_and_by_row(tmp_path):
@@ -82,66 +83,122 @@ def test_class_maps_are_read_by_cluster_by_name_and_by_row(tmp_path):
         {**row, "category": "cello", "map": half("left").ravel()},
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
-    by_cluster = external_maps.read(tmp_path / "clusters.npz")
+    by_cluster = map_files.read(tmp_path / "clusters.npz")
     for stored in (
-        external_maps.read(tmp_path / "names.npz"),
-        external_maps.read(tmp_path / "no-names.npz", ["cello", "flute"]),
-        external_maps.read(tmp_path / "rows.parquet"),
+        map_files.read(tmp_path / "names.npz"),
+        map_files.read(tmp_path / "no-names.npz", ["cello", "flute"]),
+        map_files.read(tmp_path / "rows.parquet"),
     ):
         assert stored.classes == by_cluster.classes == ("cello", "flute")
-        assert (stored.maps == by_cluster.maps).all()
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"keys": ["a"]}, "no array named maps: it holds keys"),
-        (
-            {"keys": ["a"], "maps": np.ones((1, 4))},
-            r"maps of shape \(1, 4\); expected \(n, h, w\) or",
-        ),
-        ({"keys": ["a", "b"], "maps": np.ones((1, 4, 4))}, "2 keys for 1 maps"),
-        ({"keys": ["a", "a"], "maps": np.ones((2, 4, 4))}, "key 'a' is repeated"),
-        ({"keys": ["a"], "maps": np.ones((1, 2, 4, 4))}, "2 maps per frame and 0 class names"),
-        (
-            {"keys": ["a", "b"], "maps": np.stack([half("left"), half("left") * np.nan])},
-            "b: NaN or infinity",
-        ),
-    ],
-)
-def test_maps_that_cannot_be_scored_raise_an_error(tmp_path, arrays, message):
-    with pytest.raises(UserError, match=message):
-        external_maps.read(write(tmp_path / "maps.npz", **arrays))
-
-
-def test_a_folder_of_different_shapes_and_an_empty_one_raise_an_error(tmp_path):
-    with pytest.raises(UserError, match=r"no \.npy file in this folder"):
-        external_maps.read(tmp_path)
-    for name, size in (("a", 4), ("b", 5)):
-        np.save(tmp_path / f"{name}.npy", np.ones((size, size)))
-    with pytest.raises(
-        UserError, match=r"b\.npy: shape \(5, 5\); expected that of the first map, \(4, 4\)"
-    ):
-        external_maps.read(tmp_path)
-    with pytest.raises(UserError, match="no such file or folder"):
-        external_maps.read(tmp_path / "nowhere")
+        assert (stored.class_maps == by_cluster.class_maps).all()
 
 
 def test_frames_without_a_map_are_an_error_unless_allowed_and_unknown_keys_are_noted(npz):
-    stored = external_maps.read(npz)
-    lacking = external_maps.ExternalMaps(["a/1.jpg", "z/9.jpg"], stored.maps[:2])
+    stored = map_files.read(npz)
+    lacking = ExternalMaps(["a/1.jpg", "z/9.jpg"], stored.maps[:2])
     with pytest.raises(
         UserError, match=r"1 of 2 boxed frames have no map: b/1\.jpg\. .* --partial"
     ):
         external_maps.match_to_truth(lacking, TRUTH)
-    predictions, _, notes = external_maps.match_to_truth(lacking, TRUTH, partial=True)
-    assert list(predictions.keys) == ["a/1.jpg"]
-    assert notes == [
+    matched = external_maps.match_to_truth(lacking, TRUTH, partial=True)
+    assert list(matched.predictions.keys) == ["a/1.jpg"]
+    assert matched.boxes == {"kept": 1, "unmatched": 2}
+    assert matched.notes == [
         "1 boxed frames without a map: b/1.jpg",
         "1 maps without a frame in the boxes: z/9.jpg",
     ]
     with pytest.raises(UserError, match=r"the maps have x; the boxes have a/1\.jpg, b/1\.jpg"):
-        external_maps.match_to_truth(external_maps.ExternalMaps(["x"], stored.maps[:1]), TRUTH)
+        external_maps.match_to_truth(ExternalMaps(["x"], stored.maps[:1]), TRUTH)
+
+
+def timed_boxes(times_s, category="cello", video_id="v"):
+    """Boxes by video and time, one per frame."""
+    frames = {}
+    for time_s in times_s:
+        key = frame_key(video_id, time_s)
+        frames[key] = Frame((Box(category, LEFT),), video_id, time_s)
+    return frames
+
+
+def timed_maps(times_s, video_id="v"):
+    """Maps by video and time."""
+    keys = [frame_key(video_id, time_s) for time_s in times_s]
+    return ExternalMaps(keys, np.stack([half("left")] * len(keys)))
+
+
+@pytest.mark.parametrize(
+    ("box_s", "map_s"),
+    [
+        (0.25, 0.25),
+        (0.249, 0.25),
+        (0.302, 0.25),
+        (0.1, 0),
+        (0.399, 0.25),
+        (0.13, 0.25),
+        (0.61, 0.75),
+    ],
+)
+def test_a_box_belongs_to_the_nearest_map_within_150_ms(box_s, map_s):
+    times_s = [0.75, 0.25, 0]
+    maps = ExternalMaps(
+        [frame_key("v", time_s) for time_s in times_s],
+        np.stack([np.full((4, 4), time_s, np.float32) for time_s in times_s]),
+    )
+    boxes = BenchmarkBoxes(timed_boxes([box_s, 0.901]))  # the second is 151 ms from a map
+    matched = external_maps.match_to_truth(maps, boxes, partial=True)
+    assert matched.predictions.frame_maps[:, 0, 0].tolist() == [map_s]
+    assert matched.boxes == {"kept": 1, "unmatched": 1}
+    assert matched.resampled == "videos"
+
+
+def test_all_boxes_near_one_map_belong_to_it():
+    boxes = BenchmarkBoxes(timed_boxes([0.98, 1.0, 1.02]))
+    matched = external_maps.match_to_truth(timed_maps([1.0]), boxes)
+    assert [len(found) for found in matched.truth.boxes.values()] == [3]
+    assert matched.boxes == {"kept": 3}
+
+
+def test_maps_of_another_video_do_not_match_by_time():
+    with pytest.raises(
+        UserError, match=r"within 0\.15 s: the maps have w/0\.000; the boxes have v/"
+    ):
+        external_maps.match_to_truth(timed_maps([0], "w"), BenchmarkBoxes(timed_boxes([0])))
+
+
+def test_published_boxes_with_a_time_match_maps_by_video_and_time():
+    published = {"v_0_1000/frame_001/00030.jpg": Frame((Box("cello", LEFT),), "v", 1.0)}
+    matched = external_maps.match_to_truth(timed_maps([0.98]), BenchmarkBoxes(published))
+    assert list(matched.predictions.keys) == ["v_0_1000/frame_001/00030.jpg"]
+    assert matched.predictions.videos == [("v",)]
+
+
+def test_boxes_obey_the_workflows_rules_if_the_videos_are_listed():
+    frames = timed_boxes([0, 1]) | timed_boxes([2], "person") | timed_boxes([9], "person")
+    frames |= timed_boxes([0], "cello", "stray") | timed_boxes([3], "guitar")
+    listed, maps = {"v": ("cello", "acoustic_guitar")}, timed_maps([0, 1, 2, 3])
+    renamed = external_maps.rename_unlisted(
+        BenchmarkBoxes(frames), listed, {"guitar": "acoustic_guitar", "cello": "fiddle"}
+    )
+    matched = external_maps.match_to_truth(maps, renamed, listed)
+    assert matched.boxes == {
+        "kept": 3,
+        "other-category": 1,
+        "unmatched": 1,
+        "unknown-video": 1,
+    }
+    assert {name: len(boxes) for name, boxes in matched.truth.boxes.items()} == {
+        "v/0.000": 1,
+        "v/1.000": 1,
+        "v/2.000": 0,
+        "v/3.000": 1,
+    }
+    assert matched.truth.boxes["v/3.000"][0].category == "acoustic_guitar"
+    with pytest.raises(UserError, match="no box counts; expected boxes of listed videos"):
+        external_maps.match_to_truth(maps, renamed, {"other": ["cello"]})
+    with pytest.raises(UserError, match="--manifest: the boxes name no videos"):
+        external_maps.rename_unlisted(
+            BenchmarkBoxes({"a": Frame((Box("cello", LEFT),), "a")}), listed, {}
+        )
 
 
 @pytest.fixture
@@ -158,8 +215,17 @@ def boxes(tmp_path):
 
 
 def spm_score(*words):
-    command = [sys.executable, "-m", "spm.cli", "score", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    """Run the command in this process; a new one would take seconds to import NumPy and numba."""
+    out, err = io.StringIO(), io.StringIO()
+    command = ["spm", "score", *map(str, words)]
+    with (
+        mock.patch("sys.argv", command),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
+    return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
 
 
 def test_the_command_prints_maps_and_baselines_and_writes_every_figure(npz, boxes, tmp_path):
@@ -169,7 +235,10 @@ def test_the_command_prints_maps_and_baselines_and_writes_every_figure(npz, boxe
     assert "protocol sspl, 2 frames" in done.stdout
     assert "centre-square-50%" in done.stdout
     table = pd.read_csv(out)
-    assert table.columns.tolist() == ["protocol", "metric", "value", "frames"]
+    assert table.columns.tolist() == external_maps.CSV_COLUMNS
+    assert set(zip(table["interval_over"], table["interval_groups"], strict=True)) == {
+        ("frames", 2)
+    }
     values = table.set_index("metric")["value"]
     assert values["iou@0.5"] == 1.0  # a: the entire box; b: half of the union
     assert values["mean_iou"] == 0.75
@@ -220,6 +289,83 @@ def test_a_wrong_option_is_one_line_and_status_1(npz, boxes, words, message):
     assert done.stderr.startswith("spm: error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def write_boxes(path, *rows):
+    """Boxes on the left half of frames, as the CSV of this project."""
+    sides = {"category": "cello", "x": 0, "y": 0, "w": 0.5, "h": 1}
+    pd.DataFrame([sides | row for row in rows]).to_csv(path, index=False)
+    return path
+
+
+def two_videos(tmp_path, name_videos):
+    """Two videos of 50 like frames: the maps of the first are right, those of the second wrong."""
+    keys, rows, maps = [], [], []
+    for video, side in (("a", "left"), ("b", "right")):
+        for number in range(50):
+            keys.append(f"{video}_frame{number:03d}")
+            rows.append({"key": keys[-1]} | ({"video_id": video} if name_videos else {}))
+            maps.append(half(side))
+    npz = write(tmp_path / "maps.npz", keys=keys, maps=np.stack(maps))
+    return npz, write_boxes(tmp_path / "boxes.csv", *rows)
+
+
+def test_intervals_over_frames_say_that_the_boxes_name_no_videos(tmp_path):
+    npz, boxes = two_videos(tmp_path, name_videos=False)
+    done = spm_score(npz, "--boxes", boxes)
+    assert "95 % intervals over 100 frames, because the boxes name no videos" in done.stdout
+    assert done.stdout.startswith("boxes: 100 kept, 0 rejected\n")
+    rows = json.loads(spm_score(npz, "--boxes", boxes, "--json").stdout)
+    assert {(row["interval_over"], row["interval_groups"]) for row in rows} == {("frames", 100)}
+
+
+def test_intervals_over_videos_say_how_many_and_are_as_wide_as_they_should(tmp_path):
+    npz, boxes = two_videos(tmp_path, name_videos=True)
+    out = tmp_path / "scores.csv"
+    done = spm_score(npz, "--boxes", boxes, "--out", out)
+    assert "95 % intervals over 2 videos" in done.stdout
+    row = pd.read_csv(out).set_index("metric").loc["ciou@0.3"]
+    assert row[["low", "high", "interval_over", "interval_groups"]].tolist() == [0, 1, "videos", 2]
+
+
+def test_one_video_has_no_interval(tmp_path):
+    keys = [f"v/{number}.000" for number in range(3)]
+    npz = write(tmp_path / "maps.npz", keys=keys, maps=np.stack([half("left")] * 3))
+    rows = [{"video_id": "v", "time_s": number} for number in range(3)]
+    boxes = write_boxes(tmp_path / "boxes.csv", *rows)
+    out = tmp_path / "scores.csv"
+    done = spm_score(npz, "--boxes", boxes, "--out", out)
+    assert "no intervals: there is one video only" in done.stdout
+    assert "95 % interval" not in done.stdout
+    table = pd.read_csv(out)
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert set(table["interval_groups"]) == {1}
+
+
+def test_frames_that_name_no_video_among_others_are_noted():
+    frames = timed_boxes([0, 1]) | {"still.jpg": Frame((Box("cello", LEFT),), "still.jpg")}
+    keys = ["v/0.000", "v/1.000", "still.jpg"]
+    maps = ExternalMaps(keys, np.stack([half("left")] * 3))
+    matched = external_maps.match_to_truth(maps, BenchmarkBoxes(frames))
+    assert matched.resampled == "videos"
+    assert matched.notes == ["1 frames name no video; each counts as a video of its own"]
+
+
+def test_with_a_manifest_the_command_counts_the_boxes_that_do_not_count(tmp_path):
+    keys = [f"v/{number}.000" for number in range(4)]
+    npz = write(tmp_path / "maps.npz", keys=keys, maps=np.stack([half("left")] * 4))
+    rows = [{"video_id": "v", "time_s": number + 0.004} for number in range(4)]
+    whole = {"category": "person", "w": 1}
+    stray = {"video_id": "gone", "time_s": 0}
+    boxes = write_boxes(tmp_path / "boxes.csv", *rows, *(row | whole for row in rows[1:]), stray)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("video_id,url,kind,categories\nv,v.mp4,solo,cello\n")
+    done = spm_score(npz, "--boxes", boxes, "--manifest", manifest, "--protocol", "sspl")
+    assert done.stdout.startswith("boxes: 4 kept, 4 rejected: 3 other-category, 1 unknown-video\n")
+    assert re.search(r"maps +1\.0000 +1\.0000 +1\.0000 +1\.0000", done.stdout)
+    without = spm_score(npz, "--boxes", boxes, "--partial", "--json")
+    assert "boxes: 7 kept, 1 rejected: 1 unmatched\n" in without.stderr
+    json.loads(without.stdout)
 
 
 @pytest.mark.parametrize("testset", ["solo", "duet", "synthetic"])

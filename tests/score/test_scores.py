@@ -325,7 +325,7 @@ def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(
         Scores.model_validate({"protocols": ["spm-paper", "dsol"]})
     done = command(score, '{"protocols": ["dsol"]}')
     assert done.returncode == 2
-    assert "unknown protocol 'dsol': expected any of spm-paper" in done.stderr
+    assert "unknown protocol 'dsol': expected one of spm-paper" in done.stderr
 
 
 def test_the_command_line_writes_the_same_bytes_as_run(score):

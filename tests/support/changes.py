@@ -25,10 +25,10 @@ RULES = [
 ]
 DECLARE = "tests/support/flow.py"
 HEADER = "video_id,url,kind,categories\n"
-ROW = "{0},{0}.mp4,solo,flute\n"
-BOXES = "video_id,time_s,category,x,y,w,h\na,0,flute,0,0,1,1\n"
+BOXES = "video_id,time_s,category,x,y,w,h\na,0,flute,0,0,1,1\nj,0,flute,0,0,1,1\n"
 
-REVIEWS = "clip_id,frame,box,verdict,reviewer\n"
+REVIEWS = "clip_id,frame,box,verdict,category,x,y,w,h,reviewer\n"
+DECISION = "a@0,0,flute 0.0 0.0 1.0 1.0,accept,flute,0,0,1,1,ada\n"
 
 Edits = Mapping[str, Callable[[str], str]]  # for a file, a function from its old text to the new
 
@@ -71,7 +71,8 @@ def of_key(section: str, key: str, value: Any) -> Change:
     """Another value of one key."""
     name = f"{section}.{key}"
     if name in flow.ENTERS:
-        return Change(name, flow.ENTERS[name].jobs, {section: {key: flow.ENTERS[name].value}})
+        entry = flow.ENTERS[name]
+        return Change(name, entry.jobs, {section: {key: entry.value, **entry.also}})
     if section == "methods":  # all runs with that method
         jobs = tuple(
             f"train[{run}]" for run, row in flow.RUNS.items() if row.get("method", "spm") == key
@@ -100,7 +101,7 @@ def of_config() -> Iterator[Change]:
                 of_key(section, key, flow.CONFIG.get(section, {}).get(key, v))
                 for key, v in keys.items()
             )
-    for name, (value, jobs) in flow.ENTERS.items():
+    for name, (value, jobs, _) in flow.ENTERS.items():
         if name.startswith(("audio ", "runs ")):
             yield Change(name, jobs, {name.split()[0]: value})
 
@@ -187,12 +188,17 @@ def documented(text: str) -> str:
     return f'"""Another text."""\n\n# A comment.\n{parts[2]}'
 
 
+def row_of(video: str) -> str:
+    """A video's row of the manifest."""
+    return f"{video},{video}.mp4,{','.join(flow.VIDEOS.get(video, ('solo', 'flute')))}\n"
+
+
 def of_manifest() -> Iterator[Change]:
     """Changes of the manifest."""
-    file, row = "manifest.csv", ROW.format("d")
+    file, row = "manifest.csv", row_of("d")
     jobs = ("fetch[0000]", "index")
     edits = {
-        "a new video": lambda text: text + ROW.format("e"),
+        "a new video": lambda text: text + row_of("e"),
         "a video less": lambda text: text.replace(row, ""),
         "another address": lambda text: text.replace("d.mp4", "d.mkv"),
     }
@@ -207,7 +213,7 @@ def of_manifest() -> Iterator[Change]:
 def of_boxes() -> Iterator[Change]:
     """Changes of the given boxes and of the decisions on boxes."""
     smaller = {"boxes.csv": lambda text: text.replace("1,1", "1,0.5")}
-    decided = {"reviews.csv": lambda text: text + text}
+    decided = {"reviews.csv": lambda text: text + DECISION}
     yield Change("boxes.csv", ("annotations[given]",), files=smaller)
     yield Change("boxes.csv: an older file", ("annotations[given]",), files=smaller, older=True)
     yield Change("reviews.csv: a decision", ("annotations",), files=decided)

@@ -28,11 +28,12 @@ class Corpus:
     clips: Path
     spectrograms: Path
     boxes: Path  # CSV
+    manifest: Path
 
     @classmethod
     def of(cls, folder: Path) -> "Corpus":
         """The corpus in a folder."""
-        names = ("index.parquet", "clips", "spectrograms", "boxes.csv")
+        names = ("index.parquet", "clips", "spectrograms", "boxes.csv", "manifest.csv")
         return cls(*(folder / name for name in names))
 
 
@@ -119,4 +120,7 @@ def write(
     index = sorted(rows.index, key=lambda row: (row["shard"], row["row"]))
     tables.write_rows(corpus.index, schemas.INDEX, index)
     corpus.boxes.write_text("\n".join(rows.boxes) + "\n")
+    videos = {row["video_id"]: row["categories"][0] for row in index}
+    lines = [f"{video},{video}.mp4,solo,{category}" for video, category in videos.items()]
+    corpus.manifest.write_text("\n".join(["video_id,url,kind,categories", *lines]) + "\n")
     return corpus

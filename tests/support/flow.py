@@ -6,7 +6,8 @@ the config that is not named like its stage, or a key that affects other stages 
 section, needs a line in ENTERS.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.support.planner import Job
@@ -121,7 +122,14 @@ ENVIRONMENTS = {
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
 
 # Corpus and config of the planned project: every stage has jobs, and every exception above a case.
-VIDEOS = ("a", "b", "d", "g")  # in three shards
+# Kind and categories of each video; they lie in three shards.
+VIDEOS = {
+    **dict.fromkeys("adgj", ("solo", "flute")),
+    **dict.fromkeys("bckl", ("solo", "cello")),
+    **dict.fromkeys("fhmn", ("solo", "trumpet")),
+    **dict.fromkeys("iopq", ("solo", "violin")),
+    **dict.fromkeys("rstu", ("duet", "flute cello")),
+}
 RUNS = {
     "spm": {},
     "no-promotion": {"promote": False},
@@ -130,7 +138,9 @@ RUNS = {
 }
 CONFIG: dict[str, Any] = {
     "corpus": {"manifest": "manifest.csv", "shards": 3, "boxes": ["given", "detector"]},
+    "index": {"test_solos": 1, "test_duets": 1, "val_solos": 1},
     "audio": {"many": {"clusters": {"k": 5}}},
+    "mosaics": {"size": 256},
     "runs": RUNS,
     "maps": {"testsets": ["solo", "duet", "synthetic"]},
     "scores": {"protocols": ["spm-paper", "dsol-solo"]},
@@ -145,6 +155,7 @@ class Enters(NamedTuple):
 
     value: Any
     jobs: tuple[str, ...]  # stages, or stage[wildcard]
+    also: Mapping[str, Any] = MappingProxyType({})  # keys of the section that change with it
 
 
 EVERY_RUN = ("tables", "figures", "best_worst", "overlay_videos")  # they show all runs
@@ -158,19 +169,27 @@ ENTERS = {
     "corpus.boxes": Enters(["given"], ("tables", "figures")),
     "corpus.given_boxes": Enters("again.boxes.csv", ("annotations[given]",)),
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
+    "fetch.cookies": Enters("cookies.txt", ("fetch",)),
     "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
+    "detector.backend": Enters(
+        "detectron2", ("detector", "detect"), {"model": "resnet50_fpn", "start": "none"}
+    ),
+    "detector.model": Enters("mobilenet_v2", ("detector",), {"start": "imagenet"}),
     "detector.source": Enters("given", ("detector",)),
     # Without a detector to train, the cards list no table of Open Images.
     "detect.weights": Enters("weights.safetensors", ("detect", "cards")),
     "spectrograms.preset": Enters("clean", ("spectrograms", "mosaic_spectrograms")),
     "spectrograms.dtype": Enters("float32", ("spectrograms", "mosaic_spectrograms")),
+    "openimages.mirror": Enters("https://mirror.example.org/", ("openimages",)),
+    "openimages.sha256": Enters({"test-annotations-bbox.csv": "0" * 64}, ("openimages",)),
     "openimages.subsets": Enters(["train"], ("openimages",)),
-    "mosaics.size": Enters(112, ("mosaics",)),
+    "mosaics.size": Enters(300, ("mosaics",)),
     "mosaics.train": Enters(10, ("mosaics[train]",)),
     "mosaics.test": Enters(10, ("mosaics[test]",)),
     "train.method": Enters("dsol", ("train[spm]", "train[no-promotion]", "train[another-seed]")),
     "train.kinds": Enters(["solo"], ("train[spm]", "train[no-promotion]", "train[another-seed]")),
     "train.promote": Enters(False, ("train[spm]", "train[another-seed]")),
+    "train.start": Enters("none", ("train",)),
     "train.seed": Enters(5, ("train[spm]", "train[no-promotion]", "train[dsol]")),
     "clusters.k": Enters(9, ("clusters[main]",)),  # the other audio network has its own k
     "train.audio": Enters("many", ("train[spm]",)),

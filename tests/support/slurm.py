@@ -20,6 +20,23 @@ CONFIG = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 START_S = 20.0
+SETTINGS = """\
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=10000
+SlurmdParameters=config_overrides
+ReturnToService=2
+MinJobAge=7200
+KillWait=2
+JobRequeue=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+OverTimeLimit=0
+DefMemPerCPU=100
+GresTypes=gpu
+"""
 
 
 def unavailable() -> str:
@@ -50,7 +67,10 @@ def until(is_done: Callable[[], bool], event: str, within_s: float = START_S) ->
 
 
 class Cluster:
-    """One node with the partitions `cpu` and `gpu`."""
+    """One node with the partitions `cpu` and `gpu`, and three to preempt jobs.
+
+    A job in `urgent` preempts jobs in `cancel` and `requeue`, which SLURM then cancels or requeues.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,7 +102,7 @@ SlurmdPort={node}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -90,25 +110,17 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
 SlurmdLogFile={folder}/log/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=10000
-SlurmdParameters=config_overrides
-ReturnToService=2
-MinJobAge=7200
-KillWait=2
-OverTimeLimit=0
-DefMemPerCPU=100
-GresTypes=gpu
-NodeName={self.host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=256000 Gres=gpu:2 State=UNKNOWN
-PartitionName=cpu Nodes={self.host} Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes={self.host} MaxTime=INFINITE State=UP
+{SETTINGS}NodeName={self.host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=256000 Gres=gpu:2 Feature=fast
+PartitionName=DEFAULT Nodes={self.host} MaxTime=INFINITE PriorityTier=1 PreemptMode=OFF State=UP
+PartitionName=cpu Default=YES
+PartitionName=gpu
+PartitionName=cancel PreemptMode=CANCEL
+PartitionName=requeue PreemptMode=REQUEUE
+PartitionName=urgent PriorityTier=10
 """
 
     def _start(self, *command: str) -> None:

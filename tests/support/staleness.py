@@ -1,5 +1,6 @@
 """Projects in which everything is up to date, and Snakemake's plans for them after a change."""
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from tests.support import conda, flow
-from tests.support.changes import BOXES, HEADER, REVIEWS, ROW, Change, Edits, laid_over
+from tests.support.changes import BOXES, HEADER, REVIEWS, Change, Edits, laid_over, row_of
 from tests.support.planner import Job, Plan, Planner
 from tests.support.project import ROOT, checkout
 
@@ -61,12 +62,14 @@ def restore(file: Path, state: tuple[str, int] | None) -> None:
 def write_project(folder: Path) -> Path:
     """Config, manifest, boxes and reviews of a project."""
     folder.mkdir()
-    manifest = HEADER + "".join(map(ROW.format, flow.VIDEOS))
+    manifest = HEADER + "".join(map(row_of, flow.VIDEOS))
     inputs = {
         "manifest.csv": manifest,
         "boxes.csv": BOXES,
         "reviews.csv": REVIEWS,
+        "cookies.txt": "",
         "weights.safetensors": "",
+        "weights.json": json.dumps({"categories": ["flute", "cello"]}),
     }
     for name, text in inputs.items():
         (folder / name).write_text(text)
@@ -96,7 +99,8 @@ class Matrix:
 
     def __init__(self, scratch: Path, changes: Mapping[str, Change]) -> None:
         self.scratch, self.changes = scratch, changes
-        self.environment = conda.install(scratch, conda.tested())
+        # On any machine, the plans are those of one without a GPU.
+        self.environment = {**conda.install(scratch, conda.tested()), "CUDA_VISIBLE_DEVICES": ""}
         self.checkout = checkout(scratch / "checkout")
         self.plain = write_project(scratch / "plain")
         self.planner = Planner(self.checkout, self.environment)
@@ -117,7 +121,7 @@ class Matrix:
         """Make a change, and undo it in the end."""
         change = self.changes[name]
         project, options, config, basedir = self.plain, ["--dry-run"], None, self.checkout
-        if name.startswith("envs/"):
+        if name.startswith("envs/") or name == "detector.backend":  # needs another environment
             project, options = self.with_conda, ["--dry-run", "--use-conda"]
         if change.config:
             config = self.scratch / "changed.yaml"

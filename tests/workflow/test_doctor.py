@@ -27,7 +27,8 @@ from tests.support.project import ROOT
 
 pytestmark = pytest.mark.slow
 
-HEADER = "video_id,url,kind,categories\n"
+HEADER = "video_id,url,kind,categories,split\n"
+SPLITS = ("train", "test")  # of videos that every project has, so that it can be trained
 
 
 def states(findings) -> dict[str, str]:
@@ -35,9 +36,11 @@ def states(findings) -> dict[str, str]:
 
 
 def make_project(folder: Path, *urls: str, **config):
-    rows = [f"v{number},{url},solo,flute\n" for number, url in enumerate(urls)]
+    rows = [f"v{number},{url},solo,flute,\n" for number, url in enumerate(urls)]
+    rows += [f"{split}{n},{split}{n},solo,flute,{split}\n" for split in SPLITS for n in (1, 2)]
     (folder / "manifest.csv").write_text(HEADER + "".join(rows))
-    changes = {"corpus": {"manifest": "manifest.csv"}, "train": {"start": "none"}, **config}
+    corpus = {"manifest": "manifest.csv", "boxes": []}
+    changes = {"corpus": corpus, "train": {"start": "none"}, **config}
     (folder / "mine.yaml").write_text(yaml.safe_dump(changes))
     return load_project(folder, [folder / "mine.yaml"])
 
@@ -89,23 +92,38 @@ def test_a_machine_with_everything_needed_gives_status_0_and_quiet_prints_no_lin
     options = ["--offline", "--directory", tmp_path, "--configfile", tmp_path / "mine.yaml"]
     done = doctor(*options)
     assert done.returncode == 0, done.stdout
-    assert "ok    config: 1 videos in" in done.stdout
+    assert "ok    config: 5 videos in" in done.stdout
     lines = doctor(*options, "--quiet").stdout.splitlines()
     assert [line for line in lines if line.startswith("ok")] == []
 
 
 def test_a_wrong_config_is_the_last_finding_because_later_checks_need_a_config(tmp_path):
-    (tmp_path / "mine.yaml").write_text("train: {epochs: many}\n")
+    (tmp_path / "mine.yaml").write_text("train: {epochs: many, device: gpu}\n")
     done = doctor("--offline", "--json", "--configfile", tmp_path / "mine.yaml")
-    last = findings_of(done)[-1]
+    *_, device, epochs = findings_of(done)
     assert done.returncode == 1
-    assert (last.subject, last.state) == ("config", "fail")
-    assert 'train.epochs: "many"; expected whole number ≥ 1' in last.result
+    assert (device.subject, device.state, epochs.state) == ("config", "fail", "fail")
+    assert 'train.device: "gpu"; expected auto, cpu or cuda' in device.result
+    assert 'train.epochs: "many"; expected whole number' in epochs.result
 
 
-def test_a_missing_file_of_boxes_is_an_error(tmp_path):
-    with pytest.raises(UserError, match=r"corpus\.boxes: given, but there is no file .*boxes\.csv"):
-        make_project(tmp_path, "a.mp4", corpus={"manifest": "manifest.csv", "boxes": ["given"]})
+def test_problems_of_the_project_are_findings_as_in_the_plan_of_the_workflow(tmp_path):
+    make_project(tmp_path, "a.mp4", "b.mp4", corpus={"manifest": "manifest.csv", "boxes": []})
+    options = ["--offline", "--json", "--directory", tmp_path]
+    options += ["--configfile", tmp_path / "mine.yaml"]
+    changes = ["--config", 'corpus={"boxes": ["given"]}', "--config", 'train={"crop": 400}']
+    done = doctor(*options, *changes)
+    config = [finding for finding in findings_of(done) if finding.subject == "config"]
+    assert done.returncode == 1
+    failed = [finding.result for finding in config if finding.state == "fail"]
+    assert [line.split(":")[0] for line in failed] == ["train.crop", "corpus.boxes"]
+    assert any("6 of 6 videos have no file" in f.result for f in config if f.state == "warn")
+
+
+@pytest.mark.parametrize("text", ["train", 'train={"epochs": 3'])
+def test_a_setting_of_the_command_line_that_is_none_is_named(text):
+    with pytest.raises(UserError, match=r"--config train.*: expected NAME=VALUE"):
+        load_project(ROOT, [], [text])
 
 
 def test_any_answer_of_a_site_is_ok_and_no_answer_is_a_warning(site, tmp_path):

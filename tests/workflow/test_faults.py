@@ -92,20 +92,23 @@ def test_a_changed_file_with_a_time_in_the_future_is_noticed_and_the_clock_named
 
 
 def test_a_deleted_store_is_named_and_fetched_again(site, tmp_path):
-    rows = [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in "ab"]
+    rows = [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in "abc"]
     write(tmp_path / "manifest.csv", rows)
-    site.answers |= {"/a.mp4": ["media"], "/b.mp4": ["media"]}
+    site.answers |= {f"/{name}.mp4": ["media"] for name in "abc"}
     config = {
-        "corpus": {"manifest": "manifest.csv", "shards": 1},
+        "corpus": {"manifest": "manifest.csv", "shards": 1, "boxes": []},
+        "index": {"test_solos": 1},
         "fetch": {"sleep_s": 0, "private_hosts": ["127.0.0.1"]},
-        "clips": {"size": 32},
+        "clips": {"size": 48},
+        "clusters": {"k": 2},
+        "train": {"crop": 32},
     }
     project = Project(tmp_path, config)
     project.run("index")
     shutil.rmtree(tmp_path / "store")
     assert not project.stale("index")  # the clips do not depend on the media
-    project.config["clips"]["size"] = 16
-    assert "2 of 2 fetched videos are missing" in project.fail("index")
+    project.config["clips"]["size"] = 32
+    assert "3 of 3 fetched videos are missing" in project.fail("index")
     project.run("--forcerun", "fetch", "--until", "fetch", "--", "index")  # as `make retry` does
     project.run("index")
     assert not project.stale("index")

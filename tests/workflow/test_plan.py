@@ -209,18 +209,6 @@ def test_a_test_set_has_its_tables_in_the_corpus_or_among_the_mosaics():
 # Boxes and the detector
 
 
-def test_given_boxes_that_are_missing_are_an_error_with_the_path_and_the_remedies(project):
-    (project / "boxes.csv").unlink()
-    with pytest.raises(
-        UserError, match=r"needs the file boxes\.csv, which does not exist: write"
-    ) as failed:
-        plan_of(corpus={"boxes": ["given"]})
-    assert "\n" not in str(failed.value)
-    assert plan_of(corpus={"boxes": ["detector"]}).box_sources == ["detector"]
-    with pytest.raises(UserError, match=r"boxes\.csv"):
-        plan_of(corpus={"boxes": ["detector"]}, detector={"source": "given"})
-
-
 def test_annotations_are_made_from_the_given_file_or_from_detections(project):
     plan = plan_of(corpus={"boxes": ["given", "detector"]})
     assert plan.compares_boxes

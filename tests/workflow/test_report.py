@@ -22,6 +22,8 @@ def report(undisturbed, tmp_path_factory):
     """The file of the report; no job runs for it."""
     folder = tmp_path_factory.mktemp("report") / "project"
     shutil.copytree(undisturbed.folder, folder, copy_function=shutil.copy2)
+    with (folder / "results/boxes/annotations/given.csv").open("a") as counts:
+        counts.write("person,other-category,9000\n")
     Project(folder, undisturbed.config).run("all", "--report", "report.html")
     return folder / "report.html"
 
@@ -50,6 +52,7 @@ def test_the_first_page_has_the_runs_the_versions_the_graph_of_rules_and_the_con
     assert re.search(r"Runs:\s+spm\n", text)  # without no-promotion
     assert re.search(r"Versions:\s+Python 3\.\d+\.\d+, .*torch \d", text)
     page.locator("#rulegraph svg, #rulegraph canvas").first.wait_for()
+    assert re.search(r"Warning\s+90\d\d of 9\d{3} given boxes are rejected: 9000 other-cat", text)
     page.get_by_text("The whole config").click()
     assert '"frames_per_clip": 2' in page.inner_text("details pre")
 

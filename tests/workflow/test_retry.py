@@ -21,9 +21,12 @@ def test_retry_asks_only_for_failed_videos_and_reruns_only_their_shard(site, tmp
         [(name, f"{site.root}/{name}.mp4", "solo", "violin") for name in names],
     )
     config = {
-        "corpus": {"manifest": "manifest.csv", "shards": SHARDS},
+        "corpus": {"manifest": "manifest.csv", "shards": SHARDS, "boxes": []},
+        "index": {"test_solos": 1},
         "fetch": {"sleep_s": 0, "backoff_s": 0.01, "retries": 2, "private_hosts": ["127.0.0.1"]},
         "clips": {"size": 32},
+        "clusters": {"k": 2},
+        "train": {"crop": 32},
     }
     project = Project(tmp_path, config)
     project.run("index")

@@ -1,21 +1,24 @@
 """The workflow on a real SLURM with one node, with the profile of the project."""
 
+import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
-from spm.workflow import doctor
+from spm.base import tables
+from spm.workflow import doctor, preemption
 from tests.support import flow, slurm
 from tests.support.project import ROOT, Project
 from tests.support.slurm import Cluster, until
 from tests.workflow.conftest import new_project, results
 
+LOG = logging.getLogger("test")
 pytestmark = pytest.mark.slow
 IMPATIENT = [
     "--slurm-init-seconds-before-status-checks",
@@ -31,6 +34,7 @@ OPTIONS = [
     *IMPATIENT,
 ]
 LONG = 100_000  # epochs: longer than any test
+EPOCHS = 30  # of a training that is stopped once and ends
 END_S = 300  # SLURM notices a job over its minute in the next one; four starts of Snakemake follow
 
 
@@ -48,10 +52,13 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
 def test_the_doctor_compares_the_partitions_of_the_profile_and_of_the_cluster(cluster, tmp_path):
     (finding,) = doctor.slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
-    assert (finding.state, finding.result) == ("ok", "partitions cpu, gpu")
+    assert (finding.state, finding.result) == (
+        "ok", "partitions cancel, cpu, gpu, requeue, urgent",
+    )  # fmt: skip
     (tmp_path / "profile.yaml").write_text("default-resources:\n  slurm_partition: standard\n")
     (finding,) = doctor.slurm(tmp_path / "profile.yaml")
-    assert (finding.state, finding.result) == ("warn", "partitions cpu, gpu; missing: standard")
+    assert finding.state == "warn"
+    assert finding.result.endswith("urgent; missing: standard")
 
 
 @pytest.fixture
@@ -91,6 +98,12 @@ def epochs(project: Project) -> int:
     """Epochs of the newest checkpoint."""
     checkpoints = (project.folder / "state/fusion/train/spm").rglob("*.safetensors")
     return max((int(path.stem) for path in checkpoints), default=0)
+
+
+def processes(project: Project) -> list[list[str]]:
+    """Commands of the processes that work in a project's folder."""
+    running = psutil.process_iter(["cmdline", "cwd"])
+    return [each.info["cmdline"] for each in running if each.info["cwd"] == str(project.folder)]
 
 
 def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
@@ -154,6 +167,76 @@ def test_training_continues_after_a_cancellation_and_a_timeout(cluster, done, tm
     assert states[:2] == ["CANCELLED", "TIMEOUT"]
 
 
+def preempt(cluster: Cluster) -> None:
+    """Submit a job of higher priority that needs the CPUs of all others."""
+    options = ["--partition=urgent", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true"]
+    subprocess.run(["sbatch", *options], check=True)
+
+
+def fail_node(cluster: Cluster) -> None:
+    """Declare the node dead; it is back as soon as slurmd answers."""
+    subprocess.run(
+        ["scontrol", "update", f"NodeName={cluster.host}", "State=DOWN", "Reason=test"], check=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("partition", "disturb"),
+    [("cancel", preempt), ("requeue", preempt), ("gpu", fail_node)],
+    ids=["PreemptMode=CANCEL", "PreemptMode=REQUEUE", "node failure"],
+)
+def test_a_preempted_training_is_queued_again_and_continues_at_its_epoch(
+    cluster, done, tmp_path, partition: str, disturb: Callable[[Cluster], None]
+):
+    done.config["train"] |= {"epochs": EPOCHS}
+    resources = ["--set-resources", f"train:slurm_partition={partition}", "train:constraint=fast"]
+    history = "results/fusion/train/spm/history.parquet"
+    arguments = [*OPTIONS, "--retries", "0", *resources, "--", history]
+    with done.running(*arguments, log=tmp_path / "log") as running:
+        number = training(cluster, done, nth=1)
+        disturb(cluster)
+        stopped = {"PREEMPTED", "PENDING"}
+        until(
+            lambda: submitted(cluster, done)[number][1]["JobState"] in stopped, "the job's stop", 60
+        )
+        last = epochs(done)
+        assert running.wait(END_S) == 0, (tmp_path / "log").read_text()
+    ((rule, job),) = submitted(cluster, done).values()
+    wanted = {"JobState": "COMPLETED", "Restarts": "1", "Features": "fast", "Requeue": "1"}
+    assert (rule, {name: job[name] for name in wanted}) == ("train", wanted)
+    assert job["MinMemoryNode"] == "24000M"
+    log = (done.folder / "logs/fusion/train/spm.log").read_text()
+    assert f"spm: continues at epoch {last + 2} of {EPOCHS}" in log  # epochs count from 0 in files
+    losses = tables.read(done.folder / history).to_pandas().query("name == 'loss'")
+    assert losses["epoch"].tolist() == [*range(EPOCHS)]
+    assert not processes(done)
+
+
+def state(cluster: Cluster, number: str) -> str:
+    return cluster.ask(
+        "squeue", "--states=all", "--noheader", "--format=%T", "--jobs", number
+    ).strip()
+
+
+def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it(cluster, caplog):
+    options = ["--parsable", "--partition=cancel", "--output=/dev/null", "--wrap=sleep 100"]
+    number = cluster.ask("sbatch", "--no-requeue", *options).strip()
+    until(lambda: state(cluster, number) == "RUNNING", "the job's start")
+    assert preemption.requeue(number, "PREEMPTED", LOG) == "RUNNING"
+    preempt(cluster)
+    until(lambda: state(cluster, number) == "PREEMPTED", "the preemption")
+    cluster.stop_one("slurmctld")
+    assert preemption.requeue(number, "PREEMPTED", LOG) == "PREEMPTED"
+    cluster.start_controller()
+    assert not caplog.messages
+    assert preemption.requeue(number, "PREEMPTED", LOG) == "CANCELLED"
+    assert preemption.requeue("987654", "NODE_FAIL", LOG) == "CANCELLED"
+    assert re.fullmatch(
+        f"SLURM job {number}: PREEMPTED; it cannot be queued again: .*disabled for job.*",
+        caplog.messages[0],
+    )
+
+
 def test_ctrl_c_cancels_running_jobs_and_the_next_run_finishes(
     cluster, done, undisturbed, tmp_path
 ):
@@ -166,10 +249,7 @@ def test_ctrl_c_cancels_running_jobs_and_the_next_run_finishes(
     until(lambda: submitted(cluster, done)[number][1]["JobState"] == "CANCELLED", "the job's end")
     assert not cluster.ask("squeue", "--noheader")
     assert not list((done.folder / ".snakemake/locks").glob("*"))
-    assert not any(
-        str(done.folder) in " ".join(each.info["cmdline"] or [])
-        for each in psutil.process_iter(["cmdline"])
-    )
+    assert not processes(done)
     done.config["train"] |= {"epochs": epochs_wanted}
     done.run("all", *OPTIONS)
     assert results(done) == results(undisturbed)

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from spm.base import tables
+from spm.boxes.formats import checks
 from spm.boxes.formats.frames import (
     SIDE_PX,
     BenchmarkBoxes,
     Box,
     BoxRow,
     Frame,
-    parse_sides,
     to_pixels,
 )
 
@@ -36,16 +36,32 @@ def read(path: Path) -> BenchmarkBoxes:
     A key of MUSIC is `<id>_0_1000/frame_<second>/<frame number>.jpg`, of AudioSet `<id>/<second>`.
     The authors publish no names for AudioSet's ids; they are read as positions in CATEGORIES too.
     """
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    frames = {key: _frame(key, frame["bbox"]) for key, frame in content.items()}
+    content: Mapping[str, Any] = checks.read_json(path)
+    frames = {}
+    for key, frame in content.items():
+        with checks.named(f"{path}, frame {key}"):
+            frames[key] = _frame(key, frame["bbox"])
     return BenchmarkBoxes(frames)
+
+
+def category_name(number: Any) -> str:
+    """The category with an id of DSOL.
+
+    Raises
+    ------
+    ValueError
+        If no category has it.
+    """
+    if number not in range(len(CATEGORIES)):
+        raise ValueError(f"category {number}: expected a number from 0 to {len(CATEGORIES) - 1}")
+    return CATEGORIES[int(number)]
 
 
 def _frame(key: str, boxes: Sequence[Mapping[str, Any]]) -> Frame:
     parsed = []
     for box in boxes:
         number = box["category_id"] if "category_id" in box else box["category"]
-        parsed.append(Box(CATEGORIES[number], parse_sides(box["normbox"])))
+        parsed.append(Box(category_name(number), checks.parse_sides(box["normbox"])))
     video, *_, last = key.split("/")
     number = int(last.removesuffix(".jpg"))
     # Only MUSIC's boxes have a `category_id`; a frame without boxes shows its set by its key.

@@ -2,17 +2,13 @@
 
 A reader of given boxes (csv, coco) returns a list of `BoxRow`: boxes by video and time. A reader of
 a published data set returns `BenchmarkBoxes`: frames by key, because published maps are matched by
-key; `to_table` turns them into rows of given boxes. `parse_image_name` reads the names that this
-project gives to exported frames.
+key; `to_table` turns them into rows of given boxes.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 BoxRow = dict[str, Any]  # at least COLUMNS
@@ -20,7 +16,6 @@ COLUMNS = ["video_id", "time_s", "category", "x", "y", "w", "h"]
 Sides = tuple[float, float, float, float]
 Form = Literal["xywh", "xyxy"]  # corner and size, or two corners
 SIDE_PX = 256  # width and height of exported frames whose images are not read
-IMAGE_NAME = re.compile(r"(?P<video_id>.+)@(?P<time_s>\d+\.\d+)\.(?:jpe?g|png)")
 
 
 class Box(NamedTuple):
@@ -55,7 +50,7 @@ class KeyedBox(NamedTuple):
     video_id: str
     time_s: float | None
     category: str
-    sides: Sequence[Any]
+    sides: Sides  # checked, in the form of the data set
 
 
 def frame_key(video_id: str, time_s: float) -> str:
@@ -63,29 +58,23 @@ def frame_key(video_id: str, time_s: float) -> str:
     return f"{video_id}/{time_s:.3f}"
 
 
-def parse_sides(sides: Sequence[Any]) -> Sides:
-    """Four finite numbers.
+def group_by_key(boxes: Iterable[KeyedBox], form: Form) -> BenchmarkBoxes:
+    """Collect the boxes of each frame; the first box of a key gives its time.
 
     Raises
     ------
     ValueError
-        If there are not four of them, or one is not a finite number.
+        If boxes with the same key are of several videos (names the key).
     """
-    a, b, c, d = map(float, sides)
-    if not all(map(np.isfinite, (a, b, c, d))):
-        raise ValueError(f"box {a}, {b}, {c}, {d}: expected four finite numbers")
-    return a, b, c, d
-
-
-def group_by_key(boxes: Iterable[KeyedBox], form: Form) -> BenchmarkBoxes:
-    """Collect the boxes of each frame; the first box of a key gives its video and time."""
     groups: dict[str, list[KeyedBox]] = {}
     for box in boxes:
         groups.setdefault(box.key, []).append(box)
     frames = {}
     for key, group in groups.items():
-        parsed = tuple(Box(box.category, parse_sides(box.sides)) for box in group)
-        frames[key] = Frame(parsed, group[0].video_id, group[0].time_s)
+        if len(videos := sorted({box.video_id for box in group})) > 1:
+            raise ValueError(f"key {key}: of the videos {', '.join(videos)}; expected one video")
+        sides = tuple(Box(box.category, box.sides) for box in group)
+        frames[key] = Frame(sides, group[0].video_id, group[0].time_s)
     return BenchmarkBoxes(frames, form)
 
 
@@ -107,23 +96,6 @@ def _clip(sides: Sides, form: Form) -> Sides:
         w, h = w - x, h - y
     left, top = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
     return left, top, min(w - (left - x), 1 - left), min(h - (top - y), 1 - top)
-
-
-def image_name(row: Mapping[str, Any]) -> str:
-    """File name of the frame that a box lies on."""
-    return f"{row['video_id']}@{row['time_s']:.3f}.jpg"
-
-
-def parse_image_name(name: str) -> tuple[str, float]:
-    """Video and time in the file name of an image.
-
-    >>> parse_image_name("train/a@b@1.250.jpg")
-    ('a@b', 1.25)
-    """
-    match = IMAGE_NAME.fullmatch(PurePosixPath(name).name)
-    if match is None:
-        raise ValueError(f"image {name!r}: expected a name like VIDEO@SECONDS.jpg")
-    return match["video_id"], float(match["time_s"])
 
 
 def to_pixels(row: Mapping[str, Any], side: int) -> list[float]:

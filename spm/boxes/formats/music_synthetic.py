@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spm.boxes.formats import dsol
-from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, parse_sides
+from spm.boxes.formats import checks, dsol
+from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
 
 
 def read(folder: Path) -> BenchmarkBoxes:
@@ -18,7 +18,13 @@ def read(folder: Path) -> BenchmarkBoxes:
         raise ValueError("the folder has no .xml and no .npy file")
     frames = {}
     for path in files:
-        rows = np.load(path, allow_pickle=False).reshape(-1, 5)  # (boxes, 5)
-        boxes = [Box(dsol.CATEGORIES[int(row[4])], parse_sides(row[:4].tolist())) for row in rows]
+        with checks.named(str(path)):
+            rows = np.load(path, allow_pickle=False)
+            if rows.size and rows.shape[1:] != (5,):
+                raise ValueError(f"shape {rows.shape}: expected (boxes, 5)")
+            boxes = [
+                Box(dsol.category_name(number), checks.parse_sides(sides))
+                for *sides, number in rows.reshape(-1, 5).tolist()
+            ]
         frames[path.stem] = Frame(tuple(boxes), path.stem)
     return BenchmarkBoxes(frames)

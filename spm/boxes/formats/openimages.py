@@ -4,7 +4,7 @@
 detector: they select rows of the large published tables, with flags, license and author.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +14,9 @@ import pyarrow.csv
 
 from spm.base import tables
 from spm.base.errors import UserError
-from spm.boxes.formats.csv import dict_rows
-from spm.boxes.formats.frames import BenchmarkBoxes, BoxRow, KeyedBox, group_by_key, image_name
+from spm.boxes.formats import checks, csv
+from spm.boxes.formats.frames import BenchmarkBoxes, BoxRow, KeyedBox, group_by_key
+from spm.boxes.formats.image_names import image_name
 
 # Category → Open Images' label.
 CLASSES = {
@@ -34,6 +35,7 @@ FLAGS = {
     "IsOccluded": "occluded",
 }
 UNKNOWN = -1  # of a flag
+EDGES = ("XMin", "YMin", "XMax", "YMax")
 BOX_TYPES = {"ImageID": pa.string(), "LabelName": pa.string()} | {
     **dict.fromkeys(["XMin", "XMax", "YMin", "YMax"], pa.float64()),
     **dict.fromkeys(FLAGS, pa.int8()),
@@ -50,17 +52,15 @@ IMAGE_COLUMNS = {"ImageID": "image_id", "License": "license", "Author": "author"
 
 def read(path: Path) -> BenchmarkBoxes:
     """Boxes of a table by image id, two corners; the category is the published label."""
-    boxes = (
-        KeyedBox(
-            row["ImageID"],
-            row["ImageID"],
-            None,
-            row["LabelName"],
-            (row["XMin"], row["YMin"], row["XMax"], row["YMax"]),
-        )
-        for row in dict_rows(path)
-    )
-    return group_by_key(boxes, "xyxy")
+    return group_by_key(_keyed_boxes(path), "xyxy")
+
+
+def _keyed_boxes(path: Path) -> Iterator[KeyedBox]:
+    for row in csv.read_rows(path, ("ImageID", "LabelName", *EDGES)):
+        image_id = row.values["ImageID"]
+        with checks.named(f"{path}, line {row.line}"):
+            sides = checks.parse_sides([row.number_text(name) for name in EDGES], "xyxy")
+        yield KeyedBox(image_id, image_id, None, row.values["LabelName"], sides)
 
 
 def read_boxes(path: Path, classes: Mapping[str, str]) -> pd.DataFrame:

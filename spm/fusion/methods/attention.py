@@ -32,12 +32,14 @@ class Settings(Train):
     temperature: float = Field(
         1.0,
         gt=0,
+        le=100,
         description="Temperature of the softmax over positions. At 1, all positions have almost"
         " the same weight.",
     )
     margin: float = Field(
         10.0,
         gt=0,
+        le=10_000,
         description="Distance beyond which a negative does not count. Two standardized sounds are"
         " 32 apart.",
     )

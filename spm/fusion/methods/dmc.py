@@ -27,15 +27,19 @@ class Settings(Train):
 
     promote: bool = False
     centers: int = Field(
-        2, ge=2, description="Number of cluster centers in a frame, found by a soft k-means."
+        2,
+        ge=2,
+        le=1_000,
+        description="Number of cluster centers in a frame, found by a soft k-means.",
     )
     beta: float = Field(
-        30.0, gt=0, description="β of the cluster assignments, softmax(-β · distance)."
+        30.0, gt=0, le=10_000, description="β of the cluster assignments, softmax(-β · distance)."
     )
-    iterations: int = Field(4, ge=1, description="Iterations of the soft k-means.")
+    iterations: int = Field(4, ge=1, le=1_000, description="Iterations of the soft k-means.")
     margin: float = Field(
         5.0,
         gt=0,
+        le=10_000,
         description="Distance beyond which a negative does not count. Two standardized sounds are"
         " 32 apart.",
     )

@@ -20,6 +20,7 @@ from torch.optim import Adam
 
 from spm.audio.kmeans import spherical_kmeans
 from spm.audio.network import FEATURES, AudioNetwork
+from spm.base.config import UNIQUE
 from spm.base.errors import UserError
 from spm.base.statuses import Kind
 from spm.fusion import trainer
@@ -38,38 +39,46 @@ class Settings(Train):
     """DSOL (Hu et al., NeurIPS 2020), with the values of the published code."""
 
     promote: bool = False
-    kinds: tuple[Kind, ...] = Field((Kind.SOLO,), min_length=1)
+    kinds: tuple[Kind, ...] = Field((Kind.SOLO,), min_length=1, json_schema_extra=UNIQUE)
     inverse_tau: float = Field(
-        5.0, description="Initial value of the learned scale of the cosines, w in (1)."
+        5.0,
+        gt=0,
+        le=10_000,
+        description="Initial value of the learned scale of the cosines, w in (1).",
     )
-    clusters: int = Field(11, ge=2, description="Number of clusters of objects.")
-    restarts: int = Field(10, ge=1, description="Number of initializations of k-means.")
+    clusters: int = Field(11, ge=2, le=10_000, description="Number of clusters of objects.")
+    restarts: int = Field(10, ge=1, le=10_000, description="Number of initializations of k-means.")
     mask_above: float = Field(
         0.05, ge=0, lt=1, description="A position with more heat than this belongs to the object."
     )
     first_epochs: int = Field(
-        1, ge=0, description="Epochs with matching only, before the first clustering."
+        1, ge=0, le=10_000, description="Epochs with matching only, before the first clustering."
     )
     passes: int = Field(
-        3, ge=1, description="Passes over the clips to learn the clusters, in each epoch."
+        3, ge=1, le=1_000, description="Passes over the clips to learn the clusters, in each epoch."
     )
     head_lr: float = Field(
         1e-3,
         gt=0,
+        le=10,
         description="Learning rate of Adam for the two classifiers, which are new in each epoch.",
     )
-    mosaic_epochs: int = Field(5, ge=0, description="Epochs of stage two on mosaics.")
+    mosaic_epochs: int = Field(5, ge=0, le=10_000, description="Epochs of stage two on mosaics.")
     duet_epochs: int = Field(
         0,
         ge=0,
+        le=10_000,
         description="Epochs of stage two on training duets, after the mosaics. The published"
         " scripts have 1 for the test on duets.",
     )
     location_weight: float = Field(
-        0.5, ge=0, description="Weight of the location loss in (8), besides the alignment."
+        0.5,
+        ge=0,
+        le=10_000,
+        description="Weight of the location loss in (8), besides the alignment.",
     )
     sharpness: float = Field(
-        3.0, gt=0, description="Factor before the softmax over clusters in (9)."
+        3.0, gt=0, le=10_000, description="Factor before the softmax over clusters in (9)."
     )
 
     @property

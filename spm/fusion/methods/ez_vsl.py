@@ -22,7 +22,7 @@ class Settings(Train):
     promote: bool = False
     negatives: Negatives = Negatives.ALL
     temperature: float = Field(
-        0.03, gt=0, description="Temperature of the softmax over the frames of a batch."
+        0.03, gt=0, le=100, description="Temperature of the softmax over the frames of a batch."
     )
 
 

@@ -21,13 +21,17 @@ class Settings(Train):
 
     promote: bool = False
     negatives: Negatives = Negatives.ALL
-    epsilon: float = Field(0.65, description="Positions with a higher cosine are positives.")
-    epsilon_negative: float = Field(
-        0.4, description="Positions with a lower cosine are hard negatives."
+    epsilon: float = Field(
+        0.65, ge=-1, le=1, description="Positions with a higher cosine are positives."
     )
-    tau: float = Field(0.03, gt=0, description="Temperature of both thresholds: 0 would be a step.")
+    epsilon_negative: float = Field(
+        0.4, ge=-1, le=1, description="Positions with a lower cosine are hard negatives."
+    )
+    tau: float = Field(
+        0.03, gt=0, le=100, description="Temperature of both thresholds: 0 would be a step."
+    )
     temperature: float = Field(
-        0.07, gt=0, description="Temperature of the softmax over positives and negatives."
+        0.07, gt=0, le=100, description="Temperature of the softmax over positives and negatives."
     )
 
 

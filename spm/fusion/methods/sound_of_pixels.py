@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import interpolate, relu
 
+from spm.base.config import UNIQUE
 from spm.base.statuses import Kind
 from spm.fusion.localization_network import (
     HeatMaps,
@@ -35,9 +36,9 @@ class Settings(Train):
     """Sound-of-Pixels (Zhao et al., ECCV 2018)."""
 
     promote: bool = False
-    kinds: tuple[Kind, ...] = Field((Kind.SOLO,), min_length=1)
+    kinds: tuple[Kind, ...] = Field((Kind.SOLO,), min_length=1, json_schema_extra=UNIQUE)
     components: int = Field(
-        32, ge=1, description="Number of components that a spectrogram is split into."
+        32, ge=1, le=1_024, description="Number of components that a spectrogram is split into."
     )
 
 

@@ -14,8 +14,10 @@ from spm.fusion.settings import Train
 class Settings(Train):
     """SPM (Li et al., Electronics 2023)."""
 
-    epsilon: float = Field(0.65, description="Eq. 4: ε, the cosine at which the mask is one half.")
-    tau: float = Field(0.03, gt=0, description="Eq. 4: τ, the temperature of the mask.")
+    epsilon: float = Field(
+        0.65, ge=-1, le=1, description="Eq. 4: ε, the cosine at which the mask is one half."
+    )
+    tau: float = Field(0.03, gt=0, le=100, description="Eq. 4: τ, the temperature of the mask.")
     learn_scale: bool = Field(False, description="Train ε and τ, starting from these values.")
 
 

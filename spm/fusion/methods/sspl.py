@@ -36,12 +36,13 @@ class Settings(Train):
     width: int = Field(
         512,
         ge=1,
+        le=8_192,
         description="Channels of the predictive coding, which is most of the arithmetic: 64 to"
         " 128 suit a CPU.",
     )
-    cycles: int = Field(4, ge=0, description="Cycles of prediction and correction.")
+    cycles: int = Field(4, ge=0, le=100, description="Cycles of prediction and correction.")
     projected: int = Field(
-        2048, ge=4, description="Length of the vectors by which two views are compared."
+        2048, ge=4, le=65_536, description="Length of the vectors by which two views are compared."
     )
 
 

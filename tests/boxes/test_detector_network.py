@@ -14,7 +14,9 @@ def test_a_pretrained_trunk_keeps_its_normalization_and_its_first_layers_in_trai
     target = {"boxes": torch.tensor([[8.0, 8, 40, 40]]), "labels": torch.tensor([1])}
     losses(network, torch.rand(2, 3, 64, 64), [target, target]).backward()
     optimizer.step()
-    changed = {name for name, tensor in trunk.state_dict().items() if (tensor != before[name]).any()}
+    changed = {
+        name for name, tensor in trunk.state_dict().items() if (tensor != before[name]).any()
+    }
     assert changed  # the later layers learn
     assert not any("running" in name or "num_batches" in name for name in changed)
     assert min(int(name.split(".")[0]) for name in changed) >= FROZEN_LAYERS

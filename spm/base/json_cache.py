@@ -1,0 +1,55 @@
+"""What was read from a large file, kept as JSON from one process to the next.
+
+Snakemake reads its rules again in every job, and a list of videos may have millions of rows.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from spm.base.digest import code_digest
+
+
+def cached(path: Path, name: str, module: str, cache: Path, compute: Callable[[], Any]) -> Any:
+    """What `compute` makes of a file: from the cache, if file and code are the same.
+
+    Parameters
+    ----------
+    path : Path
+        The file. If it can't be read, `compute` raises the error that the user sees.
+    name : str
+        Distinguishes results of the same file.
+    module : str
+        The module that reads the file: its code is part of the key.
+    cache : Path
+        Folder of the results.
+    compute : callable
+        Returns a value for JSON, in which tuples become lists. What it raises is passed on; then
+        nothing is stored.
+    """
+    file = cache / f"{_digest(path)}{code_digest(module)}-{name}.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    value = compute()
+    with suppress(OSError):  # where the folder is read-only, the file is read again next time
+        _store(file, value)
+    return value
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return "unreadable"
+
+
+def _store(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{token_hex(4)}.part")
+    part.write_text(json.dumps(value), encoding="utf-8")
+    part.replace(file)

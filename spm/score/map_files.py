@@ -1,0 +1,189 @@
+"""Read maps that any system made.
+
+A file or folder has one of these forms:
+
+    maps.npz      `keys` (n,) and `maps`, (n, h, w), or (n, classes, h, w) with their `classes`; if
+                  the second axis is clusters, `cluster_of_class` has the cluster of each class
+    maps.npy      the maps alone; their keys are the lines of the file maps.keys.txt beside it. A
+                  single map, (h, w) or (1, h, w), needs no such file: its key is the file's name
+    maps.pt, .pth a file of torch.save: a dict with the arrays of a .npz, a dict from keys to maps
+                  (h, w) or (classes, h, w), or a tensor, with keys as for a .npy
+    maps.h5       HDF5: datasets with the arrays of a .npz, or one dataset per key
+    maps.parquet  `map`, `height`, `width`, and `key`, or `video_id` and `time_s`; with maps of
+                  classes also `category`
+    a folder      .npy files, one per frame, with the map (h, w) or the maps (classes, h, w), or
+                  gray PNG images of 8 or 16 bits, whose white is 1; the frame's key is the path of
+                  its file in the folder, without the suffix
+"""
+
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from spm.base.errors import UserError
+from spm.boxes.formats.frames import frame_key
+from spm.score import map_arrays, map_tables
+from spm.score.map_arrays import ExternalMaps
+from spm.score.map_tables import TableRow
+from spm.score.masks import Maps
+
+PNG_WHITE = {"L": 255, "I;16": 65535, "I": 65535, "1": 1}  # by the mode of the image
+
+
+def read(path: Path, classes: Sequence[str] = ()) -> ExternalMaps:
+    """Read maps; `classes` names their second axis if the file does not.
+
+    Raises
+    ------
+    UserError
+        If the file has none of the forms, is damaged, or needs more memory than the machine has; if
+        a key is repeated, maps differ in shape, or a value is not a finite number.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder of maps")
+    if path.is_dir():
+        return _read_folder(path, tuple(classes))
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(
+            f"{path}: maps in an unknown form; expected {', '.join(READERS)}, or a folder of .npy"
+            " or .png files"
+        )
+    with map_arrays.one_line_errors(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch and Pillow warn of files before they fail
+        map_arrays.check_memory(path, path.stat().st_size)
+        return reader(path, tuple(classes))
+
+
+def _read_npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    if not zipfile.is_zipfile(path):
+        raise ValueError("not a zip archive, or its end is missing")
+    with np.load(path, allow_pickle=False) as file:
+        wanted = [name for name in file.files if name in map_arrays.ARRAYS]
+        sizes = [file.zip.getinfo(f"{name}.npy").file_size for name in wanted]
+        map_arrays.check_memory(path, sum(sizes))
+        arrays, names = {name: file[name] for name in wanted}, file.files
+    return map_arrays.from_arrays(path, arrays, names, classes)
+
+
+def _read_npy(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    return map_arrays.from_array(path, _load_npy(path), classes)
+
+
+def _load_npy(path: Path) -> Maps:
+    """One array; the file is mapped, so that a wrong size in its head needs no memory."""
+    with map_arrays.one_line_errors(path):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is a .npz archive")
+    return map_arrays.numbers(path, array)
+
+
+def _read_torch(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    import torch
+
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(content, torch.Tensor):
+        return map_arrays.from_array(path, _array(path, content), classes)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds a {type(content).__name__}, not a dict or a tensor")
+    arrays = {str(name): _array(path, value) for name, value in content.items()}
+    return map_arrays.from_dict(path, arrays, classes)
+
+
+def _array(path: Path, value: Any) -> Any:
+    """A tensor, or a list of tensors, as an array; other values are left as they are."""
+    import torch
+
+    if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
+        value = torch.stack(value)
+    if not isinstance(value, torch.Tensor):
+        return value
+    map_arrays.check_memory(path, 4 * value.numel())
+    return (value if value.is_complex() else value.detach().to_dense().float()).numpy()
+
+
+def _read_hdf5(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    import h5py
+
+    arrays: dict[str, Any] = {}
+
+    def collect(name: str, node: object) -> None:
+        """Read a dataset; the names of groups are a part of its name."""
+        if isinstance(node, h5py.Dataset):
+            map_arrays.check_memory(path, node.nbytes)
+            arrays[name] = node[()]
+
+    with h5py.File(path, "r") as file:
+        file.visititems(collect)
+    return map_arrays.from_dict(path, arrays, classes)
+
+
+def _read_parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    file = pq.ParquetFile(path)
+    map_arrays.check_memory(path, 4 * _count_values(file.metadata))
+    by_key = "key" in file.schema_arrow.names
+    columns = ["key"] if by_key else ["video_id", "time_s"]
+    table = map_tables.read(path, _key if by_key else _key_of_time, columns)
+    times = {}
+    for key, row in table.frames.items():
+        if row.get("video_id") is not None and row.get("time_s") is not None:
+            times[key] = (str(row["video_id"]), float(row["time_s"]))
+    maps = (table.frame_maps, table.class_maps)
+    return ExternalMaps(list(table.frames), *maps, table.classes, times)
+
+
+def _key(row: TableRow) -> str:
+    return str(row["key"])
+
+
+def _key_of_time(row: TableRow) -> str:
+    return frame_key(str(row["video_id"]), float(row["time_s"]))
+
+
+def _count_values(metadata: pq.FileMetaData) -> int:
+    """Number of values in all columns of a Parquet file."""
+    count = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        count += sum(group.column(column).num_values for column in range(group.num_columns))
+    return count
+
+
+READERS: Mapping[str, Callable[[Path, tuple[str, ...]], ExternalMaps]] = {
+    ".npz": _read_npz,
+    ".npy": _read_npy,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+    ".parquet": _read_parquet,
+}
+
+
+def _read_folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
+    # macOS writes files named ._NAME beside the others.
+    files = [file for file in sorted(path.rglob("*")) if file.name[0] != "."]
+    arrays = [file for file in files if file.suffix == ".npy"]
+    load, selected = _load_npy, arrays
+    if not arrays:
+        load, selected = _load_png, [file for file in files if file.suffix == ".png"]
+    if not selected:
+        raise UserError(f"{path}: no .npy or .png file in this folder")
+    maps = {file.relative_to(path).with_suffix("").as_posix(): load(file) for file in selected}
+    return map_arrays.from_maps(path, maps, classes)
+
+
+def _load_png(path: Path) -> Maps:
+    """A gray image; white is 1."""
+    with map_arrays.one_line_errors(path), Image.open(path) as image:
+        if image.mode not in PNG_WHITE:
+            raise ValueError(f"an image of the mode {image.mode}, not gray of 8 or 16 bits")
+        map_arrays.check_memory(path, 4 * image.width * image.height)
+        return np.asarray(image, np.float32) / np.float32(PNG_WHITE[image.mode])

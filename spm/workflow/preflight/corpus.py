@@ -1,0 +1,230 @@
+"""What the videos do not suffice for: training, pseudo-labels, classes, and test sets."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from spm.base import runs
+from spm.base.statuses import Kind, Split
+from spm.corpus.manifest import Video
+from spm.corpus.manifest_columns import YOUTUBE_ID
+from spm.workflow.preflight.facts import (
+    Facts,
+    Problem,
+    categories_of,
+    count,
+    error,
+    shown,
+    warning,
+)
+from spm.workflow.preflight.settings import Fault, Settings, of_runs
+
+TILES = 4  # categories that a mosaic shows
+FEW_VIDEOS = 10  # docs/real-run.md has what 26 recordings gave
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|(www\.|m\.)?(youtube\.com|youtu\.be)/")
+NUMBERS = {"solo": "test_solos", "duet": "test_duets", "validation": "val_solos"}
+
+
+def training(facts: Facts) -> Iterator[Problem]:
+    """Runs that have nothing to learn from."""
+    if not facts.by_split[Split.TRAIN]:
+        numbers = ", ".join(
+            f"index.{key}: {facts.config['index'][key]}" for key in NUMBERS.values()
+        )
+        yield error(
+            f"{facts.plan.manifest}: no video is left for training, as the first videos of each"
+            f" category are for test and validation ({numbers}): set smaller numbers, add"
+            " videos, or fill the column split"
+        )
+        return
+    for find in (kind_fault, negative_fault, keep_fault, mosaic_fault, duet_fault, class_faults):
+        yield from map(error, of_runs(facts, find))
+
+
+def kind_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """No training video of the run's kinds."""
+    if not facts.members(Split.TRAIN, run["kinds"]):
+        yield Fault(
+            "kinds",
+            f"no training video is a {' or '.join(run['kinds'])}: add videos, set another kind, or"
+            " set smaller numbers of test videos (index)",
+        )
+
+
+def negative_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """One training video: no sound has a frame of another video as a negative."""
+    videos = facts.members(Split.TRAIN, run["kinds"])
+    if len(videos) == 1:
+        yield Fault(
+            "kinds",
+            f"only one training video ({videos[0].video_id}) is a {' or '.join(run['kinds'])}, but"
+            " each sound is compared with frames of another video: add videos, or set smaller"
+            " numbers of test videos (index)",
+        )
+
+
+def keep_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """The best epoch without videos to choose it by."""
+    if run["keep"] == "best" and not facts.by_split[Split.VAL]:
+        yield Fault(
+            "keep",
+            "best chooses the epoch by validation videos, but there are none: set index.val_solos"
+            " to 1 or more, or keep: last",
+        )
+
+
+def mosaic_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """Too few categories for mosaics of training solos."""
+    names = categories_of(facts.members(Split.TRAIN, [Kind.SOLO]))
+    if run.get("mosaic_epochs") and len(names) < TILES:
+        yield Fault(
+            "mosaic_epochs",
+            f"{run['mosaic_epochs']}, but a mosaic needs training solos of {TILES}"
+            f" categories, and only {_listed(names)} has them: add solos, or set"
+            " mosaic_epochs: 0",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return shown(names) or "none"
+
+
+def duet_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """Epochs on duets without duets."""
+    if run.get("duet_epochs") and not facts.members(Split.TRAIN, [Kind.DUET]):
+        yield Fault(
+            "duet_epochs",
+            f"{run['duet_epochs']}, but there is no training duet: add duets, set a"
+            " smaller index.test_duets, or duet_epochs: 0",
+        )
+
+
+def class_faults(facts: Facts, run: Settings) -> Iterator[Fault]:
+    """Fewer clusters of objects than categories, or more than clips."""
+    clusters = run.get("clusters")
+    if clusters is None:
+        return
+    names = categories_of(class_solos(facts, run))
+    if len(names) > clusters:
+        yield Fault(
+            "clusters",
+            f"{clusters}, but the training solos have {len(names)} categories"
+            f" ({shown(names)}), and each needs a cluster of its own: set clusters: {len(names)}"
+            " or more",
+        )
+    most = facts.most_clips(facts.members(Split.TRAIN, run["kinds"]))
+    if clusters > most:
+        text = f"{clusters}, but there are {_at_most(most)}: set fewer clusters"
+        yield Fault("clusters", text)
+
+
+def class_solos(facts: Facts, run: Settings) -> list[Video]:
+    """The training solos of a run, from which each category gets its cluster."""
+    return facts.members(Split.TRAIN, {Kind.SOLO} & set(run["kinds"]))
+
+
+def pseudo_labels(facts: Facts) -> Iterator[Problem]:
+    """More clusters of sounds than clips, or fewer than categories."""
+    videos = facts.by_split[Split.TRAIN]
+    most, names = facts.most_clips(videos), categories_of(videos)
+    for audio in facts.plan.promoted:
+        k = runs.audio_config(facts.config, audio, "clusters")["k"]
+        is_own = "k" in ((facts.config["audio"][audio] or {}).get("clusters") or {})
+        key = f"audio.{audio}.clusters.k" if is_own else "clusters.k"
+        if videos and k > most:
+            yield error(f"{key}: {k}, but there are {_at_most(most)}: set a smaller k")
+        elif k < len(names):
+            yield warning(
+                f"{key}: {k}, but the training videos have {len(names)} categories: some share a"
+                f" pseudo-label, and the network learns to confuse them: set k to {len(names)} or"
+                " more"
+            )
+
+
+def _at_most(most: float) -> str:
+    return (
+        f"at most {most:.0f} audible training clips (by clips.max_s, and by the counts of the last"
+        " run, results/corpus/index/coverage.csv: delete it if the videos are others now)"
+    )
+
+
+def testsets(facts: Facts) -> Iterator[Problem]:
+    """Test sets without videos."""
+    for testset in dict.fromkeys(facts.plan.testsets):
+        videos = facts.tested(testset)
+        remove = f"or remove {testset} from maps.testsets"
+        if testset == "synthetic":
+            names = categories_of(videos)
+            if len(names) < TILES:
+                yield error(
+                    f"maps.testsets: synthetic, but a mosaic needs test solos of {TILES}"
+                    f" categories, and only {_listed(names)} has them: add solos, {remove}"
+                )
+        elif not videos:
+            kind = Kind.SOLO if testset == "validation" else testset
+            key = NUMBERS.get(testset, "test_solos")
+            listed = any(video.kind == kind for video in facts.videos)
+            raised = f"set index.{key} to 1 or more (now {facts.config['index'][key]})"
+            yield error(
+                f"maps.testsets: {testset}, but there is no {kind} for it: "
+                + (f"{raised}, {remove}" if listed else f"add {kind}s, {remove}")
+            )
+
+
+def worth(facts: Facts) -> Iterator[Problem]:
+    """Videos from which little can be learned."""
+    videos = facts.by_split[Split.TRAIN]
+    if not videos:
+        return  # `training` says why
+    learned, tested = categories_of(videos), categories_of(facts.by_split[Split.TEST])
+    everything = categories_of(facts.videos)
+    number = f"{count(len(videos), 'training video')}{facts.training_time()}"
+    if only_test := sorted(set(tested) - set(learned)):
+        yield warning(
+            f"{len(only_test)} of {count(len(everything), 'category')} have only test videos"
+            f" ({shown(only_test)}), so nothing is learned about them from {number}: add videos, or"
+            " set a smaller index.test_solos"
+        )
+    if tested and (only_train := sorted(set(learned) - set(tested))):
+        yield warning(
+            f"{len(only_train)} of {count(len(everything), 'category')} have no test video"
+            f" ({shown(only_train)}), so their maps are never scored: add videos, or set a larger"
+            " index.test_solos"
+        )
+    if 1 < len(videos) < FEW_VIDEOS:
+        yield warning(
+            f"{number}: too few to learn from (docs/real-run.md has the results of 26 recordings):"
+            " add videos"
+        )
+    if len(videos) > 1 and len(learned) == 1:
+        yield warning(
+            f"all training videos show {learned[0]}: there is nothing to tell apart: add videos of"
+            " other categories"
+        )
+
+
+def media(facts: Facts) -> Iterator[Problem]:
+    """Videos that can't be fetched, and files that do not exist."""
+    if flawed := [video for video in facts.videos if video.flaw]:
+        first = f"{flawed[0].video_id}: {flawed[0].flaw}"
+        yield warning(
+            f"{facts.plan.manifest}: {count(len(flawed), 'video')} can't be fetched ({first}):"
+            " correct or remove the rows"
+        )
+    folder = os.path.dirname(facts.plan.manifest)
+    missing = [video for video in facts.videos if is_missing(video, folder)]
+    if missing:
+        names = shown([video.url for video in missing], 1)
+        yield warning(
+            f"{facts.plan.manifest}: {len(missing)} of {count(len(facts.videos), 'video')} have no"
+            f" file ({names}; relative paths start at {Path(folder or '.').absolute()}): they stay"
+            " in the tables, without clips"
+        )
+
+
+def is_missing(video: Video, folder: str) -> bool:
+    """Whether a video is a path where there is no file."""
+    if video.flaw or YOUTUBE_ID.fullmatch(video.url) or ADDRESS.match(video.url):
+        return False
+    return not os.path.exists(os.path.join(folder, video.url))

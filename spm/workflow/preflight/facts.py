@@ -1,0 +1,233 @@
+"""What the checks of the preflight look at, and the form of what they find."""
+
+import csv
+import json
+import math
+from base64 import urlsafe_b64encode
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from spm.base.errors import UserError
+from spm.base.json_cache import cached
+from spm.base.statuses import Kind, Split
+from spm.boxes.formats import csv as boxes_csv
+from spm.corpus import index
+from spm.corpus.index import Index
+from spm.corpus.manifest import Video
+from spm.workflow.plan import CACHE, Plan
+
+COVERAGE = Path("results/corpus/index/coverage.csv")
+METADATA = Path(".snakemake/metadata")
+SHOWN = 3  # names in a message
+BoxCounts = Mapping[tuple[str, str], int]  # of each video and category
+
+
+class Severity(StrEnum):
+    """What a problem means for the run."""
+
+    ERROR = "error"  # a job would fail, or nothing would come out: nothing is planned
+    WARNING = "warning"  # the run ends, but its results are worth little
+    NOTE = "note"  # worth knowing
+
+
+class Problem(NamedTuple):
+    """One line: the thing, its value, what was expected, and the remedy."""
+
+    severity: Severity
+    line: str
+
+
+def error(line: str) -> Problem:
+    """A problem that stops the plan."""
+    return Problem(Severity.ERROR, line)
+
+
+def warning(line: str) -> Problem:
+    """A problem that does not stop the plan."""
+    return Problem(Severity.WARNING, line)
+
+
+class Machine(NamedTuple):
+    """Where the jobs run."""
+
+    local: bool = True  # on this machine, not on a cluster
+    conda: bool = False  # in environments of their own
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The config, the videos, and the machine."""
+
+    plan: Plan  # its shards are not used
+    videos: Sequence[Video]
+    machine: Machine
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The whole config."""
+        return self.plan.config
+
+    @cached_property
+    def split(self) -> dict[str, Split]:
+        """The split of each video, by its id, as if all videos were available."""
+        listed = {video.video_id for video in self.videos}
+        return index.splits(self.videos, listed, Index(**self.config["index"]))
+
+    @cached_property
+    def by_split(self) -> dict[Split, list[Video]]:
+        """The videos of each split that can be fetched."""
+        found: dict[Split, list[Video]] = {split: [] for split in Split}
+        for video in self.videos:
+            if not video.flaw:
+                found[self.split[video.video_id]].append(video)
+        return found
+
+    def members(self, split: Split, kinds: Iterable[str] = tuple(Kind)) -> list[Video]:
+        """The videos of a split and of some kinds."""
+        wanted = set(kinds)
+        return [video for video in self.by_split[split] if video.kind in wanted]
+
+    def tested(self, testset: str) -> list[Video]:
+        """The videos of a test set; of mosaics, those of their tiles."""
+        if testset == "validation":
+            return self.members(Split.VAL, [Kind.SOLO])
+        return self.members(Split.TEST, [Kind.SOLO if testset == "synthetic" else testset])
+
+    @property
+    def needs_given_boxes(self) -> bool:
+        """Whether the run reads the file of given boxes."""
+        return "given" in self.plan.box_sources or self.plan.trains_on_given_boxes
+
+    @cached_property
+    def given_boxes(self) -> BoxCounts:
+        """The number of given boxes of each video and category.
+
+        Raises
+        ------
+        UserError
+            If the file has a fault.
+        """
+        path = Path(self.plan.given_boxes)
+
+        def compute() -> list[tuple[str, str, int]]:
+            counts = Counter((box["video_id"], box["category"]) for box in boxes_csv.read(path))
+            return [(*key, number) for key, number in counts.items()]
+
+        rows = cached(path, "boxes", boxes_csv.__name__, CACHE, compute)
+        return {(video, category): number for video, category, number in rows}
+
+    @cached_property
+    def fitting_boxes(self) -> BoxCounts:
+        """The given boxes of videos and categories that the manifest lists; none with a fault."""
+        listed = {video.video_id: video.categories for video in self.videos}
+        if not self.needs_given_boxes:
+            return {}
+        with suppress(UserError):  # the check of the file says what is wrong
+            return {k: n for k, n in self.given_boxes.items() if k[1] in listed.get(k[0], ())}
+        return {}
+
+    @cached_property
+    def coverage(self) -> list[dict[str, str]]:
+        """The rows of the coverage table of a finished index, if there is one."""
+        if not COVERAGE.is_file():
+            return []
+        with COVERAGE.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    @cached_property
+    def known_clips(self) -> dict[tuple[str, str], float]:
+        """Most clips per kind and categories, by a finished index of as many videos.
+
+        Only if they were cut with the present settings.
+        """
+        table = min(Path("results/corpus/clips").glob("*.parquet"), default=None)
+        if not self.coverage or table is None:
+            return {}
+        if not any(self.plan.section("clips") in param for param in record_of(table)["params"]):
+            return {}
+        listed, most = Counter[tuple[str, str]](), defaultdict[tuple[str, str], float](float)
+        for row in self.coverage:
+            group = (row["kind"], row["categories"])
+            missing = int(row["listed"]) - int(row["available"])  # they may still come
+            listed[group] += int(row["listed"])
+            most[group] += int(row["clips"]) + (missing and missing * self.longest_s)
+        present = Counter(map(group_of, self.videos))
+        return {group: most[group] for group in most if listed[group] == present[group]}
+
+    @property
+    def longest_s(self) -> float:
+        """The most seconds, and so clips, that are used of a video."""
+        return float(self.config["clips"]["max_s"] or math.inf)
+
+    def training_time(self) -> str:
+        """The time of the audible training clips, as " (42 s)"; empty if it isn't known yet."""
+        if not self.coverage:
+            return ""
+        listed, audible_s = Counter[tuple[str, ...]](), 0
+        for row in self.coverage:
+            listed[row["kind"], row["categories"], row["split"]] += int(row["listed"])
+            audible_s += int(row["audible"]) if row["split"] == Split.TRAIN else 0
+        present = Counter(
+            (*group_of(video), str(self.split[video.video_id])) for video in self.videos
+        )
+        return f" ({audible_s} s)" if listed == present else ""
+
+    def most_clips(self, videos: Iterable[Video]) -> float:
+        """An upper bound of the number of clips of training videos.
+
+        The finished index, if there is one for as many videos, else one clip per second.
+        """
+        groups, known = Counter(map(group_of, videos)), self.known_clips
+        return sum(known.get(group, number * self.longest_s) for group, number in groups.items())
+
+
+def group_of(video: Video) -> tuple[str, str]:
+    """Kind and categories of a video, as in the coverage table."""
+    return str(video.kind), " ".join(video.categories)
+
+
+def categories_of(videos: Iterable[Video]) -> list[str]:
+    """The categories of videos, sorted."""
+    found: set[str] = set()
+    for video in videos:
+        found.update(video.categories)
+    return sorted(found)
+
+
+def shown(names: Sequence[object], limit: int = SHOWN) -> str:
+    """The first names of a list, and the number of the others.
+
+    >>> shown(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    first = ", ".join(map(str, names[:limit]))
+    return f"{first} and {len(names) - limit} more" if len(names) > limit else first
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> count(1, "box"), count(2, "box"), count(3, "category")
+    ('1 box', '2 boxes', '3 categories')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith("y"):
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}{'es' if noun.endswith('x') else 's'}"
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """Snakemake's record of the job that made a result; without one, it has no params."""
+    file = METADATA / urlsafe_b64encode(str(path).encode()).decode()
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    return {**record, "params": record.get("params") or []}
