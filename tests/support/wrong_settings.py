@@ -180,7 +180,7 @@ HARMLESS = [
     Wrong("{}", SAME_VIDEOS, {"manifest.csv": lambda text: f"\ufeff{text}\n,,,\n\n"}),
     Wrong("{}", SAME_VIDEOS, {"manifest.csv": lambda text: text.encode("utf-16")}),
     Wrong("{}", SAME_VIDEOS, {"manifest.csv": replaced(",", ";")}),
-    Wrong("{}", SAME_VIDEOS, {"manifest.csv": replaced("\n", "\r\n")}),
+    Wrong("{}", SAME_VIDEOS, {"manifest.csv": replaced("\n", "\n\n")}),
     Wrong("{}", r"warning: boxes\.csv: 1 of 49 boxes do not count, .* \(person on demo-cello-01",
           {"boxes.csv": added("demo-cello-01,0.0,person,0,0,1,1")}),
     Wrong("{}", r"warning: boxes\.csv: 1 of 49 boxes do not count,.*\(nobody\)",

@@ -6,6 +6,8 @@ test_wrong_settings.py shows that Snakemake stops with these lines and keeps all
 import json
 import os
 import re
+import subprocess
+import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -155,7 +157,7 @@ def test_settings_that_cannot_work_are_one_line_with_the_key_and_the_remedy(conf
 CORPORA = [
     (solos("cello", 2), {}, r"^train\.kinds: only one training video \(cello-1\) is a solo"),
     (duets("cello", "tuba", 4), {}, r"^maps\.testsets: solo, but there is no solo .*: add solos"),
-    (solos("cello", 3), {"maps": {"testsets": ["duet"]}}, r"no duet for it: add duets, or remove"),
+    (solos("cello", 3), {"maps": {"testsets": ["duet"]}}, r"no duet for it: add duets, or name"),
     (solos("cello", 3) + solos("tuba", 3), {"maps": {"testsets": ["synthetic"]}},
      r"^maps\.testsets: synthetic, .*4 categories, and only cello, tuba has them: add solos"),
     (solos("cello", 3) + solos("tuba", 3), {"runs": DSOL},
@@ -372,6 +374,11 @@ def test_a_manifest_of_100_000_rows_takes_about_a_second(project):
     start = time.process_time()
     problems(config)
     assert time.process_time() - start < 5  # 1.2 s on an idle processor
+
+
+def test_the_checks_do_not_wait_for_torch():
+    script = "import sys, spm.workflow.preflight; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 # The finished index

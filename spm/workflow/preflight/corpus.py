@@ -153,7 +153,8 @@ def testsets(facts: Facts) -> Iterator[Problem]:
     """Test sets without videos."""
     for testset in dict.fromkeys(facts.plan.testsets):
         videos = facts.tested(testset)
-        remove = f"or remove {testset} from maps.testsets"
+        others = [name for name in facts.plan.testsets if name != testset]
+        remove = f"or remove {testset} from maps.testsets" if others else "or name another test set"
         if testset == "synthetic":
             names = categories_of(videos)
             if len(names) < TILES:
@@ -197,7 +198,7 @@ def worth(facts: Facts) -> Iterator[Problem]:
             f"{number}: too few to learn from (docs/real-run.md has the results of 26 recordings):"
             " add videos"
         )
-    if len(videos) > 1 and len(learned) == 1:
+    if len(learned) == 1:
         yield warning(
             f"all training videos show {learned[0]}: there is nothing to tell apart: add videos of"
             " other categories"
