@@ -139,7 +139,7 @@ rule annotations:
         code=code_of("spm.boxes.annotations"),
         source=lambda wildcards: PLAN.boxes_option(wildcards.box_source),
         given_boxes=lambda wildcards: PLAN.boxes_digest(wildcards.box_source),
-        manifest=file_digest(PLAN.manifest),
+        manifest=PLAN.rows_digest,
         reviews=PLAN.reviews_digest,
     shell:
         "python -m spm.boxes.annotations --config {params.config:q} --manifest {input.manifest:q}"

@@ -13,7 +13,7 @@ from spm.base import validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
 from spm.workflow import preflight
-from spm.workflow.plan import Plan, file_digest
+from spm.workflow.plan import Plan
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
 
 

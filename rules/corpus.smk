@@ -104,7 +104,7 @@ rule spectrograms:
 rule index:
     """One row per clip with its split, and the coverage: how much of the manifest is available."""
     input:
-        manifest=PLAN.manifest,
+        manifest=ancient(PLAN.manifest),
         videos=PLAN.shard_tables("videos"),
         clips=PLAN.shard_tables("clips"),
     output:
@@ -128,7 +128,7 @@ rule index:
     params:
         config=section("index"),
         code=code_of("spm.corpus.index"),
-        manifest=file_digest(PLAN.manifest),
+        manifest=PLAN.rows_digest,
         shards=config["corpus"]["shards"],
     shell:
         "python -m spm.corpus.index --config {params.config:q} --manifest {input.manifest:q}"

@@ -47,7 +47,7 @@ rule figures:
     """Heat maps on their frames, scores with baselines, per class, training curves, coverage."""
     input:
         index="results/corpus/index/clips.parquet",
-        manifest=PLAN.manifest,
+        manifest=ancient(PLAN.manifest),
         videos=PLAN.shard_tables("videos"),
         coverage="results/corpus/index/coverage.csv",
         clips=PLAN.shard_tables("clips"),
@@ -85,6 +85,7 @@ rule figures:
         runtime="1h",
     params:
         config=section("figures"),
+        manifest=PLAN.rows_digest,
         code=code_of("spm.report.figures"),
     shell:
         "python -m spm.report.figures --config {params.config:q} --index {input.index:q}"

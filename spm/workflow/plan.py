@@ -81,6 +81,11 @@ class Plan:
     # Corpus
 
     @cached_property
+    def rows_digest(self) -> str:
+        """Digest of the rows of the manifest: saving the file in another form changes nothing."""
+        return membership.rows_digest(Path(self.manifest), CACHE)
+
+    @cached_property
     def shards(self) -> list[str]:
         """Names of the shards that have videos."""
         return sorted(self.members)

@@ -208,6 +208,8 @@ def of_manifest() -> Iterator[Change]:
     yield Change("manifest: another order", ("index",), files=order)
     yield Change("manifest: an older file, in another order", ("index",), files=order, older=True)
     yield Change("manifest: touched", (), files={file: unchanged})
+    resaved = {file: lambda text: f"\ufeff{text}\n,,,\n".replace(",", ";")}
+    yield Change("manifest: the same rows, saved by a spreadsheet", (), files=resaved)
 
 
 def of_boxes() -> Iterator[Change]:
