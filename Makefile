@@ -43,8 +43,8 @@ retry: setup ## Ask again for the videos that may come back, then run what that 
 	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch
 	$(IN) snakemake all --cores $(CORES) $(ARGS)
 
-# A config in which every stage has a job. The plan does not read the file of boxes: any file will do.
-WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "music.csv"}' \
+# A config in which every stage has a job.
+WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "../../tests/data/one_box.csv"}' \
 	'maps={"testsets": ["solo", "synthetic"]}'
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.svg
