@@ -22,7 +22,7 @@ from spm.workflow.preflight.facts import (
     shown,
     warning,
 )
-from spm.workflow.preflight.settings import Fault, Settings, of_runs
+from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 
 def given(facts: Facts) -> Iterator[Problem]:
@@ -175,11 +175,11 @@ def untrained_classes(facts: Facts) -> Iterator[Problem]:
     if not aware or not facts.plan.box_sources:
         return
 
-    def find(facts: Facts, run: Settings) -> Iterator[Fault]:
+    def find(facts: Facts, run: Settings) -> Iterator[RunFault]:
         learned = set(categories_of(class_solos(facts, run)))
         names = [name for name in _scored_categories(facts) if name not in learned]
         if "clusters" in run and learned and names:
-            yield Fault(
+            yield RunFault(
                 "kinds",
                 f"no training solo shows {shown(names)}, but {shown(aware)} scores each category"
                 " by its own map: add training solos of them, set a smaller index.test_solos, or"

