@@ -12,7 +12,6 @@ from snakemake.settings.types import DeploymentMethod
 from spm.base import validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
-from spm.workflow import preflight
 from spm.workflow.plan import Plan
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
 
@@ -38,6 +37,8 @@ try:
     schema = Path(workflow.basedir, "workflow/schemas/config.schema.json")
     config.update(validation.validate(config, schema))
     if workflow.is_main_process:
+        from spm.workflow import preflight  # takes half a second, which jobs are spared
+
         runs_here = workflow.resource_settings.nodes is None  # else, the number of cluster jobs
         with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
         machine = preflight.Machine(local=runs_here, conda=with_conda)

@@ -125,7 +125,7 @@ def test_a_table_without_its_runs_names_the_config_to_add(tmp_path):
 
 def test_every_table_of_the_paper_is_planned_on_its_corpus(tmp_path):
     (tmp_path / "detector.safetensors").touch()
-    (tmp_path / "detector.json").touch()
+    (tmp_path / "detector.json").write_text('{"categories": ["cello", "flute"]}')
     project = Project(tmp_path, PAPER | {"detect": {"weights": "detector.safetensors"}})
     stale = project.stale("--", "table1", "table2", "ablation", "promotion")
     assert (stale["paper"], stale["train"], stale["pretrain"], stale["mosaics"]) == (4, 22, 1, 2)
