@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError
 
 from spm.base.errors import UserError
 from spm.base.runs import method_of, run_config, run_names
+from spm.base.words import alternatives
 
 # What JSON writes without quotes.
 UNQUOTED = re.compile(r"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
@@ -222,7 +223,7 @@ def expectation(schema: Schema) -> str:
     >>> expectation({"type": "array", "items": {"enum": ["given", "detector"]}})
     'list of given or detector'
     """
-    return _alternatives(_options(schema))
+    return alternatives(_options(schema))
 
 
 def _options(schema: Schema) -> list[str]:
@@ -256,15 +257,6 @@ def _bounds(schema: Schema) -> list[str]:
 def _number(value: Any) -> str:
     """A bound; whole numbers without a decimal point."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _alternatives(texts: list[str]) -> str:
-    """Texts with commas and a final "or".
-
-    >>> _alternatives(["a", "b", "c"])
-    'a, b or c'
-    """
-    return " or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def _join(names: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from spm.base import schemas, stage, tables
 from spm.base.config import Section, Text
 from spm.base.errors import UserError
 from spm.boxes import box_counts, ground_truth
-from spm.boxes.category_map import CategoryMap
+from spm.boxes.category_map import CategoryMap, name_in_video
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.geometry import iou
@@ -183,8 +183,8 @@ def annotate_given(
                 "score": 1.0,
             }
             row = apply_review({**box, **frame_columns}, decided)
-            if not row.get("verdict") and row["category"] not in clip["categories"]:
-                row["category"] = class_map.get(row["category"], row["category"])
+            if not row.get("verdict"):
+                row["category"] = name_in_video(row["category"], clip["categories"], class_map)
             yield {**row, "status": _review_status(row) or _given_status(row, clip)}
     for box in boxes:
         if tuple(box.values()) not in matched:

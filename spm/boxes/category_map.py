@@ -1,9 +1,18 @@
-"""Which categories of the manifest the classes of a detector mean."""
+"""Which categories of the manifest the names of boxes mean: of given ones, and of a detector's."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spm.boxes.formats.frames import BoxRow
+
+
+def name_in_video(category: str, listed: Collection[str], class_map: Mapping[str, str]) -> str:
+    """The manifest's name of a given box's category; a name that the video lists stays.
+
+    >>> name_in_video("guitar", ["acoustic_guitar"], {"guitar": "acoustic_guitar"})
+    'acoustic_guitar'
+    """
+    return category if category in listed else class_map.get(category, category)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from spm.base.words import count, shown
 from spm.cli.options import Json, Quiet, print_result
 
 if TYPE_CHECKING:
@@ -72,17 +73,11 @@ def _write(source: Path, out: Path) -> "list[Listing]":
 
 def changes(listing: "Listing") -> Iterator[str]:
     """How a manifest was changed, and which files are not listed, as lines of text."""
-    new = f"{_plural(len(listing.added), 'video')} added" if listing.added else "not changed"
+    new = f"{count(len(listing.added), 'video')} added" if listing.added else "not changed"
     yield f"{listing.path}: {new}, {listing.listed_before} listed before"
     yield from (f"  {line}" for line in listing.renamed)
     for reason, names in listing.skipped.items():
-        yield f"  {_plural(len(names), 'file')} not listed, {reason}: {_first(names)}"
-
-
-def _first(names: Sequence[str]) -> str:
-    """The first names, and the number of the others."""
-    more = len(names) - SHOWN_NAMES
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+        yield f"  {count(len(names), 'file')} not listed, {reason}: {shown(names, SHOWN_NAMES)}"
 
 
 def _next_step(listings: "Sequence[Listing]") -> Iterator[str]:
@@ -125,36 +120,32 @@ def _count_boxes(path: Path, video_ids: set[str]) -> dict[str, Any]:
     return {"boxes": boxed.total(), "videos": len(boxed), "unlisted": unlisted}
 
 
-def _plural(count: int, noun: str) -> str:
-    """A number with its noun: 1 solo, 2 solos."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """A summary as lines of text."""
-    kinds = " and ".join(_plural(count, kind) for kind, count in found["kinds"].items())
-    categories = ", ".join(f"{name} {count}" for name, count in found["categories"].items())
+    kinds = " and ".join(count(number, kind) for kind, number in found["kinds"].items())
+    categories = ", ".join(f"{name} {number}" for name, number in found["categories"].items())
     addresses = found["videos"] - found["files"] - len(found["flaws"])
     boxes = found["boxes"]
-    yield f"{found['manifest']}: {_plural(found['videos'], 'video')}, {kinds}"
+    yield f"{found['manifest']}: {count(found['videos'], 'video')}, {kinds}"
     yield f"  categories: {categories}"
-    yield f"  {_plural(found['files'], 'file')}, {addresses} addresses to fetch"
+    yield f"  {count(found['files'], 'file')}, {addresses} addresses to fetch"
     if boxes["boxes"]:
-        yield f"  boxes.csv: {boxes['boxes']} boxes of {_plural(boxes['videos'], 'video')}"
+        yield f"  boxes.csv: {boxes['boxes']} boxes of {count(boxes['videos'], 'video')}"
 
 
 def warnings(found: dict[str, Any]) -> Iterator[str]:
     """Problems of a manifest with which the workflow still runs."""
     flaws, missing, unlisted = found["flaws"], found["missing"], found["boxes"]["unlisted"]
     if flaws:
-        yield f"{_plural(len(flaws), 'video')} will get the status `bad`, for example: {flaws[0]}"
+        yield f"{count(len(flaws), 'video')} will get the status `bad`, for example: {flaws[0]}"
     if missing:
-        files = _plural(len(missing), "file")
-        yield f"{files} not found, whose videos will get the status `gone`: {_first(missing)}"
+        files = count(len(missing), "file")
+        names = shown(missing, SHOWN_NAMES)
+        yield f"{files} not found, whose videos will get the status `gone`: {names}"
     if empty := found["empty"]:
         yield (
-            f"{_plural(len(empty), 'file')} without content, whose videos will get the status"
-            f" `bad`: {_first(empty)}"
+            f"{count(len(empty), 'file')} without content, whose videos will get the status"
+            f" `bad`: {shown(empty, SHOWN_NAMES)}"
         )
     if unlisted:
         yield (

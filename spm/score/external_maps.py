@@ -16,6 +16,7 @@ import pandas as pd
 from spm.base.constants import FRAME_MATCH_S
 from spm.base.errors import UserError
 from spm.boxes import ground_truth
+from spm.boxes.category_map import name_in_video
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
 from spm.boxes.statuses import BoxStatus
 from spm.score import aggregation, evaluation
@@ -71,10 +72,12 @@ def rename_unlisted(
         raise UserError("--manifest: the boxes name no videos; expected boxes with video_id")
     frames = {}
     for key, frame in benchmark.frames.items():
-        names = {box.category: class_map.get(box.category, box.category) for box in frame.boxes}
-        names |= {name: name for name in listed.get(frame.video_id, ())}
-        boxes = tuple(box._replace(category=names[box.category]) for box in frame.boxes)
-        frames[key] = replace(frame, boxes=boxes)
+        names = listed.get(frame.video_id, ())
+        boxes = [
+            box._replace(category=name_in_video(box.category, names, class_map))
+            for box in frame.boxes
+        ]
+        frames[key] = replace(frame, boxes=tuple(boxes))
     return replace(benchmark, frames=frames)
 
 

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from spm.base.errors import UserError
 from spm.base.shards import name_of, shard_of
 from spm.workflow.plan import Plan, canonical_json, file_digest, resolve_path
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
+from tests.support.changes import laid_over
 from tests.support.project import ROOT
 
 DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -23,12 +23,6 @@ HEADER = "video_id,url,kind,categories\n"
 VIDEOS = ("a", "b", "d", "g")  # in three shards
 PAPER = {"testset": "solo", "protocol": "spm-paper"}
 TABLES: dict[str, list[str]] = {table: [] for table in PAPER_TABLES}
-
-
-def laid_over(below: Any, above: Any) -> Any:
-    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
-        return above
-    return {**below, **{key: laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def config_of(**sections: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from spm.boxes import network as detectors
 from spm.learn import backbones
 from spm.workflow import preflight
 from spm.workflow.preflight import Machine, Problem, Severity, hardware, settings
-from tests.support.changes import DECISION, REVIEWS
+from tests.support.changes import DECISION, REVIEWS, laid_over
 from tests.support.project import ROOT, Project
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.json"
@@ -40,12 +40,6 @@ DSOL = {"dsol": {"method": "dsol"}}
 HEADER = "video_id,url,kind,categories,split\n"
 BOXES = "video_id,time_s,category,x,y,w,h\n"
 LOCAL = Machine(local=True, conda=False)
-
-
-def laid_over(below: Any, above: Any) -> Any:
-    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
-        return above
-    return {**below, **{key: laid_over(below.get(key), value) for key, value in above.items()}}
 
 
 def solos(category: str, number: int, split: str = "") -> list[str]:
@@ -225,6 +219,18 @@ BOX_FILES = [
 def test_boxes_that_do_not_fit_the_manifest_are_counted(project, rows, line, severity):
     (project / "boxes.csv").write_text(f"{BOXES}{rows}\n")
     assert re.search(line, only(problems(), severity))
+
+
+def test_a_box_with_another_name_of_its_category_counts_as_in_the_annotations(project):
+    (project / "boxes.csv").write_text(f"{BOXES}cello-0,0,big_violin,0,0,1,1\n")
+    named = {"annotations": {"class_map": {"big_violin": "cello"}}}
+    assert problems(named) == []
+    # A detector learns from the manifest's own names only.
+    learning = {
+        "corpus": {"boxes": ["detector"]},
+        "detector": {"source": "given", "model": "mobilenet_v2", "start": "none"},
+    }
+    assert "no box on a training video" in only(problems({**named, **learning}), Severity.ERROR)
 
 
 def test_a_test_set_without_a_box_is_a_warning_if_another_one_has_boxes(project):

@@ -8,20 +8,11 @@ from typing import Any
 from spm.base.errors import UserError
 from spm.base.json_cache import cached
 from spm.base.statuses import Split
+from spm.base.words import count, shown
 from spm.score.protocols import PROTOCOLS
 from spm.workflow.plan import CACHE
 from spm.workflow.preflight.corpus import class_solos
-from spm.workflow.preflight.facts import (
-    BoxCounts,
-    Facts,
-    Problem,
-    Severity,
-    categories_of,
-    count,
-    error,
-    shown,
-    warning,
-)
+from spm.workflow.preflight.facts import Facts, Problem, Severity, categories_of, error, warning
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 
@@ -46,12 +37,12 @@ def given(facts: Facts) -> Iterator[Problem]:
     if not boxes:
         yield error(f"{path}: no boxes: expected at least one line after the header")
     elif facts.videos:
-        yield from _mismatches(facts, path, boxes)
+        yield from _mismatches(facts, path)
 
 
-def _mismatches(facts: Facts, path: Path, boxes: BoxCounts) -> Iterator[Problem]:
+def _mismatches(facts: Facts, path: Path) -> Iterator[Problem]:
     """Boxes whose video or category the manifest does not have."""
-    listed = {video.video_id: video.categories for video in facts.videos}
+    listed, boxes = facts.categories, facts.named_boxes
     total = sum(boxes.values())
     fitting = sum(facts.fitting_boxes.values())
     unknown = {key: number for key, number in boxes.items() if key[0] not in listed}
@@ -80,6 +71,7 @@ def _mismatches(facts: Facts, path: Path, boxes: BoxCounts) -> Iterator[Problem]
 def scored(facts: Facts) -> Iterator[Problem]:
     """Test sets without a given box, and a detector without one to learn from."""
     boxed = {video for video, _ in facts.fitting_boxes}
+    learned = {video for video, _ in facts.learned_boxes}
     if not boxed:
         return  # `given` says why
     path = facts.plan.given_boxes
@@ -94,7 +86,7 @@ def scored(facts: Facts) -> Iterator[Problem]:
                 " is scored: draw boxes on them, or remove it from maps.testsets"
             )
     trained = {video.video_id for video in facts.by_split[Split.TRAIN]}
-    if facts.plan.trains_on_given_boxes and not boxed & trained:
+    if facts.plan.trains_on_given_boxes and not learned & trained:
         yield error(
             f"detector.source: given, but {path} has no box on a training video: draw boxes on"
             " training videos, or set detector.source: openimages"
@@ -149,7 +141,7 @@ def detector_classes(facts: Facts) -> list[str]:
     if facts.plan.trains_on_openimages:
         return list(facts.config["openimages"]["classes"])
     if facts.plan.trains_on_given_boxes:
-        return sorted({category for _, category in facts.fitting_boxes})
+        return sorted({category for _, category in facts.learned_boxes})
     weights = Path(facts.plan.detector_weights)
     about = weights.with_suffix(".json")
     for path in (weights, about):

@@ -7,17 +7,10 @@ from pathlib import Path
 
 from spm.base import runs
 from spm.base.statuses import Kind, Split
+from spm.base.words import count, shown
 from spm.corpus.manifest import Video
 from spm.corpus.manifest_columns import YOUTUBE_ID
-from spm.workflow.preflight.facts import (
-    Facts,
-    Problem,
-    categories_of,
-    count,
-    error,
-    shown,
-    warning,
-)
+from spm.workflow.preflight.facts import Facts, Problem, categories_of, error, warning
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 TILES = 4  # categories that a mosaic shows

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from spm.base.errors import UserError
 from spm.base.json_cache import cached
 from spm.base.statuses import Kind, Split
+from spm.boxes.category_map import name_in_video
 from spm.boxes.formats import csv as boxes_csv
 from spm.corpus import index
 from spm.corpus.index import Index
@@ -24,7 +25,6 @@ from spm.workflow.plan import CACHE, Plan
 
 COVERAGE = Path("results/corpus/index/coverage.csv")
 METADATA = Path(".snakemake/metadata")
-SHOWN = 3  # names in a message
 BoxCounts = Mapping[tuple[str, str], int]  # of each video and category
 
 
@@ -123,14 +123,40 @@ class Facts:
         return {(video, category): number for video, category, number in rows}
 
     @cached_property
-    def fitting_boxes(self) -> BoxCounts:
-        """The given boxes of videos and categories that the manifest lists; none with a fault."""
-        listed = {video.video_id: video.categories for video in self.videos}
-        if not self.needs_given_boxes:
-            return {}
-        with suppress(UserError):  # the check of the file says what is wrong
-            return {k: n for k, n in self.given_boxes.items() if k[1] in listed.get(k[0], ())}
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """The categories of each video, by its id."""
+        return {video.video_id: video.categories for video in self.videos}
+
+    @cached_property
+    def readable_boxes(self) -> BoxCounts:
+        """The given boxes; none if nothing reads them, or if their file has a fault."""
+        if self.needs_given_boxes:
+            with suppress(UserError):  # the check of the file says what is wrong
+                return self.given_boxes
         return {}
+
+    @cached_property
+    def named_boxes(self) -> BoxCounts:
+        """The same with the manifest's names of their categories, as in `annotations`."""
+        class_map = self.config["annotations"]["class_map"]
+        named = Counter[tuple[str, str]]()
+        for (video, category), number in self.readable_boxes.items():
+            listed = self.categories.get(video, ())
+            named[video, name_in_video(category, listed, class_map)] += number
+        return named
+
+    @cached_property
+    def fitting_boxes(self) -> BoxCounts:
+        """The boxes that count of videos and categories that the manifest lists."""
+        return self._fitting(self.named_boxes)
+
+    @cached_property
+    def learned_boxes(self) -> BoxCounts:
+        """The boxes that a detector learns from: those with the manifest's own names."""
+        return self._fitting(self.readable_boxes)
+
+    def _fitting(self, boxes: BoxCounts) -> BoxCounts:
+        return {k: n for k, n in boxes.items() if k[1] in self.categories.get(k[0], ())}
 
     @cached_property
     def coverage(self) -> list[dict[str, str]]:
@@ -198,29 +224,6 @@ def categories_of(videos: Iterable[Video]) -> list[str]:
     for video in videos:
         found.update(video.categories)
     return sorted(found)
-
-
-def shown(names: Sequence[object], limit: int = SHOWN) -> str:
-    """The first names of a list, and the number of the others.
-
-    >>> shown(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    first = ", ".join(map(str, names[:limit]))
-    return f"{first} and {len(names) - limit} more" if len(names) > limit else first
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> count(1, "box"), count(2, "box"), count(3, "category")
-    ('1 box', '2 boxes', '3 categories')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    if noun.endswith("y"):
-        return f"{number:,} {noun[:-1]}ies"
-    return f"{number:,} {noun}{'es' if noun.endswith('x') else 's'}"
 
 
 def record_of(path: Path) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spm.base import runs
+from spm.base.words import count
 from spm.workflow.plan import INDEX
-from spm.workflow.preflight.facts import Facts, Problem, Severity, count, error, record_of
+from spm.workflow.preflight.facts import Facts, Problem, Severity, error, record_of
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 SAME_TIME_S = 1.0

@@ -1,12 +1,13 @@
 """Settings that do not fit together, whatever the videos are."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from spm.base import runs
-from spm.workflow.preflight.facts import Facts, Problem, count, error, shown
+from spm.base.words import alternatives, count, shown
+from spm.workflow.preflight.facts import Facts, Problem, error
 
 Settings = Mapping[str, Any]
 
@@ -67,13 +68,13 @@ def start_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
     if start not in STARTS.get(visual, (start,)):
         yield RunFault(
             "start",
-            f"{start} with visual: {visual}; {visual} has {_join(STARTS[visual])}:"
+            f"{start} with visual: {visual}; {visual} has {alternatives(STARTS[visual])}:"
             f" set one of these as start, or visual: {_with_start(start)}",
         )
 
 
 def _with_start(start: str) -> str:
-    return _join([visual for visual, starts in STARTS.items() if start in starts])
+    return alternatives([visual for visual, starts in STARTS.items() if start in starts])
 
 
 def projection_fault(facts: Facts, run: Settings) -> Iterator[RunFault]:
@@ -134,10 +135,11 @@ def detector_settings(facts: Facts) -> Iterator[Problem]:
     models = [name for of, name in DETECTOR_STARTS if of == backend]
     if model not in models:
         yield error(
-            f"detector.model: {model} with detector.backend: {backend}; expected {_join(models)}"
+            f"detector.model: {model} with detector.backend: {backend}; expected"
+            f" {alternatives(models)}"
         )
     elif start not in DETECTOR_STARTS[backend, model]:
-        starts = _join(DETECTOR_STARTS[backend, model])
+        starts = alternatives(DETECTOR_STARTS[backend, model])
         yield error(
             f"detector.start: {start} with detector.model: {model} of {backend}; expected {starts}"
         )
@@ -179,8 +181,3 @@ def files(facts: Facts) -> Iterator[Problem]:
     is_folder = mirror and not mirror.startswith(("http://", "https://"))
     if is_folder and plan.trains_on_openimages and not Path(mirror).is_dir():
         yield error(f"openimages.mirror: there is no folder {mirror}: correct it, or set null")
-
-
-def _join(names: Sequence[str]) -> str:
-    """Names with commas and a final "or"."""
-    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
