@@ -102,7 +102,9 @@ SlurmdPort={node}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=5
+# A requeued job starts after cred_expire. If the processes of its first start have not ended by
+# then, slurmd refuses it as a duplicate and drains the node: on a busy machine they take 6 s.
+AuthInfo=socket={folder}/munge.socket,cred_expire=12
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
