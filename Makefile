@@ -45,7 +45,7 @@ retry: setup ## Ask again for the videos that may come back, then run what that 
 
 # A config in which every stage has a job.
 WHOLE := --config 'corpus={"boxes": ["given", "detector"], "given_boxes": "../../tests/data/one_box.csv"}' \
-	'maps={"testsets": ["solo", "synthetic"]}'
+	'maps={"testsets": ["solo", "synthetic"], "prior_alpha": 0.4}'
 
 dag: setup ## The rules and what each reads, drawn: docs/dag.svg
 	$(IN) snakemake all --rulegraph dot --quiet $(WHOLE) | python -m spm.workflow.diagram --out docs/dag.svg

@@ -1,5 +1,7 @@
 """From a list of videos to a scored sound localizer: snakemake --cores 8 --use-conda all"""
 
+import sys
+
 from snakemake.utils import min_version
 
 from spm.workflow import preemption
@@ -30,6 +32,12 @@ onstart:
     preemption.requeue_lost_jobs()
 
 
+onsuccess:
+    # Whether the runs are better than networks that no run has trained.
+    if any(job.rule.name == "tables" for job in workflow.dag.jobs):
+        print("", *REPORT.verdicts(), sep="\n", file=sys.stderr)
+
+
 # All stages are listed, not only the last: otherwise, after a failed rerun, the old results of
 # later stages would look up to date.
 rule all:
@@ -57,8 +65,17 @@ rule all:
         expand(rules.train.output, run=PLAN.runs),
         expand(rules.maps.output, run=PLAN.runs, testset=PLAN.testsets),
         expand(
+            rules.baseline_maps.output,
+            testset=PLAN.testsets if PLAN.pretrained_networks else [],
+        ),
+        expand(
+            rules.prior_maps.output,
+            run=PLAN.mixed_runs,
+            testset=PLAN.testsets,
+        ),
+        expand(
             rules.scores.output,
-            run=PLAN.runs,
+            run=PLAN.scored_runs,
             testset=PLAN.testsets,
             box_source=PLAN.box_sources,
         ),

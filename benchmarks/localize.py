@@ -1,11 +1,12 @@
 """Speed of `spm localize` with its default settings, in seconds of video per second.
 
-python -m benchmarks.localize [--seconds 60] [--rounds 3] [--visual resnet18] [--crop 224]
-    [--maps-per-s 2]
+python -m benchmarks.localize [--seconds 60] [--rounds 3] [--maps-per-s 2] [--video FILE]
+    [--visual resnet18 --crop 224]
 
 A video of the embedded corpus is rendered with 640×360 px and 24 frames per second, and localized
-with an untrained network of the default config. Three parts are measured: decoding and maps, tables
-and sheet, and the overlay video. Printed: the medians of the wall time and of the CPU time, in s;
+with the zero-shot network; with --visual, by an untrained network of the method `spm`. --video
+names another video. Three parts are measured: decoding and maps, tables and sheet, and the overlay
+video. Printed: the medians of the wall time and of the CPU time, in s;
 CPU time depends less on other work on the machine. The start of Python and torch is not included,
 and neither is the first video, for which torch prepares its kernels (about 2 s of CPU time).
 Target: 5 seconds of video per second on two cores.
@@ -27,8 +28,9 @@ import torch
 from spm.demo.scenario import PAIRS, Demo, DemoVideo, encode, shoot
 from spm.fusion import methods
 from spm.fusion.settings import RunConfig
-from spm.inference import overlay
+from spm.inference import overlay, sheet, writing
 from spm.inference.localize import MAPS_PER_S, Localizer
+from spm.inference.sources import display_size, duration_s
 from spm.learn import weights
 
 TARGET = 5.0  # seconds of video per second
@@ -48,13 +50,14 @@ def render(path: Path, seconds: int) -> None:
     encode(path, frames, FPS, sound, RATE_HZ)
 
 
-def save_untrained(path: Path, visual: str, crop: int) -> None:
-    """Write the weights of a network as the default config defines it."""
+def save_untrained(path: Path, visual: str, crop: int) -> Path:
+    """Write the weights of an untrained network of the method `spm`."""
     torch.manual_seed(0)
     config = RunConfig(method="spm", visual=visual, start="none", crop=crop)
     settings = methods.settings_of(config)
     about = {"config": settings.model_dump(), "categories": {}}
     weights.save(path, methods.build(settings).state_dict(), about)
+    return path
 
 
 class Duration(NamedTuple):
@@ -88,10 +91,10 @@ def measure(localizer: Localizer, video: Path, out: Path) -> dict[str, Duration]
     with timed(durations, "decoding and maps"):
         localization = localizer.localize(video)
     with timed(durations, "tables and sheet"):
-        localization.write(out / "maps.parquet")
-        overlay.sheet(localization, out / "sheet.png")
+        writing.write(localization, out / "maps.parquet")
+        sheet.write(localization, out / "sheet.png")
     with timed(durations, "overlay video"):
-        overlay.video(localization, out / "overlay.mp4")
+        overlay.write(localization, out / "overlay.mp4")
     return durations
 
 
@@ -102,13 +105,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--visual", default="resnet18")
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--visual")
     parser.add_argument("--crop", type=int, default=224)
     parser.add_argument("--maps-per-s", type=int, default=MAPS_PER_S)
     return parser.parse_args()
 
 
-def print_table(rounds: list[dict[str, Duration]], seconds: int) -> None:
+def print_table(rounds: list[dict[str, Duration]], seconds: float) -> None:
     """Print the medians of each part, and of the whole."""
     for part in rounds[0]:
         wall_s = median(durations[part].wall_s for durations in rounds)
@@ -126,16 +130,17 @@ def main() -> None:
     given = parse_arguments()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        video, path = folder / "video.mp4", folder / "network.safetensors"
-        render(video, given.seconds)
-        save_untrained(path, given.visual, given.crop)
-        localizer = Localizer(path, maps_per_s=given.maps_per_s)
+        video, path = given.video or folder / "video.mp4", folder / "network.safetensors"
+        if not given.video:
+            render(video, given.seconds)
+        network = save_untrained(path, given.visual, given.crop) if given.visual else None
+        localizer = Localizer(network, maps_per_s=given.maps_per_s)
         measure(localizer, video, folder)  # the first video is not counted
         rounds = [measure(localizer, video, folder) for _ in range(given.rounds)]
-    network = f"{given.visual} at {given.crop} px, {given.maps_per_s} maps per second"
-    threads = f"{torch.get_num_threads()} threads"
-    print(f"{given.seconds} s of {WIDTH}×{HEIGHT} px, {network}, {threads}")
-    print_table(rounds, given.seconds)
+        (width, height), seconds = display_size(video), duration_s(video)
+    threads = f"{given.maps_per_s} maps per second, {torch.get_num_threads()} threads"
+    print(f"{seconds:.0f} s of {width}×{height} px, {localizer.info}, {threads}")
+    print_table(rounds, seconds)
 
 
 if __name__ == "__main__":

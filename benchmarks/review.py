@@ -18,7 +18,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -29,12 +29,13 @@ import pandas as pd
 import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+from starlette.routing import BaseRoute
 
 from spm.base import schemas, tables
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.shards import table_of
-from spm.boxes.review import decisions
-from spm.boxes.review.server import HOST, ReviewApp, build_starlette, load_review_app
+from spm.boxes.review import decisions, web
+from spm.boxes.review.server import load_review_app, routes_of
 from spm.boxes.statuses import BoxStatus
 from spm.demo.scenario import PAIRS, Demo, DemoVideo, shoot
 
@@ -92,11 +93,17 @@ def write_tables(folder: Path, frames: int) -> None:
                 row = clip_row(number, scene, generator)
                 ids = {"clip_id": row["clip_id"], "video_id": row["video_id"]}
                 rows.append(row)
-                index.append({**ids, "shard": 0, "row": number, "categories": scene.categories})
+                index.append(index_row(ids, number, scene))
                 boxes += box_rows(ids, row["start_s"], scene, generator)
             write(**pd.DataFrame(rows).to_dict("list"))
     tables.write_rows(folder / "index.parquet", schemas.INDEX, index)
     tables.write_rows(folder / "boxes.parquet", schemas.ANNOTATIONS, boxes)
+
+
+def index_row(ids: dict[str, str], number: int, scene: Scene) -> dict[str, Any]:
+    """A row of the index: all clips are of test videos."""
+    columns = {"kind": "duet", "split": "test", "audible": True, "categories": scene.categories}
+    return {**ids, **columns, "shard": 0, "row": number, "start_s": number % VIDEO_CLIPS}
 
 
 def clip_row(number: int, scene: Scene, generator: np.random.Generator) -> dict[str, Any]:
@@ -134,15 +141,15 @@ def box_rows(
 
 
 @contextmanager
-def serve(review_app: ReviewApp) -> Iterator[str]:
-    """Serve the page in a thread; the URL of the page."""
+def serve(routes: Sequence[BaseRoute]) -> Iterator[str]:
+    """Serve a page in a thread; its URL."""
     with socket.socket() as listening:
-        listening.bind((HOST, 0))
-        app = build_starlette(review_app, "token")
+        listening.bind((web.HOST, 0))
+        app = web.build(routes, "token")
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield f"http://{HOST}:{listening.getsockname()[1]}/?token=token"
+        yield f"http://{web.HOST}:{listening.getsockname()[1]}/?token=token"
         server.should_exit = True
         thread.join()
 
@@ -197,7 +204,7 @@ def main() -> None:
         files = (folder / "boxes.parquet", folder / "index.parquet", folder / "clips")
         review_app = load_review_app(*files, folder / "r.csv", "ada")
         print(f"{given.frames} frames, {len(review_app.queue.boxes)} boxes")
-        with serve(review_app) as url:
+        with serve(routes_of(review_app)) as url:
             measure(url, given.decisions, given.screenshot)
 
 

@@ -1,7 +1,7 @@
 """clusters → pretrain
 
-Needs: the log-mel spectrograms of the training clips. Gives: for each row of `audio` from which a
-run starts, pseudo-labels and the audio network that is trained on them.
+Needs: the log-mel spectrograms of the training clips, and their sound for YAMNet. Gives: for each
+row of `audio` from which a run starts, pseudo-labels and the audio network that is trained on them.
 """
 
 
@@ -10,6 +10,7 @@ rule clusters:
     input:
         index="results/corpus/index/clips.parquet",
         spectrograms=PLAN.shard_tables("spectrograms"),
+        clips=lambda wildcards: PLAN.audio_clips(wildcards.audio, "clusters"),
     output:
         table="results/audio/clusters/{audio}/labels.parquet",
         centroids="results/audio/clusters/{audio}/centroids.safetensors",
@@ -28,10 +29,11 @@ rule clusters:
         runtime="4h",
     params:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "clusters"),
+        clips=lambda wildcards, input: "results/corpus/clips" if input.clips else "",
         code=code_of("spm.audio.clusters"),
     shell:
         "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
-        " --spectrograms results/corpus/spectrograms --out {output.table:q}"
+        " --spectrograms results/corpus/spectrograms --clips {params.clips} --out {output.table:q}"
         " --centroids {output.centroids:q} --history {output.history:q} 2> >(tee {log:q} >&2)"
 
 
@@ -41,6 +43,7 @@ rule pretrain:
         index="results/corpus/index/clips.parquet",
         clusters="results/audio/clusters/{audio}/labels.parquet",
         spectrograms=PLAN.shard_tables("spectrograms"),
+        clips=lambda wildcards: PLAN.audio_clips(wildcards.audio, "pretrain"),
     output:
         weights="results/audio/pretrain/{audio}/audio.safetensors",
         about="results/audio/pretrain/{audio}/audio.json",
@@ -58,9 +61,11 @@ rule pretrain:
         runtime="1d",
     params:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "pretrain"),
+        clips=lambda wildcards, input: "results/corpus/clips" if input.clips else "",
         code=code_of("spm.audio.pretrain"),
     shell:
         "python -m spm.audio.pretrain --config {params.config:q} --index {input.index:q}"
         " --clusters {input.clusters:q} --spectrograms results/corpus/spectrograms"
+        " --clips {params.clips}"
         " --out {output.weights:q} --history {output.history:q}"
         " --state state/audio/pretrain/{wildcards.audio} 2> >(tee {log:q} >&2)"

@@ -13,7 +13,7 @@ from spm.base import validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
 from spm.workflow.plan import Plan
-from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
+from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, VERDICT, ReportPlan
 
 
 wildcard_constraints:
@@ -46,12 +46,14 @@ try:
     PLAN = Plan.from_config(config, Path(workflow.basedir))
     REPORT = ReportPlan(PLAN)
     box_warnings = REPORT.box_warnings() if workflow.is_main_process else []
+    verdicts = REPORT.verdicts() if workflow.is_main_process else []
 except UserError as error:
     raise WorkflowError(str(error)) from None
 # For the first page of the report; no rule reads these.
 config["versions"] = versions.version_string()
 config["box_sources"] = PLAN.box_sources
 config["box_warnings"] = box_warnings
+config["verdicts"] = verdicts
 section = PLAN.section
 
 

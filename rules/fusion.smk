@@ -1,7 +1,7 @@
 """mosaics → train → maps
 
 Needs: clips, log-mel spectrograms and, for promoted runs, the audio network. Gives: one trained
-localizer per run, and its heat maps.
+localizer per run, its heat maps, and those of pretrained networks that are baselines.
 """
 
 
@@ -141,10 +141,69 @@ rule maps:
         mem_mb=memory(8000),
         runtime="4h",
     params:
-        config=section("maps", without=["testsets"]),
+        config=section("maps", without=["testsets", "prior_alpha", "prior", "prior_mean"]),
         code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.maps"),
     shell:
         "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q}"
         " --index {input.index:q} --clips $(dirname {input.clips[0]:q})"
         " --spectrograms $(dirname {input.spectrograms[0]:q}) --testset {wildcards.testset}"
         " --out {output.table:q} 2> >(tee {log:q} >&2)"
+
+
+rule baseline_maps:
+    """Heat maps of pretrained networks, which no run has trained, for every frame of a test set."""
+    input:
+        index=lambda wildcards: PLAN.test_index(wildcards.testset),
+        clips=lambda wildcards: PLAN.test_tables(wildcards.testset, "clips"),
+    output:
+        tables=expand(
+            "results/fusion/baseline_maps/{{testset}}/{network}.parquet",
+            network=PLAN.pretrained_networks or ["none"],  # which nothing reads
+        ),
+    log:
+        "logs/fusion/baseline_maps/{testset}.log",
+    benchmark:
+        "logs/fusion/baseline_maps/{testset}.jsonl"
+    conda:
+        "../envs/fusion.yaml"
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=memory(8000),
+        runtime="4h",
+    params:
+        config=section("baseline_maps"),
+        code=code_of("spm.fusion.baseline_maps"),
+    shell:
+        "python -m spm.fusion.baseline_maps --config {params.config:q} --index {input.index:q}"
+        " --clips $(dirname {input.clips[0]:q}) --testset {wildcards.testset}"
+        " --out {output.tables:q} 2> >(tee {log:q} >&2)"
+
+
+rule prior_maps:
+    """Heat maps of one run mixed with a pretrained network's, scored as a run of its own."""
+    input:
+        maps=lambda wildcards: PLAN.unmixed_maps(wildcards.run, wildcards.testset),
+        prior=f"results/fusion/baseline_maps/{{testset}}/{config['maps']['prior']}.parquet",
+    output:
+        table="results/fusion/prior_maps/{run}/{testset}.parquet",
+    log:
+        "logs/fusion/prior_maps/{run}/{testset}.log",
+    benchmark:
+        "logs/fusion/prior_maps/{run}/{testset}.jsonl"
+    wildcard_constraints:
+        run=r"[\w-]+\+prior",
+    conda:
+        "../envs/fusion.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime="1h",
+    params:
+        alpha=config["maps"]["prior_alpha"],
+        mean=config["maps"]["prior_mean"],
+        code=code_of("spm.fusion.prior_maps"),
+    shell:
+        "python -m spm.fusion.prior_maps --config '{{}}' --alpha {params.alpha}"
+        " --mean {params.mean} --maps {input.maps:q} --prior {input.prior:q} --out {output.table:q}"
+        " 2> >(tee {log:q} >&2)"

@@ -10,7 +10,7 @@ FIGURES = ["heatmaps", "scores", "classes", "training", "coverage"]
 
 
 rule tables:
-    """Scores of every run and baseline under every protocol, and differences between runs."""
+    """Scores of every run and baseline under every protocol, differences, and verdicts."""
     input:
         summaries=expand("{scored}.json", scored=REPORT.scored),
         frames=expand("{scored}.parquet", scored=REPORT.scored),
@@ -18,6 +18,7 @@ rule tables:
     output:
         csv="results/report/tables/scores.csv",
         pairs="results/report/tables/pairs.csv",
+        verdict=VERDICT,
         markdown=report(
             "results/report/tables/scores.md",
             caption="../workflow/report/scores.rst",
@@ -40,7 +41,7 @@ rule tables:
     shell:
         "python -m spm.report.tables --config {params.config:q} --summaries {input.summaries:q}"
         " --box-counts {input.box_counts:q} --csv {output.csv:q} --pairs-table {output.pairs:q}"
-        " --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
+        " --verdict-file {output.verdict:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 
 rule figures:
@@ -56,6 +57,7 @@ rule figures:
             box_source=PLAN.box_sources,
         ),
         maps=REPORT.maps,
+        baseline_maps=REPORT.baseline_maps,
         summaries=expand("{scored}.json", scored=REPORT.scored),
         histories=expand(HISTORY, run=PLAN.runs),
         audio_histories=expand(
@@ -91,6 +93,7 @@ rule figures:
         "python -m spm.report.figures --config {params.config:q} --index {input.index:q}"
         " --coverage {input.coverage:q} --manifest {input.manifest:q} --videos {input.videos:q}"
         " --clips results/corpus/clips --annotations {input.annotations:q} --maps {input.maps:q}"
+        " --baseline-maps {input.baseline_maps:q}"
         " --summaries {input.summaries:q} --histories {input.histories:q}"
         " --audio-histories {input.audio_histories:q}"
         " --out results/report/figures 2> >(tee {log:q} >&2)"
@@ -201,9 +204,10 @@ rule best_worst:
 
 
 rule overlay_videos:
-    """One test video under the maps of each run, with its sound, as a page that plays it."""
+    """One test video under the maps of each run and network, with its sound, as a page."""
     input:
         **REPORT.shown,
+        baseline_maps=REPORT.baseline_maps,
     output:
         page=report(
             "results/report/overlay_videos/overlay_videos.html",
@@ -227,7 +231,8 @@ rule overlay_videos:
     shell:
         "python -m spm.report.overlay_videos --config {params.config:q} --index {input.index:q}"
         " --clips $(dirname {input.clips[0]:q}) --annotations {input.annotations:q}"
-        " --maps {input.maps:q} --out {output.page:q} 2> >(tee {log:q} >&2)"
+        " --maps {input.maps:q} --baseline-maps {input.baseline_maps:q}"
+        " --out {output.page:q} 2> >(tee {log:q} >&2)"
 
 
 rule paper:

@@ -7,7 +7,8 @@ Needs: maps and the accepted boxes. Gives: scores of each run under each protoco
 rule scores:
     """Scores of one run on one test set: per frame, and summaries with intervals and baselines."""
     input:
-        maps="results/fusion/maps/{run}/{testset}.parquet",
+        maps=lambda wildcards: PLAN.run_maps(wildcards.run, wildcards.testset),
+        baseline_maps=lambda wildcards: PLAN.baseline_maps(wildcards.testset),
         annotations=lambda wildcards: PLAN.test_annotations(wildcards.testset, wildcards.box_source),
         index=lambda wildcards: PLAN.test_index(wildcards.testset),
     output:
@@ -20,11 +21,13 @@ rule scores:
         "logs/score/scores/{run}/{testset}/{box_source}.log",
     benchmark:
         "logs/score/scores/{run}/{testset}/{box_source}.jsonl"
+    wildcard_constraints:
+        run=r"[\w-]+(\+prior)?",
     conda:
         "../envs/score.yaml"
     threads: 1
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(6000),
         runtime="1h",
     params:
         config=section("scores"),
@@ -32,5 +35,6 @@ rule scores:
     shell:
         "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q}"
         " --annotations {input.annotations:q} --index {input.index:q}"
+        " --baseline-maps {input.baseline_maps:q}"
         " --out results/score/scores/{wildcards.run}/{wildcards.testset}/{wildcards.box_source}"
         " 2> >(tee {log:q} >&2)"

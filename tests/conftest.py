@@ -47,6 +47,8 @@ LONGEST_FIRST = [
     "corpus/test_clips.py",
     "corpus/test_fetch.py",
     "corpus/media/test_mutations.py",
+    "boxes/review/test_draw_page.py",
+    "boxes/review/test_draw_server.py",
 ]
 
 

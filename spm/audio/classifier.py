@@ -9,6 +9,7 @@ from torch.optim import Adam
 
 from spm.audio.network import AudioNetwork, Classifier, predict_all
 from spm.learn import dataloading
+from spm.learn.backbones import Audio
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class ClassifierConfig:
     """Settings of the training; the defaults are DSOL's."""
 
     epochs: int
+    network: Audio = "resnet18"  # YAMNet starts from its published weights
     batch: int = 32
     lr: float = 1e-4  # of Adam, for the audio network
     head_lr: float = 1e-3  # of Adam, for the linear layer
@@ -27,10 +29,12 @@ class ClassifierConfig:
 def init_classifier(log_mels: Tensor, classes: int, config: ClassifierConfig) -> Classifier:
     """A classifier before training; `log_mels` are the clips that it will be trained on."""
     torch.manual_seed(config.seed)
-    network = Classifier(AudioNetwork(), classes)
-    if config.standardize:
-        network.audio.fit_normalization(log_mels)
-    return network
+    audio = AudioNetwork(config.network)
+    if config.network == "yamnet":
+        audio.load_yamnet()
+    elif config.standardize:
+        audio.fit_normalization(log_mels)
+    return Classifier(audio, classes)
 
 
 def make_optimizer(network: Classifier, config: ClassifierConfig) -> Adam:

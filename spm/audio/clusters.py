@@ -2,8 +2,10 @@
 
 python -m spm.audio.clusters --config '{}' --index clips.parquet --spectrograms spectrograms
     --out clusters.parquet --centroids centroids.safetensors --history history.parquet
+    [--clips clips, if features is yamnet]
 """
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,12 +20,14 @@ from torch import Tensor
 from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.kmeans import Clustering, spherical_kmeans
 from spm.audio.network import AudioNetwork, predict_all
+from spm.audio.sounds import origin, read_sounds
 from spm.base import schemas, stage, tables
 from spm.base.config import Device, Section, Seed
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
 from spm.corpus import clip_reader
-from spm.learn import dataloading, training, weights
+from spm.learn import training, weights
+from spm.learn.backbones import Audio
 from spm.learn.checkpoints import HistoryRow
 from spm.learn.device import pick_device
 
@@ -34,6 +38,7 @@ class AudioFeatures(StrEnum):
     STATISTICS = "log-mel-statistics"
     UNTRAINED = "untrained"
     DEEPCLUSTER = "deepcluster"
+    YAMNET = "yamnet"
 
 
 class Clusters(Section):
@@ -47,8 +52,9 @@ class Clusters(Section):
     features: AudioFeatures = Field(
         AudioFeatures.STATISTICS,
         description="What is clustered: log-mel-statistics (mean and standard deviation over time"
-        " of each mel band), untrained (output of an untrained audio network), or deepcluster"
-        " (output of a network that is trained on clusters, in several rounds).",
+        " of each mel band), untrained (output of an untrained audio network), deepcluster (output"
+        " of a network that is trained on clusters, in several rounds), or yamnet (embeddings of"
+        " YAMNet, which was trained on AudioSet's labels: not the paper's self-supervision).",
     )
     deepcluster_rounds: int = Field(
         2,
@@ -76,6 +82,11 @@ class Clusters(Section):
         0, description="Random seed of the initializations and of the audio networks."
     )
     device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+
+    @property
+    def network(self) -> Audio:
+        """The audio network whose input the features are computed of."""
+        return "yamnet" if self.features is AudioFeatures.YAMNET else "resnet18"
 
 
 def mel_statistics(log_mels: Tensor) -> Tensor:
@@ -138,8 +149,21 @@ def deepcluster(
     return features
 
 
+def yamnet_embeddings(log_mels: Tensor, device: torch.device) -> Tensor:
+    """Embeddings of YAMNet, with its published weights: (clips, 96, 64) → (clips, 1024)."""
+    audio = AudioNetwork("yamnet")
+    audio.load_yamnet()
+    return predict_all(audio.to(device), log_mels, device)
+
+
 def compute_features(log_mels: Tensor, config: Clusters, device: torch.device) -> Tensor:
-    """Features to cluster, (clips, d), standardized over the clips."""
+    """Features to cluster, (clips, d), standardized over the clips.
+
+    `log_mels` (clips, 201, 64), or YAMNet's (clips, 96, 64), are as `sounds.read_sounds` gives
+    them.
+    """
+    if config.features is AudioFeatures.YAMNET:
+        return standardize(yamnet_embeddings(log_mels, device))
     if config.features is AudioFeatures.UNTRAINED:
         return standardize(untrained_features(log_mels, config, device))
     statistics = standardize(mel_statistics(log_mels))
@@ -159,7 +183,14 @@ def label_agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int
 
 
 def run(
-    config: Clusters, *, index: Path, spectrograms: Path, out: Path, centroids: Path, history: Path
+    config: Clusters,
+    *,
+    index: Path,
+    spectrograms: Path,
+    clips: Path | None = None,
+    out: Path,
+    centroids: Path,
+    history: Path,
 ) -> None:
     """Cluster the sounds of the training clips; a clip's pseudo-label is its nearest centroid."""
     training_clips = clip_reader.select(index, split=Split.TRAIN)
@@ -170,7 +201,7 @@ def run(
             " set a smaller k"
         )
     device = pick_device(config.device)
-    log_mels = dataloading.log_mels(rows, spectrograms)
+    log_mels = read_sounds(config.network, rows, spectrograms, clips)
     result = _cluster(compute_features(log_mels, config, device), config, device)
     labels = result.labels.cpu().numpy()
     about = {
@@ -178,7 +209,10 @@ def run(
         "mean_similarity": result.history[-1],
         "sizes": np.bincount(labels, minlength=config.k).tolist(),
         **label_agreement(rows, labels),
+        **origin(config.network),
     }
+    if "pretrained" in about:
+        print(f"clusters: embeddings of {about['pretrained']}", file=sys.stderr)
     weights.save(centroids, {"centroids": result.centroids.float()}, about)
     similarities = [
         HistoryRow(n, Split.TRAIN, "similarity", value) for n, value in enumerate(result.history)

@@ -2,7 +2,7 @@
 
 python -m spm.audio.pretrain --config '{}' --index clips.parquet --clusters clusters.parquet
     --spectrograms spectrograms --out audio.safetensors --history history.parquet
-    --state state/audio/pretrain
+    --state state/audio/pretrain [--clips clips, if pretrain.network is yamnet]
 """
 
 from pathlib import Path
@@ -13,13 +13,15 @@ from pydantic import Field
 from torch import Tensor
 
 from spm.audio import classifier
+from spm.audio.sounds import origin, origin_of_labels, read_sounds
 from spm.base import stage, tables
 from spm.base.config import Device, Section, Seed
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
-from spm.learn import checkpoints, dataloading, training, weights
+from spm.learn import checkpoints, training, weights
+from spm.learn.backbones import Audio
 from spm.learn.device import pick_device
 
 HELD_OUT = 10  # every tenth clip is kept from training, to measure the accuracy on unseen clips
@@ -31,7 +33,18 @@ class Pretrain(Section):
     The paper names cross-entropy, Adam and the learning rate 1e-4; the other values are DSOL's.
     """
 
-    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training clips.")
+    network: Audio = Field(
+        "resnet18",
+        description="Audio network: resnet18 with random initial weights, as in the paper; or"
+        " yamnet with weights that were trained on AudioSet's labels (docs/training-study.md).",
+    )
+    epochs: int = Field(
+        10,
+        ge=0,
+        le=10_000,
+        description="Passes over the training clips. 0: the initial weights are kept, which is of"
+        " use only with yamnet.",
+    )
     batch: int = Field(32, ge=2, le=10_000, description="Clips per batch.")
     lr: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam for the audio network.")
     head_lr: float = Field(
@@ -43,7 +56,7 @@ class Pretrain(Section):
     standardize: bool = Field(
         False,
         description="Scale each mel band to mean 0 and standard deviation 1 before the network."
-        " DSOL does not.",
+        " DSOL does not. The log-mels of yamnet are never scaled.",
     )
     seed: Seed = Field(0, description="Random seed of weight initialization and shuffling.")
     device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
@@ -72,13 +85,14 @@ def run(
     index: Path,
     clusters: Path,
     spectrograms: Path,
+    clips: Path | None = None,
     out: Path,
     history: Path,
     state: Path,
 ) -> None:
     """Train on nine tenths of the clustered clips, and measure the accuracy on the others."""
     rows, labels = read_labels(index, clusters)
-    log_mels = dataloading.log_mels(rows, spectrograms)
+    log_mels = read_sounds(config.network, rows, spectrograms, clips)
     held_out = torch.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
     train_mels, train_labels = log_mels[~held_out], labels[~held_out]
     device, settings = pick_device(config.device), config.classifier_config()
@@ -95,7 +109,7 @@ def run(
         values = {("train", "loss"): loss, ("train", "accuracy"): accuracy}
         return {**values, ("val", "accuracy"): unseen}
 
-    files = [index, clusters, *clip_reader.files(rows, spectrograms)]
+    files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
     fingerprint = checkpoints.fingerprint(
         files, config.model_dump_json(), code_digest("spm.audio.pretrain")
     )
@@ -103,7 +117,8 @@ def run(
         network, optimizer, train_epoch, config.epochs, state=state / fingerprint, title="pretrain"
     )
     last_epoch = {f"{row.split} {row.name}": row.value for row in rows_of_history}
-    about = {"config": config.model_dump(), "last_epoch": last_epoch}
+    about = {"config": config.model_dump(), "last_epoch": last_epoch, **origin_of_labels(clusters)}
+    about |= origin(config.network)
     weights.save(out, network.audio.state_dict(), about)
     training.finish(rows_of_history, history, state)
 

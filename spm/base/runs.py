@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+UNTRAINED = {"object_prior", "zero_shot"}  # methods that use pretrained networks as they are
+
 
 def method_of(config: Mapping[str, Any], run: str) -> str:
     """The name of a run's method."""
@@ -36,3 +38,8 @@ def audio_config(config: Mapping[str, Any], audio: str, stage: str) -> dict[str,
 def run_names(config: Mapping[str, Any]) -> list[str]:
     """The names of the runs that are not left out with `false`, sorted."""
     return sorted(run for run, row in config["runs"].items() if row is not False)
+
+
+def trained_runs(config: Mapping[str, Any]) -> list[str]:
+    """The names of the runs that learn from the videos, sorted."""
+    return [run for run in run_names(config) if method_of(config, run) not in UNTRAINED]

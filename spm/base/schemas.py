@@ -172,11 +172,13 @@ ANNOTATIONS = Table("annotations", "boxes/annotations/*.parquet", (
     Column("status", TEXT, description="`kept`; or the reason why the box does not count: "
            "`low-score`, `other-category`, `silent`, `overlap`, `surplus`, `rejected` (by a "
            "reviewer), `unknown-video` (not in the manifest) or `unmatched` (no frame within "
-           f"{FRAME_MATCH_S} s, or no clips of the video)."),
+           f"{FRAME_MATCH_S} s, or no clips of the video). `nothing-sounds`: the row is not a box; "
+           "a person saw nothing that sounds in the frame."),
     Column("box", TEXT, description="The box before review, as `category x y w h`; "
            "reviews refer to boxes by this text."),
     Column("reviewer", TEXT, description="Who reviewed the box; empty without a review."),
-), description="A box, with the reason where it does not count.")
+), description="A box, with the reason where it does not count; or a frame where nothing sounds, "
+   "without category, score and sides.")
 CLUSTERS = Table("clusters", "audio/clusters/*/labels.parquet", (
     CLIP_ID,
     Column("pseudo_label", INT32, description="Number of the cluster, from 0."),
@@ -200,7 +202,7 @@ HISTORY = Table("history", "**/history.parquet", (
     Column("name", TEXT, description="Name of the value, such as `loss` or `accuracy`."),
     Column("value", FLOAT64, description="The value."),
 ), description="A value measured in an epoch of a training or in an iteration of k-means.")
-MAPS = Table("maps", "fusion/maps/*/*.parquet", (
+MAPS = Table("maps", "fusion/*maps/*/*.parquet", (
     CLIP_ID,
     VIDEO_ID,
     FRAME,
@@ -211,7 +213,8 @@ MAPS = Table("maps", "fusion/maps/*/*.parquet", (
     Column("width", INT32, description="Number of columns of the map."),
     # float32: the sigmoid of Eq. 4 is so steep that its small values underflow in float16
     Column("map", pa.list_(FLOAT32), description="Heat in [0, 1], row by row from the top left."),
-), description="A heat map of a frame, from a run on a test set.")
+), description="A heat map of a frame, from a run on a test set; in `baseline_maps` from a "
+   "network that is a baseline, in `prior_maps` mixed with the object prior.")
 SCORES = Table("scores", "score/scores/*/*/*/*.parquet", (
     CLIP_ID,
     VIDEO_ID,
@@ -221,6 +224,9 @@ SCORES = Table("scores", "score/scores/*/*/*/*.parquet", (
            "ground truths."),
     Column("nsa", FLOAT64, description="No-sounding area: fraction of the pixels of silent "
            "categories that stay cold; null where it is not defined."),
+    Column("pointing_game", FLOAT64, description="Whether the hottest pixel of the map lies in a "
+           "box: 1 or 0, the mean over the frame's ground truths; a fraction if several pixels are "
+           "the hottest."),
     Column("pixel_ap", FLOAT64, description="Average precision over pixels; null unless the "
            "protocol asks for it."),
 ), description="The score of a frame, for a run, a test set, a source of boxes and a protocol.")

@@ -6,7 +6,7 @@ Read are: UTF-8 and UTF-16, four separators, every form of line end, blank rows 
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -41,6 +41,7 @@ class Spreadsheet:
     header: tuple[str, ...]  # names of the columns; empty ones at the end are left out
     header_line: int  # 1-based
     width: int  # number of columns, with empty ones at the end
+    mark: bytes = b""  # byte order mark
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line number and cells, as written, of every row after the header that is not blank.
@@ -65,12 +66,48 @@ class Spreadsheet:
 
     def format(self, rows: Sequence[Sequence[str]]) -> bytes:
         """Rows as bytes to append to the file: in its encoding, with its separator and line end."""
-        match = re.search(r"\r\n|\r|\n", self.text)
-        newline = match[0] if match else "\n"
+        start = "" if self.text.endswith(("\n", "\r")) else self._newline()
+        return (start + self._format_rows(rows)).encode(self.encoding, "surrogatepass")
+
+    def edit(
+        self, changed: Mapping[int, Sequence[str] | None], added: Sequence[Sequence[str]]
+    ) -> bytes:
+        """The content of the file with some rows changed; all other lines stay as they are.
+
+        Parameters
+        ----------
+        changed : mapping
+            New cells of rows by their line, as `rows` numbers them; None removes the row.
+        added : sequence
+            Cells of new rows, which come last.
+        """
+        lines = list(StringIO(self.text, newline=""))
+        reader = csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True)
+        parts, start = [], 0
+        for _ in reader:
+            cells = changed.get(start + 1)
+            if cells is not None:
+                parts.append(self._format_rows([cells]))
+            elif start + 1 not in changed:
+                parts += lines[start : reader.line_num]
+            start = reader.line_num
+        text = "".join(parts)
+        if added and text and not text.endswith(("\n", "\r")):
+            text += self._newline()
+        text += self._format_rows(added)
+        return self.mark + text.encode(self.encoding, "surrogatepass")
+
+    def _format_rows(self, rows: Sequence[Sequence[str]]) -> str:
+        """Rows as text, with the file's separator and line end."""
         text = StringIO()
-        csv.writer(text, delimiter=self.separator, lineterminator=newline).writerows(rows)
-        start = "" if self.text.endswith(("\n", "\r")) else newline
-        return (start + text.getvalue()).encode(self.encoding, "surrogatepass")
+        writer = csv.writer(text, delimiter=self.separator, lineterminator=self._newline())
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def _newline(self) -> str:
+        """The line end of the file."""
+        match = re.search(r"\r\n|\r|\n", self.text)
+        return match[0] if match else "\n"
 
 
 def is_blank(text: str) -> bool:
@@ -93,16 +130,16 @@ def read(path: Path, columns: Collection[str]) -> Spreadsheet:
     UserError
         When the file can't be read, or has another encoding.
     """
-    text, encoding = _decode(path)
+    text, encoding, mark = _decode(path)
     number, header = _header_line(text)
     expected = set(columns)
-    names = {mark: _split(header[:HEADER_CHARS], mark) for mark in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda mark: len(expected.intersection(names[mark])))
+    names = {name: _split(header[:HEADER_CHARS], name) for name in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda name: len(expected.intersection(names[name])))
     cells = names[separator]
     width = len(cells)
     while cells and not cells[-1]:
         cells.pop()
-    return Spreadsheet(path, text, encoding, separator, tuple(cells), number, width)
+    return Spreadsheet(path, text, encoding, separator, tuple(cells), number, width, mark)
 
 
 def _header_line(text: str) -> tuple[int, str]:
@@ -119,8 +156,8 @@ def _split(line: str, separator: str) -> list[str]:
     return [cell.strip(BLANKS) for cell in cells]
 
 
-def _decode(path: Path) -> tuple[str, str]:
-    """The text of a file, and its encoding."""
+def _decode(path: Path) -> tuple[str, str, bytes]:
+    """The text of a file, its encoding, and its byte order mark."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -130,7 +167,7 @@ def _decode(path: Path) -> tuple[str, str]:
     mark = next((mark for mark in ENCODINGS if content.startswith(mark)), b"")
     encoding = ENCODINGS.get(mark) or _without_mark(content[:2])
     try:
-        return content[len(mark) :].decode(encoding), encoding
+        return content[len(mark) :].decode(encoding), encoding, mark
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding, errors="ignore")
         byte = error.object[error.start : error.start + 1]

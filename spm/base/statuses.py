@@ -33,6 +33,13 @@ class Kind(StrEnum):
     DUET = "duet"
 
 
+class PretrainedBaseline(StrEnum):
+    """A network that a run is compared with, and that no run has trained."""
+
+    OBJECT_PRIOR = "object-prior"  # sees the picture only
+    ZERO_SHOT = "zero-shot"  # sees the picture and hears the sound
+
+
 class Split(StrEnum):
     """The use of a video: training, choice of the epoch, or test."""
 

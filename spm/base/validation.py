@@ -82,8 +82,9 @@ def coerce_numbers(value: Any, schema: Schema) -> Any:
 
 def _types(schema: Schema) -> set[str]:
     """The JSON types that a schema allows."""
-    if "anyOf" in schema:
-        return set().union(*map(_types, schema["anyOf"]))
+    if "anyOf" in schema:  # a word from a list is no free text
+        free = [option for option in schema["anyOf"] if not {"const", "enum"} & option.keys()]
+        return set().union(*map(_types, free))
     types = schema.get("type", [])
     return {types} if isinstance(types, str) else set(types)
 

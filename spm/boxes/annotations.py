@@ -7,7 +7,8 @@ python -m spm.boxes.annotations --config '{}' --manifest manifest.csv --index cl
     --clips clips --detections detect --detector weights.safetensors --reviews reviews.csv …
 
 The first command takes given boxes, the second one the detections of a detector. Either applies the
-decisions of reviewers. Its log has the number of kept boxes, and of rejected ones per reason.
+decisions of reviewers. Its log has the number of kept boxes, and of rejected ones per reason. A
+given frame where nothing sounds is a row without a box: it has no truth.
 """
 
 import json
@@ -21,6 +22,7 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import Section, Text
 from spm.base.errors import UserError
+from spm.base.words import count
 from spm.boxes import box_counts, ground_truth
 from spm.boxes.category_map import CategoryMap, name_in_video
 from spm.boxes.formats import csv
@@ -193,6 +195,20 @@ def annotate_given(
             yield {**box, "clip_id": None, "frame": None, "score": 1.0, "status": status}
 
 
+def annotate_empty(frames: Sequence[BoxRow], clips: Sequence[ClipRow]) -> Iterator[BoxRow]:
+    """Rows of frames where nothing sounds: they have no box, and so no truth."""
+    for clip, frame, rows in ground_truth.nearest_frames(
+        ground_truth.group_by_video(frames), clips
+    ):
+        yield {
+            **rows[0],
+            "clip_id": clip["clip_id"],
+            "frame": frame,
+            "time_s": clip["frame_time_s"][frame],
+            "status": BoxStatus.NOTHING_SOUNDS,
+        }
+
+
 def _given_status(box: BoxRow, clip: ClipRow) -> BoxStatus:
     """Status of a given box by the rules of detections that apply to it."""
     if box["category"] not in clip["categories"]:
@@ -203,6 +219,8 @@ def _given_status(box: BoxRow, clip: ClipRow) -> BoxStatus:
 def _sort_key(row: BoxRow) -> tuple[Any, ...]:
     """By clip and frame; boxes without a frame come last."""
     clip_id, frame = row["clip_id"] or "~", row["frame"] or 0
+    if row["status"] == BoxStatus.NOTHING_SOUNDS:
+        return clip_id, frame, ""
     return clip_id, frame, row["category"], -row["score"], row["x"], row["y"]
 
 
@@ -216,8 +234,8 @@ def detector_classes(detector: Path | None, detections: Sequence[BoxRow]) -> set
 
 def _given_rows(
     config: Annotations, boxes: Path, manifest: Path, index: Path, clips: Path, decided: Decisions
-) -> list[BoxRow]:
-    """Rows of the given boxes of a CSV file."""
+) -> tuple[list[BoxRow], list[BoxRow]]:
+    """Rows of the given boxes of a CSV file, and of its frames where nothing sounds."""
     index_table = tables.read(index)
     indexed = {row["clip_id"]: row for row in index_table.to_pylist()}
     files = clip_reader.files(index_table, clips)
@@ -227,8 +245,11 @@ def _given_rows(
         if clip["clip_id"] in indexed
     ]
     listed = {video.video_id for video in manifests.read(manifest)}
-    given = csv.read(boxes)
-    return list(annotate_given(given, clip_rows, listed, config.class_map, decided))
+    answers = csv.read_answers(boxes)
+    given = [row for row in answers if row["category"]]
+    empty = [row for row in answers if not row["category"]]
+    rows = annotate_given(given, clip_rows, listed, config.class_map, decided)
+    return list(rows), list(annotate_empty(empty, clip_rows))
 
 
 def _detected_rows(
@@ -264,14 +285,15 @@ def run(
     all_decisions = decisions.read(reviews) if reviews else []
     decided = decisions.resolve(all_decisions)
     detectable: Iterable[str]
+    empty: list[BoxRow] = []
     if boxes is not None:
-        rows = _given_rows(config, boxes, manifest, index, clips, decided)
+        rows, empty = _given_rows(config, boxes, manifest, index, clips, decided)
         detectable = {row["category"] for row in rows}
     elif detections is not None:
         rows, detectable = _detected_rows(config, detections, detector, index, decided)
     else:
         raise UserError("annotations: no boxes given; expected --boxes or --detections")
-    tables.write_rows(out, schemas.ANNOTATIONS, sorted(rows, key=_sort_key))
+    tables.write_rows(out, schemas.ANNOTATIONS, sorted([*rows, *empty], key=_sort_key))
     listed: set[str] = set()
     for row in tables.read(index, ["categories"]).to_pylist():
         listed.update(row["categories"])
@@ -280,7 +302,10 @@ def run(
     with tables.atomic_write(agreement) as part:
         decisions.agreement(all_decisions).to_csv(part, index=False, float_format="%.4f")
     source = "given" if boxes is not None else "detected"
-    print(f"annotations: {source} boxes: {box_counts.summary(rows)}", file=sys.stderr)
+    line = f"annotations: {source} boxes: {box_counts.summary(rows)}"
+    if empty:
+        line += f"; nothing sounds in {count(len(empty), 'frame')}"
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

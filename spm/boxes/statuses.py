@@ -15,6 +15,7 @@ class BoxStatus(StrEnum):
     REJECTED = "rejected"  # by a reviewer
     UNKNOWN_VIDEO = "unknown-video"  # the manifest does not list the video of a given box
     UNMATCHED = "unmatched"  # no clip has a frame near the time of a given box
+    NOTHING_SOUNDS = "nothing-sounds"  # not a box: a person saw nothing that sounds in the frame
     NOT_SCORABLE = "not-scorable"  # counts of categories only: no class of the detector means it
 
 

@@ -19,6 +19,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{ela
 SUFFIXES = ("mp4", "png", "parquet", "json")
 EXAMPLES = """\
   spm localize concert.mp4
+  spm localize concert.mp4 --threshold 0.5 --maps-per-s 4
   spm localize videos/*.mp4 --weights results/fusion/train/spm
   spm localize concert.mp4 --weights someone/localizer
   spm localize https://example.org/concert.mp4 --max-s 30 --json
@@ -28,8 +29,8 @@ Videos = Annotated[list[str], typer.Argument(help="Video files, or addresses of 
 Weights = Annotated[
     str | None,
     typer.Option(
-        help="network.safetensors of a run, or OWNER/NAME of a hub; default: the newest network in"
-        " the results here."
+        help="network.safetensors of a run, the folder of a run, or OWNER/NAME of a hub; default:"
+        " the zero-shot network, which needs no training."
     ),
 ]
 OutFolder = Annotated[Path, typer.Option(help="Folder for the results.")]
@@ -38,6 +39,10 @@ MaxSeconds = Annotated[
 ]
 MapsPerSecond = Annotated[
     int, typer.Option(min=1, max=60, help="Maps per second; the video interpolates between them.")
+]
+Threshold = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Score from which a frame has a box; heat has the same scale."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -48,6 +53,7 @@ def localize(
     out: OutFolder = Path("localized"),
     max_s: MaxSeconds = None,
     maps_per_s: MapsPerSecond = 2,
+    threshold: Threshold = 0.25,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -55,19 +61,23 @@ def localize(
     """Show the source of the sound in videos.
 
     Writes the video with a heat map over it, a sheet of frames, and the maps as Parquet and JSON,
-    under the name of the video.
+    under the name of the video. All of them name the network.
     """
-    from spm.inference.localize import Localizer, find_weights
+    from spm.inference.localize import Localizer
 
-    localizer = Localizer(find_weights(weights), device, maps_per_s)
+    localizer = Localizer(weights, device, maps_per_s, threshold)
     out.mkdir(parents=True, exist_ok=True)
     results = list(_localize_all(localizer, videos, out, max_s, quiet=quiet))
     errors = [result["reason"] for result in results if result["reason"]]
     for error in errors:
         typer.echo(f"spm: error: {error}", err=True)
     done = f"{len(results) - len(errors)} of {len(results)} videos localized"
-    line = f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)"
-    print_result([line], results, as_json=as_json, quiet=quiet)
+    lines = [
+        f"network: {localizer.info}",
+        *(summary(result["localization"]) for result in results if not result["reason"]),
+        f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)",
+    ]
+    print_result(lines, results, as_json=as_json, quiet=quiet)
     if errors:
         raise typer.Exit(1)
 
@@ -80,7 +90,7 @@ def _localize_all(
     The progress bar counts seconds of video: half for the maps, half for the overlay video.
     """
     from spm.base.progress import progress
-    from spm.inference.localize import duration_s
+    from spm.inference.sources import duration_s
 
     copies = _local_copies(videos, out)
     files = [copy for copy in copies.values() if isinstance(copy, Path)]
@@ -102,7 +112,7 @@ def _localize_all(
 def _local_copies(videos: list[str], out: Path) -> dict[str, Path | str]:
     """For each video the path of a local file, or the reason why there is none."""
     from spm.base.errors import UserError
-    from spm.inference.localize import local_copy
+    from spm.inference.sources import local_copy
 
     copies: dict[str, Path | str] = {}
     for video in videos:
@@ -131,16 +141,35 @@ def output_names(files: Sequence[Path]) -> list[str]:
     return [name if counts[name] == 1 else f"{n}-{name}" for n, name in enumerate(names)]
 
 
+def summary(document: dict[str, Any]) -> str:
+    """What was heard in a video, in how many seconds, and the place of the highest score."""
+    from spm.inference.drawing import class_text
+
+    rows = document["seconds"]
+    parts = [class_text(document["heard"])] if "heard" in rows[0] else []
+    counts = Counter(row.get("category", "a source") for row in rows if row["x"] is not None)
+    counts.pop(None, None)
+    parts += [f"{name} in {count} of {len(rows)} s" for name, count in counts.most_common()]
+    best = max(rows, key=lambda row: row["score"])
+    if best["x"] is not None:
+        right, bottom = best["x"] + best["w"], best["y"] + best["h"]
+        place = f"x {best['x']:.2f}–{right:.2f}, y {best['y']:.2f}–{bottom:.2f}"
+        parts.append(f"highest score {best['score']:.2f} at {best['time_s']:g} s: {place}")
+    else:
+        parts.append(f"no score reaches {document['threshold']:g}")
+    return f"{document['video']['file']}: {'; '.join(parts)}"
+
+
 def _result(
     video: str,
     *,
     reason: str = "",
     files: dict[str, Path] | None = None,
-    seconds: Sequence[dict[Any, Any]] = (),
+    localization: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The JSON of one video; `reason` says why it has no files."""
     paths = {suffix: str(path) for suffix, path in (files or {}).items()}
-    return {"video": video, "reason": reason, "files": paths, "seconds": list(seconds)}
+    return {"video": video, "reason": reason, "files": paths, "localization": localization}
 
 
 def _localize(
@@ -153,7 +182,7 @@ def _localize(
 ) -> dict[str, Any]:
     """Write all files of one video; if that fails, the result has the reason."""
     from spm.base.errors import UserError
-    from spm.inference import overlay
+    from spm.inference import overlay, sheet, writing
 
     files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in SUFFIXES}
     try:
@@ -162,9 +191,9 @@ def _localize(
                 f"{path}: the overlay video would replace this file: name another folder with --out"
             )
         localization = localizer.localize(path, max_s, on_progress)
-        localization.write(files["parquet"])
-        overlay.sheet(localization, files["png"])
-        overlay.video(localization, files["mp4"], max_s, on_progress)
+        document = writing.write(localization, files["parquet"])
+        sheet.write(localization, files["png"])
+        overlay.write(localization, files["mp4"], max_s, on_progress)
     except UserError as error:
         return _result(video, reason=str(error))
-    return _result(video, files=files, seconds=localization.seconds().to_dict("records"))
+    return _result(video, files=files, localization=document)

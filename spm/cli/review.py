@@ -6,53 +6,99 @@ from typing import Annotated
 
 import typer
 
+from spm.base.statuses import Split
+
+FRAMES_PER_VIDEO = 3
 EXAMPLES = """\
+  spm review --draw videos/boxes.csv
+  spm review --draw videos/boxes.csv --frames-per-video 5 --results demo/results
   spm review videos/reviews.csv
   spm review videos/reviews.csv --results demo/results --boxes given --sample 200
 """
 
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="CSV file to write, in the folder of the manifest, where the workflow reads it:"
+        " reviews.csv for decisions; with --draw, boxes.csv for boxes."
+    ),
+]
+Draw = Annotated[
+    bool,
+    typer.Option("--draw", help="Draw boxes on frames of test videos; only clips are needed."),
+]
+FramesPerVideo = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1000,
+        show_default=str(FRAMES_PER_VIDEO),
+        help="With --draw: number of frames of each video, spread over its audible time. Frames"
+        " that have boxes are shown too.",
+    ),
+]
+Videos = Annotated[
+    Split | None,
+    typer.Option(show_default="test", help="With --draw: split of the videos."),
+]
+Boxes = Annotated[
+    str | None,
+    typer.Option(show_default="detector", help="Source of the boxes: detector or given."),
+]
+Reviewer = Annotated[
+    str | None, typer.Option(help="Name of the reviewer; default: the user's login.")
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Number of boxes to review, the same for every reviewer; default: all."
+    ),
+]
+Results = Annotated[Path, typer.Option(help="Folder of the workflow's results.")]
+Port = Annotated[int, typer.Option(min=0, help="Port of the page; 0: any free port.")]
+Browse = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
+
 
 def review(
-    reviews: Annotated[
-        Path,
-        typer.Argument(
-            help="CSV file that decisions are appended to; the workflow reads reviews.csv in the"
-            " folder of the manifest."
-        ),
-    ],
-    results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path(
-        "results"
-    ),
-    boxes: Annotated[
-        str, typer.Option(help="Source of the boxes: detector or given.")
-    ] = "detector",
-    reviewer: Annotated[
-        str | None, typer.Option(help="Name of the reviewer; default: the user's login.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, help="Port of the page; 0: any free port.")] = 0,
-    sample: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Number of boxes to review, the same for every reviewer; default: all."
-        ),
-    ] = None,
-    browse: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
-    ] = True,
+    file: File,
+    draw: Draw = False,
+    results: Results = Path("results"),
+    frames_per_video: FramesPerVideo = None,
+    split: Videos = None,
+    boxes: Boxes = None,
+    reviewer: Reviewer = None,
+    port: Port = 0,
+    sample: Sample = None,
+    browse: Browse = True,
 ) -> None:
-    """Accept, reject or correct boxes, by key.
+    """Draw boxes; or accept, reject and correct boxes, by key.
 
-    The page that opens is accessible from this machine only.
+    The page that opens is accessible from this machine only. Each answer is on the disk at once.
     """
-    from spm.boxes.review.server import serve
+    if draw:
+        _reject({"--boxes": boxes, "--reviewer": reviewer, "--sample": sample}, "without --draw")
+        from spm.boxes.review import draw_server
 
-    serve(
-        annotations=results / f"boxes/annotations/{boxes}.parquet",
+        count = frames_per_video or FRAMES_PER_VIDEO
+        draw_server.serve(file, results, count, split or Split.TEST, port=port, browse=browse)
+        return
+    _reject({"--frames-per-video": frames_per_video, "--split": split}, "with --draw")
+    from spm.boxes.review import server
+
+    server.serve(
+        annotations=results / f"boxes/annotations/{boxes or 'detector'}.parquet",
         index=results / "corpus/index/clips.parquet",
         clips=results / "corpus/clips",
-        reviews=reviews,
+        reviews=file,
         reviewer=reviewer or getpass.getuser(),
         port=port,
         sample=sample,
         browse=browse,
     )
+
+
+def _reject(options: dict[str, object], used: str) -> None:
+    """Refuse options of the other page, which would have no effect."""
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"it has an effect only {used}", param_hint=given[0])

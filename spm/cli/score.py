@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spm.score.evaluation import Predictions
-    from spm.score.external_maps import ScoreRow
+    from spm.score.external_maps import Matched, ScoreRow
     from spm.score.protocols import Protocol
 
 EXAMPLES = """\
   spm score maps.npz --boxes dsol-solo --protocol dsol-solo
   spm score localized/concert.parquet --boxes boxes.csv --partial --json
+  spm score localized/concert.parquet --boxes boxes.csv --partial --videos videos/
 """
 
 
@@ -34,6 +35,13 @@ Boxes = Annotated[
 Manifest = Annotated[
     Path | None,
     typer.Option(help="CSV of the videos; boxes of videos or categories not in it don't count."),
+]
+Videos = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the video files, named by their ids, or their manifest: adds the baselines"
+        " object-prior and zero-shot, on the frames of the maps."
+    ),
 ]
 ProtocolName = Annotated[
     str, typer.Option(help="Name of the protocol; docs/protocols.md describes each.")
@@ -59,6 +67,7 @@ def score(
     maps: MapsFile,
     boxes: Boxes,
     manifest: Manifest = None,
+    videos: Videos = None,
     protocol: ProtocolName = "spm-paper",
     all_protocols: AllProtocols = False,
     classes: Classes = "",
@@ -71,7 +80,7 @@ def score(
 ) -> None:
     """Score heat maps of any system.
 
-    Trivial baselines are scored on the same frames.
+    Trivial baselines are scored on the same frames; with --videos, also pretrained networks.
     """
     from spm.boxes import benchmarks, status_counts
     from spm.boxes.annotations import Annotations
@@ -89,12 +98,35 @@ def score(
     if all_protocols:
         chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), matched.predictions)
         notes += more_notes
-    tables = list(external_maps.scores(matched, chosen, resamples=bootstrap, seed=seed))
+    networks = _networks(matched, videos) if videos else {}
+    tables = list(
+        external_maps.scores(matched, chosen, resamples=bootstrap, seed=seed, networks=networks)
+    )
     if not quiet:
         for note in notes:
             typer.echo(note, err=True)
         typer.echo(f"boxes: {status_counts.line(matched.boxes)}", err=as_json)
     _report(tables, out, as_json=as_json, quiet=quiet)
+
+
+def _networks(matched: "Matched", videos: Path) -> "dict[str, Predictions]":
+    """Maps of the pretrained networks on the frames of the maps."""
+    from spm.base.errors import UserError
+    from spm.inference import baseline_predictions
+    from spm.inference.baseline_predictions import FramePlace
+
+    keys = list(matched.predictions.keys)
+    if unplaced := [key for key in keys if key not in matched.times]:
+        raise UserError(
+            f"--videos: neither the boxes nor the maps name video and time of {unplaced[0]};"
+            " expected video_id and time_s in the boxes"
+        )
+    categories: set[str] = set()
+    for boxes in matched.truth.boxes.values():
+        categories.update(box.category for box in boxes)
+    files = baseline_predictions.find_videos(videos)
+    places = {key: FramePlace(*matched.times[key]) for key in keys}
+    return baseline_predictions.predict(files, places, sorted(categories))
 
 
 def _listed(manifest: Path) -> dict[str, tuple[str, ...]]:
@@ -140,7 +172,7 @@ def _report(
 
 
 def _table(rows: Sequence["ScoreRow"]) -> "Table":
-    """The maps with their intervals, then a row per baseline; a column per metric."""
+    """The maps with their intervals, a row per baseline, and differences; a column per metric."""
     from rich.box import SIMPLE
     from rich.table import Table
 
@@ -152,24 +184,32 @@ def _table(rows: Sequence["ScoreRow"]) -> "Table":
         title=f"{title}\n{external_maps.describe_intervals(rows[0])}",
         title_justify="left",
         box=SIMPLE,
+        collapse_padding=True,
     )
     table.add_column("", justify="left", no_wrap=True)
     for metric in metrics:
-        table.add_column(metric, justify="right", no_wrap=True)
+        # A long name may take two lines, a number may not: 80 columns are enough for both.
+        table.add_column(metric.replace("_", " "), justify="right", min_width=9, max_width=9)
     for system in dict.fromkeys(row.system for row in rows):
         by_metric = {row.metric: row for row in rows if row.system == system}
-        values = [_value(by_metric.get(metric)) for metric in metrics]
-        is_maps = system == external_maps.MAPS
+        is_maps, is_difference = system == external_maps.MAPS, external_maps.MINUS in system
+        sign = "+" if is_difference else ""
+        values = [_value(by_metric.get(metric), sign) for metric in metrics]
         table.add_row(system, *values, style="bold" if is_maps else "")
-        if is_maps and any(row.interval for row in by_metric.values()):
-            intervals = [_interval(by_metric[metric]) for metric in metrics]
-            table.add_row("95 % interval", *intervals, end_section=True)
+        has_interval = any(row.interval for row in by_metric.values())
+        if has_interval and (is_maps or is_difference):
+            intervals = [_interval(by_metric.get(metric), sign) for metric in metrics]
+            table.add_row("95 % interval", *intervals, end_section=is_maps)
     return table
 
 
-def _value(row: "ScoreRow | None") -> str:
-    return f"{row.value:.4f}" if row else "–"
+def _value(row: "ScoreRow | None", sign: str) -> str:
+    return f"{row.value:{sign}.4f}" if row else "–"
 
 
-def _interval(row: "ScoreRow") -> str:
-    return f"{row.interval[0]:.2f}–{row.interval[1]:.2f}" if row.interval else ""
+def _interval(row: "ScoreRow | None", sign: str) -> str:
+    """The ends of an interval; of a difference, with signs and `to` between them."""
+    if row is None or row.interval is None:
+        return ""
+    low, high = (f"{end:{sign}.2f}" for end in row.interval)
+    return f"{low} to {high}" if sign else f"{low}–{high}"

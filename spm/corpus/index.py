@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pandas as pd
 from pydantic import Field
@@ -22,8 +22,10 @@ from spm.corpus import manifest as manifests
 from spm.corpus.manifest import Group, Video
 
 GROUP_ROWS = 50_000  # rows in memory before they are written: about 40 MB
+ONE_IN = 5  # videos of which `auto` takes the first for test
 DECODED = {VideoStatus.OK, VideoStatus.PARTIAL}  # statuses of a video with clips
 COUNTS = ("listed", "available", "clips", "audible")  # columns of the coverage table
+Tests = Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"]
 
 
 class Index(Section):
@@ -33,17 +35,16 @@ class Index(Section):
     or not.
     """
 
-    test_solos: int = Field(
+    test_solos: Tests = Field(
         5,
-        ge=0,
-        le=10_000,
-        description="Number of test videos per solo category: the first ones listed.",
+        description="Number of test videos per solo category: the first ones listed. auto, for few"
+        " videos: the first of each five of a category; the only video of a category is for"
+        " training, except in each fifth category.",
     )
-    test_duets: int = Field(
+    test_duets: Tests = Field(
         2,
-        ge=0,
-        le=10_000,
-        description="Number of test videos per pair of duet categories: the first listed.",
+        description="Number of test videos per pair of duet categories: the first listed; or auto,"
+        " as for solos. Duets that are not for test are for training.",
     )
     val_solos: int = Field(
         0,
@@ -56,6 +57,12 @@ class Index(Section):
         "drop",
         description="What happens when a test video is not available. drop: the test set gets"
         " smaller; replace: the next available video takes its place.",
+    )
+    train_every_s: int = Field(
+        1,
+        ge=1,
+        le=3_600,
+        description="Only training clips that start at a multiple of so many s are used. 1: all.",
     )
     min_rms_db: float = Field(
         -60.0,
@@ -72,34 +79,73 @@ class Index(Section):
     )
 
 
-def split_of(video: Video, position: int, config: Index) -> Split:
-    """The split of a video: the manifest's, or else that of its position in its category."""
-    if video.split:
-        return video.split
-    is_solo = video.kind == Kind.SOLO
-    tests = config.test_solos if is_solo else config.test_duets
-    vals = config.val_solos if is_solo else 0
-    if position < tests:
+class Place(NamedTuple):
+    """The place of a video among those of its kind."""
+
+    group: int  # 0-based number of its category set, in the order of the manifest
+    position: int  # 0-based, in its category set
+    size: int  # number of videos of its category set
+
+
+def split_at(place: Place, tests: Tests, vals: int) -> Split:
+    """The split of a video by its place.
+
+    With `auto` every category of two videos or more has a test video and a training video, and a
+    test video remains one when videos are added.
+
+    >>> [str(split_at(Place(3, position, 2), "auto", 1)) for position in range(2)]
+    ['test', 'train']
+    """
+    if tests == "auto":
+        starts_five = place.position % ONE_IN == 0
+        is_test = starts_five and (place.size > 1 or place.group % ONE_IN == 0)
+        is_val = 0 < place.position <= min(vals, ONE_IN - 1, place.size - 2)
+    else:
+        is_test = place.position < tests
+        is_val = place.position < tests + vals
+    if is_test:
         return Split.TEST
-    return Split.VAL if position < tests + vals else Split.TRAIN
+    return Split.VAL if is_val else Split.TRAIN
 
 
 def splits(videos: Sequence[Video], available: set[str], config: Index) -> dict[str, Split]:
-    """The split of every listed video.
+    """The split of every listed video: the manifest's, or else that of its place.
 
-    With `missing: drop` all listed videos count for the position, so that everybody's training set
+    With `missing: drop` all listed videos count for the places, so that everybody's training set
     excludes the same videos. With `replace` only available videos count, so that the test set keeps
     its size.
     """
-    if config.missing == "drop":
-        return {video.video_id: split_of(video, video.position, config) for video in videos}
-    count: Counter[Group] = Counter()
+    counted = available if config.missing == "replace" else {video.video_id for video in videos}
     split = {}
-    for video in videos:
-        group = (video.kind, frozenset(video.categories))
-        split[video.video_id] = split_of(video, count[group], config)
-        count[group] += video.video_id in available
+    for video, place in _places(videos, counted):
+        is_solo = video.kind == Kind.SOLO
+        tests = config.test_solos if is_solo else config.test_duets
+        by_place = split_at(place, tests, config.val_solos if is_solo else 0)
+        split[video.video_id] = video.split or by_place
     return split
+
+
+def _places(videos: Sequence[Video], counted: set[str]) -> Iterator[tuple[Video, Place]]:
+    """The place of each video; the videos that are not counted move no other one."""
+    counts = Counter(_group(video) for video in videos if video.video_id in counted)
+    number: dict[Group, int] = {}
+    for kind in Kind:
+        of_kind = [group for group in counts if group[0] == kind]
+        number |= {group: n for n, group in enumerate(of_kind)}
+    position: Counter[Group] = Counter()
+    for video in videos:
+        group = _group(video)
+        yield video, Place(number.get(group, 0), position[group], counts[group])
+        position[group] += video.video_id in counted
+
+
+def _group(video: Video) -> Group:
+    return video.kind, frozenset(video.categories)
+
+
+def is_used(clip: Mapping[str, Any], split: Split, config: Index) -> bool:
+    """Whether a clip is in the index; neighboring seconds of a training video are much alike."""
+    return split != Split.TRAIN or round(clip["start_s"]) % config.train_every_s == 0
 
 
 def rows(
@@ -112,7 +158,7 @@ def rows(
     next_row: Counter[int] = Counter()  # of each shard
     for shard, clip in clips:
         video = videos.get(clip["video_id"])
-        if video is not None:
+        if video is not None and is_used(clip, split[video.video_id], config):
             yield {
                 **clip,
                 "shard": shard,

@@ -9,6 +9,7 @@ import argparse
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ CORPUS = '{"solos": 10}'  # settings of the corpus; fewer videos than by default
 EXPECTED_S = {
     "corpus": 80, "fetch": 13, "clips": 20, "spectrograms": 6, "index": 1, "clusters": 6,
     "pretrain": 80, "detector": 40, "detect": 20, "annotations": 3, "quality": 1, "train": 110,
-    "maps": 14, "scores": 9, "tables": 1, "report": 10, "page": 5,
+    "maps": 14, "baseline_maps": 22, "scores": 14, "tables": 1, "report": 10, "page": 5,
 }  # fmt: skip
 # Jobs that run beside another one, each with half of the cores: the two shards, and the two chains
 # that do not read each other, boxes and sounds. This takes less time than one after the other.
@@ -47,6 +48,7 @@ WHAT = {
     "quality": "detected boxes compared with given ones",
     "train": "fusion trained, frozen audio (step 3)",
     "maps": "heat maps of the test clips drawn",
+    "baseline_maps": "the same by networks without training",
     "scores": "CIoU and AUC, with baselines and intervals",
     "tables": "score table written",
     "report": "figures, films, pages and cards made",
@@ -167,12 +169,17 @@ def summary(scores: Path) -> str:
     return "\n".join(lines)
 
 
+def verdict(path: Path) -> str:
+    """The verdict on the run under the first protocol, in lines for a terminal."""
+    return textwrap.fill(path.read_text(encoding="utf-8").splitlines()[0], 100)
+
+
 def closing(out: Path) -> str:
     """What to open and what to try next."""
     return f"""
 Open      {out}/report.html (opens offline), or the pictures in {out}/results/report/figures/
 Try next  . .venv/bin/activate
-          spm localize VIDEO     heat maps over a video; this network knows drawn instruments
+          spm localize VIDEO     heat maps over any video, by a network that needs no training
           spm manifest FOLDER    your own videos: docs/tutorial.md
 
 These scores are of a drawn corpus. They show that the workflow works, and say nothing about
@@ -200,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run_logged(snakemake, log, stages)
     run_logged([*snakemake, "--report", "report.html"], log, stages)
     stages.stage_finished("page")
-    print("\n" + summary(given.out / "results/report/tables/scores.csv"))
+    tables = given.out / "results/report/tables"
+    print("\n" + summary(tables / "scores.csv"))
+    print("\n" + verdict(tables / "verdict.txt"))
     print(closing(given.out))
 
 

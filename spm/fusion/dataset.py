@@ -1,9 +1,10 @@
 """The clips of a run, in memory, and the random frames and pairs that training draws from them."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +14,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from spm.corpus import clip_reader
+from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import Augment, Outside, Train
 from spm.learn import dataloading, transforms
 
 ROWS = 1024  # clips whose similarity with all clips is computed in one product
+FRAMES = 64  # frames per batch where no gradient is needed
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,11 @@ class ClipDataset:
     """The clips of one split."""
 
     jpegs: list[list[bytes]]  # frames of each clip
-    log_mels: Tensor  # (clips, 201, 64)
+    log_mels: Tensor  # (clips, 201, 64), or what `prepare_sound` makes of the sound
     videos: Tensor  # (clips,) number of the clip's video; each mosaic has its own number
     audio_embeddings: Tensor | None  # (clips, …) features of a frozen audio network
     nearest: Tensor | None = None  # (clips,) clip with the most similar sound: augment B and C
+    visual_features: list[Tensor] | None = None  # (frames, c, h, w) of a frozen visual network
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -49,20 +53,45 @@ def load(
     rows: pa.Table,
     clips: Path,
     spectrograms: Path,
-    embed_audio: Callable[[Tensor], Tensor] | None,
+    network: LocalizationNetwork | None = None,
+    config: Train | None = None,
 ) -> ClipDataset:
     """Read frames and sounds of the rows' clips.
 
-    `embed_audio` computes the features of a frozen audio network, once for all epochs.
+    Features of the parts of `network` that `config` freezes are computed here, once for all epochs.
     """
     # Two mosaics of the same four videos still show different tiles, so each is its own video.
     is_mosaic = pc.equal(rows["kind"], "synthetic")
     names = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
     videos = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    log_mels = dataloading.log_mels(rows, spectrograms) if rows.num_rows else torch.empty(0, 1, 1)
-    audio_embeddings = None if embed_audio is None else embed_audio(log_mels)
-    jpegs = clip_reader.frames(rows, clips) if rows.num_rows else []
-    return ClipDataset(jpegs, log_mels, videos, audio_embeddings)
+    if not rows.num_rows:
+        return ClipDataset([], torch.empty(0, 1, 1), videos, None)
+    if network and network.reads == "pcm":
+        log_mels = dataloading.prepared_sounds(rows, clips, network.prepare_sound)
+    else:
+        log_mels = dataloading.log_mels(rows, spectrograms)
+    jpegs, audio_embeddings, visual_features = clip_reader.frames(rows, clips), None, None
+    if network and config and config.frozen:
+        audio_embeddings = network.embed_audio_all(log_mels)
+    if network and config and config.freeze_visual:
+        visual_features = embed_frames_all(network, jpegs, config.crop)
+    return ClipDataset(jpegs, log_mels, videos, audio_embeddings, None, visual_features)
+
+
+@torch.inference_mode()
+def embed_frames_all(
+    network: LocalizationNetwork, jpegs: Sequence[Sequence[bytes]], crop: int
+) -> list[Tensor]:
+    """Visual features of all frames, resized to `crop`: per clip (frames, c, h, w), float16."""
+    network.eval()
+    device = next(network.parameters()).device
+    flat, parts = [jpeg for frames in jpegs for jpeg in frames], []
+    for start in range(0, len(flat), FRAMES):
+        images = transforms.decode(flat[start : start + FRAMES])
+        resized = transforms.resize_normalize(images, crop).to(device)
+        parts.append(network.visual_features(resized).half().cpu())
+    features = torch.cat(parts).clone()  # (all frames, c, h, w); no tensor of the inference mode
+    return list(features.split([len(frames) for frames in jpegs]))
 
 
 def nearest_clips(features: Tensor, videos: Tensor, outside: Outside) -> Tensor:
@@ -108,9 +137,16 @@ def sample_pairs(
 def random_frames(
     data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator, views: int = 1
 ) -> Tensor:
-    """A random frame of each clip, augmented `views` times: (views · B, 3, crop, crop)."""
+    """A random frame of each clip, augmented `views` times: (views · B, 3, crop, crop).
+
+    If the dataset has features of a frozen visual network, they are returned in place of the
+    frames, without augmentation: (views · B, c, h, w).
+    """
     draws = torch.rand(len(indices), generator=generator).tolist()
-    images = transforms.decode(_select_frames(data, indices, draws))
+    if data.visual_features is not None:
+        features = torch.stack(_select(data.visual_features, indices, draws))
+        return features.float().repeat(views, 1, 1, 1)
+    images = transforms.decode(_select(data.jpegs, indices, draws))
     augmented = []
     for _ in range(views):
         params = transforms.sample_params(len(indices), images.shape[-1] - crop, generator)
@@ -121,19 +157,22 @@ def random_frames(
 def resized_frames(
     data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """A random frame of each clip, or its first, resized but not augmented: (B, 3, crop, crop)."""
+    """A random frame of each clip, or its first, resized but not augmented: (B, 3, crop, crop).
+
+    If the dataset has features of a frozen visual network, they are returned: (B, c, h, w).
+    """
     draws = [0.0] * len(indices)
     if generator is not None:
         draws = torch.rand(len(indices), generator=generator).tolist()
-    return transforms.resize_normalize(
-        transforms.decode(_select_frames(data, indices, draws)), crop
-    )
+    if data.visual_features is not None:
+        return torch.stack(_select(data.visual_features, indices, draws)).float()
+    return transforms.resize_normalize(transforms.decode(_select(data.jpegs, indices, draws)), crop)
 
 
-def _select_frames(data: ClipDataset, indices: Tensor, draws: list[float]) -> list[bytes]:
-    """One frame of each clip; a draw in [0, 1) chooses it."""
+def _select(clips: Sequence[Any], indices: Tensor, draws: list[float]) -> list[Any]:
+    """One of each clip's frames, or of their features; a draw in [0, 1) chooses it."""
     selected = []
     for clip, draw in zip(indices.tolist(), draws, strict=True):
-        frames = data.jpegs[clip]
+        frames = clips[clip]
         selected.append(frames[int(draw * len(frames))])
     return selected

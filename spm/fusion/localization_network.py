@@ -1,15 +1,16 @@
 """Base class of the methods' networks: two backbones, a loss of a batch, and heat maps."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from spm.audio.network import BATCH, AudioNetwork
+from spm.corpus.spectrograms import log_mel
 from spm.fusion.settings import Train
-from spm.learn import distributed
-from spm.learn.backbones import Start, Visual, visual_trunk
+from spm.learn import distributed, yamnet
+from spm.learn.backbones import CHANNELS, Audio, Start, Visual, visual_trunk
 
 
 class StepOutput(NamedTuple):
@@ -30,12 +31,50 @@ class LocalizationNetwork(nn.Module):
     """Base class of the methods' networks; a subclass defines `loss` and `heat_maps`."""
 
     cluster_count = 0  # number of clusters with their own maps; 0: the method is not class-aware
+    reads: Literal["log_mel", "pcm"] = "log_mel"  # what stages read and give to `heat_maps`
     views = 1  # augmented copies of each clip's frame in a training batch
 
-    def __init__(self, visual: Visual, start: Start) -> None:
+    def __init__(self, visual: Visual, start: Start, audio: Audio = "resnet18") -> None:
         super().__init__()
         self.visual = visual_trunk(visual, start)
-        self.audio = AudioNetwork()
+        self.visual_channels = CHANNELS[visual]
+        self.audio = AudioNetwork(audio)
+        self.reads = self.audio.reads
+
+    def visual_features(self, images: Tensor) -> Tensor:
+        """f_v(v): (B, 3, H, W) → (B, c, h, w).
+
+        If the visual network is frozen, training passes its features, computed once for all epochs,
+        in place of the images; they are returned as they are.
+        """
+        if images.shape[1] == self.visual_channels:
+            return images
+        return self.visual(images)  # type: ignore[no-any-return]
+
+    def prepare_sound(self, pcm: Tensor) -> Tensor:
+        """Sounds of 1 s as `heat_maps` takes them: (B, 16000) at 16 kHz in [-1, 1] → (B, …).
+
+        spm's log-mels (B, 201, 64), or YAMNet's (B, 96, 64).
+        """
+        if self.reads == "pcm":
+            return yamnet.log_mel_patches(pcm)[:, 0]
+        return log_mel(pcm)
+
+    def smooth_sounds(
+        self, sounds: Tensor, videos: Sequence[str], starts_s: Sequence[float]
+    ) -> Tensor:
+        """Prepared sounds, averaged over neighboring seconds by methods that do so: (n, …).
+
+        Parameters
+        ----------
+        sounds : Tensor, shape (n, …)
+            `prepare_sound` of n clips.
+        videos : sequence of n str
+            Video of each clip; clips of different videos are never averaged.
+        starts_s : sequence of n float
+            Start of each clip in its video, in s.
+        """
+        return sounds
 
     def audio_features(self, log_mels: Tensor) -> Tensor:
         """Output of the audio network: (B, 201, 64) → A = f_a(a), (B, 512).
@@ -101,9 +140,10 @@ class LocalizationNetwork(nn.Module):
                 trunk.forward = torch.compile(trunk.forward)  # type: ignore[method-assign]
 
     def set_train_mode(self, config: Train) -> None:
-        """Set training mode; a frozen audio network and its BatchNorm stay in evaluation mode."""
+        """Set training mode; frozen networks and their BatchNorm stay in evaluation mode."""
         self.train()
         self.audio.train(not config.frozen)
+        self.visual.train(not config.freeze_visual)
 
     def embed_audio_all(self, log_mels: Tensor) -> Tensor:
         """`audio_features` of all clips, in evaluation mode: (clips, 201, 64) → (clips, …), CPU."""

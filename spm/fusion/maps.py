@@ -4,7 +4,7 @@ python -m spm.fusion.maps --config '{}' --network network.safetensors --index cl
     --clips clips --spectrograms spectrograms --testset solo --out maps.parquet
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from spm.base import schemas, stage, tables
 from spm.base.config import UNIQUE, Device, Section
 from spm.base.progress import progress
-from spm.base.statuses import Kind, Split
+from spm.base.statuses import Kind, PretrainedBaseline, Split
 from spm.corpus import clip_reader
 from spm.fusion import methods
 from spm.fusion.localization_network import HeatMaps, LocalizationNetwork
@@ -39,6 +39,30 @@ class Maps(Section):
         json_schema_extra=UNIQUE,
         description="Test sets: solo, duet, synthetic (mosaics), or validation (the solos of"
         " index.val_solos, to choose settings by).",
+    )
+    prior_alpha: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Score every run a second time as RUN+prior, with maps mixed with the object"
+        " prior: this fraction of the run's map, and the rest of the prior, both scaled to [0, 1]"
+        " (EZ-VSL: 0.4). No run is trained for it. null: don't.",
+    )
+    prior: PretrainedBaseline = Field(
+        PretrainedBaseline.OBJECT_PRIOR,
+        description="Maps that prior_alpha mixes in: object-prior, or zero-shot.",
+    )
+    prior_mean: Literal["arithmetic", "geometric"] = Field(
+        "arithmetic",
+        description="How prior_alpha mixes: by the weighted mean of both maps, as EZ-VSL does, or"
+        " by their weighted geometric mean, which is low where one of them is.",
+    )
+    mosaic_px: int | None = Field(
+        None,
+        ge=32,
+        le=2_048,
+        description="Width and height of a mosaic when its maps are computed, in px; null: crop,"
+        " the size of the frames in training. With twice the crop, a tile is as large as they are.",
     )
     batch: int = Field(64, ge=1, le=10_000, description="Clips per batch.")
     device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
@@ -62,7 +86,7 @@ def layers(maps: HeatMaps, categories: Categories) -> Tensor:
     return torch.stack(parts, 2)
 
 
-def _columns(
+def columns(
     rows: list[dict[str, Any]], times: list[list[float]], maps: Tensor, names: list[str]
 ) -> Columns:
     """Columns of the table, with one row per clip, frame and layer."""
@@ -82,6 +106,33 @@ def _columns(
     }
 
 
+def read_sounds(
+    network: LocalizationNetwork, rows: pa.Table, clips: Path, spectrograms: Path
+) -> Tensor:
+    """Sounds of the rows' clips as `heat_maps` takes them: (clips, …)."""
+    if network.reads == "log_mel":
+        return dataloading.log_mels(rows, spectrograms)
+    sounds = dataloading.prepared_sounds(rows, clips, network.prepare_sound).float()
+    # The tiles of two mosaics differ, so each mosaic is a video of its own.
+    is_mosaic = pc.equal(rows["kind"], "synthetic")
+    videos = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
+    return network.smooth_sounds(sounds, videos, rows["start_s"].to_pylist())
+
+
+def decode(jpegs: Sequence[Sequence[bytes]], crop: int) -> Tensor:
+    """The frames of B clips, of f frames each, as images: (B, f, 3, crop, crop)."""
+    flat = [jpeg for frames in jpegs for jpeg in frames]
+    images = transforms.resize_normalize(transforms.decode(flat), crop)
+    return images.view(len(jpegs), -1, *images.shape[1:])
+
+
+def testset_rows(index: Path, testset: str) -> pa.Table:
+    """The rows of the index whose clips are a test set, silent ones included."""
+    if testset == "validation":
+        return clip_reader.select(index, split=Split.VAL, kind=Kind.SOLO, audible=False)
+    return clip_reader.select(index, split=Split.TEST, kind=testset, audible=False)
+
+
 @torch.inference_mode()
 def _compute(
     network: LocalizationNetwork,
@@ -95,15 +146,13 @@ def _compute(
     """Columns of the maps of one shard's rows, one batch of clips at a time."""
     device = next(network.parameters()).device
     jpegs, times = clip_reader.frames(rows, clips), clip_reader.frame_times(rows, clips)
-    log_mels, clip_rows = dataloading.log_mels(rows, spectrograms), rows.to_pylist()
+    sounds, clip_rows = read_sounds(network, rows, clips, spectrograms), rows.to_pylist()
     for start in range(0, len(jpegs), batch):
         part = slice(start, start + batch)
-        flat = [jpeg for frames in jpegs[part] for jpeg in frames]
-        images = transforms.resize_normalize(transforms.decode(flat), crop)
-        images = images.view(len(jpegs[part]), -1, *images.shape[1:])  # (B, f, 3, crop, crop)
-        maps = network.heat_maps(images.to(device), log_mels[part].to(device))
+        images = decode(jpegs[part], crop)
+        maps = network.heat_maps(images.to(device), sounds[part].to(device))
         names = sorted(categories) if maps.clusters is not None else []
-        yield _columns(clip_rows[part], times[part], layers(maps, categories), names)
+        yield columns(clip_rows[part], times[part], layers(maps, categories), names)
 
 
 def run(
@@ -119,16 +168,15 @@ def run(
     """Compute the maps of a test set, or of the validation solos, shard by shard."""
     model, crop, categories = load(network)
     model.to(pick_device(config.device))
-    split, kind = Split.TEST, testset
-    if testset == "validation":
-        split, kind = Split.VAL, Kind.SOLO
-    rows = clip_reader.select(index, split=split, kind=kind, audible=False)
+    if testset == "synthetic" and config.mosaic_px:
+        crop = config.mosaic_px
+    rows = testset_rows(index, testset)
     with tables.writer(out, schemas.MAPS) as write:
         for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {testset}"):
             part = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
             batches = _compute(model, crop, categories, part, clips, spectrograms, config.batch)
-            for columns in batches:
-                write(**columns)
+            for found in batches:
+                write(**found)
 
 
 if __name__ == "__main__":

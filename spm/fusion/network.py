@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
     HeatMaps,
     LocalizationNetwork,
@@ -15,7 +14,7 @@ from spm.fusion.localization_network import (
     unflatten_frames,
 )
 from spm.fusion.losses import matching_accuracy, matching_loss
-from spm.learn.backbones import CHANNELS, Start, Visual
+from spm.learn.backbones import CHANNELS, Audio, Start, Visual
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,7 @@ class FusionConfig:
     """Settings that a `FusionNetwork` is built from."""
 
     visual: Visual = "resnet18"
+    audio: Audio = "resnet18"
     projection: int = 128  # channels compared; 0: f_v and f_a themselves, with ResNet-18 only
     epsilon: float = 0.65  # Eq. 4: the cosine at which the mask is one half
     tau: float = 0.03  # Eq. 4: temperature
@@ -30,9 +30,9 @@ class FusionConfig:
     standardize: bool = False  # audio features get mean 0 and deviation 1 before the projection
 
 
-def audio_normalization(standardize: bool) -> nn.Module:
-    """Layer that standardizes audio features, (B, 512) → (B, 512), or leaves them unchanged."""
-    return nn.BatchNorm1d(FEATURES, affine=False) if standardize else nn.Identity()
+def audio_normalization(standardize: bool, channels: int) -> nn.Module:
+    """Layer that standardizes audio features, (B, channels), or leaves them unchanged."""
+    return nn.BatchNorm1d(channels, affine=False) if standardize else nn.Identity()
 
 
 def _projection(channels: int, width: int) -> nn.Module:
@@ -48,26 +48,26 @@ class FusionNetwork(LocalizationNetwork):
     """f_v, f_a, their projections, and the scale and offset of the mask; shared by most methods."""
 
     def __init__(self, config: FusionConfig, start: Start = "none") -> None:
-        super().__init__(config.visual, start)
-        channels = CHANNELS[config.visual]
-        if config.projection == 0 and channels != FEATURES:
+        super().__init__(config.visual, start, config.audio)
+        channels, audio_channels = CHANNELS[config.visual], self.audio.channels
+        if config.projection == 0 and channels != audio_channels:
             raise ValueError(
                 f"projection: 0, but {config.visual} has {channels} channels and the audio network"
-                f" {FEATURES}: use resnet18"
+                f" {audio_channels}: use resnet18"
             )
         self.visual_proj = _projection(channels, config.projection)
-        self.audio_norm = audio_normalization(config.standardize)
-        self.audio_proj = _projection(FEATURES, config.projection)
+        self.audio_norm = audio_normalization(config.standardize, audio_channels)
+        self.audio_proj = _projection(audio_channels, config.projection)
         learned = config.learn_scale
         self.epsilon = nn.Parameter(torch.tensor(config.epsilon), requires_grad=learned)
         self.scale = nn.Parameter(torch.tensor(1 / config.tau), requires_grad=learned)
 
     def embed_image(self, images: Tensor) -> Tensor:
         """Eq. 1 and the projection: (B, 3, H, W) → unit vectors (B, d, h, w)."""
-        return normalize(self.visual_proj(self.visual(images)), dim=1)
+        return normalize(self.visual_proj(self.visual_features(images)), dim=1)
 
     def embed_audio(self, features: Tensor) -> Tensor:
-        """Projection of A = f_a(a): (B, 512) → unit vectors (B, d).
+        """Projection of A = f_a(a): (B, channels) → unit vectors (B, d).
 
         The maximum of rectified features is positive. So two random sounds have a cosine near 0.9
         before the projection is trained, unless `standardize` is set.

@@ -11,6 +11,7 @@ options.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from spm.audio.assignment import match_clusters
 from spm.audio.network import predict_all
-from spm.base import stage
+from spm.base import stage, tables
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
@@ -28,6 +29,8 @@ from spm.fusion import methods
 from spm.fusion.dataset import ClipDataset, load, nearest_clips
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import Keep, RunConfig, Train
+from spm.fusion.trainer import Trainer
+from spm.fusion.untrained import UntrainedNetwork
 from spm.learn import checkpoints, distributed, training, weights
 from spm.learn.device import pick_device
 
@@ -47,14 +50,27 @@ class ClipTables:
         return [self.index, *frames, *clip_reader.files(self.rows, self.spectrograms)]
 
     def load(self, network: LocalizationNetwork, config: Train) -> ClipDataset:
-        """Read the clips; a frozen audio network computes its features here, once."""
-        embed_audio = network.embed_audio_all if config.frozen else None
-        return load(self.rows, self.clips, self.spectrograms, embed_audio)
+        """Read the clips; frozen networks compute their features here, once."""
+        return load(self.rows, self.clips, self.spectrograms, network, config)
 
 
 def select_kinds(rows: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
     """Rows of clips of these kinds."""
     return rows.filter(pc.is_in(rows["kind"], pa.array(kinds)))
+
+
+def with_audio_network(config: Train, pretrained: Path | None) -> Train:
+    """The settings with the audio network that a promoted run starts from."""
+    if not config.promote or pretrained is None:
+        return config
+    settings = weights.load(pretrained)[1].get("config", {})
+    return config.model_copy(update={"audio_network": settings.get("network", "resnet18")})
+
+
+def pretrained_audio(config: Train, pretrained: Path | None) -> dict[str, str]:
+    """What a promoted run knows from labels of others, for the JSON beside its weights."""
+    about = weights.load(pretrained)[1] if config.promote and pretrained else {}
+    return {"pretrained_audio": about["pretrained"]} if "pretrained" in about else {}
 
 
 def build(config: Train, pretrained: Path | None) -> LocalizationNetwork:
@@ -69,6 +85,8 @@ def build(config: Train, pretrained: Path | None) -> LocalizationNetwork:
             )
         network.audio.load_state_dict(weights.load(pretrained)[0])
     network.audio.requires_grad_(not config.frozen)
+    if config.freeze_visual:
+        network.visual.requires_grad_(False)
     return network
 
 
@@ -86,7 +104,7 @@ def extra_tables(config: Train, corpus: ClipTables, mosaics: Path | None) -> dic
 
     `corpus` has the index and the folders of the training clips.
     """
-    tables = {}
+    extra = {}
     if "mosaics" in config.extra_data:
         if mosaics is None:
             raise UserError(
@@ -95,11 +113,11 @@ def extra_tables(config: Train, corpus: ClipTables, mosaics: Path | None) -> dic
             )
         index = mosaics / "index.parquet"
         rows = clip_reader.select(index, split=Split.TRAIN)
-        tables["mosaics"] = ClipTables(index, mosaics / "clips", mosaics / "spectrograms", rows)
+        extra["mosaics"] = ClipTables(index, mosaics / "clips", mosaics / "spectrograms", rows)
     if "duets" in config.extra_data:
         rows = clip_reader.select(corpus.index, split=Split.TRAIN)
-        tables["duets"] = replace(corpus, rows=select_kinds(rows, [Kind.DUET]))
-    return tables
+        extra["duets"] = replace(corpus, rows=select_kinds(rows, [Kind.DUET]))
+    return extra
 
 
 def with_nearest(data: ClipDataset, network: LocalizationNetwork, config: Train) -> ClipDataset:
@@ -131,9 +149,9 @@ def match_categories(
     return match_clusters(labels.tolist(), categories, network.cluster_count)
 
 
-def fingerprint(config: Train, tables: Sequence[ClipTables], pretrained: Path | None) -> str:
+def fingerprint(config: Train, parts: Sequence[ClipTables], pretrained: Path | None) -> str:
     """Digest of everything that the training depends on."""
-    files = [file for part in tables for file in part.files()]
+    files = [file for part in parts for file in part.files()]
     if pretrained is not None:
         files.append(pretrained)
     modules = ("spm.fusion.train", f"spm.fusion.methods.{config.method}")
@@ -160,6 +178,46 @@ def load_validation(config: Train, corpus: ClipTables, network: LocalizationNetw
     return data
 
 
+def describe(
+    settings: Train, categories: dict[str, int], pretrained: Path | None
+) -> dict[str, Any]:
+    """What the JSON beside the weights says."""
+    about = {"config": settings.model_dump(), "categories": categories}
+    return about | pretrained_audio(settings, pretrained)
+
+
+def write_untrained(settings: Train, index: Path, out: Path, history: Path, state: Path) -> None:
+    """Write the pretrained weights of a method without training, and an empty history."""
+    if distributed.is_main_process():
+        network = methods.build(settings)
+        assert isinstance(network, UntrainedNetwork)
+        names = {name for row in tables.read(index)["categories"].to_pylist() for name in row}
+        categories = network.match_categories(names)
+        weights.save(out, network.state_dict(), describe(settings, categories, None))
+        training.finish([], history, state)
+
+
+def train_epochs(
+    trainer: Trainer, validation: ClipDataset, state: Path, title: str
+) -> list[checkpoints.HistoryRow]:
+    """Train all epochs, with checkpoints in `state`; the network has the weights to keep."""
+    settings = trainer.config
+
+    def train_epoch(epoch: int) -> training.EpochValues:
+        return {**trainer.train_epoch(epoch), **trainer.validate(validation)}
+
+    return training.train(
+        trainer.network,
+        trainer.optimizer,
+        train_epoch,
+        settings.total_epochs,
+        state=state,
+        title=title,
+        best_by=("val", "loss") if settings.keep is Keep.BEST else None,
+        scaler=trainer.scaler,
+    )
+
+
 def run(
     config: RunConfig,
     *,
@@ -173,33 +231,22 @@ def run(
     state: Path,
 ) -> None:
     """Train on the audible training clips; a killed run resumes after its last epoch."""
-    settings = methods.settings_of(config)
+    settings = with_audio_network(methods.settings_of(config), pretrained)
+    if not settings.total_epochs:
+        write_untrained(settings, index, out, history, state)
+        return
     network = prepare(settings, pretrained)
     corpus = select_training(settings, index, clips, spectrograms)
     data = with_nearest(corpus.load(network, settings), network, settings)
     validation = load_validation(settings, corpus, network)
     extra = extra_tables(settings, corpus, mosaics)
-    extra_data = {name: tables.load(network, settings) for name, tables in extra.items()}
+    extra_data = {name: part.load(network, settings) for name, part in extra.items()}
     trainer = methods.trainer_class(settings)(network, settings, data, extra_data)
-
-    def train_epoch(epoch: int) -> training.EpochValues:
-        return {**trainer.train_epoch(epoch), **trainer.validate(validation)}
-
     depends_on = fingerprint(settings, [corpus, *extra.values()], pretrained)
-    rows_of_history = training.train(
-        network,
-        trainer.optimizer,
-        train_epoch,
-        settings.total_epochs,
-        state=state / depends_on,
-        title=state.name,
-        best_by=("val", "loss") if settings.keep is Keep.BEST else None,
-        scaler=trainer.scaler,
-    )
+    rows_of_history = train_epochs(trainer, validation, state / depends_on, state.name)
     categories = match_categories(network, corpus.rows, data.log_mels)
     if distributed.is_main_process():
-        about = {"config": settings.model_dump(), "categories": categories}
-        weights.save(out, network.state_dict(), about)
+        weights.save(out, network.state_dict(), describe(settings, categories, pretrained))
         training.finish(rows_of_history, history, state)
 
 

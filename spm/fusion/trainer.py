@@ -1,6 +1,7 @@
 """Training of a network on clips: batches, negatives, half precision, and values per epoch."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +92,7 @@ class Trainer:
             optimizer.zero_grad()
         self.scaler.scale(loss).backward()
         distributed.all_reduce_gradients(self.network)
-        for optimizer in optimizers:
+        for optimizer in filter(_has_gradients, optimizers):
             self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -123,6 +124,12 @@ class Trainer:
             losses.append(float(loss))
             accuracies.append(accuracy)
         return _means("val", losses, accuracies) if losses else {}
+
+
+def _has_gradients(optimizer: Optimizer) -> bool:
+    """Whether the last loss depends on a parameter; a scaler refuses a step without gradients."""
+    parameters = chain.from_iterable(group["params"] for group in optimizer.param_groups)
+    return any(parameter.grad is not None for parameter in parameters)
 
 
 def _means(split: str, losses: list[float], accuracies: list[float]) -> EpochValues:

@@ -13,8 +13,10 @@ FILES = ("network.json", "network.safetensors")
 
 
 def is_id(name: str) -> bool:
-    """Whether a name has the form of a hub's id; False where a file or folder has this name."""
-    return not Path(name).exists() and bool(re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name))
+    """Whether a name has the form of a hub's id; False where it is that of a file or folder."""
+    if Path(name).exists() or name.endswith(".safetensors"):
+        return False
+    return bool(re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name))
 
 
 def network(name: str) -> Path:

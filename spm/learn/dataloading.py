@@ -1,6 +1,6 @@
 """Loading of training data: log-mels as tensors, shuffled batches, seeds, and a prefetch thread."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -10,15 +10,27 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from spm.base.constants import FRAMES, N_MELS
+from spm.base.constants import FRAMES, N_MELS, PCM_SCALE
 from spm.corpus import clip_reader
 
 Item = TypeVar("Item")
+SOUNDS = 256  # clips whose sound is in memory as 32-bit numbers
 
 
 def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
     """Log-mels of the clips in `rows`: (clips, 201, 64), in dB, with the tables' number type."""
     return torch.from_numpy(clip_reader.log_mels(rows, spectrograms)).view(-1, FRAMES, N_MELS)
+
+
+def prepared_sounds(rows: pa.Table, clips: Path, prepare: Callable[[Tensor], Tensor]) -> Tensor:
+    """`prepare` of the sound of the clips in `rows`: (clips, …), with 16 bits to save memory.
+
+    `prepare` takes mono sound at 16 kHz in [-1, 1], (B, 16000), and gives (B, …).
+    """
+    parts = []
+    for pcm in torch.from_numpy(clip_reader.pcm(rows, clips)).split(SOUNDS):
+        parts.append(prepare(pcm * PCM_SCALE).half())
+    return torch.cat(parts)
 
 
 def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -114,15 +114,15 @@ def head() -> nn.Sequential:
 
 
 class EfficientNetLite0(nn.Module):
-    """Trunk, head and classifier, with the published weights."""
+    """Trunk, head and classifier, with the published weights or with random ones."""
 
-    def __init__(self, stride: int = 16) -> None:
+    def __init__(self, stride: int = 16, published: bool = True) -> None:
         super().__init__()
         self.trunk, self.head = trunk(stride), head()
         self.classifier = nn.Linear(HEAD_CHANNELS, len(class_names()))
-        # The file has the same order of layers, and other names.
-        published = pretrained.state_dict(PART).values()
-        self.load_state_dict(dict(zip(self.state_dict(), published, strict=True)))
+        if published:  # the file has the same order of layers, and other names
+            tensors = pretrained.state_dict(PART).values()
+            self.load_state_dict(dict(zip(self.state_dict(), tensors, strict=True)))
         self.to(memory_format=torch.channels_last)
         self.eval()
 

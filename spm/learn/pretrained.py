@@ -13,15 +13,15 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import torch
-from torch import Tensor
-
 from spm.base.errors import UserError
 from spm.base.tables import atomic_write
+
+if TYPE_CHECKING:  # importing torch takes seconds, which the preflight is spared
+    from torch import Tensor
 
 FOLDER_VARIABLE = "SPM_PRETRAINED"
 TIMEOUT_S = 60
@@ -66,7 +66,9 @@ class Address(NamedTuple):
 
     def installed(self) -> Path | None:
         """Path of the file in the cache of torch, where torchvision keeps its weights."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        from torch.hub import get_dir
+
+        return Path(get_dir()) / "checkpoints" / self.file
 
     @property
     def remedy(self) -> str:
@@ -193,8 +195,10 @@ def path(name: str) -> Path:
     return found
 
 
-def state_dict(name: str) -> dict[str, Tensor]:
+def state_dict(name: str) -> "dict[str, Tensor]":
     """Tensors of a part that was saved with torch, on the CPU; no code of the file is run."""
+    import torch
+
     tensors: dict[str, Tensor] = torch.load(path(name), map_location="cpu", weights_only=True)
     return tensors
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
 from spm.report import plotting
-from spm.report.tables import summary_key
+from spm.report.summaries import summary_key
 
 GROUPS = ("best", "median", "worst")
 

@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 from pydantic import Field
 
-from spm.base import schemas, stage, tables
+from spm.base import runs, schemas, stage, tables
 from spm.base.config import Section, Text
 from spm.base.statuses import FetchStatus, Split
 from spm.report.croissant import CITATION, croissant
@@ -75,10 +75,23 @@ category can be heard and seen in each clip.
 
 {citation}.
 """
+LIMITS = """\
+The network has learned the sounds and the appearance of its training videos only. A map shows
+where a sound would come from, not whether there is one: some region is hot even if no object in
+the picture makes a sound."""
+LIMITS_OF_METHOD = {
+    "zero_shot": """\
+The network has learned nothing from these videos. It hears AudioSet's classes and sees ImageNet's;
+of people and other things without a class of ImageNet, it shows the most prominent object. The
+maximum of a map says how surely something is heard that the picture shows.""",
+    "object_prior": """\
+The network has learned nothing from these videos, and it does not hear: its map is the same for
+every sound.""",
+}
 MODEL = """\
 # {run}: a network for sound localization in videos
 
-Method `{method}`, trained on {training}.
+Method `{method}`, {training}.
 Input: a picture of {crop} × {crop} px and the second of sound around it. Output: a heat map in
 [0, 1] of the source of the sound.
 
@@ -88,14 +101,12 @@ Input: a picture of {crop} × {crop} px and the second of sound around it. Outpu
 
 ## Scores
 
-Measured, with trivial baselines on the same frames.
+Measured, with baselines on the same frames: trivial ones, and networks that were not trained here.
 
 {scores}
 ## Limits
 
-The network has learned the sounds and the appearance of its training videos only. A map shows
-where a sound would come from, not whether there is one: some region is hot even if no object in
-the picture makes a sound.
+{limits}
 
 ## Settings
 
@@ -239,12 +250,21 @@ def model_card(
         run=run,
         method=config["method"],
         crop=config["crop"],
-        training=training_data(index, config["kinds"]),
+        training=origin(index, about),
+        limits=LIMITS_OF_METHOD.get(config["method"], LIMITS),
         scores=shown,
         settings=yaml.safe_dump(dict(config), sort_keys=True),
         citation=CITATION,
     )
     return with_front_matter(front_matter, text)
+
+
+def origin(index: pd.DataFrame, about: Mapping[str, Any]) -> str:
+    """What a run has learned from."""
+    config = about["config"]
+    if config["method"] in runs.UNTRAINED:
+        return "which uses pretrained networks as they are"
+    return f"trained on {training_data(index, config['kinds'])}{audio_origin(about)}"
 
 
 def training_data(index: pd.DataFrame, kinds: Sequence[str]) -> str:
@@ -256,6 +276,12 @@ def training_data(index: pd.DataFrame, kinds: Sequence[str]) -> str:
         if len(own):
             parts.append(f"{len(own)} seconds of {own['video_id'].nunique()} {kind} videos")
     return " and ".join(parts)
+
+
+def audio_origin(about: Mapping[str, Any]) -> str:
+    """What the audio network or its pseudo-labels know from labels of others, if anything."""
+    origin = about.get("pretrained_audio")
+    return f". Pretrained audio: {origin}" if origin else ""
 
 
 def model_index(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -112,7 +112,7 @@ def clouds(
     sample, clips : DataFrame
         Columns `class` and `label` of the n clips of the sample, and of all training clips.
     about : mapping
-        `clusters` and, if known, `purity`, `nmi` and `solo_clips`.
+        `clusters` and, if known, `purity`, `nmi`, `solo_clips` and `pretrained`.
     """
     figure = Figure(figsize=(13, 5.4))
     panels = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
@@ -126,6 +126,8 @@ def clouds(
     if about.get("purity") is not None:
         quality = f"purity {about['purity']:.2f}, NMI {about['nmi']:.2f}"
         title = f"{about['clusters']} clusters; {quality}: {about['solo_clips']} solo clips"
+        if "pretrained" in about:
+            title += f"\nfeatures: {about['pretrained']}"
         figure.suptitle(title, fontsize=10)
     return figure
 

@@ -66,10 +66,11 @@ def curves(histories: Histories, audio: Mapping[str, Histories] | None = None) -
     Parameters
     ----------
     histories : mapping
-        The history of each run.
+        The history of each run. A run without training has none, and is left out.
     audio : mapping, optional
         For the stages `clusters` and `pretrain`, the history of each audio network.
     """
+    histories = {run: table for run, table in histories.items() if len(table)}
     if not histories:
         return plotting.empty("no training")
     heights = [2.2, 2.8] if audio else [2.8]

@@ -2,12 +2,12 @@
 
 python -m spm.report.figures --config '{}' --index clips.parquet --clips clips
     --annotations given.parquet … --maps results/fusion/maps/spm/solo.parquet …
+    --baseline-maps results/fusion/baseline_maps/solo/zero-shot.parquet …
     --summaries …/spm-paper.json … --histories …/history.parquet …
     --audio-histories results/audio/pretrain/main/history.parquet … --manifest music.csv
     --videos videos/0000.parquet … --coverage coverage.csv --out figures
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,17 @@ from pydantic import Field
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section, Seed
+from spm.base.statuses import PretrainedBaseline
 from spm.report import plotting
 from spm.report.coverage import count_statuses, coverage_bars
 from spm.report.curves import curves
 from spm.report.plotting import COLORS, RC, label, save, show
-from spm.report.tables import KEY, ordered, rows, summary_key
+from spm.report.summaries import KEY, ORACLE, read, summary_key
+from spm.report.tables import ordered, rows
 
 PREFERRED_PROTOCOL = "spm-paper"
+NETWORKS = tuple(PretrainedBaseline)  # baselines that are drawn like runs
+RUN_COLOR, NETWORK_COLOR, TRIVIAL_COLOR = COLORS[0], COLORS[4], "#bbbbbb"
 
 
 class Figures(Section):
@@ -71,7 +75,7 @@ def heat_maps(
     boxes: pd.DataFrame,
     maps: dict[str, pd.DataFrame],
 ) -> Figure:
-    """Draw a column per frame: the frame with its boxes and, below it, the map of each run."""
+    """Draw a column per frame: the frame with its boxes and, below it, the map of each system."""
     if frames.empty:
         return plotting.empty("no maps of audible test clips")
     figure = Figure(figsize=(0.3 + 1.7 * len(frames), 0.5 + 1.75 * (1 + len(maps))))
@@ -116,39 +120,56 @@ def _bars(axes: Axes, key: tuple[Any, ...], group: pd.DataFrame) -> None:
     numbers = {"auc": float, "auc low": float, "auc high": float}
     shown = group.iloc[::-1].astype(numbers)  # None, where there is no interval, becomes NaN
     below, above = shown["auc"] - shown["auc low"], shown["auc high"] - shown["auc"]
-    color = [COLORS[0] if trained else "#bbbbbb" for trained in shown["trained"]]
+    color = [_color(*bar) for bar in zip(shown["run"], shown["trained"], strict=True)]
     lengths = np.clip([below, above], 0, None)
-    axes.barh(shown["run"], shown["auc"], xerr=lengths, color=color, ecolor="#444444")
+    places = range(len(shown))  # not names: a run may have the name of a baseline
+    axes.barh(places, shown["auc"], xerr=lengths, color=color, ecolor="#444444")
+    axes.set_yticks(places, shown["run"])
     measured = "AUC, with 95 % interval" if shown["auc low"].notna().any() else "AUC"
     axes.set(xlabel=measured, xlim=(0, 1), ylim=(-0.6, len(shown) - 0.4))
     axes.tick_params(axis="y", length=0)
 
 
+def _color(system: str, trained: bool) -> str:
+    """The color of a bar: runs, pretrained networks and trivial baselines differ."""
+    if trained:
+        return RUN_COLOR
+    return NETWORK_COLOR if system in NETWORKS else TRIVIAL_COLOR
+
+
 def by_class(summaries: Sequence[Path]) -> pd.DataFrame:
-    """AUC of each run per category; `trivial` is the AUC of the best baseline except the oracle."""
-    found = []
+    """AUC of each run and pretrained network per category.
+
+    `trivial` is the AUC of the best of the other baselines, except the oracle.
+    """
+    found: list[dict[str, Any]] = []
     for path in summaries:
-        key, summary = summary_key(path), json.loads(path.read_text(encoding="utf-8"))
-        per_class = summary["run"].get("per_class") or {}
-        for category, scores in per_class.items():
-            about = {name: scores[name] for name in ("truths", "auc")}
-            trivial = _best_baseline(summary["baselines"], category)
-            found.append({**key._asdict(), "category": category, **about, "trivial": trivial})
-    return pd.DataFrame(found, columns=["run", *KEY, "category", "truths", "auc", "trivial"])
+        key, summary = summary_key(path), read(path)
+        baselines = summary["baselines"]
+        systems = {key.run: summary["run"]}
+        systems |= {name: baselines[name] for name in NETWORKS if name in baselines}
+        for system, figures in systems.items():
+            for category, scores in (figures.get("per_class") or {}).items():
+                about = {name: scores[name] for name in ("truths", "auc")}
+                trivial = _best_trivial(baselines, category)
+                row = {**key._asdict(), "run": system, "category": category, **about}
+                found.append({**row, "trivial": trivial})
+    table = pd.DataFrame(found, columns=["run", *KEY, "category", "truths", "auc", "trivial"])
+    return table.drop_duplicates(["run", *KEY, "category"], ignore_index=True)
 
 
-def _best_baseline(baselines: dict[str, Any], category: str) -> float:
-    """The highest AUC of a baseline in a category; NaN without one."""
+def _best_trivial(baselines: dict[str, Any], category: str) -> float:
+    """The highest AUC of a trivial baseline in a category; NaN without one."""
     aucs = [
         scores["per_class"][category]["auc"]
         for name, scores in baselines.items()
-        if name != "oracle" and category in scores["per_class"]
+        if name not in (ORACLE, *NETWORKS) and category in scores["per_class"]
     ]
     return max(aucs, default=np.nan)
 
 
 def class_points(table: pd.DataFrame) -> Figure:
-    """Draw the AUC of each class with a marker per run, beside the best baseline of that class."""
+    """Draw the AUC of each class with a marker per run or network, beside the best baseline."""
     groups = list(table.groupby(KEY, sort=False))
     if not groups:
         return plotting.empty("no scores of classes")
@@ -170,7 +191,8 @@ def _points(axes: Axes, key: tuple[Any, ...], group: pd.DataFrame) -> None:
     ticks = range(len(classes))
     legend = "best trivial baseline of the class"
     axes.barh(ticks, classes["trivial"], color="#cccccc", label=legend)
-    for run, style in plotting.styles(list(dict.fromkeys(group["run"]))):
+    systems = sorted(dict.fromkeys(group["run"]), key=NETWORKS.__contains__)  # networks last
+    for run, style in plotting.styles(systems):
         own = group[group["run"] == run]
         axes.plot(own["auc"], own["category"].map(places), linestyle="", label=run, **style)
     labels = [f"{label(str(name))}, n = {n}" for name, n in classes["truths"].items()]
@@ -211,6 +233,7 @@ def run(
     coverage: Path,
     annotations: list[Path],
     maps: list[Path],
+    baseline_maps: list[Path],
     summaries: list[Path],
     histories: list[Path],
     audio_histories: list[Path],
@@ -218,14 +241,16 @@ def run(
 ) -> None:
     """Draw all figures into the folder `out`; the heat maps are those of the first test set."""
     indexed, boxes = tables.read(index), plotting.kept_boxes(annotations)
-    first = [path for path in maps if path.stem == maps[0].stem]
-    by_run: dict[str, Any] = {path.parent.name: tables.read(path).to_pandas() for path in first}
-    mapped = next(iter(by_run.values()), schemas.MAPS.schema.empty_table().to_pandas())
+    by_system: dict[str, Any] = {
+        name: plotting.without_categories(tables.read(path).to_pandas())
+        for name, path in plotting.maps_of_first_testset(maps, baseline_maps).items()
+    }
+    mapped = next(iter(by_system.values()), schemas.MAPS.schema.empty_table().to_pandas())
     frames = choose(indexed, boxes, mapped, config)
     scored = list(_of_one_protocol(summaries))
     with mpl.rc_context(RC):
         pictures = list(plotting.read_frames(indexed, clips, frames))
-        save(heat_maps(pictures, frames, boxes, by_run), out / "heatmaps")
+        save(heat_maps(pictures, frames, boxes, by_system), out / "heatmaps")
         save(score_bars(ordered(list(rows(scored)))), out / "scores")
         save(class_points(by_class(scored)), out / "classes")
         trained = _histories_by_name(histories)

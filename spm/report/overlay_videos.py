@@ -1,8 +1,8 @@
-"""A page that plays a test video of each run, with its sound, under its maps and boxes.
+"""A page that plays a test video under the maps of each run and network, with sound and boxes.
 
 python -m spm.report.overlay_videos --config '{}' --index clips.parquet --clips clips
     --annotations given.parquet --maps results/fusion/maps/spm/solo.parquet …
-    --out overlay_videos.html
+    --baseline-maps results/fusion/baseline_maps/solo/zero-shot.parquet … --out overlay_videos.html
 """
 
 import base64
@@ -25,6 +25,7 @@ from spm.base import stage, tables
 from spm.base.config import Section, Seed
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
+from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
 from spm.corpus.media.ffmpeg import binary
 from spm.report import html, plotting
@@ -127,10 +128,14 @@ def embed(video: bytes, caption: str) -> str:
 
 
 def _player(
-    indexed: pa.Table, clips: Path, boxes: pd.DataFrame, path: Path, config: OverlayVideos
+    indexed: pa.Table,
+    clips: Path,
+    boxes: pd.DataFrame,
+    name: str,
+    maps: pd.DataFrame,
+    config: OverlayVideos,
 ) -> str:
-    """HTML of a run's video; empty where the run has no maps of audible clips."""
-    maps, name = tables.read(path).to_pandas(), path.parent.name
+    """HTML of the video of a run or baseline; empty where it has no maps of audible clips."""
     rows = choose(indexed, set(maps["clip_id"]), config)
     if not rows.num_rows:
         return ""
@@ -139,7 +144,8 @@ def _player(
     sound = b"".join(clip_reader.take_column(rows, clips, "pcm").to_pylist())
     first = rows.slice(0, 1).to_pylist()[0]
     labels = plotting.join_labels(first["categories"])
-    caption = f"Run {name}: {first['video_id']} ({labels}), {rows.num_rows} s, {rate} frames/s"
+    kind = "Baseline" if name in tuple(PretrainedBaseline) else "Run"
+    caption = f"{kind} {name}: {first['video_id']} ({labels}), {rows.num_rows} s, {rate} frames/s"
     return embed(encode(frames, sound, rate), caption)
 
 
@@ -150,11 +156,15 @@ def run(
     clips: Path,
     annotations: list[Path],
     maps: list[Path],
+    baseline_maps: list[Path],
     out: Path,
 ) -> None:
-    """Write a page with a video per run."""
+    """Write a page with a video per run, and one per network that is a baseline."""
     indexed, boxes = tables.read(index), plotting.kept_boxes(annotations)
-    players = [_player(indexed, clips, boxes, path, config) for path in maps]
+    players = []
+    for name, path in plotting.maps_of_first_testset(maps, baseline_maps).items():
+        heat = plotting.without_categories(tables.read(path).to_pandas())
+        players.append(_player(indexed, clips, boxes, name, heat, config))
     body = "".join(players) or "<p>No maps of audible test clips.</p>\n"
     with tables.atomic_write(out) as part:
         part.write_text(html.page("Test videos with their maps", body), encoding="utf-8")

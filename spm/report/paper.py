@@ -5,7 +5,6 @@ python -m spm.report.paper --config '{}' --table table1
     --histories …/dsol/history.parquet … --csv table1.csv --markdown-table table1.md
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,9 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import UNIQUE, Section, Text
 from spm.base.statuses import Split
-from spm.report.tables import COUNTS, KEY, pairs, rows, summary_key
+from spm.report.differences import pairs
+from spm.report.summaries import COUNTS, KEY, read, summary_key
+from spm.report.tables import rows
 from spm.score.protocols import ProtocolName
 
 SCORES = {"ciou@0.3": "CIoU@0.3", "auc": "AUC"}
@@ -109,7 +110,7 @@ def measured(summaries: Sequence[Path], histories: Mapping[str, Path]) -> pd.Dat
 
 def classes(summary: Path) -> dict[str, float | None]:
     """CIoU@0.3 of each class (Fig. 7)."""
-    per_class = json.loads(summary.read_text(encoding="utf-8"))["run"]["per_class"]
+    per_class = read(summary)["run"]["per_class"]
     return {f"CIoU@0.3 {name}": scores["ciou@0.3"] for name, scores in per_class.items()}
 
 

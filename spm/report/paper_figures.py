@@ -21,7 +21,7 @@ from spm.report import plotting
 from spm.report.figures import Figures, choose, heat_maps
 from spm.report.paper import ACCURACY, PRINTED, Paper, classes
 from spm.report.plotting import RC, label, save, styles
-from spm.report.tables import summary_key
+from spm.report.summaries import summary_key
 
 EXAMPLES = 6  # frames in Fig. 4
 GRAY = "#999999"

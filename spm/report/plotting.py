@@ -85,6 +85,22 @@ def read_frames(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[
         yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
 
 
+def maps_of_first_testset(maps: Sequence[Path], baseline_maps: Sequence[Path]) -> dict[str, Path]:
+    """Tables of maps of the first test set, by the name of their run or baseline.
+
+    Parameters
+    ----------
+    maps : sequence of Path
+        Tables of the runs, …/<run>/<testset>.parquet.
+    baseline_maps : sequence of Path
+        Tables of the networks that are baselines, …/<testset>/<baseline>.parquet.
+    """
+    testset = maps[0].stem if maps else ""
+    found = {path.parent.name: path for path in maps if path.stem == testset}
+    of_baselines = [path for path in baseline_maps if path.parent.name == testset]
+    return found | {path.stem: path for path in of_baselines}
+
+
 def without_categories(maps: pd.DataFrame) -> pd.DataFrame:
     """The map of each whole frame, without the maps per category."""
     return maps.loc[maps["category"].isna()]

@@ -10,6 +10,7 @@ from spm.score import metrics, uncertainty
 from spm.score.evaluation import FrameScores, Predictions, Selection
 from spm.score.metrics import Doubles
 from spm.score.protocols import Protocol
+from spm.score.uncertainty import Draws
 
 Figures = dict[str, Any]
 
@@ -24,6 +25,7 @@ def columns(scores: FrameScores, protocol: Protocol) -> dict[str, Doubles]:
         f"iou@{protocol.iou_at}": success[:, 0].astype(float),
         f"ciou@{protocol.ciou_at}": success[:, 1].astype(float),
         "mean_iou": scores.ious,
+        "pointing_game": scores.pointing_game,
         "nsa": scores.nsa,
         "pixel_ap": scores.pixel_ap,
     }
@@ -47,20 +49,52 @@ def from_ious(ious: Doubles) -> FrameScores:
     return FrameScores(ious, ious)
 
 
-def intervals(
-    scores: FrameScores,
-    videos: Sequence[tuple[str, ...]],
-    protocol: Protocol,
-    resamples: int,
-    seed: int,
-) -> Figures:
+def draw_videos(
+    predictions: Predictions, selection: Selection, *, resamples: int, seed: int
+) -> Draws | None:
+    """Bootstrap draws of the videos of the scored frames; None with fewer than two videos."""
+    videos = [predictions.videos[number] for number in selection.frames]
+    return uncertainty.draw(videos, resamples=resamples, seed=seed) if videos else None
+
+
+def intervals(scores: FrameScores, protocol: Protocol, draws: Draws | None) -> Figures:
     """95 % bootstrap interval of each figure, over videos; null with fewer than two videos."""
     if not len(scores.ious):
         return dict.fromkeys(figure_names(protocol))
     return {
-        name: uncertainty.interval(column, videos, resamples=resamples, seed=seed)
+        name: uncertainty.interval_of(column, draws)
         for name, column in columns(scores, protocol).items()
     }
+
+
+def differences(
+    first: FrameScores, second: FrameScores, protocol: Protocol, draws: Draws | None
+) -> Figures:
+    """Figures of the first minus those of the second, with paired 95 % bootstrap intervals.
+
+    Parameters
+    ----------
+    first, second : FrameScores
+        Of the same frames.
+    protocol : Protocol
+    draws : Draws or None
+        Of the videos of these frames, as `draw_videos` makes them.
+
+    Returns
+    -------
+    Of each figure that both have: its `value`, and the ends of its interval, `low` and `high`.
+    These are null with fewer than two videos; without frames, the value is null, too.
+    """
+    if not len(first.ious):
+        empty = {"value": None, "low": None, "high": None}
+        return {name: dict(empty) for name in figure_names(protocol)}
+    ours, theirs = columns(first, protocol), columns(second, protocol)
+    found: Figures = {}
+    for name in filter(theirs.__contains__, ours):
+        value, bounds = uncertainty.difference_of(ours[name], theirs[name], draws)
+        low, high = bounds or (None, None)
+        found[name] = {"value": value, "low": low, "high": high}
+    return found
 
 
 def _figures_per_group(
@@ -91,9 +125,7 @@ def summarize(
     predictions: Predictions,
     selection: Selection,
     protocol: Protocol,
-    *,
-    resamples: int,
-    seed: int,
+    draws: Draws | None,
 ) -> Figures:
     """All figures of a run or baseline: with intervals, per class, and as class and video means."""
     videos = [predictions.videos[number] for number in selection.frames]
@@ -101,7 +133,7 @@ def summarize(
     by_class = _figures_per_group(scores.target_ious, categories, protocol)
     by_video = _figures_per_group(scores.ious, [frozenset(names) for names in videos], protocol)
     return figures(scores, protocol) | {
-        "interval_95": intervals(scores, videos, protocol, resamples, seed),
+        "interval_95": intervals(scores, protocol, draws),
         "per_class": by_class,
         "class_mean": _mean_over_groups(by_class, protocol),
         "video_mean": _mean_over_groups(by_video, protocol),

@@ -75,6 +75,7 @@ class FrameScores:
     ious: Doubles  # (frames,): the mean over a frame's targets, Eq. 7
     nsa: Doubles | None = None  # (frames,)
     pixel_ap: Doubles | None = None  # (frames,): the mean over a frame's targets
+    pointing_game: Doubles | None = None  # (frames,): the same; None for a binary mask
 
 
 def targets(
@@ -186,6 +187,7 @@ def _score_pass(
     overlap = masks.overlaps(protocols, maps, boxes, form=truth.form, annotators=truth.annotators)
     target_ious = overlap.iou
     swapped = overlap.swapped_precision(protocols[0].raster_px ** 2)
+    pointing_game = _frame_means(overlap.hits, selection)
     levels = {protocol.nsa_at for protocol in protocols}
     nsa = {level: _nsa(protocols[0], level, predictions, selection) for level in levels}
     scores = []
@@ -196,7 +198,8 @@ def _score_pass(
             aps = _frame_means(swapped[:, number], selection)
         elif protocol.precision == Precision.PIXELS:
             aps = _frame_means(_pixel_ap(protocol, maps, boxes, truth), selection)
-        scores.append(FrameScores(ious, _frame_means(ious, selection), nsa[protocol.nsa_at], aps))
+        frame_ious, frame_nsa = _frame_means(ious, selection), nsa[protocol.nsa_at]
+        scores.append(FrameScores(ious, frame_ious, frame_nsa, aps, pointing_game))
     return scores
 
 
@@ -248,7 +251,10 @@ def score_baselines(
     protocol: Protocol,
     truth: Truth,
 ) -> dict[str, FrameScores]:
-    """Every baseline on the same targets; the oracle draws on the grid of the run, `map_shape`."""
+    """Regions and oracle on the same targets; the oracle draws on the grid `map_shape` of the run.
+
+    Baselines that are networks have maps of their own, which `score` compares like those of a run.
+    """
     boxes = [target.boxes for target in selection.targets]
     form = protocol.box_form or truth.form
     regions = baselines.regions(training_boxes, protocol.raster_px)

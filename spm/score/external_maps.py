@@ -28,6 +28,7 @@ Listed = Mapping[str, Collection[str]]  # the categories of each video of a mani
 
 KEYS_SHOWN = 3  # in a message
 MAPS = "maps"  # the system's name in a table of scores; the others are baselines
+MINUS = " − "  # between the names of two systems: a row of differences
 CSV_COLUMNS = [
     "protocol", "metric", "value", "frames", "low", "high", "interval_over", "interval_groups",
 ]  # fmt: skip
@@ -38,7 +39,7 @@ class ScoreRow(NamedTuple):
     """One figure."""
 
     protocol: str
-    system: str  # "maps", or the name of a baseline
+    system: str  # "maps", the name of a baseline, or "maps − " and the name of a baseline
     metric: str
     value: float
     interval: tuple[float, float] | None  # 95 % bootstrap; None with fewer than two groups
@@ -56,6 +57,8 @@ class Matched:
     resampled: str  # what the intervals draw: videos, or frames if nothing names their videos
     boxes: Counter[str] = field(default_factory=Counter)  # number of boxes per status
     notes: list[str] = field(default_factory=list)  # on what only the maps or only the boxes have
+    # Video and time in s of each frame whose boxes or map name both.
+    times: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
 def rename_unlisted(
@@ -190,6 +193,7 @@ def _matched(
     boxes: dict[str, list[Box]] = {}
     first_key: dict[int, str] = {}
     videos: dict[str, str] = {}
+    times: dict[str, tuple[str, float]] = {}
     statuses: Counter[str] = Counter()
     for key, frame in sorted(benchmark.frames.items()):
         number = map_of_frame.get(key)
@@ -200,13 +204,15 @@ def _matched(
             name = first_key.setdefault(number, key)
             boxes.setdefault(name, []).extend(_kept(frame, listed))
             videos.setdefault(name, _video(stored, stored.keys[number], key, frame))
+            if found := _place(stored, stored.keys[number], key, frame):
+                times.setdefault(name, found)
     unnamed = sum(video == key for key, video in videos.items())
     resampled = "frames" if unnamed == len(videos) else "videos"
     if 0 < unnamed < len(videos):
         notes = [*notes, f"{unnamed} frames name no video; each counts as a video of its own"]
     predictions = _predictions(stored, list(first_key), list(first_key.values()), videos)
     truth = Truth(boxes, benchmark.form, benchmark.annotators)
-    return Matched(predictions, truth, resampled, statuses, notes)
+    return Matched(predictions, truth, resampled, statuses, notes, times)
 
 
 def _video(stored: ExternalMaps, map_key: str, key: str, frame: Frame) -> str:
@@ -215,6 +221,13 @@ def _video(stored: ExternalMaps, map_key: str, key: str, frame: Frame) -> str:
         return frame.video_id
     found = _video_and_time(stored, map_key)
     return found[0] if found else key
+
+
+def _place(stored: ExternalMaps, map_key: str, key: str, frame: Frame) -> tuple[str, float] | None:
+    """Video and time of a frame, from its map, or else from its boxes."""
+    if _names_video(key, frame) and frame.time_s is not None:
+        return _video_and_time(stored, map_key) or (frame.video_id, frame.time_s)
+    return _video_and_time(stored, map_key)
 
 
 def _predictions(
@@ -237,11 +250,23 @@ def _shown(keys: Iterable[str]) -> str:
 
 
 def scores(
-    matched: Matched, protocols: Sequence[Protocol], *, resamples: int, seed: int
+    matched: Matched,
+    protocols: Sequence[Protocol],
+    *,
+    resamples: int,
+    seed: int,
+    networks: Mapping[str, Predictions] | None = None,
 ) -> Iterator[list[ScoreRow]]:
-    """Every figure of the maps and of the baselines on the same frames, a list per protocol."""
+    """Every figure of the maps and of the baselines on the same frames, a list per protocol.
+
+    `networks` has the maps of networks that are baselines, of the same frames in the same order.
+    The differences between the maps and these networks have rows of their own.
+    """
     predictions, truth = matched.predictions, matched.truth
     results = evaluation.score(protocols, predictions, truth)
+    of_networks = {
+        name: evaluation.score(protocols, maps, truth) for name, maps in (networks or {}).items()
+    }
     for protocol in protocols:
         selection, frame_scores = results[protocol.name]
         if not selection.frames:
@@ -252,12 +277,17 @@ def scores(
         systems |= evaluation.score_baselines(
             selection, predictions.map_shape(), np.empty((0, 4)), protocol, truth
         )
-        videos = [predictions.videos[number] for number in selection.frames]
-        drawn = (matched.resampled, len(set(videos)))
+        systems |= {name: found[protocol.name][1] for name, found in of_networks.items()}
+        videos = {predictions.videos[number] for number in selection.frames}
+        drawn = (matched.resampled, len(videos))
+        draws = aggregation.draw_videos(predictions, selection, resamples=resamples, seed=seed)
         rows = []
         for system, system_scores in systems.items():
-            bounds = aggregation.intervals(system_scores, videos, protocol, resamples, seed)
+            bounds = aggregation.intervals(system_scores, protocol, draws)
             rows += _rows(protocol, system, system_scores, bounds, drawn)
+        for name in of_networks:
+            gains = aggregation.differences(frame_scores, systems[name], protocol, draws)
+            rows += _difference_rows(protocol, f"{MAPS}{MINUS}{name}", gains, rows[0])
         yield rows
 
 
@@ -273,6 +303,18 @@ def _rows(
         ScoreRow(protocol.name, system, metric, value, bounds[metric], frames, *drawn)
         for metric, value in aggregation.figures(frame_scores, protocol).items()
     ]
+
+
+def _difference_rows(
+    protocol: Protocol, system: str, gains: aggregation.Figures, like: ScoreRow
+) -> list[ScoreRow]:
+    """Rows of paired differences, with the counts of another row."""
+    rows = []
+    for metric, gain in gains.items():
+        bounds = None if gain["low"] is None else (gain["low"], gain["high"])
+        about = {"system": system, "metric": metric, "value": gain["value"], "interval": bounds}
+        rows.append(like._replace(protocol=protocol.name, **about))
+    return rows
 
 
 def describe_intervals(row: ScoreRow) -> str:

@@ -191,6 +191,17 @@ def _count(pixels: Any, weight: Any, cut: Any) -> Any:
 
 
 @njit(cache=True)
+def _peak_share(pixels: Any, weight: Any, high: Any) -> Any:
+    """Share of the pixels with the largest value that a box covers."""
+    hits, peaks = 0, 0
+    for n in range(pixels.size):
+        if pixels[n] == high:
+            peaks += 1
+            hits += weight[n] > 0
+    return hits / peaks
+
+
+@njit(cache=True)
 def _draw(edges: Any, full: int, weight: Any) -> None:
     """Truth of each pixel, in half pixels: 2 if at least `full` of the boxes (k, 4) cover it."""
     weight[:] = 0
@@ -218,9 +229,10 @@ def _sizes(weight: Any) -> Any:
 def _count_rules(
     pixels: Any, weight: Any, bins: Any, bin_of_pixel: Any, rules: Any, inside: Any, outside: Any
 ) -> Any:
-    """Count one resized map under every rule into `inside` and `outside`, (p,); the truth's size.
+    """Count one resized map under every rule into `inside` and `outside`, (p,).
 
-    The histogram is filled at most once, and a rank that several rules share is searched once.
+    Returns the size of the truth, and the share of the hottest pixels that a box covers. The
+    histogram is filled at most once, and a rank that several rules share is searched once.
     """
     low, high = _extremes(pixels)
     truth, area = _sizes(weight)
@@ -234,13 +246,13 @@ def _count_rules(
         cut = _cut(rules, p, low, high, _threshold(rules, p, ranked, low, high))
         count_inside, count_outside = _count(pixels, weight, cut)
         inside[p], outside[p] = count_inside, 2 * count_outside
-    return truth
+    return truth, _peak_share(pixels, weight, high)
 
 
 @njit(cache=True)
 def overlaps(
     maps: Any, rows: Any, columns: Any, edges: Any, starts: Any, full: int, rules: Any
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Count each map's foreground inside and outside of its truth under each rule.
 
     Parameters
@@ -265,6 +277,8 @@ def overlaps(
         Foreground where there is no truth, in half pixels.
     truth : (n,)
         In half pixels.
+    hits : (n,)
+        Share of the pixels with the largest value that a box covers.
     """
     px, n, p = len(rows.before), len(maps), len(rules.code)
     wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
@@ -272,14 +286,14 @@ def overlaps(
     bin_of_pixel = np.empty(px**2, np.int16)
     pixels, flat_weight = image.ravel(), weight.ravel()
     inside, outside = np.empty((n, p), np.int64), np.empty((n, p), np.int64)
-    truth = np.empty(n, np.int64)
+    truth, hits = np.empty(n, np.int64), np.empty(n)
     for i in range(n):
         _enlarge(maps[i], rows, columns, wide, image)
         _draw(edges[starts[i] : starts[i + 1]], full, weight)
-        truth[i] = _count_rules(
+        truth[i], hits[i] = _count_rules(
             pixels, flat_weight, bins, bin_of_pixel, rules, inside[i], outside[i]
         )
-    return inside, outside, truth
+    return inside, outside, truth, hits
 
 
 @njit(cache=True)

@@ -134,12 +134,13 @@ def _rules(protocols: Sequence[Protocol]) -> kernels.Rules:
 class Overlaps:
     """Foreground of each map inside and outside of its truth under each protocol.
 
-    All counts are in half pixels, because a pixel of one annotator alone counts half.
+    Counts are in half pixels, because a pixel of one annotator alone counts half.
     """
 
     inside: NDArray[np.int64]  # (n, p)
     outside: NDArray[np.int64]  # (n, p)
     truth: NDArray[np.int64]  # (n, 1)
+    hits: Doubles  # (n,): share of the hottest pixels that a box covers, whatever the protocol
 
     @property
     def iou(self) -> Doubles:
@@ -214,15 +215,15 @@ def _counted(
     boxes: Sequence[Floats],
     form: Form,
     annotators: int,
-) -> tuple[NDArray[np.int64], ...]:
-    """The three counts of `Overlaps` for one batch."""
+) -> tuple[NDArray[np.int64] | Doubles, ...]:
+    """The arrays of `Overlaps` for one batch."""
     px, starts = protocols[0].raster_px, np.cumsum([0, *map(len, boxes)])
     rows, columns = (_taps(cells, px) for cells in maps.shape[1:])
     pixel_edges = edges(np.concatenate([np.empty((0, 4)), *boxes]), px, form)
-    inside, outside, truth = kernels.overlaps(
+    inside, outside, truth, hits = kernels.overlaps(
         maps, rows, columns, pixel_edges, starts, annotators, _rules(protocols)
     )
-    return inside, outside, truth[:, None]
+    return inside, outside, truth[:, None], hits
 
 
 def ious(

@@ -232,6 +232,40 @@ def nsa(inactive: Floats, sounding: Mask) -> Doubles:
     return np.asarray((inactive * ~sounding).sum(1) / (~sounding).sum(1), np.float64)
 
 
+def pointing_game(maps: Floats, truth: Mask) -> Doubles:
+    """Pointing game of each frame: whether the hottest pixel lies in the truth.
+
+    Where several pixels share the largest value, the score is the share of them in the truth: what
+    a random choice among them scores on average. The pointing game accuracy is the mean over
+    frames. It has no threshold, so it is the same under all protocols with the same truths.
+
+    Parameters
+    ----------
+    maps : float array, shape (n, h, w)
+        Finite; of any scale.
+    truth : bool array, shape (n, h, w)
+
+    Returns
+    -------
+    float array, shape (n,), in [0, 1]
+
+    Source: Zhang et al., ECCV 2016, without its tolerance of 15 pixels.
+
+    Examples
+    --------
+    The second map is flat, and a quarter of its pixels are truth:
+
+    >>> maps = np.array([[[0.9, 0.6], [0.4, 0.1]], [[0.5, 0.5], [0.5, 0.5]]])
+    >>> truth = np.array([[[True, False], [False, False]]] * 2)
+    >>> pointing_game(maps, truth)
+    array([1.  , 0.25])
+    """
+    if maps.shape != truth.shape or maps.ndim != 3:
+        raise ValueError(f"expected maps and truth (n, h, w), not {maps.shape} and {truth.shape}")
+    peaks = maps == maps.max((1, 2), keepdims=True)
+    return ratio((peaks & truth).sum((1, 2)), peaks.sum((1, 2)))
+
+
 def pixel_ap(maps: Floats, truth: Mask) -> Doubles:
     """Average precision of each frame's pixels, ranked by the map: Σ_n (R_n - R_{n-1}) P_n.
 

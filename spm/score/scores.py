@@ -1,42 +1,30 @@
 """Scores of one run's maps on one test set under each protocol, with intervals and baselines.
 
 python -m spm.score.scores --config '{}' --maps maps.parquet --annotations annotations.parquet
-    --index index.parquet --out scores
+    --index index.parquet --baseline-maps object-prior.parquet zero-shot.parquet --out scores
+
+A table of --baseline-maps has the maps of a network that is a baseline, and the name of this
+baseline.
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
 from spm.base.config import UNIQUE, Section, Seed
-from spm.base.errors import UserError
-from spm.base.statuses import Split
+from spm.base.statuses import PretrainedBaseline
 from spm.boxes.formats.frames import Box
-from spm.boxes.statuses import BoxStatus
 from spm.corpus import ids
-from spm.score import aggregation, evaluation, map_tables, protocols
+from spm.score import aggregation, evaluation, protocols, workflow_tables
 from spm.score.evaluation import FrameScores, Predictions, Selection, Truth
 from spm.score.map_tables import TableRow
 from spm.score.metrics import Doubles
 from spm.score.protocols import Protocol, ProtocolName
-
-
-class FrameKey(NamedTuple):
-    """A frame of a clip."""
-
-    clip_id: str
-    frame: int
-
-    def __str__(self) -> str:
-        """The frame in an error."""
-        return f"clip {self.clip_id!r}, frame {self.frame}"
+from spm.score.workflow_tables import FrameKey
 
 
 class Scores(Section):
@@ -48,6 +36,14 @@ class Scores(Section):
         json_schema_extra=UNIQUE,
         description="Protocols under which every run is scored; docs/protocols.md describes each.",
     )
+    pretrained_baselines: tuple[PretrainedBaseline, ...] = Field(
+        (PretrainedBaseline.OBJECT_PRIOR, PretrainedBaseline.ZERO_SHOT),
+        json_schema_extra=UNIQUE,
+        description="Baselines that are pretrained networks, which learn nothing from the corpus."
+        " object-prior: strength of the features of an ImageNet network, whatever the sound is;"
+        " zero-shot: objects that an ImageNet network sees and an AudioSet network hears. []: none,"
+        " so that their weights are not needed.",
+    )
     bootstrap: int = Field(
         1000,
         ge=1,
@@ -55,42 +51,6 @@ class Scores(Section):
         description="Number of resamples of the videos behind each 95 % interval.",
     )
     seed: Seed = Field(0, description="Random seed of the resampling.")
-
-
-def read_maps(path: Path) -> Predictions:
-    """Maps of every frame, sorted by (clip_id, frame); also of each class if the run has such.
-
-    Raises
-    ------
-    UserError
-        If the table is not one of maps; `map_tables.read` lists the checks.
-    """
-    table = map_tables.read(
-        path, lambda row: FrameKey(row["clip_id"], row["frame"]), FrameKey._fields
-    )
-    videos = [ids.split_ids(row["video_id"]) for row in table.frames.values()]
-    return Predictions(
-        list(table.frames), videos, table.frame_maps, table.class_maps, table.classes
-    )
-
-
-def by_frame(annotations: Sequence[TableRow]) -> dict[FrameKey, list[TableRow]]:
-    """Annotations of each frame, whatever their status."""
-    frames = defaultdict(list)
-    for row in annotations:
-        frames[FrameKey(row["clip_id"], row["frame"])].append(row)
-    return dict(frames)
-
-
-def kept_boxes(annotated: dict[FrameKey, list[TableRow]]) -> dict[FrameKey, list[Box]]:
-    """The boxes that count, of the frames that have such boxes."""
-    boxes: dict[FrameKey, list[Box]] = defaultdict(list)
-    for key, rows in annotated.items():
-        for row in rows:
-            if row["status"] == BoxStatus.KEPT:
-                sides = (row["x"], row["y"], row["w"], row["h"])
-                boxes[key].append(Box(row["category"], sides))
-    return dict(boxes)
 
 
 def skip_reason(rows: Sequence[TableRow]) -> str:
@@ -106,15 +66,6 @@ def count_without_map(
     group = {clip_id: (row["kind"], row["split"]) for clip_id, row in clips.items()}
     tested = {group[clip_id] for clip_id, _ in mapped}
     return sum(group.get(clip_id) in tested for clip_id, _ in boxed - mapped)
-
-
-def training_boxes(boxes: dict[FrameKey, list[Box]], clips: dict[str, TableRow]) -> Doubles:
-    """Kept boxes (k, 4) of the training clips."""
-    sides = []
-    for (clip_id, _), frame_boxes in boxes.items():
-        if clip_id in clips and clips[clip_id]["split"] == Split.TRAIN:
-            sides += [box.sides for box in frame_boxes]
-    return np.array(sides, np.float64).reshape(-1, 4)
 
 
 def not_scorable(
@@ -168,6 +119,8 @@ def frame_rows(
         }
         if scores.nsa is not None:
             row["nsa"] = float(scores.nsa[n])
+        if scores.pointing_game is not None:
+            row["pointing_game"] = float(scores.pointing_game[n])
         if scores.pixel_ap is not None:
             row["pixel_ap"] = float(scores.pixel_ap[n])
         rows.append(row)
@@ -182,51 +135,75 @@ def _summary(
     systems: dict[str, FrameScores],
 ) -> TableRow:
     """Figures of the run and of the baselines, and the protocol and bootstrap behind them."""
+    bootstrap = {"resamples": config.bootstrap, "seed": config.seed}
+    draws = aggregation.draw_videos(predictions, selection, **bootstrap)
     figures = {
-        name: aggregation.summarize(
-            scores, predictions, selection, protocol, resamples=config.bootstrap, seed=config.seed
-        )
+        name: aggregation.summarize(scores, predictions, selection, protocol, draws)
         for name, scores in systems.items()
+    }
+    differences = {
+        name: aggregation.differences(systems["run"], scores, protocol, draws)
+        for name, scores in systems.items()
+        if name not in ("run", "oracle")  # the oracle knows the truth
     }
     return {
         "protocol": asdict(protocol),
-        "bootstrap": {"resamples": config.bootstrap, "seed": config.seed},
+        "bootstrap": bootstrap,
         "map_shape": predictions.map_shape(),
         "run": figures.pop("run"),
         "baselines": figures,
+        "differences": differences,
     }
 
 
-def run(config: Scores, *, maps: Path, annotations: Path, index: Path, out: Path) -> None:
+def _common(
+    predictions: Predictions,
+    boxes: dict[FrameKey, list[Box]],
+    clips: dict[str, TableRow],
+    training: Doubles,
+) -> TableRow:
+    """The part of the summaries that is the same under every protocol."""
+    left_out = {} if len(training) else {"mean-box": "no kept box in a training clip"}
+    return {
+        "not_scorable": not_scorable(predictions, boxes, clips),
+        "baselines_left_out": left_out,
+    }
+
+
+def run(
+    config: Scores,
+    *,
+    maps: Path,
+    annotations: Path,
+    index: Path,
+    baseline_maps: list[Path],
+    out: Path,
+) -> None:
     """Score every map whose frame has a truth, and the baselines on the same frames.
 
     Each protocol leaves two files in `out`: the scores per frame, and a summary.
     """
-    predictions = read_maps(maps)
-    annotated = by_frame(tables.read(annotations).to_pylist())
-    table = tables.read(index, ["clip_id", "kind", "split", "categories"])
-    clips = {row["clip_id"]: row for row in table.to_pylist()}
-    mapped: set[Any] = set(predictions.keys)
-    if unknown := sorted({clip_id for clip_id, _ in mapped} - set(clips)):
-        raise UserError(f"{maps}: clip {unknown[0]!r} is not in {index}; expected indexed clips")
-
-    boxes = kept_boxes(annotated)
-    truth, training = Truth(boxes), training_boxes(boxes, clips)
-    without_map = count_without_map(mapped, set(boxes), clips)
-    left_out = {} if len(training) else {"mean-box": "no kept box in a training clip"}
-    common = {
-        "not_scorable": not_scorable(predictions, boxes, clips),
-        "baselines_left_out": left_out,
-    }
+    predictions = workflow_tables.read_maps(maps)
+    clips = workflow_tables.read_clips(index, maps, predictions)
+    annotated = workflow_tables.by_frame(tables.read(annotations).to_pylist())
+    boxes = workflow_tables.kept_boxes(annotated)
+    truth, training = Truth(boxes), workflow_tables.training_boxes(boxes, clips)
+    without_map = count_without_map(set(predictions.keys), set(boxes), clips)
+    common = _common(predictions, boxes, clips, training)
     chosen = [protocols.find(name) for name in config.protocols]
     results = evaluation.score(
         chosen, predictions, truth, lambda key: skip_reason(annotated.get(key, []))
     )
+    networks = {
+        path.stem: evaluation.score(chosen, workflow_tables.on_frames_of(predictions, path), truth)
+        for path in baseline_maps
+    }
     for protocol in chosen:
         selection, scores = results[protocol.name]
         systems = {"run": scores} | evaluation.score_baselines(
             selection, predictions.map_shape(), training, protocol, truth
         )
+        systems |= {name: found[protocol.name][1] for name, found in networks.items()}
         content = common | counts(predictions, selection, training, without_map)
         content |= _summary(config, protocol, predictions, selection, systems)
         tables.write_rows(

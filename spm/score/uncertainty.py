@@ -1,18 +1,24 @@
 """Bootstrap intervals: of a mean over frames, and of the difference between two runs."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spm.score.metrics import Doubles
 
 
-def _resampled(
-    videos: ArrayLike, resamples: int, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.int64]] | None:
-    """Draw the videos with replacement; None if all frames are of the same videos.
+class Draws(NamedTuple):
+    """Resamples of the videos of some frames. Frames of the same videos form a group."""
 
-    Frames of the same videos form a group. Returns the group of each frame, (n,), and the weight of
-    each group in each resample, (resamples, groups): the product of the draws of its videos.
+    group: NDArray[np.intp]  # (n,): the group of each frame
+    weights: NDArray[np.float64]  # (resamples, groups): product of the draws of a group's videos
+
+
+def draw(videos: ArrayLike, *, resamples: int, seed: int) -> Draws | None:
+    """Draw the videos of frames with replacement; None if all frames are of the same videos.
+
+    Means and differences of the same frames can share the draws; `interval` has the method.
     """
     frame_videos = np.asarray(videos)
     names, owner = np.unique(frame_videos, return_inverse=True)
@@ -21,10 +27,10 @@ def _resampled(
         return None
     even = np.full(len(names), 1 / len(names))
     draws = np.random.default_rng(seed).multinomial(len(names), even, size=resamples)
-    return group.reshape(-1), draws[:, groups].prod(-1)
+    return Draws(group.reshape(-1), draws[:, groups].prod(-1).astype(np.float64))
 
 
-def _means(values: ArrayLike, group: NDArray[np.intp], weights: NDArray[np.int64]) -> Doubles:
+def _means(values: ArrayLike, group: NDArray[np.intp], weights: NDArray[np.float64]) -> Doubles:
     """Mean over the frames of the drawn videos, one per resample that has frames."""
     sums, counts = np.bincount(group, np.asarray(values, np.float64)), weights @ np.bincount(group)
     return np.asarray((weights @ sums)[counts > 0] / counts[counts > 0], np.float64)
@@ -35,6 +41,15 @@ def _quantiles(means: Doubles, confidence: float) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def interval_of(
+    values: ArrayLike, draws: Draws | None, confidence: float = 0.95
+) -> tuple[float, float] | None:
+    """`interval` of a mean over frames whose videos are drawn already."""
+    if draws is None:
+        return None
+    return _quantiles(_means(values, *draws), confidence)
 
 
 def interval(
@@ -72,10 +87,15 @@ def interval(
     >>> interval([1, 0, 0], [["a", "b"], ["b", "c"], ["a", "c"]], resamples=1000, seed=0)
     (0.0, 1.0)
     """
-    draws = _resampled(videos, resamples, seed)
-    if draws is None:
-        return None
-    return _quantiles(_means(values, *draws), confidence)
+    return interval_of(values, draw(videos, resamples=resamples, seed=seed), confidence)
+
+
+def difference_of(
+    first: ArrayLike, second: ArrayLike, draws: Draws | None, confidence: float = 0.95
+) -> tuple[float, tuple[float, float] | None]:
+    """`difference` of two means over frames whose videos are drawn already."""
+    gain = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    return float(gain.mean()), interval_of(gain, draws, confidence)
 
 
 def difference(
@@ -112,6 +132,5 @@ def difference(
     >>> round(gain, 6)
     0.1
     """
-    gain = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    bounds = interval(gain, videos, resamples=resamples, seed=seed, confidence=confidence)
-    return float(gain.mean()), bounds
+    draws = draw(videos, resamples=resamples, seed=seed)
+    return difference_of(first, second, draws, confidence)

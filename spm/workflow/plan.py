@@ -15,6 +15,7 @@ from typing import Any
 
 from spm.base import runs
 from spm.base.digest import code_digest
+from spm.base.statuses import PretrainedBaseline
 from spm.corpus import membership
 
 Config = Mapping[str, Any]
@@ -23,6 +24,7 @@ CACHE = Path(".snakemake/spm")  # in the working directory
 INDEX = "results/corpus/index/clips.parquet"
 TEST_MOSAICS = "results/fusion/mosaics/test"
 MOSAIC_TABLES = ("index.parquet", "clips/0000.parquet", "spectrograms/0000.parquet")
+PRIOR_SUFFIX = "+prior"  # of the name of a run whose maps are mixed with the object prior
 TRAINED_DETECTOR = "results/boxes/detector/weights.safetensors"
 OPENIMAGES = {
     "images": "results/boxes/openimages/images.parquet",
@@ -137,6 +139,15 @@ class Plan:
         weights = f"results/audio/pretrain/{config['audio']}/audio.safetensors"
         return [weights] if config["promote"] else []
 
+    def audio_clips(self, audio: str, stage: str) -> list[str]:
+        """Tables of clips, if an audio network reads sounds in the stage `clusters` or `pretrain`.
+
+        YAMNet does; the other networks read spm's spectrograms.
+        """
+        settings = runs.audio_config(self.config, audio, stage)
+        reads_sound = "yamnet" in (settings.get("features"), settings.get("network"))
+        return self.shard_tables("clips") if reads_sound else []
+
     # Mosaics
 
     @cached_property
@@ -185,6 +196,41 @@ class Plan:
         if testset == "synthetic":
             return [f"{TEST_MOSAICS}/{stage}/0000.parquet"]
         return self.shard_tables(stage)
+
+    # Maps of networks that were not trained here
+
+    @property
+    def mixed_runs(self) -> list[str]:
+        """Names under which the runs are scored again, with maps mixed with a prior."""
+        mixes = self.config["maps"]["prior_alpha"] is not None
+        return [f"{run}{PRIOR_SUFFIX}" for run in self.runs if mixes]
+
+    @property
+    def scored_runs(self) -> list[str]:
+        """Names of all that is scored like a run."""
+        return [*self.runs, *self.mixed_runs]
+
+    @property
+    def pretrained_networks(self) -> list[str]:
+        """Names of the pretrained networks whose maps are needed."""
+        wanted = set(self.config["scores"]["pretrained_baselines"])
+        if self.mixed_runs:
+            wanted.add(PretrainedBaseline(self.config["maps"]["prior"]))
+        return [name.value for name in PretrainedBaseline if name in wanted]
+
+    def run_maps(self, run: str, testset: str) -> str:
+        """The maps of a run of `scored_runs` on a test set."""
+        stage = "prior_maps" if run.endswith(PRIOR_SUFFIX) else "maps"
+        return f"results/fusion/{stage}/{run}/{testset}.parquet"
+
+    def unmixed_maps(self, run: str, testset: str) -> str:
+        """The run's own maps from which those of a run of `mixed_runs` are made."""
+        return self.run_maps(run.removesuffix(PRIOR_SUFFIX), testset)
+
+    def baseline_maps(self, testset: str) -> list[str]:
+        """The maps of the pretrained networks that are baselines on a test set."""
+        names = self.config["scores"]["pretrained_baselines"]
+        return [f"results/fusion/baseline_maps/{testset}/{name}.parquet" for name in names]
 
     # Boxes
 

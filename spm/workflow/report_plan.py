@@ -10,6 +10,7 @@ from spm.base.errors import UserError
 from spm.boxes import status_counts
 from spm.workflow.plan import Plan
 
+VERDICT = "results/report/tables/verdict.txt"
 PAPER_TABLES = ("table1", "table2", "ablation", "promotion")
 FIGURE_TABLES = {  # a figure of the paper: the table whose runs it shows; None: it shows no runs
     "fig2": "ablation",
@@ -30,7 +31,7 @@ class ReportPlan:
     def scored(self) -> list[str]:
         """Paths, without their suffix, of every score: run × test set × box source × protocol."""
         plan = self.plan
-        combinations = product(plan.runs, plan.testsets, plan.box_sources, plan.protocols)
+        combinations = product(plan.scored_runs, plan.testsets, plan.box_sources, plan.protocols)
         return [f"results/score/scores/{'/'.join(names)}" for names in combinations]
 
     @property
@@ -40,9 +41,19 @@ class ReportPlan:
         return [f"results/fusion/maps/{run}/{testset}.parquet" for run, testset in combinations]
 
     @property
+    def baseline_maps(self) -> list[str]:
+        """The maps of the networks that are baselines on the first test set, which is shown."""
+        return self.plan.baseline_maps(self.plan.testsets[0])
+
+    @property
     def box_counts(self) -> list[str]:
         """Tables of the number of kept and rejected boxes, one per box source."""
         return [f"results/boxes/annotations/{source}.csv" for source in self.plan.box_sources]
+
+    def verdicts(self) -> list[str]:
+        """Sentences on how the runs compare with the baselines, if the runs are scored."""
+        path = Path(VERDICT)
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
     def box_warnings(self) -> list[str]:
         """Sentences on the box sources of which many boxes are rejected, if they are counted."""

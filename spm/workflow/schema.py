@@ -22,6 +22,7 @@ from spm.corpus.index import Index
 from spm.corpus.manifest import Corpus
 from spm.corpus.spectrograms import Spectrograms
 from spm.fusion import methods
+from spm.fusion.baseline_maps import BaselineMaps
 from spm.fusion.maps import Maps
 from spm.fusion.mosaic_boxes import MosaicBoxes
 from spm.fusion.mosaics import Mosaics
@@ -53,6 +54,7 @@ SECTIONS: dict[str, type[Section]] = {
     "mosaics": Mosaics,
     "train": Train,
     "maps": Maps,
+    "baseline_maps": BaselineMaps,
     "scores": Scores,
     "tables": Tables,
     "mosaic_boxes": MosaicBoxes,

@@ -9,6 +9,7 @@ from spm.audio.clusters import Clusters, label_agreement, mel_statistics
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
+from spm.learn import weights
 
 
 def paths(folder):
@@ -19,9 +20,9 @@ def paths(folder):
     }
 
 
-def cluster(squares, folder, **changes):
+def cluster(squares, folder, clips=None, **changes):
     """Table of pseudo-labels, and content of the JSON file, for two clusters."""
-    files = paths(folder)
+    files = {"clips": clips, **paths(folder)}
     config = Clusters(k=2, device="cpu", **changes)
     clusters.run(config, index=squares.index, spectrograms=squares.spectrograms, **files)
     about = json.loads(files["centroids"].with_suffix(".json").read_text())
@@ -37,6 +38,21 @@ def test_two_tones_are_two_clusters_with_all_features(squares, tmp_path, feature
     assert about["purity"] == about["nmi"] == pytest.approx(1)
     assert sum(about["sizes"]) == about["solo_clips"] == rows.num_rows
     assert min(table["similarity"].to_pylist()) > 0
+
+
+def test_embeddings_of_yamnet_are_clustered_and_named_as_pretrained(squares, tmp_path):
+    table, about = cluster(squares, tmp_path, clips=squares.clips, features="yamnet")
+    assert about["purity"] == about["nmi"] == pytest.approx(1)
+    assert table.num_rows == sum(about["sizes"])
+    assert about["pretrained"].startswith("YAMNet")
+    assert "not the paper's self-supervision" in about["pretrained"]
+    (centroids,) = weights.load(paths(tmp_path)["centroids"])[0].values()
+    assert centroids.shape == (2, 1024)
+
+
+def test_yamnet_without_the_clips_is_an_error(squares, tmp_path):
+    with pytest.raises(UserError, match="yamnet reads the sound of the clips: pass their folder"):
+        cluster(squares, tmp_path, features="yamnet")
 
 
 def test_the_history_is_the_mean_similarity_of_each_iteration(squares, tmp_path):

@@ -6,11 +6,13 @@ from spm.audio import clusters, pretrain
 from spm.audio.clusters import Clusters
 from spm.audio.network import AudioNetwork, predict_all
 from spm.audio.pretrain import Pretrain
+from spm.audio.sounds import read_sounds
 from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.learn import weights
 from spm.learn.dataloading import log_mels
+from spm.learn.yamnet import load
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,14 @@ def labels(squares, tmp_path_factory):
     return files["out"]
 
 
-def train(squares, labels, folder):
+def train(squares, labels, folder, clips=None, **changes):
     files = {
         "out": folder / "audio.safetensors",
         "history": folder / "history.parquet",
         "state": folder / "state",
     }
-    config = Pretrain(device="cpu", epochs=4, standardize=True)
-    sources = {"index": squares.index, "spectrograms": squares.spectrograms}
+    config = Pretrain(**{"device": "cpu", "epochs": 4, "standardize": True, **changes})
+    sources = {"index": squares.index, "spectrograms": squares.spectrograms, "clips": clips}
     pretrain.run(config, clusters=labels, **sources, **files)
     return files
 
@@ -63,6 +65,32 @@ def test_features_of_the_saved_network_separate_the_pseudo_labels(squares, label
     centers = torch.stack([features[pseudo_labels == n].mean(0) for n in (0, 1)])
     nearest = torch.cdist(features, centers).argmin(1).numpy()
     assert (nearest == pseudo_labels).mean() > 0.9
+
+
+def test_yamnet_is_kept_as_published_or_trained_on_the_pseudo_labels(squares, labels, tmp_path):
+    yamnet = {"network": "yamnet", "clips": squares.clips}
+    published = train(squares, labels, tmp_path / "published", epochs=0, **yamnet)
+    tensors, about = weights.load(published["out"])
+    network = AudioNetwork("yamnet")
+    network.load_state_dict(tensors)
+    expected = load("yamnet").layers.state_dict()
+    assert all(torch.equal(network.trunk.state_dict()[name], expected[name]) for name in expected)
+    assert tables.read(published["history"]).num_rows == 0
+    assert torch.equal(network.mel_std, torch.ones(64))
+    assert "not the paper's self-supervision" in about["pretrained"]
+    trained = train(squares, labels, tmp_path / "trained", epochs=1, **yamnet)
+    changed, about = weights.load(trained["out"])
+    assert not torch.equal(changed["trunk.0.weight"], tensors["trunk.0.weight"])
+    assert about["last_epoch"]["val accuracy"] > 0.9
+
+
+def test_features_of_yamnet_are_its_embeddings(squares):
+    rows = clip_reader.select(squares.index, split="train").slice(0, 3)
+    network, yamnet = AudioNetwork("yamnet"), load("yamnet")
+    network.load_yamnet()
+    patches = read_sounds("yamnet", rows, squares.spectrograms, squares.clips)
+    features = predict_all(network, patches, torch.device("cpu"))
+    torch.testing.assert_close(features, yamnet(patches.float()).embeddings.detach())
 
 
 def test_the_names_of_the_weights_are_fixed():

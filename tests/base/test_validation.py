@@ -202,6 +202,11 @@ def test_coercing_leaves_the_config_of_the_caller_as_it_is():
     assert before == {"a": "1", "b": ["2"]}
 
 
+def test_a_number_in_text_is_a_number_where_a_word_is_possible_too():
+    schema = {"anyOf": [{"type": "integer"}, {"const": "auto", "type": "string"}]}
+    assert [coerce_numbers(value, schema) for value in ("3", "auto")] == [3, "auto"]
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [

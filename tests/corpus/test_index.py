@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -73,6 +75,75 @@ def test_drop_ignores_what_is_missing_and_replace_keeps_the_size_of_the_test_set
     replaced = splits(videos, available, config.model_copy(update={"missing": "replace"}))
     found = [replaced[v.video_id] for v in videos if v.video_id in available]
     assert found == (["test"] * tests + ["val"] * vals + ["train"] * 20)[: len(found)]
+
+
+def names(split, wanted="test"):
+    return [name for name, value in split.items() if value == wanted]
+
+
+@pytest.mark.parametrize(("listed", "tested"), [(2, 1), (5, 1), (6, 2), (11, 3)])
+def test_auto_takes_the_first_of_each_five_videos_of_a_category(listed, tested):
+    split = splits([video(n) for n in range(listed)], set(), Index(test_solos="auto"))
+    assert names(split) == [f"flute-{5 * n}" for n in range(tested)]
+    assert set(split.values()) == {"test", "train"}
+
+
+def test_auto_trains_on_the_only_video_of_a_category_except_of_each_fifth_category():
+    videos = [video(0, name) for name in "abcdef"] + [video(n) for n in range(3)]
+    split = splits(videos, set(), Index(test_solos="auto"))
+    assert names(split) == ["a-0", "f-0", "flute-0"]
+
+
+def test_auto_leaves_a_video_of_each_category_for_training_beside_validation():
+    videos = [video(n, name) for name in ("flute", "violin") for n in range(2)]
+    split = splits([*videos, video(2)], set(), Index(test_solos="auto", val_solos=4))
+    assert names(split, "val") == ["flute-1"]
+    assert names(split, "train") == ["violin-1", "flute-2"]
+
+
+def test_auto_of_duets_counts_pairs_and_leaves_solos_alone():
+    duets = [video(n, "flute violin", "duet") for n in range(2)] + [video(0, "tuba flute", "duet")]
+    config = Index(test_solos=0, test_duets="auto")
+    assert names(splits([video(0), *duets], set(), config)) == ["flute-violin-0"]
+
+
+def of_categories(categories):
+    """A video per name, numbered by category."""
+    count = Counter()
+    for name in categories:
+        yield video(count[name], name)
+        count[name] += 1
+
+
+CATEGORIES = st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40)
+
+
+@given(CATEGORIES, st.integers(0, 3))
+def test_auto_tests_and_trains_on_each_category_of_two_videos_or_more(categories, vals):
+    videos = list(of_categories(categories))
+    split = splits(videos, set(), Index(test_solos="auto", val_solos=vals))
+    assert 1 <= len(names(split)) < len(videos)
+    for category, number in Counter(categories).items():
+        found = {split[f"{category}-{n}"] for n in range(number)}
+        assert number == 1 or {"test", "train"} <= found
+
+
+@given(CATEGORIES, CATEGORIES)
+def test_auto_keeps_the_test_videos_when_videos_are_added(before, added):
+    config = Index(test_solos="auto")
+    first = splits(list(of_categories(before)), set(), config)
+    then = splits(list(of_categories(before + added)), set(), config)
+    assert set(names(first)) <= set(names(then))
+
+
+@given(st.sets(st.integers(0, 11)))
+def test_auto_with_replace_splits_the_available_videos_as_if_no_other_was_listed(missing):
+    videos = [video(n, name) for name in ("flute", "violin") for n in range(6)]
+    there = [v for number, v in enumerate(videos) if number not in missing]
+    config = Index(test_solos="auto", missing="replace")
+    split = splits(videos, {v.video_id for v in there}, config)
+    alone = splits(there, set(), Index(test_solos="auto"))
+    assert {v.video_id: split[v.video_id] for v in there} == alone
 
 
 def test_a_split_in_the_manifest_wins():

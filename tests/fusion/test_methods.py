@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from spm.audio.network import AudioNetwork
+from spm.base import runs
 from spm.base.errors import UserError
 from spm.boxes.formats import csv
 from spm.corpus import clip_reader
@@ -25,7 +26,8 @@ from spm.score import masks, protocols
 from spm.score.baselines import centre_square
 from tests.support import corpora
 
-NOT_CLASS_AWARE = [name for name in methods.METHODS if name != "dsol"]
+# Those of methods without training are in test_untrained.py.
+NOT_CLASS_AWARE = sorted({*methods.METHODS} - {"dsol"} - runs.UNTRAINED)
 # How often the center of the frame is in the square; a random position is in it in 16 %.
 CENTER_HITS = 0.44
 SHORT = 12  # frames of a log-mel (60 ms), where whole log-mels take long

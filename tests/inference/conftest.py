@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from spm.fusion import methods
 from spm.fusion.settings import RunConfig
-from spm.inference.localize import Localization, Localizer
+from spm.inference.localization import ClassScores, Localization
+from spm.inference.localize import Localizer
 from spm.learn import weights
 from tests.support.web import film
 
@@ -21,14 +23,15 @@ def network(tmp_path_factory) -> Path:
     )
     settings = methods.settings_of(config)
     about = {"config": settings.model_dump(), "categories": {}}
-    path = tmp_path_factory.mktemp("results") / "network.safetensors"
+    path = tmp_path_factory.mktemp("results") / "spm/network.safetensors"
+    path.parent.mkdir()
     weights.save(path, methods.build(settings).state_dict(), about)
     return path
 
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory) -> Path:
-    """A video of 3.4 s."""
+    """A video of 3.4 s, 96 × 64 px."""
     return film(tmp_path_factory.mktemp("videos") / "a film.mp4", 3.4)
 
 
@@ -36,3 +39,11 @@ def video(tmp_path_factory) -> Path:
 def localization(network, video) -> Localization:
     """The video's maps, four per second."""
     return Localizer(network, "cpu", maps_per_s=4).localize(video)
+
+
+@pytest.fixture
+def class_scores() -> ClassScores:
+    """Scores of three audio classes for twelve frames; the last second sounds different."""
+    values = np.tile(np.float32([0.9, 0.4, 0.05]), (12, 1))
+    values[8:] = [0.0, 0.2, 0.7]
+    return ClassScores(("Cello", "Music", "Tuba"), values, {"cello": (0,), "tuba": (2,)})

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spm.inference import hub
-from spm.inference.localize import find_weights
+from spm.inference.model import find_weights
 from tests.support.project import ROOT
 
 pytest.importorskip("huggingface_hub", reason="pip install 'spm[hub]'")
@@ -112,6 +112,7 @@ def test_a_file_or_folder_has_priority_over_the_hub(tmp_path, monkeypatch):
     assert hub.is_id("someone/localizer")
     assert hub.is_id("someone/localizer@main")
     assert not hub.is_id("network.safetensors")
+    assert not hub.is_id("models/network.safetensors")  # a file that does not exist
     assert not hub.is_id("results/fusion/train/spm")
     Path("someone/localizer").mkdir(parents=True)
     assert not hub.is_id("someone/localizer")

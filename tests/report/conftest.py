@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from spm.base import schemas, tables
+from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
 from spm.score import scores
 
@@ -26,9 +27,9 @@ def annotation(clip_id, frame, status="kept"):
     return {**about, "category": "cello", **SIDES, "status": status}
 
 
-def write_maps(path, clips):
+def write_maps(path, clips, seed=0):
     """Write a random map for both frames of each clip."""
-    heat = np.random.default_rng(0).random((len(clips), 2, 16), np.float32)
+    heat = np.random.default_rng(seed).random((len(clips), 2, 16), np.float32)
     rows = []
     for number, clip in enumerate(clips):
         for frame in (0, 1):
@@ -48,7 +49,15 @@ def write_history(path, names, splits, values):
     return path
 
 
-def write_run(folder, name, clips, boxes, index):
+def write_baselines(folder, clips):
+    """Write maps of the pretrained networks: their paths."""
+    paths = [folder / f"baseline_maps/solo/{name}.parquet" for name in PretrainedBaseline]
+    for seed, path in enumerate(paths, 1):
+        write_maps(path, clips, seed)
+    return paths
+
+
+def write_run(folder, name, clips, boxes, index, baseline_maps):
     """Write maps, history and scores of a run: its history, its maps, its summaries."""
     names = ("loss", "accuracy")
     history = folder / name / "history.parquet"
@@ -57,7 +66,8 @@ def write_run(folder, name, clips, boxes, index):
     write_maps(maps, clips)
     out = folder / "scores" / name / "solo/given"
     config = scores.Scores(bootstrap=20, protocols=("ez-vsl", "spm-paper"))
-    scores.run(config, maps=maps, annotations=boxes, index=index, out=out)
+    files = {"annotations": boxes, "index": index, "baseline_maps": baseline_maps, "out": out}
+    scores.run(config, maps=maps, **files)
     return history, maps, [out / f"{protocol}.json" for protocol in config.protocols]
 
 
@@ -86,7 +96,8 @@ def project(squares, tmp_path_factory) -> dict[str, Path | list[Path]]:
     boxes = folder / "given.parquet"
     annotations = [annotation(clip["clip_id"], 1) for clip in clips]
     tables.write_rows(boxes, schemas.ANNOTATIONS, annotations)
-    runs = [write_run(folder, name, clips, boxes, squares.index) for name in RUNS]
+    baseline_maps = write_baselines(folder, clips)
+    runs = [write_run(folder, name, clips, boxes, squares.index, baseline_maps) for name in RUNS]
     histories, maps, summaries = zip(*runs, strict=True)
     write_corpus(folder)
     audio = []
@@ -102,6 +113,7 @@ def project(squares, tmp_path_factory) -> dict[str, Path | list[Path]]:
         "videos": [folder / "videos.parquet"],
         "audio_histories": audio,
         "maps": list(maps),
+        "baseline_maps": baseline_maps,
         "summaries": [path for paths in summaries for path in paths],
         "histories": list(histories),
     }

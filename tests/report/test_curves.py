@@ -44,3 +44,11 @@ def test_the_curves_of_audio_networks_are_above_those_of_the_runs():
     assert [len(axes.lines) for axes in panels] == [4, 4, 4]  # two networks, two splits
     assert legend(figure, 0) == ["main", "many"]
     assert len(curves({"spm": history(["train"])}, {}).axes) == 2
+
+
+def test_a_run_without_training_is_left_out():
+    empty = history([])
+    figure = curves({"spm": history(["train"]), "zero-shot": empty})
+    assert legend(figure, -1) == ["spm"]
+    (axes,) = curves({"zero-shot": empty}).axes
+    assert [text.get_text() for text in axes.texts] == ["no training"]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from spm.base import schemas, tables
+from spm.base.statuses import PretrainedBaseline
 from spm.report.figures import Figures, by_class, choose, class_points, run, score_bars
 from spm.report.tables import ordered, rows
 from tests.report.conftest import RUNS, annotation
@@ -54,7 +55,7 @@ def test_the_scores_are_those_of_the_papers_protocol(project, tmp_path):
     [
         (["annotations", "summaries"], "scores", "no scores: corpus.boxes is empty"),
         (["annotations", "summaries"], "classes", "no scores of classes"),
-        (["maps"], "heatmaps", "no maps of audible test clips"),
+        (["maps", "baseline_maps"], "heatmaps", "no maps of audible test clips"),
         (["histories"], "training", "no training"),
     ],
 )
@@ -73,7 +74,8 @@ def test_tables_without_rows_count_as_no_data(project, tmp_path):
     tables.write_rows(empty, schemas.MAPS, [])
     coverage = tmp_path / "coverage.csv"
     coverage.write_text("kind,categories,split,listed,available,clips,audible\n")
-    run(Figures(), **{**project, "maps": [empty], "coverage": coverage}, out=tmp_path)
+    changes = {"maps": [empty], "baseline_maps": [], "coverage": coverage}
+    run(Figures(), **{**project, **changes}, out=tmp_path)
     assert "no maps of audible test clips" in text_of(tmp_path / "heatmaps.svg")
     assert "no videos listed" in text_of(tmp_path / "coverage.svg")
 
@@ -145,17 +147,30 @@ def changed(project, folder, scores, counts):
 
 
 def interval_names(project):
-    """Names of the scores that have intervals."""
-    return json.loads(project["summaries"][0].read_text())["run"]["interval_95"]
+    """Names of the scores with intervals that the run and every baseline have."""
+    summary = json.loads(project["summaries"][0].read_text())
+    return summary["baselines"]["whole-image"]["interval_95"]
 
 
 def test_each_run_and_baseline_has_a_bar_of_the_length_of_its_auc(project):
     table = ordered(list(rows(papers_protocol(project))))
     axes = score_bars(table).axes[0]
     assert [bar.get_width() for bar in axes.patches] == table["auc"].tolist()[::-1]
+    colors = dict(
+        zip(table["run"][::-1], [bar.get_facecolor() for bar in axes.patches], strict=True)
+    )
+    assert colors["spm"] == colors["no-promotion"]
+    assert colors["object-prior"] == colors["zero-shot"]
+    assert len({colors[name] for name in ("spm", "zero-shot", "whole-image")}) == 3
     assert [label.get_text() for label in axes.get_yticklabels()] == table["run"].tolist()[::-1]
     assert axes.get_title() == "solo, given boxes, protocol spm-paper: 16 frames of 4 videos"
     assert axes.get_xlabel() == "AUC, with 95 % interval"
+
+
+def test_a_run_with_the_name_of_a_baseline_has_a_bar_of_its_own(project):
+    table = ordered(list(rows(papers_protocol(project)))).replace("spm", "zero-shot")
+    bars = score_bars(table).axes[0].patches
+    assert len({bar.get_y() for bar in bars}) == len(bars) == len(table)
 
 
 def test_bars_of_a_single_video_have_no_interval(project, tmp_path):
@@ -182,12 +197,13 @@ def test_the_table_of_classes_has_the_best_baseline_without_the_oracle(project):
     aucs = {
         name: scores["per_class"]["cello"]["auc"] for name, scores in summary["baselines"].items()
     }
-    oracle = aucs.pop("oracle")
+    oracle, prior, _ = (aucs.pop(name) for name in ("oracle", *PretrainedBaseline))
     assert cello["trivial"] == max(aucs.values()) < oracle
+    assert table[table["run"] == "object-prior"]["auc"].tolist() == [prior]  # once, not per run
 
 
 def test_each_class_has_its_number_of_truths_and_a_marker_per_run(project):
     axes = class_points(by_class(papers_protocol(project))).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cello, n = 16"]
-    assert [line.get_label() for line in axes.lines] == list(RUNS)
+    assert [line.get_label() for line in axes.lines] == [*RUNS, *PretrainedBaseline]
     assert axes.lines[0].get_marker() != axes.lines[1].get_marker()  # also differ in gray

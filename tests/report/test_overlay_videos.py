@@ -35,13 +35,19 @@ def test_a_box_is_drawn_in_white():
     assert drawn[30, 40].max() == 0
 
 
-def test_the_page_plays_a_video_with_sound_for_each_run(project, tmp_path):
-    files = {name: project[name] for name in ("index", "clips", "annotations", "maps")}
+def test_the_page_plays_a_video_with_sound_for_each_run_and_network(project, tmp_path):
+    names = ("index", "clips", "annotations", "maps", "baseline_maps")
+    files = {name: project[name] for name in names}
     run(OverlayVideos(max_s=3), **files, out=tmp_path / "overlay_videos.html")
     page = (tmp_path / "overlay_videos.html").read_text()
     encoded = re.findall(r'src="data:video/mp4;base64,([^"]+)"', page)
-    assert len(encoded) == 2
-    assert "Run spm: " in page
+    assert len(encoded) == 4
+    captions = re.findall(r"<figcaption>(\w+ [\w-]+): ", page)
+    runs, baselines = (
+        ["Run no-promotion", "Run spm"],
+        ["Baseline object-prior", "Baseline zero-shot"],
+    )
+    assert captions == runs + baselines
     assert "3 s, 2 frames/s" in page
     (tmp_path / "video.mp4").write_bytes(base64.b64decode(encoded[0]))
     with av.open(tmp_path / "video.mp4") as container:
@@ -63,6 +69,7 @@ def test_the_error_names_the_ffmpeg_that_failed():
 
 
 def test_without_maps_the_page_says_so(project, tmp_path):
-    files = {"index": project["index"], "clips": project["clips"], "annotations": [], "maps": []}
+    files = {"index": project["index"], "clips": project["clips"]}
+    files |= {"annotations": [], "maps": [], "baseline_maps": []}
     run(OverlayVideos(), **files, out=tmp_path / "overlay_videos.html")
     assert "No maps of audible test clips." in (tmp_path / "overlay_videos.html").read_text()

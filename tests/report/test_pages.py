@@ -39,7 +39,8 @@ def first_page(tmp_path, monkeypatch):
     def render():
         plan = ReportPlan(SimpleNamespace(box_sources=["given", "detector"]))
         names = ("corpus", "runs", "maps", "scores", "box_sources", "versions")
-        config = {name: {} for name in names} | {"box_warnings": plan.box_warnings()}
+        config = {name: {} for name in names}
+        config |= {"box_warnings": plan.box_warnings(), "verdicts": plan.verdicts()}
         environment = Environment(trim_blocks=True, lstrip_blocks=True)
         text = environment.from_string(FIRST_PAGE).render(snakemake=SimpleNamespace(config=config))
         settings = {"halt_level": 2}  # also a warning of docutils is an error
@@ -57,3 +58,15 @@ def test_the_first_page_warns_of_box_sources_of_which_many_boxes_are_rejected(fi
     assert page.count(WARNING) == 1
     write_counts(tmp_path, "given", "cello,kept,18", "person,other-category,2")
     assert WARNING not in first_page()
+
+
+def test_the_first_page_has_the_verdict_on_each_run(first_page, tmp_path):
+    assert "Verdict" not in first_page()  # nothing is scored yet
+    file = tmp_path / "results/report/tables/verdict.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("solo: `a_b+prior` is better (Δ AUC +0.1 [-0.1, +0.2]).\nsolo: `b` is worse.\n")
+    page = first_page()
+    assert "<strong>Verdict</strong>" in page
+    assert "is better (Δ AUC +0.1 [-0.1, +0.2])." in page
+    assert ">a_b+prior<" in page
+    assert page.count("<li>") == 2

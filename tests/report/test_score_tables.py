@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from spm.base.errors import UserError
-from spm.report.tables import SummaryKey, Tables, run, summary_key
+from spm.report.summaries import SummaryKey, summary_key
+from spm.report.tables import Tables, run
 from spm.score.protocols import PROTOCOLS
 
 SCORES = {"auc": 0.5, "iou@0.5": 0.25}
@@ -23,6 +24,16 @@ def scores(scale=1.0, interval=True, empty=False):
     return {**values, "interval_95": bounds, "per_class": {}}
 
 
+def difference(scale, interval=True, empty=False):
+    """The differences between a run and a baseline in a summary."""
+    found = {}
+    for name, value in scores(scale, interval, empty).items():
+        if name in SCORES:
+            low, high = (value - 0.1, value + 0.1) if interval and not empty else (None, None)
+            found[name] = {"value": value, "low": low, "high": high}
+    return found
+
+
 def summary(scale=1.0, interval=True, empty=False, shape=(7, 7)):
     """A summary with two baselines."""
     counts = {"frames": 20, "videos": 2 if interval else 1}
@@ -36,6 +47,7 @@ def summary(scale=1.0, interval=True, empty=False, shape=(7, 7)):
             "whole-image": scores(0.4, interval, empty),
             "oracle": scores(1.6, interval, empty),
         },
+        "differences": {"whole-image": difference(scale - 0.4, interval, empty)},
     }
 
 
@@ -54,6 +66,7 @@ def gather(tmp_path):
             frames.to_parquet(path.with_suffix(".parquet"))
             paths.append(path)
         files = {"csv": tmp_path / "scores.csv", "pairs_table": tmp_path / "pairs.csv"}
+        files["verdict_file"] = tmp_path / "verdict.txt"
         files["markdown_table"] = tmp_path / "scores.md"
         run(Tables(**config), summaries=paths, box_counts=list(box_counts), **files)
         return pd.read_csv(tmp_path / "scores.csv"), (tmp_path / "scores.md").read_text()
@@ -104,8 +117,8 @@ def test_the_groups_keep_the_order_of_the_summaries(gather):
     sizes = table.groupby(["testset", "protocol"], sort=False).size()
     assert sizes.to_dict() == dict.fromkeys(groups, 4)
     assert table.drop_duplicates(["testset", "protocol"]).index.tolist() == [0, 4, 8, 12]
-    headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert headings == [f"## {testset}, given boxes, protocol {p}" for testset, p in groups]
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings[1:-1] == [f"## {testset}, given boxes, protocol {p}" for testset, p in groups]
 
 
 def test_the_csv_has_all_digits_and_the_ends_of_intervals(gather):
@@ -119,14 +132,40 @@ def test_the_csv_has_all_digits_and_the_ends_of_intervals(gather):
 def test_the_markdown_has_runs_in_bold_with_intervals_and_counts(gather):
     _, text = gather({"a/solo/given/p": summary()}, digits=2)
     assert text == (
+        "## Verdict\n\n"
+        "- solo, given boxes, p: `a` is better than the best trivial baseline, whole-image"
+        " (Δ AUC +0.30 [+0.20, +0.40]); 20 frames of 2 videos.\n\n"
         "## solo, given boxes, protocol p\n\n"
         "20 frames of 2 videos; 95 % bootstrap over videos in brackets.\n\n"
         "| | auc | iou@0.5 |\n"
         "|---|---|---|\n"
         "| **a** | 0.50 [0.40, 0.60] | 0.25 [0.15, 0.35] |\n"
         "| oracle 7×7 | 0.80 [0.70, 0.90] | 0.40 [0.30, 0.50] |\n"
-        "| whole-image | 0.20 [0.10, 0.30] | 0.10 [0.00, 0.20] |\n"
+        "| whole-image | 0.20 [0.10, 0.30] | 0.10 [0.00, 0.20] |\n\n"
+        "## Differences from the baselines\n\n"
+        "AUC of the run minus AUC of the baseline, with paired 95 % bootstrap intervals over"
+        " videos; bold: the interval excludes 0.\n\n"
+        "| | whole-image |\n"
+        "|---|---|\n"
+        "| a: solo, given boxes, p | **+0.30 [+0.20, +0.40]** |\n"
     )
+
+
+def test_the_verdicts_are_in_a_file_too(gather, tmp_path):
+    _, text = gather({f"{run}/solo/given/p": summary() for run in "ab"})
+    lines = (tmp_path / "verdict.txt").read_text().splitlines()
+    assert [line.split("` ")[0] for line in lines] == [f"solo, given boxes, p: `{r}" for r in "ab"]
+    assert all(f"- {line}\n" in text for line in lines)
+
+
+def test_differences_from_baselines_are_in_the_table_of_pairs(gather, tmp_path):
+    gather({"a/solo/given/p": summary(), "a/solo/given/q": summary(interval=False)})
+    table = pd.read_csv(tmp_path / "pairs.csv")
+    assert set(table["against"]) == {"whole-image"}
+    first = table.set_index(["protocol", "metric"]).loc[("p", "auc")]
+    assert first[["run", "frames", "videos"]].tolist() == ["a", 20, 2]
+    assert first[["difference", "low", "high"]].tolist() == pytest.approx([0.3, 0.2, 0.4])
+    assert table[table["protocol"] == "q"]["low"].isna().all()
 
 
 def test_a_score_that_a_run_does_not_have_is_a_dash(gather):
@@ -142,7 +181,7 @@ def test_a_score_that_a_run_does_not_have_is_a_dash(gather):
 def test_a_single_video_has_scores_without_intervals(gather, others):
     table, text = gather({"a/solo/given/p": summary(interval=False), **others})
     assert table[table["protocol"] == "p"]["auc low"].isna().all()
-    single = text.split("protocol q")[0]
+    single = text.split("## solo")[1]
     assert "20 frames of 1 video, too few for an interval." in single
     assert "| **a** | 0.500 | 0.250 |" in single
     assert "[" not in single
@@ -169,11 +208,17 @@ def scored(*ious):
     return summary() | {"ious": [(f"v{n}_0", f"v{n}", 0, iou) for n, iou in enumerate(ious)]}
 
 
+def pairs_of_runs(folder):
+    """The differences between runs in the table of pairs."""
+    table = pd.read_csv(folder / "pairs.csv")
+    return table[table["against"] != "whole-image"]
+
+
 def test_the_interval_of_a_difference_is_paired(gather, tmp_path):
     theirs = [0.1, 0.3, 0.5, 0.7, 0.9]
     ours = [iou + 0.06 for iou in theirs]
     _, text = gather({"a/solo/given/p": scored(*ours), "b/solo/given/p": scored(*theirs)})
-    row = pd.read_csv(tmp_path / "pairs.csv").set_index("metric").loc["mean_iou"]
+    row = pairs_of_runs(tmp_path).set_index("metric").loc["mean_iou"]
     assert row[["run", "against", "frames", "videos"]].tolist() == ["a", "b", 5, 5]
     assert row["difference"] == pytest.approx(0.06)
     assert row["low"] == pytest.approx(0.06)  # every video gains the same
@@ -183,14 +228,14 @@ def test_the_interval_of_a_difference_is_paired(gather, tmp_path):
 
 def test_runs_are_compared_on_the_frames_that_both_have(gather, tmp_path):
     gather({"a/solo/given/p": scored(0.2, 0.4, 0.9), "b/solo/given/p": scored(0.2, 0.4)})
-    pairs = pd.read_csv(tmp_path / "pairs.csv")
+    pairs = pairs_of_runs(tmp_path)
     assert set(pairs["frames"]) == {2}
     assert (pairs["difference"] == 0).all()
 
 
 def test_a_single_run_has_no_differences(gather, tmp_path):
     _, text = gather({"a/solo/given/p": scored(0.2, 0.4)})
-    assert pd.read_csv(tmp_path / "pairs.csv").empty
+    assert pairs_of_runs(tmp_path).empty
     assert "Differences between runs" not in text
 
 
@@ -210,7 +255,7 @@ def test_the_first_lines_say_how_many_boxes_are_kept_and_rejected_per_reason(gat
     assert text.startswith(
         "Boxes of the source given: 96 kept, 4 rejected: 3 other-category, 1 unmatched.\n\n"
         "Boxes of the source detector: 50 kept, 4027 rejected: 4000 low-score, 20 surplus,"
-        " 7 overlap.\n\n## solo"
+        " 7 overlap.\n\n## Verdict\n\n- solo"
     )
 
 

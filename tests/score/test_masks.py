@@ -221,3 +221,14 @@ def test_maps_that_cannot_be_scored_raise_an_error():
 def test_inactive_fractions_equal_a_count_on_resized_maps(maps):
     counted = (masks.resize(maps, 50) <= np.float32(0.2)).mean((1, 2))
     assert (masks.inactive_fractions(maps[:, None], 50, 0.2)[:, 0] == counted).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(MAPS, st.sampled_from(["spm-paper", "avgn"]), st.integers(1, 2))
+def test_hits_are_those_of_the_pointing_game(maps, name, annotators):
+    """One annotator's box is enough, whatever the consensus."""
+    boxes = [np.array([[0.1, 0.2, 0.3, 0.4], [0.3, 0.3, 0.4, 0.1]])] * len(maps)
+    truth = np.stack([masks.raster(sides, 224) for sides in boxes])
+    expected = metrics.pointing_game(masks.resized(PROTOCOLS[name], maps), truth)
+    found = masks.overlaps([PROTOCOLS[name]], maps, boxes, annotators=annotators).hits
+    assert found.tolist() == expected.tolist()

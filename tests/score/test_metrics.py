@@ -182,3 +182,24 @@ def test_auc_over_another_grid_is_the_area_over_that_grid():
     assert metrics.auc([0.4, 0.9], [0.0, 0.5, 1.0]) == pytest.approx(
         (1 + 0.5) / 2 * 0.5 + 0.5 / 2 * 0.5
     )
+
+
+@given(arrays(np.float32, (3, 6, 5), elements=st.integers(0, 3)), arrays(bool, (3, 6, 5)))
+def test_the_pointing_game_is_the_mean_hit_of_every_hottest_pixel(maps, truths):
+    for score, heat, truth in zip(metrics.pointing_game(maps, truths), maps, truths, strict=True):
+        pixels = list(zip(heat.ravel().tolist(), truth.ravel().tolist(), strict=True))
+        hits = [hit for value, hit in pixels if value == max(pixels)[0]]
+        assert score == sum(hits) / len(hits)
+
+
+@given(arrays(np.float32, (2, 6, 5), elements=st.integers(0, 9)), mask_pairs())
+def test_the_pointing_game_does_not_change_with_the_scale_or_in_a_mirror(maps, pair):
+    truth = np.repeat(pair[1][:1], 2, axis=0)
+    scores = metrics.pointing_game(maps, truth)
+    assert (metrics.pointing_game(2 * maps + 1, truth) == scores).all()
+    assert (metrics.pointing_game(maps[:, ::-1], truth[:, ::-1]) == scores).all()
+
+
+def test_the_pointing_game_needs_maps_and_truth_of_one_shape():
+    with pytest.raises(ValueError, match=r"not \(1, 4, 4\) and \(1, 4, 5\)"):
+        metrics.pointing_game(np.ones((1, 4, 4)), np.ones((1, 4, 5), bool))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from spm.base import schemas, tables
 from spm.base.errors import UserError
+from spm.base.statuses import PretrainedBaseline
 from spm.boxes.formats.frames import Box
 from spm.score.evaluation import targets
 from spm.score.protocols import PROTOCOLS
@@ -49,6 +50,7 @@ class Stage:
     def __init__(self, folder):
         self.files = {name: folder / f"{name}.parquet" for name in ("maps", "annotations", "index")}
         self.files["out"] = folder / "scores"
+        self.networks = {name: folder / f"{name}.parquet" for name in PretrainedBaseline}
 
     def write(self, maps, annotations):
         columns = ("clip_id", "video_id", "kind", "split")
@@ -63,8 +65,13 @@ class Stage:
     def result_bytes(self, protocol="spm-paper"):
         return [path.read_bytes() for path in self.results(protocol)]
 
-    def run(self, *protocols):
-        run(Scores(bootstrap=50, protocols=protocols), **self.files)
+    def run(self, *protocols, networks=()):
+        """Run the stage; `networks` has rows of maps by the name of their baseline."""
+        for name, maps in dict(networks).items():
+            tables.write_rows(self.networks[name], schemas.MAPS, maps)
+        baseline_maps = [self.networks[name] for name in dict(networks)]
+        config = Scores(bootstrap=50, protocols=protocols)
+        run(config, **self.files, baseline_maps=baseline_maps)
         summary, frames = self.results(protocols[0])
         return json.loads(summary.read_text()), pq.read_table(frames).to_pylist()
 
@@ -82,6 +89,7 @@ def command(score, config):
     options = []
     for name, path in score.files.items():
         options += [f"--{name}", str(path)]
+    options.append("--baseline-maps")  # none, as the rule writes it
     return subprocess.run(
         [sys.executable, "-m", "spm.score.scores", "--config", config, *options],
         capture_output=True, text=True, check=False,
@@ -114,11 +122,85 @@ def test_every_baseline_has_the_same_figures_as_the_run(score):
         "whole-image", "centre-square-25%", "centre-square-35%", "centre-square-50%",
         "mean-box", "oracle",
     }  # fmt: skip
-    for figures in summary["baselines"].values():
-        assert figures.keys() == summary["run"].keys()
+    for figures in summary["baselines"].values():  # regions have no hottest pixel
+        assert summary["run"].keys() - figures.keys() <= {"pointing_game"}
     assert summary["baselines"]["whole-image"]["mean_iou"] == 0.25
     assert summary["baselines"]["centre-square-25%"]["mean_iou"] == 1
     assert summary["baselines"]["oracle"]["auc"] >= summary["run"]["auc"]
+
+
+def test_maps_of_a_network_are_scored_like_those_of_the_run(score):
+    maps, boxes = [map_row("a_0"), map_row("b_0", box=LEFT)], [box_row("a_0"), box_row("b_0")]
+    score.write(maps, boxes)
+    networks = {"object-prior": maps, "zero-shot": [map_row("b_0"), map_row("a_0", box=LEFT)]}
+    for protocol in PROTOCOLS:
+        summary, _ = score.run(protocol, networks=networks)
+        assert summary["baselines"]["object-prior"] == summary["run"]
+        swapped = summary["baselines"]["zero-shot"]
+        assert swapped["auc"] == pytest.approx(summary["run"]["auc"])
+        assert swapped["pointing_game"] == summary["run"]["pointing_game"]
+
+
+def test_class_aware_protocols_score_the_class_maps_of_a_network(score):
+    score.write([map_row("d_0", box=LEFT)], DUET)
+    classes = [
+        map_row("d_0", box=LEFT, category="cello"),
+        map_row("d_0", box=RIGHT, category="tuba"),
+    ]
+    whole = map_row("d_0", box={"x": 0.0, "y": 0.25, "w": 1.0, "h": 0.5})
+    networks = {"object-prior": [whole], "zero-shot": [whole, *classes]}
+    summary, _ = score.run("dsol-duet", networks=networks)
+    systems = {"run": summary["run"], **summary["baselines"]}
+    names = ("run", "object-prior", "zero-shot")
+    run_iou, prior_iou, zero_shot_iou = (systems[name]["mean_iou"] for name in names)
+    assert zero_shot_iou > 0.6
+    assert prior_iou < zero_shot_iou
+    assert run_iou < zero_shot_iou
+    assert score.run("dsol-solo", networks=networks)[0]["baselines"]["zero-shot"]["mean_iou"] > 0.7
+
+
+def test_a_network_without_a_map_of_a_frame_is_an_error(score):
+    score.write([map_row("a_0"), map_row("b_0")], [box_row("a_0")])
+    with pytest.raises(
+        UserError, match=r"zero-shot\.parquet: no map of clip 'b_0', frame 0; expect"
+    ):
+        score.run("sspl", networks={"zero-shot": [map_row("a_0")]})
+
+
+def test_differences_from_each_baseline_are_paired_and_the_oracle_has_none(score):
+    """The run gains the same in both videos: its interval has no width."""
+    maps, boxes = [map_row("a_0"), map_row("b_0")], [box_row("a_0"), box_row("b_0")]
+    score.write(maps, boxes)
+    nowhere = [map_row("a_0", box=NOWHERE), map_row("b_0", box=NOWHERE)]
+    summary, _ = score.run("sspl", networks={"object-prior": nowhere})
+    gains = summary["differences"]
+    assert gains.keys() == summary["baselines"].keys() - {"oracle"}
+    for name, figures in gains.items():
+        assert figures.keys() >= {"auc", "iou@0.5", "ciou@0.3", "mean_iou"}
+        for figure, gain in figures.items():
+            expected = summary["run"][figure] - summary["baselines"][name][figure]
+            assert gain["value"] == pytest.approx(expected)
+            assert gain["low"] == gain["high"] == pytest.approx(expected)
+    assert "pointing_game" in gains["object-prior"]
+    assert "pointing_game" not in gains["whole-image"]
+
+
+def test_without_frames_or_with_one_video_a_difference_has_no_interval(score):
+    summary, _ = score([map_row("a_0"), map_row("a_1")], [box_row("a_0"), box_row("a_1")])
+    gain = summary["differences"]["whole-image"]["auc"]
+    assert gain["value"] > 0
+    assert gain["low"] is gain["high"] is None
+    summary, _ = score([map_row("a_0")], [])
+    assert summary["differences"]["whole-image"]["auc"] == dict.fromkeys(("value", "low", "high"))
+
+
+def test_the_pointing_game_counts_frames_whose_hottest_pixel_lies_in_a_box(score):
+    aside = {"x": 0.0, "y": 0.0, "w": 0.125, "h": 0.125}
+    maps, boxes = [map_row("a_0"), map_row("b_0", box=aside)], [box_row("a_0"), box_row("b_0")]
+    summary, frames = score(maps, boxes)
+    assert [row["pointing_game"] for row in frames] == [1, 0]
+    assert summary["run"]["pointing_game"] == 0.5
+    assert summary["run"]["interval_95"]["pointing_game"] == [0, 1]
 
 
 def test_the_mean_box_comes_only_from_kept_boxes_of_training_clips(score):

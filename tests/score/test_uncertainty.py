@@ -83,3 +83,28 @@ def test_the_order_of_a_frames_videos_does_not_matter():
         values, [["b", "a"], ["c", "b"], ["c", "a"]], resamples=100, seed=3
     )
     assert first == pytest.approx(second)
+
+
+def test_draws_that_are_shared_give_the_intervals_of_each_call():
+    values, videos = np.array([0.1, 0.9, 0.5, 0.3]), ["a", "b", "b", "c"]
+    draws = uncertainty.draw(videos, resamples=100, seed=3)
+    alone = uncertainty.interval(values, videos, resamples=100, seed=3)
+    assert uncertainty.interval_of(values, draws) == alone
+    paired = uncertainty.difference(values, values[::-1], videos, resamples=100, seed=3)
+    assert uncertainty.difference_of(values, values[::-1], draws) == paired
+
+
+def test_both_means_of_a_difference_see_the_same_draw_of_videos():
+    """Videos a and b differ by 1 between the means, c by nothing: every resample shows its share."""
+    first, second, videos = [1.0, 0.0, 0.4], [0.0, 1.0, 0.4], ["a", "b", "c"]
+    draws = uncertainty.draw(videos, resamples=400, seed=0)
+    drawn = draws.weights[:, draws.group]  # (resamples, videos)
+    expected = np.quantile((drawn[:, 0] - drawn[:, 1]) / 3, [0.025, 0.975])
+    value, bounds = uncertainty.difference_of(first, second, draws)
+    assert value == 0
+    assert bounds == pytest.approx(tuple(expected))
+
+
+def test_one_video_has_no_draws():
+    assert uncertainty.draw(["a", "a"], resamples=10, seed=0) is None
+    assert uncertainty.difference_of([1.0, 0.5], [0.5, 0.5], None) == (0.25, None)

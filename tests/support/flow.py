@@ -31,15 +31,35 @@ READS = {
     "mosaic_boxes": ["annotations", "mosaics"],
     "train": ["clips", "index", "spectrograms", "pretrain", "mosaics", "mosaic_spectrograms"],
     "maps": ["clips", "index", "spectrograms", "mosaics", "mosaic_spectrograms", "train"],
-    "scores": ["index", "annotations", "mosaics", "mosaic_boxes", "maps"],
+    "baseline_maps": ["clips", "index", "mosaics"],
+    "prior_maps": ["maps", "baseline_maps"],
+    "scores": [
+        "index",
+        "annotations",
+        "mosaics",
+        "mosaic_boxes",
+        "maps",
+        "baseline_maps",
+        "prior_maps",
+    ],
     "tables": ["scores"],
     "paper": ["train", "scores"],
     "paper_figures": ["clips", "index", "annotations", "maps"],
-    "figures": ["clips", "index", "annotations", "clusters", "pretrain", "train", "maps", "scores"],
+    "figures": [
+        "clips",
+        "index",
+        "annotations",
+        "clusters",
+        "pretrain",
+        "train",
+        "maps",
+        "baseline_maps",
+        "scores",
+    ],
     "samples": ["clips", "index", "spectrograms"],
     "cluster_plot": ["index", "spectrograms", "clusters"],
     "best_worst": ["clips", "index", "annotations", "maps", "scores"],
-    "overlay_videos": ["clips", "index", "annotations", "maps"],
+    "overlay_videos": ["clips", "index", "annotations", "maps", "baseline_maps"],
     "pages": ["tables", "paper"],
     "cards": ["fetch", "clips", "index", "train", "tables"],
     "costs": [
@@ -56,8 +76,15 @@ READS = {
     ],
 }
 STAGES = list(READS)  # a stage comes after the stages that it reads
+RUNS = {
+    "spm": {},
+    "no-promotion": {"promote": False},
+    "another-seed": {"seed": 1, "audio": "many"},
+    "dsol": {"method": "dsol"},
+}
 OTHERS = ("annotations[detector]", "scores[detector]")  # not of the first box source
 MOSAICS = ("mosaics", "mosaic_spectrograms", "mosaic_boxes")
+MAPS = ("maps", "baseline_maps")
 # Exceptions: what these jobs, stage[wildcard], do not read.
 READS_NOT = {
     "annotations[given]": ("detector", "detect"),
@@ -75,11 +102,24 @@ READS_NOT = {
         "mosaics[train]",
         "mosaic_spectrograms[train]",
     ),
+    "baseline_maps[solo]": MOSAICS,
+    "baseline_maps[duet]": MOSAICS,
+    "baseline_maps[synthetic]": ("clips", "index", "mosaics[train]"),
     "scores[solo]": MOSAICS,
     "scores[duet]": MOSAICS,
     "scores[synthetic]": ("index", "annotations", "mosaics[train]"),
-    "best_worst": ("maps[duet]", "maps[synthetic]", "scores[duet]", "scores[synthetic]", *OTHERS),
-    "overlay_videos": ("maps[duet]", "maps[synthetic]", *OTHERS),
+    "best_worst": (
+        "maps[duet]",
+        "maps[synthetic]",
+        "scores[duet]",
+        "scores[synthetic]",
+        *(f"scores[{run}+prior]" for run in RUNS),
+        *OTHERS,
+    ),
+    "overlay_videos": (
+        *(f"{stage}[{kind}]" for stage in MAPS for kind in ("duet", "synthetic")),
+        *OTHERS,
+    ),
     "paper_figures[fig6]": ("clips", "annotations", "maps"),
     "paper_figures[fig4]": (
         *(
@@ -95,6 +135,7 @@ READS_NOT = {
             for run in ("no-promotion", "another-seed", "more")
         ),
         *(f"scores[{value}]" for value in ("duet", "synthetic", "detector")),
+        *(f"scores[{run}+prior]" for run in RUNS),
     ),
 }
 ENVIRONMENTS = {
@@ -103,7 +144,7 @@ ENVIRONMENTS = {
     "boxes": ("detector", "detect", "annotations", "quality"),
     "detectron2": (),  # replaces boxes for detector and detect where detector.backend selects it
     "audio": ("clusters", "pretrain"),
-    "fusion": ("mosaics", "mosaic_boxes", "train", "maps"),
+    "fusion": ("mosaics", "mosaic_boxes", "train", "maps", "baseline_maps", "prior_maps"),
     "score": ("scores",),
     "report": (
         "tables",
@@ -119,7 +160,7 @@ ENVIRONMENTS = {
         "costs",
     ),
 }
-GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
+GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps", "baseline_maps"}
 
 # Corpus and config of the planned project: every stage has jobs, and every exception above a case.
 # Kind and categories of each video; they lie in three shards.
@@ -129,12 +170,6 @@ VIDEOS = {
     **dict.fromkeys("fhmn", ("solo", "trumpet")),
     **dict.fromkeys("iopq", ("solo", "violin")),
     **dict.fromkeys("rstu", ("duet", "flute cello")),
-}
-RUNS = {
-    "spm": {},
-    "no-promotion": {"promote": False},
-    "another-seed": {"seed": 1, "audio": "many"},
-    "dsol": {"method": "dsol"},
 }
 CONFIG: dict[str, Any] = {
     "corpus": {"manifest": "manifest.csv", "shards": 3, "boxes": ["given", "detector"]},
@@ -201,7 +236,12 @@ ENTERS = {
         {"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)
     ),
     "maps.testsets": Enters(["solo"], ("tables", "figures")),
+    "maps.mosaic_px": Enters(300, ("maps",)),
+    "maps.prior": Enters("zero-shot", ("prior_maps",)),
+    "maps.prior_mean": Enters("geometric", ("prior_maps",)),
+    "maps.prior_alpha": Enters(0.4, ("prior_maps",)),
     "scores.protocols": Enters(["spm-paper"], ("scores",)),
+    "scores.pretrained_baselines": Enters(["object-prior"], ("scores", "overlay_videos")),
     "paper.testset": Enters("duet", ("paper", "paper_figures")),
     "paper.protocol": Enters("dsol-solo", ("paper", "paper_figures")),
     "paper.table1": Enters(["spm"], ("paper", "paper_figures")),
@@ -244,6 +284,8 @@ def reads(job: Job, read: Job) -> bool:
         if enters(job, [pattern]):
             excluded += patterns
     own, other = dict(job.wildcards), dict(read.wildcards)
+    if job.rule == "prior_maps":  # of the run spm+prior: reads the maps of spm
+        own["run"] = own["run"].removesuffix("+prior")
     agree = all(own[name] == other[name] for name in own.keys() & other.keys())
     return agree and not enters(read, excluded)
 

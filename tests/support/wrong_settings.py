@@ -67,6 +67,7 @@ VALUES = [
     Wrong("annotations: {min_score: 90}\n", r"min_score: 90; expected number from 0 to 1"),
     Wrong("clusters: {k: 1}\n", r"clusters\.k: 1; expected whole number from 2 to"),
     Wrong("audio: {main: {clusters: {k: 0}}}\n", r"audio\.main\.clusters\.k: 0; expected whole"),
+    Wrong("index: {test_solos: atuo}\n", r'test_solos: "atuo"; expected .*auto'),
     Wrong("train: {epochs: -1}\n", r"train\.epochs: -1; expected whole number from 1 to"),
     Wrong("train: {epochs: 2.5}\n", r"train\.epochs: 2\.5; expected whole number from 1 to"),
     Wrong("train: {epochs: 1000000000000}\n", r"epochs: 10+; expected whole number from 1 to"),

@@ -1,5 +1,6 @@
 import csv
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.support.project import Project
 from tests.support.sharing import make_once
 
 CATEGORIES = ("cello", "flute")
+FOUR = (*CATEGORIES, "trumpet", "xylophone")
 TINY = {
     "corpus": {"manifest": "manifest.csv", "shards": 2, "boxes": ["given"]},
     "clips": {"size": 48, "frames_per_clip": 2},
@@ -22,11 +24,11 @@ TINY = {
 }
 
 
-def write_videos(folder: Path) -> Path:
-    """Two videos of each of two categories, with their manifest and boxes."""
+def write_videos(folder: Path, categories: Sequence[str] = CATEGORIES, scene_s: int = 3) -> Path:
+    """Two videos of each of some categories, with their manifest and boxes."""
     folder.mkdir(exist_ok=True)
-    demo = scenario.Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72)
-    videos = [video for video in scenario.videos(demo) if video.categories[0] in CATEGORIES]
+    demo = scenario.Demo(solos=2, duets=0, scenes=1, scene_s=scene_s, width=96, height=72)
+    videos = [video for video in scenario.videos(demo) if video.categories[0] in categories]
     boxes = [row for video in videos for row in scenario.render(video, demo, folder)]
     rows = [(v.video_id, str(folder / f"{v.video_id}.mp4"), v.kind, *v.categories) for v in videos]
     for name, table in (

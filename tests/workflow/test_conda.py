@@ -16,12 +16,14 @@ import pytest
 import rattler
 from rattler.exceptions import SolverError
 
+from spm.learn.pretrained import PARTS, Package
 from tests.support import conda, flow
 from tests.support.changes import modules_of
 from tests.workflow.conftest import new_project, results
 
 pytestmark = pytest.mark.slow
 CHANNELS = ["conda-forge", "nodefaults"]
+CARRIERS = [part.source for part in PARTS.values() if isinstance(part.source, Package)]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,10 @@ def environment_of(installed, tmp_path_factory) -> Callable[[Path], Path]:
         prefix = folder / file.stem
         asyncio.run(conda.create(installed[0], file, prefix))
         conda.furnish(prefix)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in installed[1].items():
+                patch.setenv(name, value)
+            conda.pip_install(file, prefix)
         return prefix
 
     return create
@@ -47,8 +53,9 @@ def environment_of(installed, tmp_path_factory) -> Callable[[Path], Path]:
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
 def test_an_environment_is_pinned_and_solves_to_the_tested_versions(file, environment_of):
-    channels, specs = conda.specs_of(file)
+    channels, specs, pip = conda.specs_of(file)
     assert channels == CHANNELS
+    assert {spec.replace(" ", "") for spec in pip} <= {source.requirement for source in CARRIERS}
     assert not [spec for spec in specs if not rattler.MatchSpec(spec).version], (
         "every package has its version"
     )
@@ -126,6 +133,35 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
     }
     assert results(project) == results(undisturbed)
     assert not project.stale("all", "--use-conda")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("audio", ["yamnet"]),
+        ("fusion", ["yamnet", "efficientnet_lite0"]),
+        ("boxes", ["efficientnet_lite0"]),
+    ],
+)
+def test_an_environment_has_the_pretrained_parts_of_its_stages(
+    name, parts, installed, environment_of, tmp_path
+):
+    (file,) = [file for file in conda.ENVIRONMENTS if file.stem == name]
+    prefix = environment_of(file)
+    environment = {**installed[1], "PYTHONPATH": str(conda.ROOT), "SPM_PRETRAINED": str(tmp_path)}
+    environment["PATH"] = f"{prefix / 'bin'}{os.pathsep}{environment['PATH']}"
+    if (script := file.with_name(f"{name}.post-deploy.sh")).exists():  # Snakemake runs it
+        subprocess.run(["sh", script], env=environment, check=True)
+    code = "from spm.learn import efficientnet, yamnet\n" + "".join(
+        {"yamnet": "yamnet.load()\n", "efficientnet_lite0": "efficientnet.EfficientNetLite0()\n"}[
+            part
+        ]
+        for part in parts
+    )
+    done = subprocess.run(
+        [prefix / "bin/python", "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):

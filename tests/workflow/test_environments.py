@@ -17,16 +17,16 @@ NAMES = {
     "matplotlib-base": "matplotlib",
     "pyyaml": "PyYAML",
 }
-NOT_PYTHON = {"python", "ffmpeg", "deno"}
+NOT_PYTHON = {"python", "pip", "ffmpeg", "deno"}
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_versions_are_those_of_the_constraints(path: Path):
-    packages = [
-        re.match(r"([\w-]+) *(?:=([\d.]+))?", line).groups()
-        for line in yaml.safe_load(path.read_text())["dependencies"]
-    ]
+    listed = yaml.safe_load(path.read_text())["dependencies"]
+    lines = [line for line in listed if isinstance(line, str)]
+    lines += [line for part in listed if isinstance(part, dict) for line in part["pip"]]
+    packages = [re.match(r"([\w-]+) *(?:==?([\d.]+))?", line).groups() for line in lines]
     for name, version in packages:
         if name not in NOT_PYTHON and version:
             pinned = PINS[NAMES.get(name, name)]

@@ -21,9 +21,9 @@ DAY_S = 86_400.0
 def test_a_workflow_killed_at_random_moments_ends_with_the_same_bytes(
     videos, undisturbed, tmp_path
 ):
-    """Four kills; `python -m tests.support.faults` kills fifty times."""
+    """Two kills; `python -m tests.support.faults` kills fifty times."""
     project = new_project(videos, tmp_path / "project")
-    assert disturb(project, 4, Random(1)).total() == 4
+    assert disturb(project, 2, Random(1)).total() == 2
     assert results(project) == results(undisturbed)
 
 

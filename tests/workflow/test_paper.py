@@ -7,13 +7,12 @@ import pytest
 import yaml
 
 from spm.base import tables
-from spm.demo.scenario import Demo
-from spm.demo.scenario import run as render
 from tests.support.project import ROOT, Project
+from tests.workflow.conftest import FOUR, write_videos
 
 pytestmark = pytest.mark.slow
 PAPER = yaml.safe_load((ROOT / "workflow/configs/paper.yaml").read_text())
-NETWORK = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2, "batch": 8}
+NETWORK = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 1, "batch": 8}
 LIGHT = {
     "corpus": {"manifest": "corpus/manifest.csv", "shards": 2, "boxes": ["given"]},
     "clips": {"size": 64, "frames_per_clip": 1},
@@ -43,14 +42,7 @@ LIGHT = {
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
-    render(
-        Demo(solos=2, duets=0, scenes=1, scene_s=2, width=96, height=72),
-        out=folder / "corpus",
-        processes=2,
-    )
-    manifest = pd.read_csv(folder / "corpus" / "manifest.csv")
-    few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
-    few.to_csv(folder / "corpus" / "manifest.csv", index=False)
+    write_videos(folder / "corpus", FOUR, scene_s=2)
     project = Project(folder, LIGHT)
     project.run("--", "table1", "promotion", "drawings")
     return project

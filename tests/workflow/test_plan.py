@@ -143,6 +143,18 @@ def test_settings_of_a_run_are_those_of_train_then_of_its_method_then_its_own():
     assert (config["promote"], config["passes"]) == (False, 1)
 
 
+def test_only_yamnet_reads_the_sound_of_the_clips():
+    rows = {
+        "tagged": {"clusters": {"features": "yamnet"}},
+        "ears": {"pretrain": {"network": "yamnet"}},
+    }
+    plan = plan_of(audio=rows)
+    clips = plan.shard_tables("clips")
+    assert plan.audio_clips("tagged", "clusters") == clips == plan.audio_clips("ears", "pretrain")
+    assert plan.audio_clips("tagged", "pretrain") == [] == plan.audio_clips("ears", "clusters")
+    assert plan.audio_clips("main", "clusters") == []
+
+
 def test_the_audio_network_is_no_setting_of_a_run_that_is_not_promoted():
     before = plan_of(runs=RUNS, audio=AUDIO)
     after = plan_of(runs=RUNS, audio=AUDIO, train={"audio": "unused"})
@@ -293,6 +305,39 @@ def test_scores_are_made_per_run_test_set_box_source_and_protocol():
     assert report.shown["annotations"] == ["results/boxes/annotations/given.parquet"]
 
 
+def test_the_maps_of_the_baselines_are_read_per_test_set():
+    plan = plan_of(maps={"testsets": ["duet", "solo"]})
+    folder = "results/fusion/baseline_maps"
+    names = ("object-prior", "zero-shot")
+    assert plan.baseline_maps("solo") == [f"{folder}/solo/{name}.parquet" for name in names]
+    assert ReportPlan(plan).baseline_maps == [f"{folder}/duet/{name}.parquet" for name in names]
+    none = plan_of(scores={"pretrained_baselines": []})
+    assert none.pretrained_networks == none.baseline_maps("solo") == []
+
+
+def test_runs_are_scored_again_with_the_object_prior_if_alpha_is_set():
+    assert plan_of().scored_runs == plan_of().runs == ["no-promotion", "spm"]
+    sections = {"maps": {"prior_alpha": 0.4}, "scores": {"pretrained_baselines": []}}
+    plan = plan_of(runs={"no-promotion": False}, corpus={"boxes": ["given"]}, **sections)
+    assert plan.scored_runs == ["spm", "spm+prior"]
+    assert plan.pretrained_networks == ["object-prior"]
+    assert plan.run_maps("spm", "solo") == "results/fusion/maps/spm/solo.parquet"
+    mixed = "results/fusion/prior_maps/spm+prior/solo.parquet"
+    assert plan.run_maps("spm+prior", "solo") == mixed
+    assert plan.unmixed_maps("spm+prior", "solo") == "results/fusion/maps/spm/solo.parquet"
+    report = ReportPlan(plan)
+    assert f"results/score/scores/spm+prior/solo/given/{plan.protocols[0]}" in report.scored
+    assert report.shown["maps"] == ["results/fusion/maps/spm/solo.parquet"]
+
+
+def test_verdicts_are_those_of_the_table_if_there_is_one(project):
+    assert report_of().verdicts() == []
+    file = project / "results/report/tables/verdict.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("solo: `a` is better.\nduet: `a` is worse.\n")
+    assert report_of().verdicts() == ["solo: `a` is better.", "duet: `a` is worse."]
+
+
 def test_without_boxes_maps_are_shown_and_nothing_is_scored():
     report = report_of(corpus={"boxes": []})
     assert report.scored == report.shown_scores == report.shown["annotations"] == []
@@ -395,7 +440,9 @@ def test_a_figure_of_the_paper_reads_only_what_it_draws():
     assert report.figure_clips("fig6") == report.figure_annotations("fig6") == []
 
 
-@pytest.mark.parametrize("name", ["config", "paper", "comparison", "promotion", "demo", "local"])
+@pytest.mark.parametrize(
+    "name", ["config", "paper", "comparison", "promotion", "solos", "demo", "local"]
+)
 def test_the_configs_of_the_project_have_a_plan(name, project):
     path = ROOT / ("config.yaml" if name == "config" else f"workflow/configs/{name}.yaml")
     config = laid_over(config_of(), yaml.safe_load(path.read_text()))

@@ -14,10 +14,9 @@ from spm.base import tables
 from spm.boxes.formats.openimages import CLASSES
 from spm.boxes.review import decisions
 from spm.boxes.review.decisions import Decision
-from spm.demo.scenario import Demo
-from spm.demo.scenario import run as render
 from tests.support.openimages import publish
 from tests.support.project import ROOT, Project
+from tests.workflow.conftest import FOUR, write_videos
 
 pytestmark = pytest.mark.slow
 LIGHT = {
@@ -47,16 +46,9 @@ AFTER_SCORES = {"tables", "figures", "best_worst", "pages", "cards"}
 def done(tmp_path_factory):
     """A project whose workflow has run from manifest to figures."""
     folder = tmp_path_factory.mktemp("project with spaces")
-    render(
-        Demo(solos=2, duets=0, scenes=1, scene_s=3, width=96, height=72),
-        out=folder / "corpus",
-        processes=2,
-    )
-    manifest = pd.read_csv(folder / "corpus" / "manifest.csv")
-    few = manifest[manifest["categories"].isin(["cello", "flute", "trumpet", "xylophone"])]
-    few.to_csv(folder / "corpus" / "manifest.csv", index=False)
+    write_videos(folder / "corpus", FOUR)
     project = Project(folder, LIGHT)
-    project.run("all")
+    (folder / "printed.txt").write_text(project.run("all"))
     return project
 
 
@@ -80,6 +72,7 @@ def test_videos_become_scores_next_to_those_of_the_baselines(done):
     assert {"spm", "no-promotion", "whole-image", "centre-square-50%", "mean-box"} <= set(
         given.index
     )
+    assert given.loc[["object-prior", "zero-shot"], "pointing_game"].between(0, 1).all()
     assert given["auc"].between(0, 1).all()
     assert (given["frames"] == given["frames"].iloc[0]).all()
     assert given["videos"].iloc[0] == 4
@@ -88,6 +81,29 @@ def test_videos_become_scores_next_to_those_of_the_baselines(done):
     assert not (done.folder / "state").exists() or not any(
         (done.folder / "state").rglob("*.safetensors")
     )
+
+
+def test_the_workflow_ends_with_a_verdict_on_each_run(done):
+    verdicts = (done.folder / "results/report/tables/verdict.txt").read_text()
+    assert [line.split("` ")[0] for line in verdicts.splitlines()] == [
+        f"solo, given boxes, spm-paper: `{run}" for run in ("no-promotion", "spm")
+    ]
+    assert verdicts.count(" the object prior (Δ AUC ") == 2
+    last = (done.folder / "printed.txt").read_text().split("steps (100%) done")[1]
+    assert verdicts in last
+
+
+def test_runs_are_scored_again_with_the_object_prior_without_training(copy):
+    copy.config["maps"] = {"prior_alpha": 0.4}
+    stale = copy.stale("all")
+    assert (stale["prior_maps"], stale["scores"]) == (2, 4)  # two sources of boxes
+    assert not {"train", "maps", "baseline_maps"} & set(stale)
+    place = "solo/given/spm-paper.json"
+    copy.run(f"results/score/scores/spm+prior/{place}")
+    folder = copy.folder / "results/score/scores"
+    mixed, alone = (json.loads((folder / run / place).read_text()) for run in ("spm+prior", "spm"))
+    assert mixed["baselines"]["object-prior"] == alone["baselines"]["object-prior"]
+    assert mixed["run"] != alone["run"]
 
 
 def test_every_clip_has_a_row_and_a_split(done):
@@ -260,7 +276,7 @@ def test_the_workflow_lints_and_the_slurm_profile_plans_every_gpu_rule(done):
     partition = dict(
         re.findall(r"^(?:local)?rule (\w+):.*?slurm_partition=(\w+)", planned, re.M | re.S)
     )
-    gpu = {"detector", "detect", "clusters", "pretrain", "train", "maps"}
+    gpu = {"detector", "detect", "clusters", "pretrain", "train", "maps", "baseline_maps"}
     assert {rule for rule in gpu if partition.get(rule) == "gpu"} == gpu
     assert partition["clips"] == "cpu"
 
@@ -284,13 +300,23 @@ def test_real_recordings_become_scores_with_the_command_of_the_readme(shared, tm
     config = yaml.safe_load((ROOT / "workflow/configs/local.yaml").read_text())
     config["corpus"]["manifest"] = "manifest.csv"
     config["clips"] |= {"max_s": 8, "size": 96}
-    config["clusters"] = {"k": 2}
-    config["pretrain"]["epochs"] = 1
+    config["clusters"]["k"] = 2
     config["train"] |= {"crop": 80, "epochs": 1}
     project = Project(tmp_path, config)
-    project.run("all")
+    output = project.run("all")
+    assert "warning: 3 training videos of 4 categories: too few to learn from" in output
     table = pd.read_csv(tmp_path / "results/report/tables/scores.csv")
     assert set(table["frames"]) == {2}
+    assert {"spm", "zero-shot", "object-prior", "whole-image"} <= set(table["run"])
+    verdicts = (tmp_path / "results/report/tables/verdict.txt").read_text().splitlines()
+    assert [re.search(r"than|from|as", line) and line.split("`")[1] for line in verdicts] == [
+        "spm",
+        "zero-shot",
+    ]
+    assert all(line in output for line in verdicts)
     coverage = pd.read_csv(tmp_path / "results/corpus/index/coverage.csv")
     assert coverage["available"].sum() == 5
+    split = coverage.set_index(["categories", "split"])["available"].to_dict()
+    assert split["flute", "test"] == split["trumpet", "test"] == 1
+    assert split["violin acoustic_guitar", "train"] == 1  # duets are for training
     assert "Nothing to be done" in project.run("all")

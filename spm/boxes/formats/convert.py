@@ -28,7 +28,7 @@ from spm.base import tables
 from spm.base.errors import UserError
 from spm.boxes.formats import checks, csv, dsol, image_names, openimages
 from spm.boxes.formats import coco as coco_format
-from spm.boxes.formats.frames import SIDE_PX, BoxRow
+from spm.boxes.formats.frames import SIDE_PX, BoxRow, spread
 from spm.boxes.formats.image_names import KnownFrames, image_name
 from spm.boxes.statuses import BoxStatus
 from spm.corpus import clip_reader
@@ -76,9 +76,7 @@ def empty_frames(index: Path, clips: Path, boxed: Iterable[BoxRow], per_video: i
     chosen: list[BoxRow] = []
     for _, frames in sorted(videos.items()):
         frames.sort(key=lambda row: row["time_s"])
-        count = min(per_video, len(frames))
-        # The middle of each of `count` parts of equal length.
-        chosen += [frames[(2 * part + 1) * len(frames) // (2 * count)] for part in range(count)]
+        chosen += spread(frames, per_video)
     return chosen
 
 

@@ -1,7 +1,8 @@
 """CSV files of this project: `category,x,y,w,h` with `video_id,time_s`, or with `key`.
 
-The workflow and `spm score` read them with the same checks. spm/base/spreadsheets.py says which
-encodings and separators are accepted.
+A row without category and sides says that nothing in its frame makes the sound. The workflow and
+`spm score` read the files with the same checks. spm/base/spreadsheets.py says which encodings and
+separators are accepted.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import pandas as pd
 
 from spm.base import spreadsheets, tables
 from spm.base.errors import UserError
+from spm.base.spreadsheets import Spreadsheet
 from spm.boxes.formats import checks
 from spm.boxes.formats.frames import (
     COLUMNS,
@@ -47,10 +49,36 @@ def read(path: Path) -> list[BoxRow]:
     UserError
         If the file can't be read, a column is missing, or a line is not a box (names the line).
     """
-    return [
-        dict(zip(COLUMNS, (box.video_id, box.time_s, box.category, *box.sides), strict=True))
-        for box in _checked(path, COLUMNS, _timed_box)
-    ]
+    return [row for row in read_answers(path) if row["category"]]
+
+
+def read_answers(path: Path) -> list[BoxRow]:
+    """Given boxes, and frames where nothing sounds: category and sides of such a row are None.
+
+    Raises
+    ------
+    UserError
+        As `read`.
+    """
+    return [as_row(box) for _, box in parse_answers(spreadsheets.read(path, COLUMNS))]
+
+
+def parse_answers(sheet: Spreadsheet) -> Iterator[tuple[int, KeyedBox]]:
+    """Number of the line, and content, of every row of a file with videos and times.
+
+    Raises
+    ------
+    UserError
+        As `read`.
+    """
+    return _checked(sheet, COLUMNS, _timed_box)
+
+
+def as_row(box: KeyedBox) -> BoxRow:
+    """A box as a row of COLUMNS."""
+    sides = box.sides or (None,) * 4
+    values = (box.video_id, box.time_s, box.category or None, *sides)
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def read_frames(path: Path) -> BenchmarkBoxes:
@@ -61,20 +89,30 @@ def read_frames(path: Path) -> BenchmarkBoxes:
     UserError
         As `read`.
     """
-    return group_by_key(_checked(path, BOX_COLUMNS, _keyed_box), "xywh")
+    sheet = spreadsheets.read(path, BOX_COLUMNS)
+    boxes = [box for _, box in _checked(sheet, BOX_COLUMNS, _keyed_box)]
+    return group_by_key(boxes, "xywh")
 
 
 def _checked(
-    path: Path, columns: Sequence[str], parse: Callable[[CsvRow], KeyedBox]
-) -> Iterator[KeyedBox]:
-    """The boxes of a file; each line must be a box that no earlier line has."""
+    sheet: Spreadsheet, columns: Sequence[str], parse: Callable[[CsvRow], KeyedBox]
+) -> Iterator[tuple[int, KeyedBox]]:
+    """The rows of a file with their lines; each must differ from every earlier one."""
     first_line: dict[KeyedBox, int] = {}
-    for row in read_rows(path, columns):
-        with checks.named(f"{path}, line {row.line}"):
+    line_of: dict[tuple[str, bool], int] = {}  # key, and whether nothing sounds there
+    for row in rows_of(sheet, columns):
+        with checks.named(f"{sheet.path}, line {row.line}"):
             box = parse(row)
             if (first := first_line.setdefault(box, row.line)) != row.line:
                 raise ValueError(f"the same box as in line {first}: delete one of the two lines")
-        yield box
+            is_empty = box.sides is None
+            line_of.setdefault((box.key, is_empty), row.line)
+            if other := line_of.get((box.key, not is_empty)):
+                raise ValueError(
+                    f"its frame has a box in one line and none in another (line {other}): delete"
+                    " one of the two lines"
+                )
+        yield row.line, box
 
 
 def _keyed_box(row: CsvRow) -> KeyedBox:
@@ -101,8 +139,10 @@ def _time_s(row: CsvRow) -> float:
     return time_s
 
 
-def _content(row: CsvRow) -> tuple[str, Sides]:
-    """Category and sides."""
+def _content(row: CsvRow) -> tuple[str, Sides | None]:
+    """Category and sides; without both, nothing sounds in the frame."""
+    if not any(row.values[name] for name in BOX_COLUMNS):
+        return "", None
     if not row.values["category"]:
         raise ValueError("category is empty: expected the name of the object in the box")
     return row.values["category"], checks.parse_sides([row.number_text(name) for name in "xywh"])
@@ -117,8 +157,12 @@ def read_rows(path: Path, required: Sequence[str]) -> Iterator[CsvRow]:
         If the file can't be read, lacks a column or names it twice, or a row has more or fewer
         fields than the header (names the line).
     """
-    sheet = spreadsheets.read(path, required)
-    header = sheet.header
+    return rows_of(spreadsheets.read(path, required), required)
+
+
+def rows_of(sheet: Spreadsheet, required: Sequence[str]) -> Iterator[CsvRow]:
+    """The rows of a CSV file that was read, as `read_rows`."""
+    header, path = sheet.header, sheet.path
     if missing := [name for name in required if name not in header]:
         raise UserError(
             f"{path}: the columns {','.join(missing)} are missing from {','.join(header)!r};"

@@ -5,12 +5,13 @@ a published data set returns `BenchmarkBoxes`: frames by key, because published 
 key; `to_table` turns them into rows of given boxes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import pandas as pd
 
+T = TypeVar("T")
 BoxRow = dict[str, Any]  # at least COLUMNS
 COLUMNS = ["video_id", "time_s", "category", "x", "y", "w", "h"]
 Sides = tuple[float, float, float, float]
@@ -44,13 +45,23 @@ class BenchmarkBoxes:
 
 
 class KeyedBox(NamedTuple):
-    """One box of a file that has one line per box."""
+    """One box of a file that has one line per box, or a frame where nothing sounds."""
 
     key: str
     video_id: str
     time_s: float | None
-    category: str
-    sides: Sides  # checked, in the form of the data set
+    category: str  # empty if nothing sounds
+    sides: Sides | None  # checked, in the form of the data set; None: nothing in the frame sounds
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """The middle of each of `count` parts of equal length; all items if there are no more.
+
+    >>> spread(range(9), 3)
+    [1, 4, 7]
+    """
+    count = min(count, len(items))
+    return [items[(2 * part + 1) * len(items) // (2 * count)] for part in range(count)]
 
 
 def frame_key(video_id: str, time_s: float) -> str:
@@ -73,8 +84,8 @@ def group_by_key(boxes: Iterable[KeyedBox], form: Form) -> BenchmarkBoxes:
     for key, group in groups.items():
         if len(videos := sorted({box.video_id for box in group})) > 1:
             raise ValueError(f"key {key}: of the videos {', '.join(videos)}; expected one video")
-        sides = tuple(Box(box.category, box.sides) for box in group)
-        frames[key] = Frame(sides, group[0].video_id, group[0].time_s)
+        boxes_of_key = tuple(Box(box.category, box.sides) for box in group if box.sides)
+        frames[key] = Frame(boxes_of_key, group[0].video_id, group[0].time_s)
     return BenchmarkBoxes(frames, form)
 
 

@@ -1,30 +1,21 @@
-"""Boxes in the order of their review, the most uncertain first, with their frames and sounds."""
+"""Boxes in the order of their review, the most uncertain first."""
 
-import io
-import wave
-from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import accumulate
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from spm.base import tables
-from spm.base.constants import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from spm.base.errors import UserError
-from spm.base.shards import table_of
 from spm.boxes.formats.frames import BoxRow
 from spm.boxes.review.decisions import BoxKey, Decision, DecisionLog, ReviewVerdict
+from spm.boxes.statuses import BoxStatus
 
-CACHED_GROUPS = 6  # row groups of clips kept in memory; a group holds about one video
 FILTER_COLUMNS = ("category", "status", "video_id")
 SCORE_MARGIN = 1e-6  # scores are stored as float32
 REVIEWED = ("category", "x", "y", "w", "h")  # columns that a decision can change
@@ -183,7 +174,8 @@ def load(annotations: Path, index: Path, sample: int | None = None) -> list[BoxR
     """
     columns = ["clip_id", "shard", "row", "categories"]
     clips = {row["clip_id"]: row for row in tables.read(index, columns).to_pylist()}
-    rows = [row for row in tables.read(annotations).to_pylist() if row["clip_id"] in clips]
+    found = [row for row in tables.read(annotations).to_pylist() if row["clip_id"] in clips]
+    rows = [row for row in found if row["status"] != BoxStatus.NOTHING_SOUNDS]
     if not rows:
         raise UserError(
             f"{annotations} has no box on a frame of {index}: there is nothing to review"
@@ -191,48 +183,3 @@ def load(annotations: Path, index: Path, sample: int | None = None) -> list[BoxR
     if sample is not None:
         rows = sorted(rows, key=lambda row: crc32(repr(box_key(row)).encode()))[:sample]
     return [{**row, **clips[row["clip_id"]]} for row in rows]
-
-
-class ClipMedia:
-    """Frames and sounds of clips, read from the shards' tables; the last few videos are cached."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lock = Lock()
-        self.cache: OrderedDict[tuple[int, int, str], pa.ChunkedArray] = OrderedDict()
-        self.group_starts: dict[int, list[int]] = {}  # shard → first row of each row group
-
-    def frame(self, box: BoxRow) -> bytes:
-        """The JPEG of the box's frame."""
-        jpeg: bytes = self._value(box, "frames")[box["frame"]].as_py()
-        return jpeg
-
-    def sound(self, box: BoxRow) -> bytes:
-        """The sound of the box's clip, as a WAV file."""
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(SAMPLE_BYTES)
-            file.setframerate(SAMPLE_RATE_HZ)
-            file.writeframes(self._value(box, "pcm").as_py())
-        return out.getvalue()
-
-    def _value(self, box: BoxRow, column: str) -> Any:
-        """The value of a column for the box's clip; its row group stays in the cache."""
-        shard = box["shard"]
-        with self.lock:
-            file = pq.ParquetFile(table_of(self.folder, shard))
-            starts = self.group_starts.setdefault(shard, _group_starts(file))
-            group = bisect_right(starts, box["row"]) - 1
-            key = (shard, group, column)
-            if key not in self.cache:
-                self.cache[key] = file.read_row_group(group, [column])[column]
-            self.cache.move_to_end(key)
-            while len(self.cache) > CACHED_GROUPS:
-                self.cache.popitem(last=False)
-            return self.cache[key][box["row"] - starts[group]]
-
-
-def _group_starts(file: pq.ParquetFile) -> list[int]:
-    lengths = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
-    return list(accumulate(lengths, initial=0))[:-1]

@@ -10,38 +10,23 @@ when it next runs. Only this machine can open the page, and only with the token 
 
 import argparse
 import getpass
-import secrets
-import socket
 import sys
-import webbrowser
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.applications import Starlette
+from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from spm.base import tables
 from spm.base.errors import UserError
-from spm.boxes.formats.frames import BoxRow
-from spm.boxes.review import decisions
+from spm.boxes.review import decisions, web
+from spm.boxes.review.clip_media import ClipMedia
 from spm.boxes.review.decisions import DecisionLog, ReviewVerdict
-from spm.boxes.review.queue import ClipMedia, Filter, Queue, decide, load
+from spm.boxes.review.queue import Filter, Queue, decide, load
 
-PAGE = Path(__file__).with_name("page")
-HOST = "127.0.0.1"
-COOKIE = "spm-review"
-CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
-CACHE_CONTROL = "private, max-age=3600"
 MAX_BOXES = 12  # per request of the page
 
 
@@ -95,18 +80,11 @@ class ReviewApp:
 
     def frame(self, request: Request) -> Response:
         """The image of a box's frame."""
-        return self._media(self.media.frame, request, "image/jpeg")
+        return web.media_response(self.media.frame, self.queue.boxes, request, "image/jpeg")
 
     def sound(self, request: Request) -> Response:
         """The sound of a box's clip."""
-        return self._media(self.media.sound, request, "audio/wav")
-
-    def _media(
-        self, read: Callable[[BoxRow], bytes], request: Request, media_type: str
-    ) -> Response:
-        box = self.queue.boxes[request.path_params["number"]]
-        headers = {"Cache-Control": CACHE_CONTROL}
-        return Response(read(box), media_type=media_type, headers=headers)
+        return web.media_response(self.media.sound, self.queue.boxes, request, "audio/wav")
 
     async def decide(self, request: Request) -> Response:
         """Store a decision; the response is sent when it is on the disk."""
@@ -121,57 +99,17 @@ class ReviewApp:
         return JSONResponse({"box": self.queue.describe(number), "progress": self.queue.progress()})
 
 
-class TokenMiddleware(BaseHTTPMiddleware):
-    """Rejects requests without the token; a request with it in its address gets a cookie."""
-
-    def __init__(self, app: Any, token: str) -> None:
-        super().__init__(app)
-        self.token = token
-
-    async def dispatch(
-        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Answer a request that has the token or the cookie."""
-        if self._is_token(request.query_params.get("token")):
-            response: Response = RedirectResponse(request.url.path, status_code=303)
-            response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict")
-        elif self._is_token(request.cookies.get(COOKIE)):
-            response = await call_next(request)
-        else:
-            response = Response(
-                "No token: open the address that spm review printed, with its token.", 403
-            )
-        response.headers["Content-Security-Policy"] = CONTENT_POLICY
-        return response
-
-    def _is_token(self, value: str | None) -> bool:
-        return value is not None and secrets.compare_digest(value.encode(), self.token.encode())
-
-
-def _bad_request(request: Request, error: Exception) -> Response:
-    """Tell the page why its request is not valid."""
-    return JSONResponse({"error": str(error)}, 400)
-
-
-def build_starlette(review_app: ReviewApp, token: str) -> Starlette:
-    """The web application: the page, and the routes that it uses."""
-    routes = [
-        Route("/", lambda request: FileResponse(PAGE / "review.html")),
+def routes_of(review_app: ReviewApp) -> list[BaseRoute]:
+    """The page, and what it asks for."""
+    return [
+        Route("/", lambda request: FileResponse(web.PAGE / "review.html")),
         Route("/session", review_app.session),
         Route("/numbers", review_app.numbers),
         Route("/boxes", review_app.boxes),
         Route("/frame/{number:int}", review_app.frame),
         Route("/sound/{number:int}", review_app.sound),
         Route("/decide", review_app.decide, methods=["POST"]),
-        Mount("/page", StaticFiles(directory=PAGE)),
     ]
-    middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-        Middleware(TokenMiddleware, token=token),
-    ]
-    bad_requests = [UserError, ValidationError, ValueError, TypeError, LookupError]
-    handlers = dict.fromkeys(bad_requests, _bad_request)
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 
 def load_review_app(
@@ -227,23 +165,8 @@ def serve(
         Whether to open the page in a browser.
     """
     review_app = load_review_app(annotations, index, clips, reviews, reviewer, sample)
-    token = secrets.token_urlsafe(16)
-    with socket.socket() as listening:
-        try:
-            listening.bind((HOST, port))
-            # Now, so that a browser that connects before uvicorn accepts is not refused.
-            listening.listen()
-        except OSError as error:
-            raise UserError(
-                f"port {port}: {error.strerror}: expected a free port; 0 takes any free one"
-            ) from error
-        url = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
-        count = len(review_app.queue.boxes)
-        print(f"{count} boxes, the most uncertain first: {url}\nCtrl-C stops it", file=sys.stderr)
-        if browse:
-            webbrowser.open(url)
-        config = uvicorn.Config(build_starlette(review_app, token), log_level="warning")
-        uvicorn.Server(config).run(sockets=[listening])
+    title = f"{len(review_app.queue.boxes)} boxes, the most uncertain first"
+    web.serve(routes_of(review_app), title, port=port, browse=browse)
 
 
 def main() -> None:

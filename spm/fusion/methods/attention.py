@@ -10,7 +10,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
     HeatMaps,
     LocalizationNetwork,
@@ -49,15 +48,15 @@ class Network(LocalizationNetwork):
     """Two linear layers make a query of the sound; two more decode the attended features."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.visual, settings.start)
-        width = CHANNELS[settings.visual]
+        super().__init__(settings.visual, settings.start, settings.audio_network)
+        width, channels = CHANNELS[settings.visual], self.audio.channels
         self.temperature, self.margin = settings.temperature, settings.margin
-        self.audio_norm = audio_normalization(settings.standardize)
+        self.audio_norm = audio_normalization(settings.standardize, channels)
         self.query_mlp = nn.Sequential(
-            nn.Linear(FEATURES, FEATURES), nn.ReLU(), nn.Linear(FEATURES, width), nn.ReLU()
+            nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, width), nn.ReLU()
         )
         self.decoder = nn.Sequential(
-            nn.Linear(width, FEATURES), nn.ReLU(), nn.Linear(FEATURES, FEATURES)
+            nn.Linear(width, channels), nn.ReLU(), nn.Linear(channels, channels)
         )
 
     def query(self, features: Tensor) -> Tensor:
@@ -74,13 +73,13 @@ class Network(LocalizationNetwork):
 
     def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
         """Contrastive loss of the distances."""
-        distances = self.distances(self.visual(images), features)
+        distances = self.distances(self.visual_features(images), features)
         loss = contrastive_loss(distances, negative, self.margin)
         return StepOutput(loss, ranking_accuracy(-distances, negative))
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Cosines with the query, scaled to [0, 1] per map."""
-        visual = normalize(self.visual(flatten_frames(images)), dim=1)
+        visual = normalize(self.visual_features(flatten_frames(images)), dim=1)
         visual = unflatten_frames(visual, images)  # (B, f, c, h, w)
         query = self.query(self.audio_features(log_mels))
         return HeatMaps(min_max(torch.einsum("bc,bfchw->bfhw", query, visual)))

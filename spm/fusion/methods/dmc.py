@@ -9,7 +9,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
     HeatMaps,
     LocalizationNetwork,
@@ -49,11 +48,12 @@ class Network(LocalizationNetwork):
     """One linear projection per modality, then clusters."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.visual, settings.start)
+        super().__init__(settings.visual, settings.start, settings.audio_network)
         self.settings = settings
-        self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], FEATURES, 1)
-        self.audio_norm = audio_normalization(settings.standardize)
-        self.audio_proj = nn.Linear(FEATURES, FEATURES)
+        channels = self.audio.channels
+        self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], channels, 1)
+        self.audio_norm = audio_normalization(settings.standardize, channels)
+        self.audio_proj = nn.Linear(channels, channels)
 
     def audio_features(self, log_mels: Tensor) -> Tensor:
         """Mean over time and mel, (B, 512): with one cluster, every position belongs to it."""
@@ -61,7 +61,7 @@ class Network(LocalizationNetwork):
 
     def clusters(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Soft k-means of a frame's positions: centers (B, k, d) and shares (B, h·w, k)."""
-        features = self.visual_proj(self.visual(images)).float()
+        features = self.visual_proj(self.visual_features(images)).float()
         positions = features.flatten(2).transpose(1, 2)  # (B, h·w, d)
         # The first centers are evenly spaced positions.
         count = self.settings.centers
@@ -92,7 +92,7 @@ class Network(LocalizationNetwork):
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Share of each position in the cluster whose center is nearest to the sound."""
         count, frames = images.shape[:2]
-        size = self.visual(flatten_frames(images)[:1]).shape[2:]
+        size = self.visual_features(flatten_frames(images)[:1]).shape[2:]
         centers, shares = self.clusters(flatten_frames(images))
         features = self.audio_features(log_mels).repeat_interleave(frames, 0)  # (B·f, 512)
         nearest = (self.embed_audio(features)[:, None] - centers).norm(dim=2).argmin(1)  # (B·f,)

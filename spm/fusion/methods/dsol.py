@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.optim import Adam
 
 from spm.audio.kmeans import spherical_kmeans
-from spm.audio.network import FEATURES, AudioNetwork
+from spm.audio.network import AudioNetwork
 from spm.base.config import UNIQUE
 from spm.base.errors import UserError
 from spm.base.statuses import Kind
@@ -114,6 +114,7 @@ class Network(FusionNetwork):
     def __init__(self, settings: Settings) -> None:
         config = FusionConfig(
             visual=settings.visual,
+            audio=settings.audio_network,
             projection=settings.projection,
             epsilon=0.0,
             tau=1 / settings.inverse_tau,
@@ -125,12 +126,12 @@ class Network(FusionNetwork):
         self.epsilon.requires_grad_(False)  # (1) has a scale but no offset
         width, k = CHANNELS[settings.visual], settings.clusters
         self.visual_head = nn.Linear(width, k)
-        self.audio_head = nn.Linear(FEATURES, k)
+        self.audio_head = nn.Linear(self.audio.channels, k)
         self.register_buffer("dictionary", torch.zeros(k, width))  # (4): D
         self.gain = nn.Parameter(torch.tensor(1.0))  # (6): α
         self.offset = nn.Parameter(torch.tensor(0.0))  # (6): β
-        self.frozen_audio = AudioNetwork()
-        self.frozen_audio_head = nn.Linear(FEATURES, k)
+        self.frozen_audio = AudioNetwork(settings.audio_network)
+        self.frozen_audio_head = nn.Linear(self.audio.channels, k)
         # The run's optimizer changes none of these; the classifiers have their own optimizer.
         self.classifiers().requires_grad_(False)
         self.frozen_audio.requires_grad_(False)
@@ -148,7 +149,7 @@ class Network(FusionNetwork):
     @torch.inference_mode()
     def sounding_objects(self, images: Tensor, features: Tensor) -> Tensor:
         """(3): Eq. 5 with a binary mask, (B, channels)."""
-        visual = self.visual(images)
+        visual = self.visual_features(images)
         visual_embedding = normalize(self.visual_proj(visual), dim=1)
         cosine = torch.einsum("bdhw,bd->bhw", visual_embedding, self.embed_audio(features))
         mask = dilate(self.logits(cosine).sigmoid() > self.settings.mask_above)
@@ -171,7 +172,7 @@ class Network(FusionNetwork):
 
         The maps' clusters must agree with it, and maps of other videos' sounds must be empty.
         """
-        visual = self.visual(images)
+        visual = self.visual_features(images)
         visual_embedding = normalize(self.visual_proj(visual), dim=1)
         cosine = all_cosines(self.embed_audio(features), visual_embedding)
         logits = self.logits(cosine.float())  # (B, B, h, w)
@@ -189,7 +190,7 @@ class Network(FusionNetwork):
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """(9): the map of (1), and softmax_k(3 s^k)."""
-        visual = self.visual(flatten_frames(images))  # (B·f, c, h, w)
+        visual = self.visual_features(flatten_frames(images))  # (B·f, c, h, w)
         visual_embedding = normalize(self.visual_proj(visual), dim=1)
         visual_embedding = unflatten_frames(visual_embedding, images)  # (B, f, d, h, w)
         audio_embedding = self.embed_audio(self.audio_features(log_mels))
@@ -275,7 +276,8 @@ class Trainer(trainer.Trainer):
             for batch in self.batches(self.clips, self.generator(epoch, CLASSIFY, number)):
                 target = labels[batch.indices.to(labels.device)].to(self.device)
                 with self.autocast():
-                    image_logits = network.visual_head(network.visual(batch.images).mean((2, 3)))
+                    visual = network.visual_features(batch.images)
+                    image_logits = network.visual_head(visual.mean((2, 3)))
                     features = self.audio_features(self.clips, batch.sounds)
                     audio_logits = network.audio_head(features)
                 image_loss = cross_entropy(image_logits.float(), target)

@@ -32,6 +32,7 @@ class Network(FusionNetwork):
     def __init__(self, settings: Settings) -> None:
         config = FusionConfig(
             visual=settings.visual,
+            audio=settings.audio_network,
             projection=settings.projection,
             epsilon=0.0,
             tau=settings.temperature,

@@ -8,9 +8,9 @@ the paper's VGG-like ones.
 
 from torch import Tensor
 
-from spm.audio.network import FEATURES
 from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
+from spm.learn.backbones import AUDIO_CHANNELS
 
 
 class Settings(Train):
@@ -23,9 +23,10 @@ class Network(FusionNetwork):
     """Products instead of cosines; `scale` and `epsilon` are the paper's last 1 × 1 convolution."""
 
     def __init__(self, settings: Settings) -> None:
-        width = settings.projection or FEATURES
+        width = settings.projection or AUDIO_CHANNELS[settings.audio_network]
         config = FusionConfig(
             visual=settings.visual,
+            audio=settings.audio_network,
             projection=settings.projection,
             epsilon=0.0,
             tau=width**0.5,
@@ -36,7 +37,7 @@ class Network(FusionNetwork):
 
     def embed_image(self, images: Tensor) -> Tensor:
         """Vectors of any length: (B, 3, H, W) → (B, d, h, w)."""
-        return self.visual_proj(self.visual(images))  # type: ignore[no-any-return]
+        return self.visual_proj(self.visual_features(images))  # type: ignore[no-any-return]
 
     def embed_audio(self, features: Tensor) -> Tensor:
         """Vectors of any length: (B, 512) → (B, d)."""

@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import interpolate, relu
 
 from spm.base.config import UNIQUE
+from spm.base.errors import UserError
 from spm.base.statuses import Kind
 from spm.fusion.localization_network import (
     HeatMaps,
@@ -46,6 +47,11 @@ class Network(LocalizationNetwork):
     """A U-Net whose encoder is the shared audio network, and K weights for each position."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.audio_network != "resnet18":
+            raise UserError(
+                f"train.audio_network: {settings.audio_network}, but sound_of_pixels splits spm's"
+                " log-mels, which only resnet18 reads: choose another row of `audio`"
+            )
         super().__init__(settings.visual, settings.start)
         k, widths = settings.components, list(SKIPS.values())[::-1]
         self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], k, 3, padding=1)
@@ -86,7 +92,7 @@ class Network(LocalizationNetwork):
         partner = negative.int().argmax(1)[mixed]
         loudness = magnitudes(features)
         own, other = loudness[mixed], loudness[partner]
-        weights = self.visual_proj(self.visual(images)).amax((2, 3)).sigmoid().float()
+        weights = self.visual_proj(self.visual_features(images)).amax((2, 3)).sigmoid().float()
         pairs = torch.stack([weights[mixed], weights[partner]], 1)  # (B, 2, K)
         logits = self.mask_logits(pairs, self.components(decibels(own + other)).float())
         target = torch.stack([own >= other, own < other], 1).float()
@@ -99,7 +105,7 @@ class Network(LocalizationNetwork):
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Σ M_uv |S| / Σ |S| of each position's mask M_uv, scaled to [0, 1] per map."""
-        weights = self.visual_proj(self.visual(flatten_frames(images))).sigmoid()
+        weights = self.visual_proj(self.visual_features(flatten_frames(images))).sigmoid()
         weights = unflatten_frames(weights, images)  # (B, f, K, h, w)
         positions = weights.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, f·h·w, K)
         loudness = magnitudes(self.audio_features(log_mels))

@@ -27,6 +27,7 @@ class Network(FusionNetwork):
     def __init__(self, settings: Settings) -> None:
         config = FusionConfig(
             visual=settings.visual,
+            audio=settings.audio_network,
             projection=settings.projection,
             epsilon=settings.epsilon,
             tau=settings.tau,

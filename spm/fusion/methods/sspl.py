@@ -11,7 +11,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, gelu, interpolate, max_pool2d, normalize, relu
 
-from spm.audio.network import FEATURES
 from spm.fusion.localization_network import (
     HeatMaps,
     LocalizationNetwork,
@@ -58,13 +57,14 @@ class PredictiveCoding(nn.Module):
     step and level has its own BatchNorm.
     """
 
-    def __init__(self, width: int, cycles: int) -> None:
+    def __init__(self, width: int, cycles: int, audio_channels: int) -> None:
         super().__init__()
         upper, steps = range(LEVELS - 1), cycles + 1
         self.predict = nn.ModuleList(_conv3x3(width) for _ in upper)
-        self.predict_audio = nn.Conv2d(width, FEATURES, 1)
+        self.predict_audio = nn.Conv2d(width, audio_channels, 1)
         corrections = [_conv3x3(width) for _ in upper]
-        self.correct = nn.ModuleList([nn.Conv2d(FEATURES, width, 1, bias=False), *corrections])
+        first = nn.Conv2d(audio_channels, width, 1, bias=False)
+        self.correct = nn.ModuleList([first, *corrections])
         self.gate = nn.ParameterList(torch.full((1, width, 1, 1), 0.5) for _ in range(LEVELS))
         self.step_size = nn.ParameterList(torch.ones(1, width, 1, 1) for _ in range(LEVELS))
         self.norm_down = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(steps * len(upper)))
@@ -72,7 +72,7 @@ class PredictiveCoding(nn.Module):
         self.cycles = cycles
 
     def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
-        """(B, width, h, w) and unit vectors (B, 512) → (B, width, h, w)."""
+        """(B, width, h, w) and unit vectors (B, audio_channels) → (B, width, h, w)."""
         predicted = [visual]
         for level in reversed(range(LEVELS - 1)):
             prediction = self._predict_level(level, predicted[0])
@@ -123,14 +123,14 @@ class Network(LocalizationNetwork):
     views = 2
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.visual, settings.start)
+        super().__init__(settings.visual, settings.start, settings.audio_network)
         self.settings, width, wide = settings, settings.width, settings.projected
         self.visual.requires_grad_(settings.learn_visual)
         self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], width, 1)
-        self.audio_norm = audio_normalization(settings.standardize)
-        self.audio_proj = nn.Linear(FEATURES, width)
+        self.audio_norm = audio_normalization(settings.standardize, self.audio.channels)
+        self.audio_proj = nn.Linear(self.audio.channels, width)
         self.out_proj = nn.Conv2d(width, width, 1)
-        self.predictive_coding = PredictiveCoding(width, settings.cycles)
+        self.predictive_coding = PredictiveCoding(width, settings.cycles, self.audio.channels)
         last = nn.Sequential(nn.Linear(wide, wide, bias=False), nn.BatchNorm1d(wide, affine=False))
         self.projector = nn.Sequential(*_layer(width, wide), *_layer(wide, wide), *last)
         self.predictor = nn.Sequential(*_layer(wide, wide // 4), nn.Linear(wide // 4, wide))
@@ -143,7 +143,7 @@ class Network(LocalizationNetwork):
     def encode(self, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features after predictive coding (B, width, h, w), and their cosines (B, h, w)."""
         audio = self.audio_norm(features)
-        visual = self.visual_proj(self.visual(images))
+        visual = self.visual_proj(self.visual_features(images))
         visual = self.out_proj(self.predictive_coding(visual, normalize(audio, dim=1)))
         query = normalize(self.audio_proj(audio), dim=1)
         return visual, torch.einsum("bdhw,bd->bhw", normalize(visual, dim=1), query)

