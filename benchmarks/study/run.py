@@ -48,6 +48,7 @@ from spm.score import uncertainty
 from spm.workflow.project import load_project
 
 CONFIG = ROOT / "workflow/configs/solos.yaml"
+MANIFEST = 'corpus={"manifest": "manifest.csv"}'
 RESAMPLES = 2000
 PAIRS = (  # of runs: the second one is subtracted
     ("spm", "no-promotion"), ("spm-untrained", "no-promotion"), ("spm-yamnet", "no-promotion"),
@@ -64,11 +65,9 @@ TABLES = ("index.parquet", "spectrograms/0000.parquet")
 
 def snakemake(project: Path, targets: Sequence[str], *options: str) -> None:
     """Make tables of a project."""
-    corpus = json.dumps({"manifest": "manifest.csv"})
-    settings = ["--configfile", str(CONFIG), "--config", f"corpus={corpus}", *options]
-    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "2", "--quiet"]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(project), *settings]
-    subprocess.run(command, check=True)
+    command = [sys.executable, "-m", "snakemake", *targets, "--cores", "2", "--quiet", *options]
+    place = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(project)]
+    subprocess.run([*command, *place], check=True)
 
 
 def make_corpora(data: Path, out: Path) -> None:
@@ -77,11 +76,11 @@ def make_corpora(data: Path, out: Path) -> None:
     mosaics = [f"results/fusion/mosaics/{split}/{table}" for split in ("train", "test")
                for table in TABLES]  # fmt: skip
     audio = [f"results/audio/pretrain/{name}/audio.safetensors" for name in AUDIO]
-    snakemake(out / "solos", [*mosaics, *audio])
+    snakemake(out / "solos", [*mosaics, *audio], "--configfile", str(CONFIG), "--config", MANIFEST)
     shards = [f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2)]
     boxes = "results/boxes/annotations/given.parquet"
-    # Boxes lie between whole seconds, so these clips have more frames.
-    snakemake(out / "boxed", [*shards, boxes], 'clips={"frames_per_clip": 4}')
+    corpus = 'corpus={"manifest": "manifest.csv", "boxes": ["given"], "shards": 2}'
+    snakemake(out / "boxed", [*shards, boxes], "--config", corpus)
 
 
 # Runs
@@ -189,7 +188,7 @@ def gain(first: Values, second: Values, figure: str, draws: uncertainty.Draws | 
 @cache
 def read_config(out: Path) -> Mapping[str, Any]:
     """The whole config of the study."""
-    return load_project(out / "solos", [CONFIG], ['corpus={"manifest": "manifest.csv"}']).config
+    return load_project(out / "solos", [CONFIG], [MANIFEST]).config
 
 
 def study(out: Path, seeds: int) -> None:

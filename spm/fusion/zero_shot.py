@@ -31,19 +31,8 @@ def saturate(scores: Tensor, half: float | Tensor) -> Tensor:
 def image_probabilities(whole: Tensor, parts: Tensor) -> Tensor:
     """Probability of each image class: of the whole image, and of its parts, each by one half.
 
-    The whole image is at the size that the network was trained with; its parts show small things
-    at this size too.
-
-    Parameters
-    ----------
-    whole : Tensor, shape (B, k)
-        Logits of the image.
-    parts : Tensor, shape (B, parts, k)
-        Logits of parts of the image at a larger size.
-
-    Returns
-    -------
-    Tensor, shape (B, k)
+    From logits (B, k) and (B, parts, k) → (B, k). The whole image is at the size that the network
+    was trained with; its parts show small things at this size too.
     """
     return (whole.softmax(1) + parts.softmax(2).mean(1)) / 2
 

@@ -86,12 +86,15 @@ def sentence(key: SummaryKey, summary: Mapping[str, Any], digits: int = 3) -> st
     clauses = []
     for name, words in compared(summary):
         difference = summary["differences"][name][FIGURE]
+        if name == key.run and judge(**difference) is Judgment.SAME:
+            continue  # the run is this network
         delta = signed(difference["value"], difference["low"], difference["high"], digits)
         clauses.append(f"{judge(**difference)} {words} (Δ {TITLE} {delta})")
     videos = count(summary["videos"], "video")
     counts = f"{count(summary['frames'], 'frame')} of {videos}"
     few = "" if summary["videos"] > 1 else ", too few for an interval"
-    return f"{place}: `{key.run}` is {_listed(clauses)}; {counts}{few}."
+    judged = f" is {_listed(clauses)}" if clauses else " is a baseline itself"
+    return f"{place}: `{key.run}`{judged}; {counts}{few}."
 
 
 def _listed(clauses: Sequence[str]) -> str:

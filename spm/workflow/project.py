@@ -54,8 +54,8 @@ def load_project(
     """
     config: Any = {}
     for file in (ROOT / "config.yaml", *config_files):
-        config = _merge(config, yaml_file.read(file))
-    config = _merge(config, _parse_overrides(overrides))
+        config = merge(config, yaml_file.read(file))
+    config = merge(config, _parse_overrides(overrides))
     config = validation.validate(config, ROOT / "workflow/schemas/config.schema.json")
     # The jobs may run on a cluster and in conda's environments: who has them isn't asked for less.
     machine = Machine(local=not shutil.which("sbatch"), conda=bool(shutil.which("conda")))
@@ -79,12 +79,12 @@ def _parse_overrides(overrides: Sequence[str]) -> Any:
                 f"--config {text}: expected NAME=VALUE, with a value in YAML or JSON, as in"
                 " 'train={\"epochs\": 3}'"
             )
-        changes = _merge(changes, {name: setting})
+        changes = merge(changes, {name: setting})
     return changes
 
 
-def _merge(config: Any, changes: Any) -> Any:
+def merge(config: Any, changes: Any) -> Any:
     """A config with changes, section by section, as Snakemake merges config files."""
     if not (isinstance(config, Mapping) and isinstance(changes, Mapping)):
         return changes
-    return {**config, **{key: _merge(config.get(key), changes[key]) for key in changes}}
+    return {**config, **{key: merge(config.get(key), changes[key]) for key in changes}}

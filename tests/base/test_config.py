@@ -12,7 +12,7 @@ from spm.base.errors import UserError
 from spm.base.validation import validate
 from spm.fusion import methods
 from spm.fusion.settings import Train
-from spm.workflow import config_file, config_reference, schema
+from spm.workflow import config_file, config_reference, project, schema
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"
@@ -139,7 +139,7 @@ def test_the_values_of_config_yaml_are_the_defaults_of_the_models(config):
 def test_every_model_accepts_its_section_with_the_changes_of_each_example(config):
     for name in ("demo", "local", "paper"):
         changes = yaml.safe_load((ROOT / "workflow" / "configs" / f"{name}.yaml").read_text())
-        merged = {section: {**config[section], **changes.get(section, {})} for section in config}
+        merged = project.merge(config, changes)
         validate(merged, SCHEMA)
         for section, model in schema.SECTIONS.items():
             model.model_validate_json(json.dumps(merged[section]))

@@ -58,7 +58,7 @@ def test_the_methods_without_training_are_those_that_the_workflow_knows():
     assert {method for method, count in epochs.items() if count == 0} == runs.UNTRAINED
 
 
-@pytest.mark.parametrize("method", runs.UNTRAINED)
+@pytest.mark.parametrize("method", sorted(runs.UNTRAINED))
 @pytest.mark.parametrize("change", [{"promote": True}, {"visual": "resnet18"}])
 def test_settings_that_ask_for_another_network_are_an_error(method, change):
     with pytest.raises(ValidationError, match=next(iter(change))):

@@ -73,6 +73,14 @@ def test_a_run_of_a_network_is_the_same_as_that_network():
     assert "and the same as zero-shot (Δ AUC +0.000 [+0.000, +0.000]); 24 frames" in text
 
 
+def test_a_run_with_the_name_of_its_network_is_not_compared_with_itself():
+    key, same = KEY._replace(run="zero-shot"), delta(0.0, 0.0, 0.0)
+    text = verdict.sentence(key, summary(object_prior=delta(0.2, 0.1, 0.3), zero_shot=same))
+    assert "`zero-shot` is better than the object prior (Δ AUC +0.200 [+0.100, +0.300]); 24" in text
+    alone = verdict.sentence(key, summary(zero_shot=same))
+    assert "`zero-shot` is a baseline itself; 24 frames of 16 videos." in alone
+
+
 def test_a_single_video_gives_no_interval_and_the_sentence_says_so():
     text = verdict.sentence(KEY, summary(frames=1, videos=1, object_prior=delta(0.3)))
     assert "not distinguishable from the object prior (Δ AUC +0.300)" in text

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from spm.base import runs
+from spm.report import cards
 from tests.support.project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -80,6 +82,12 @@ def test_the_card_of_a_network_has_its_settings(results):
     _, text = read_card(results / "fusion/train/spm/README.md")
     config = json.loads((results / "fusion/train/spm/network.json").read_text())["config"]
     assert yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1]) == config
+
+
+def test_the_card_of_a_network_without_training_says_so():
+    about = {"config": {"method": "zero_shot"}}
+    assert cards.origin(pd.DataFrame(), about) == "which uses pretrained networks as they are"
+    assert cards.LIMITS_OF_METHOD.keys() == runs.UNTRAINED
 
 
 def blocks_of(package: str) -> list[str]:

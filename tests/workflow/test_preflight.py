@@ -204,7 +204,7 @@ def many(number: int, category: str = "cello") -> list[str]:
 @pytest.mark.parametrize(
     ("rows", "config", "line"),
     [
-        (many(3), {}, r"^3 training videos of 1 category: .* fewer than 135 .*add zero-shot: \{.*"
+        (many(3), {}, r"^3 training videos of 1 category: .* fewer than 135, .*add zero-shot: \{.*"
          r", or start from pretrained weights \(train\.start: imagenet\)$"),
         (many(134), {"train": {"start": "imagenet"}}, r"^134 training videos .* no training$"),
         (many(134), {"runs": {"zero-shot": {"method": "zero_shot"}}}, r": use the run zero-shot"),
@@ -355,7 +355,8 @@ def test_without_boxes_one_line_says_what_the_run_does_and_what_comes_next(proje
     (project / "boxes.csv").unlink()
     (problem,) = problems({"corpus": {"boxes": boxes}})
     assert problem.severity is Severity.NOTE
-    assert re.search(r"nothing is scored\. .*review --draw boxes\.csv.*boxes: \[detector\]", problem.line)
+    expected = r"nothing is scored\. .*review --draw boxes\.csv.*boxes: \[detector\]"
+    assert re.search(expected, problem.line)
     assert ("set corpus.boxes: [given]" in problem.line) == (boxes == [])
 
 

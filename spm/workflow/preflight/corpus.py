@@ -14,8 +14,8 @@ from spm.workflow.preflight.facts import Facts, Problem, categories_of, error, w
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 TILES = 4  # categories that a mosaic shows
-# Training videos, in all and per category, with which no trained run has been better here than an
-# untrained one (docs/training-study.md): 135 recordings of 25 instruments.
+# Training videos, in all and per category, with which no trained run has found the boxed objects
+# better than an untrained network: 135 recordings of 25 instruments (docs/training-study.md).
 FEW_VIDEOS = 135
 FEW_PER_CATEGORY = 5
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|(www\.|m\.)?(youtube\.com|youtu\.be)/")
@@ -210,9 +210,9 @@ def few(facts: Facts) -> Iterator[Problem]:
     is_random = any(runs.run_config(config, run)["start"] == "none" for run in trained)
     start = ", or start from pretrained weights (train.start: imagenet)" if is_random else ""
     yield warning(
-        f"{number} of {count(len(learned), 'category')}: too few to learn from; here no trained run"
-        f" was better than an untrained one with fewer than {needed} (docs/training-study.md):"
-        f" {advice} the run zero-shot, which needs no training{start}"
+        f"{number} of {count(len(learned), 'category')}: too few to learn from: with fewer than"
+        f" {needed}, expect no better boxes than those of networks without training"
+        f" (docs/training-study.md): {advice} the run zero-shot, which needs no training{start}"
     )
 
 
