@@ -139,11 +139,17 @@ def score_run(
 
 def mean_over_seeds(values: Sequence[dict[str, Values]]) -> dict[str, Values]:
     """Mean of each frame's figures over the seeds, by the name of the system."""
-    found: dict[str, Values] = {}
+    found = {}
     for name in values[0]:
-        found[name] = {
-            figure: np.mean([seed[name][figure] for seed in values], 0) for figure in FIGURES
-        }
+        found[name] = mean_of([seed[name] for seed in values])
+    return found
+
+
+def mean_of(seeds: Sequence[Values]) -> Values:
+    """Mean of each frame's figures over the seeds of one system."""
+    found = {}
+    for figure in FIGURES:
+        found[figure] = np.mean([values[figure] for values in seeds], 0)
     return found
 
 

@@ -182,6 +182,18 @@ def label_agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int
     return {"purity": purity(labels[solo], categories), "nmi": nmi, "solo_clips": int(solo.sum())}
 
 
+def training_rows(config: Clusters, index: Path) -> pa.Table:
+    """The audible training clips; an error if there are fewer than clusters."""
+    training_clips = clip_reader.select(index, split=Split.TRAIN)
+    rows = clip_reader.require_rows(training_clips, "audible training")
+    if rows.num_rows < config.k:
+        raise UserError(
+            f"clusters.k: {config.k}, but there are only {rows.num_rows} audible training clips:"
+            " set a smaller k"
+        )
+    return rows
+
+
 def run(
     config: Clusters,
     *,
@@ -193,13 +205,7 @@ def run(
     history: Path,
 ) -> None:
     """Cluster the sounds of the training clips; a clip's pseudo-label is its nearest centroid."""
-    training_clips = clip_reader.select(index, split=Split.TRAIN)
-    rows = clip_reader.require_rows(training_clips, "audible training")
-    if rows.num_rows < config.k:
-        raise UserError(
-            f"clusters.k: {config.k}, but there are only {rows.num_rows} audible training clips:"
-            " set a smaller k"
-        )
+    rows = training_rows(config, index)
     device = pick_device(config.device)
     log_mels = read_sounds(config.network, rows, spectrograms, clips)
     result = _cluster(compute_features(log_mels, config, device), config, device)

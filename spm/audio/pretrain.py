@@ -25,6 +25,7 @@ from spm.learn.backbones import Audio
 from spm.learn.device import pick_device
 
 HELD_OUT = 10  # every tenth clip is kept from training, to measure the accuracy on unseen clips
+MODULE = "spm.audio.pretrain"
 
 
 class Pretrain(Section):
@@ -110,11 +111,9 @@ def run(
         return {**values, ("val", "accuracy"): unseen}
 
     files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
-    fingerprint = checkpoints.fingerprint(
-        files, config.model_dump_json(), code_digest("spm.audio.pretrain")
-    )
+    depends_on = checkpoints.fingerprint(files, config.model_dump_json(), code_digest(MODULE))
     rows_of_history = training.train(
-        network, optimizer, train_epoch, config.epochs, state=state / fingerprint, title="pretrain"
+        network, optimizer, train_epoch, config.epochs, state=state / depends_on, title="pretrain"
     )
     last_epoch = {f"{row.split} {row.name}": row.value for row in rows_of_history}
     about = {"config": config.model_dump(), "last_epoch": last_epoch, **origin_of_labels(clusters)}
