@@ -1,6 +1,6 @@
 """Does training add to not training, and promotion to training? On recordings of 25 instruments.
 
-python -m benchmarks.study.run ../shared/data --out study [--seeds 3]
+python -m benchmarks.study.run DATA --out study [--seeds 3]
 
 The runs of workflow/configs/solos.yaml, each with several seeds, are compared with networks that
 were not trained at all: the object prior, which is blind to sounds, and zero-shot. Test frames:

@@ -1,6 +1,6 @@
 """Lists of videos for docs/training-study.md, and the split of each.
 
-python -m benchmarks.study.splits ../shared/data --out study [--choose]
+python -m benchmarks.study.splits DATA --out study [--choose]
 
 study/solos: data/solos, where each category has a performer of its own. The rule looks at names
 only. Per category one recording is for testing, two of five or more, three of ten or more, those

@@ -12,7 +12,7 @@ from tests.workflow.conftest import FOUR, write_videos
 
 pytestmark = pytest.mark.slow
 PAPER = yaml.safe_load((ROOT / "workflow/configs/paper.yaml").read_text())
-NETWORK = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 1, "batch": 8}
+NETWORK = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2, "batch": 8}
 LIGHT = {
     "corpus": {"manifest": "corpus/manifest.csv", "shards": 2, "boxes": ["given"]},
     "clips": {"size": 64, "frames_per_clip": 1},
