@@ -124,6 +124,7 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
         "detect",
         "quality",
         "paper",
+        "prior_maps",
         *flow.MOSAICS,
     }
     assert {name: stages - helpers for name, stages in ran.items()} == {

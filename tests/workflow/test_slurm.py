@@ -202,7 +202,6 @@ def test_a_preempted_training_is_queued_again_and_continues_at_its_epoch(
     resources = ["--set-resources", f"train:slurm_partition={partition}", "train:constraint=fast"]
     history = "results/fusion/train/spm/history.parquet"
     arguments = [*OPTIONS, "--retries", "0", *resources, "--", history]
-    last = []
     with done.running(*arguments, log=tmp_path / "log") as running:
         for disturb in disturbances:
             number = training(cluster, done, nth=1)
@@ -216,7 +215,7 @@ def test_a_preempted_training_is_queued_again_and_continues_at_its_epoch(
                 "the job's stop",
                 60,
             )
-            last.append(epochs(done))
+            last = epochs(done)
         assert running.wait(END_S) == 0, (tmp_path / "log").read_text()
     ((rule, job),) = submitted(cluster, done).values()
     restarts = str(len(disturbances))
@@ -224,8 +223,7 @@ def test_a_preempted_training_is_queued_again_and_continues_at_its_epoch(
     assert (rule, {name: job[name] for name in wanted}) == ("train", wanted)
     assert job["MinMemoryNode"] == "24000M"
     log = (done.folder / "logs/fusion/train/spm.log").read_text()
-    for epoch in last:  # epochs count from 0 in files
-        assert f"spm: continues at epoch {epoch + 2} of {EPOCHS}" in log
+    assert f"spm: continues at epoch {last + 2} of {EPOCHS}" in log  # epochs count from 0 in files
     losses = tables.read(done.folder / history).to_pandas().query("name == 'loss'")
     assert losses["epoch"].tolist() == [*range(EPOCHS)]
     assert not processes(done)
