@@ -95,7 +95,7 @@ def test_draws_that_are_shared_give_the_intervals_of_each_call():
 
 
 def test_both_means_of_a_difference_see_the_same_draw_of_videos():
-    """Videos a and b differ by 1 between the means, c by nothing: every resample shows its share."""
+    """Videos a and b differ by 1, c by nothing: every resample shows its share."""
     first, second, videos = [1.0, 0.0, 0.4], [0.0, 1.0, 0.4], ["a", "b", "c"]
     draws = uncertainty.draw(videos, resamples=400, seed=0)
     drawn = draws.weights[:, draws.group]  # (resamples, videos)
