@@ -18,7 +18,7 @@ from spm.audio.classifier import ClassifierConfig, train_classifier
 from spm.audio.clusters import mel_statistics, standardize
 from spm.audio.kmeans import spherical_kmeans
 from spm.corpus import clip_reader
-from spm.learn import weights
+from spm.learn import efficientnet, pretrained, weights
 from spm.learn.dataloading import log_mels
 from tests.support import corpora
 from tests.support.sharing import make_once
@@ -94,6 +94,14 @@ def train_audio(squares: corpora.Corpus, path: Path) -> None:
         mels, labels, 2, ClassifierConfig(epochs=4, standardize=True), torch.device("cpu")
     )
     weights.save(path, network.state_dict(), {})
+
+
+@pytest.fixture(scope="session")
+def parts() -> None:
+    """The weights of the networks that are not trained; a test without them skips."""
+    for part in (efficientnet.PART, "yamnet"):
+        if pretrained.find(part) is None:
+            pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")
 
 
 @pytest.fixture(scope="session")

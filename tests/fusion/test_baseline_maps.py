@@ -11,19 +11,11 @@ from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
 from spm.fusion import baseline_maps
 from spm.fusion.baseline_maps import BaselineMaps, CachedTrunk, run
-from spm.learn import pretrained
 from tests.support import corpora
 
+pytestmark = pytest.mark.usefixtures("parts")
 SMALL = BaselineMaps(image_px=64, device="cpu")  # maps of 2 × 2
 NAMES = tuple(PretrainedBaseline)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts():
-    """The weights of both networks."""
-    for part in ("efficientnet_lite0", "yamnet"):
-        if pretrained.find(part) is None:
-            pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from spm.fusion.maps import Maps
 from spm.fusion.methods import object_prior, zero_shot
 from spm.fusion.settings import RunConfig, Train
 from spm.fusion.untrained import FRAMES, UntrainedNetwork
-from spm.learn import efficientnet, pretrained, weights, yamnet
+from spm.learn import weights, yamnet
 from spm.learn.sounding_things import match, things
 
 PX = 128
@@ -23,14 +23,6 @@ WEIGHT_NAMES = {
 
 def settings(method: str, **changes) -> Train:
     return methods.settings_of(RunConfig(method=method, **changes))
-
-
-@pytest.fixture(scope="module")
-def parts() -> None:
-    """Skips where the pretrained parts are absent."""
-    for part in (efficientnet.PART, "yamnet"):
-        if pretrained.find(part) is None:
-            pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")
 
 
 @pytest.fixture(scope="module")

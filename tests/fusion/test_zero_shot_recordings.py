@@ -17,7 +17,6 @@ from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.methods import zero_shot
 from spm.fusion.settings import RunConfig
 from spm.fusion.untrained import CROP
-from spm.learn import efficientnet, pretrained
 from spm.learn.sounding_things import match, things
 from spm.learn.transforms import resize_normalize
 from spm.score import masks, metrics, protocols
@@ -41,11 +40,8 @@ OBJECT_PRIOR = {"real": Goal(0.55, 0.87), "wild": Goal(0.57, 0.95)}
 
 
 @pytest.fixture(scope="module")
-def hearing() -> zero_shot.Network:
-    """The zero-shot network, if its weights are on this machine."""
-    for part in (efficientnet.PART, "yamnet"):
-        if pretrained.find(part) is None:
-            pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")
+def hearing(parts) -> zero_shot.Network:
+    """The zero-shot network."""
     return zero_shot.pretrained_network()
 
 

@@ -12,18 +12,10 @@ from spm.base.errors import UserError
 from spm.cli import app
 from spm.demo import scenario
 from spm.inference.baseline_predictions import FramePlace, find_videos, predict
-from spm.learn import pretrained
 
+pytestmark = pytest.mark.usefixtures("parts")
 DEMO = scenario.Demo(solos=1, duets=0, scenes=1, scene_s=3, width=96, height=72)
 TIMES_S = (0.3, 1.7)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def parts():
-    """The weights of both networks."""
-    for part in ("efficientnet_lite0", "yamnet"):
-        if pretrained.find(part) is None:
-            pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")
 
 
 @pytest.fixture(scope="module")
