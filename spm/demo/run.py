@@ -94,7 +94,7 @@ class Stages:
         # This machine's speed against the expectation, from what has run so far.
         slowness = elapsed_s / max(self.expected_done_s, 1)
         left = f"about {minutes(self.left_s * slowness)} left" if self.left_s > 0 else "done"
-        print(f"{minutes(elapsed_s):>6}  {stage:<13}{WHAT.get(stage, ''):<43}{left}", flush=True)
+        print(f"{minutes(elapsed_s):>6}  {stage:<14}{WHAT.get(stage, ''):<43}{left}", flush=True)
 
 
 def stage_of(rule: str) -> str:
