@@ -36,8 +36,11 @@ check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ wi
 	$(IN) snakemake --lint && codespell
 	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # --quiet would hide, and forgive, what is wrong
 
+# Without the modules that several benchmarks share, and those that take hours or need a GPU (gpu, scaling).
+BENCHMARKS := clips detect draw dryrun loader localize protocols review scale scores spectrograms steps
+
 bench: setup ## Speed and memory, side by side
-	$(IN) for each in benchmarks/*.py; do echo "== $$each"; python -m benchmarks.$$(basename $$each .py) || exit 1; done
+	$(IN) for each in $(or $(ONLY),$(BENCHMARKS)); do echo "== $$each"; python -m benchmarks.$$each $(ARGS) || exit 1; done
 
 retry: setup ## Ask again for the videos that may come back, then run what that makes stale: make retry ARGS='--configfile …'
 	$(IN) snakemake --cores $(CORES) $(ARGS) --forcerun fetch --until fetch

@@ -43,13 +43,13 @@ def write_clips(path: Path, clips: int) -> list[bytes]:
     """Write a table of clips of the embedded corpus; its frames as JPEG."""
     config = Demo(scene_s=1, width=SIDE, height=SIDE, fps=FRAMES)
     scenes = []
-    for number in range(SCENES):
+    for number in range(min(SCENES, clips)):
         video = DemoVideo("detect", "duet", PAIRS[number % len(PAIRS)])
         take = shoot(video, number, config, 8000, 1)
         scenes.append([_jpeg(frame) for frame in take.frames])
     rows, jpegs = [], []
     for number in range(clips):
-        scene = scenes[number % SCENES]
+        scene = scenes[number % len(scenes)]
         ids = {"clip_id": f"v_{number:07d}", "video_id": "v"}
         rows.append({**ids, "frame_time_s": [0.0] * FRAMES, "frames": scene})
         jpegs += scene

@@ -1,6 +1,6 @@
 """Time that Snakemake needs to plan the workflow, and to find that there is nothing to do.
 
-python -m benchmarks.dryrun [--rounds 3] [--plans-only]
+python -m benchmarks.dryrun [--rounds 3] [--videos 5000] [--shards 16 1000] [--plans-only]
 
 Plan: a dry run of the whole workflow for a list of 5,000 videos, in 16 and in 1,000 shards, in
 turn. Nothing to do: the workflow runs on 16 videos of two seconds, one per shard, which takes
@@ -29,8 +29,7 @@ from spm.base.shards import shard_of
 from spm.demo import scenario
 
 ROOT = Path(__file__).parents[1]
-VIDEOS = 5_000
-FEW, MANY = 16, 1_000  # shards
+FEW = 16  # shards of the workflow that runs
 TARGET_S, IDLE_TARGET_S = 30, 5
 TINY: dict[str, Any] = {
     "clips": {"size": 64, "frames_per_clip": 1},
@@ -92,9 +91,9 @@ def timed(folder: Path, expected: str, *options: str) -> Duration:
     return Duration(wall_s, cpu_s)
 
 
-def invented_rows() -> list[Sequence[str]]:
+def invented_rows(count: int) -> list[Sequence[str]]:
     """Rows of a manifest of videos that do not exist."""
-    return [(f"video-{n:06d}", f"https://example.org/{n}", "solo", "cello") for n in range(VIDEOS)]
+    return [(f"video-{n:06d}", f"https://example.org/{n}", "solo", "cello") for n in range(count)]
 
 
 def id_in_shard(name: str, shard: int) -> str:
@@ -124,15 +123,15 @@ def report(name: str, durations: Sequence[Duration], target_s: float) -> None:
     print(f"{name:<28} {wall_s:6.2f} s, CPU {cpu_s:6.2f} s (target: {target_s} s)", flush=True)
 
 
-def compare_plans(folder: Path, rounds: int) -> None:
+def compare_plans(folder: Path, rounds: int, videos: int, shards: Sequence[int]) -> None:
     """Time the plans of few and of many shards, in turn."""
-    few, many = (project(folder / str(n), invented_rows(), n) for n in (FEW, MANY))
+    few, many = (project(folder / str(n), invented_rows(videos), n) for n in shards)
     few_plans, many_plans = [], []
     for _ in range(rounds):
         few_plans.append(timed(few, "Job stats", "-n"))
         many_plans.append(timed(many, "Job stats", "-n"))
-    report(f"plan, {FEW} shards", few_plans, TARGET_S)
-    report(f"plan, {MANY} shards", many_plans, TARGET_S)
+    report(f"plan, {shards[0]} shards", few_plans, TARGET_S)
+    report(f"plan, {shards[1]} shards", many_plans, TARGET_S)
     pairs = zip(few_plans, many_plans, strict=True)
     print(f"ratio {median(many.wall_s / few.wall_s for few, many in pairs):.1f}")
 
@@ -152,10 +151,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--videos", type=int, default=5_000)
+    parser.add_argument("--shards", type=int, nargs=2, default=[16, 1_000])
     parser.add_argument("--plans-only", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        compare_plans(Path(scratch), given.rounds)
+        compare_plans(Path(scratch), given.rounds, given.videos, given.shards)
         if not given.plans_only:
             time_nothing_to_do(Path(scratch, "tiny"), given.rounds)
 

@@ -1,9 +1,10 @@
 """Scores of the same maps under every protocol, and the time that each protocol takes.
 
-python -m benchmarks.protocols [--maps maps.npz --boxes solotest.json]
+python -m benchmarks.protocols [--maps maps.npz --boxes solotest.json] [--frames N]
 
 Without options, the 800 solo maps of tests/data are scored. --maps: a .npz file with `solo_keys`
 (n,) and `solo_maps` (n, h, w). --boxes: a file in the form of DSOL's solotest.json with these keys.
+--frames: only the first frames.
 Upper bounds (oracles) and baselines for the same boxes follow.
 
 Printed: IoU@0.5, CIoU@0.3 and AUC in %, and wall time in ms per frame. There is no target;
@@ -72,10 +73,11 @@ def main() -> None:
     )
     parser.add_argument("--maps", type=Path)
     parser.add_argument("--boxes", type=Path)
+    parser.add_argument("--frames", type=int)
     given = parser.parse_args()
     if bool(given.maps) != bool(given.boxes):
         parser.error("expected --maps and --boxes together, or neither")
-    maps, boxes = read(given.maps, given.boxes)
+    maps, boxes = (values[: given.frames] for values in read(given.maps, given.boxes))
     height, width = maps.shape[1:]
     usual = usual_oracle(boxes, height)
 

@@ -81,15 +81,15 @@ def _jpeg(frame: np.ndarray) -> bytes:
 def write_tables(folder: Path, frames: int) -> None:
     """Write the tables that the workflow would write: clips, index, and boxes with scores."""
     generator = np.random.default_rng(0)
-    scenes = [render_scene(number) for number in range(SCENES)]
     index: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
     clip_count = frames // FRAMES
+    scenes = [render_scene(number) for number in range(min(SCENES, clip_count))]
     with tables.writer(table_of(folder / "clips", 0), schemas.CLIPS) as write:
         for start in range(0, clip_count, GROUP_CLIPS):
             rows = []
             for number in range(start, min(start + GROUP_CLIPS, clip_count)):
-                scene = scenes[number % SCENES]
+                scene = scenes[number % len(scenes)]
                 row = clip_row(number, scene, generator)
                 ids = {"clip_id": row["clip_id"], "video_id": row["video_id"]}
                 rows.append(row)

@@ -27,7 +27,10 @@ from spm.base.shards import shard_of, table_of
 
 ROOT = Path(__file__).parents[1]
 CLIPS = 10  # per video, as in AudioSet
-CATEGORIES = 11
+CATEGORIES = (
+    "accordion", "banjo", "cello", "drum", "flute", "guitar", "harmonica", "harp", "horn", "oboe",
+    "piano",
+)  # fmt: skip
 SHARD_VIDEOS = 500
 # Arguments of the two scripts: the folder and the number of shards.
 READ_LIST = """
@@ -44,7 +47,7 @@ manifest.read(folder / "manifest.csv", wanted=lambda video_id: shard_of(video_id
 # Runs a command, and prints its CPU time in s and its peak memory in MB.
 MEASURE = """
 import json, resource, subprocess, sys
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+done = subprocess.run(sys.argv[1:], stdout=sys.stderr)
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
 sys.exit(done.returncode)
@@ -75,7 +78,7 @@ def write_manifest(path: Path, count: int) -> list[str]:
         writer.writerow(("video_id", "url", "kind", "categories"))
         for number, video_id in enumerate(ids):
             url = f"https://example.org/{video_id}"
-            writer.writerow((video_id, url, "solo", f"category-{number % CATEGORIES}"))
+            writer.writerow((video_id, url, "solo", CATEGORIES[number % len(CATEGORIES)]))
     return ids
 
 

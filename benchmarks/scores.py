@@ -1,6 +1,6 @@
 """Speed of scoring under every protocol, compared with loops over frames like those of the authors.
 
-python -m benchmarks.scores [--made] [--frames 300] [--rounds 3]
+python -m benchmarks.scores [--made] [--frames 300] [--all-frames N] [--rounds 3]
 
 Loop: tests/score/reference_evaluators.py, one frame at a time, with OpenCV's resize and NumPy. Each
 map is resized again for each protocol. Ours: `spm.score.evaluation`, from boxes to the score of
@@ -9,7 +9,8 @@ maps, for the class-aware protocols and their no-sounding area. The maps are noi
 each box; class maps follow DSOL's softmax. Boxes: DSOL's 22,640 boxed frames in tests/data; with
 --made, as many random boxes. AVGN's protocols are left out, because the loop's precision takes too
 long. Both run on one thread, in turn. The loop scores --frames frames of each part, and its time is
-extrapolated to all frames. Both must give the same scores.
+extrapolated to all frames. --all-frames limits the frames of each part. Both must give the same
+scores.
 
 Printed: the medians of the CPU time, in s, and of loop / ours. Target: 15.
 """
@@ -123,12 +124,16 @@ def bumps(frames: Frames, classes: Sequence[str]) -> Maps:
     return shares / shares.sum(1, keepdims=True)
 
 
-def all_work(*, made: bool) -> list[Work]:
-    """Solo and duet frames with one map each, and duet frames with class maps."""
+def all_work(*, made: bool, most: int | None) -> list[Work]:
+    """Solo and duet frames with one map each, and duet frames with class maps.
+
+    `most` limits the number of frames of each part.
+    """
     if made:
         solo, duet = (made_boxes(*counts) for counts in MADE.values())
     else:
         solo, duet = dsol_boxes("solotest"), dsol_boxes("duettest")
+    solo, duet = solo[:most], duet[:most]
     protocols = PROTOCOLS.values()
     without_ap = [protocol for protocol in protocols if protocol.precision == Precision.NONE]
     # one truth per frame: a class-aware protocol would compare a duet's map with each class
@@ -171,10 +176,11 @@ def main() -> None:
     parser.add_argument(
         "--frames", type=int, default=300, help="frames of each part that the loop scores"
     )
+    parser.add_argument("--all-frames", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    works = all_work(made=given.made)
+    works = all_work(made=given.made, most=given.all_frames)
     rounds = []
     for number in range(given.rounds + 1):
         times = [compare(work, given.frames) for work in works]

@@ -25,7 +25,7 @@ rule clusters:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=memory(16000),
+        mem_mb=memory(10000),
         runtime="4h",
     params:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "clusters"),
@@ -34,7 +34,8 @@ rule clusters:
     shell:
         "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
         " --spectrograms results/corpus/spectrograms --clips {params.clips} --out {output.table:q}"
-        " --centroids {output.centroids:q} --history {output.history:q} 2> >(tee {log:q} >&2)"
+        " --centroids {output.centroids:q} --history {output.history:q} --mapped state/mapped"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule pretrain:
@@ -57,7 +58,7 @@ rule pretrain:
     threads: 8
     resources:
         gpu=1,
-        mem_mb=memory(16000),
+        mem_mb=memory(4000),
         runtime="1d",
     params:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "pretrain"),
@@ -68,4 +69,5 @@ rule pretrain:
         " --clusters {input.clusters:q} --spectrograms results/corpus/spectrograms"
         " --clips {params.clips}"
         " --out {output.weights:q} --history {output.history:q}"
-        " --state state/audio/pretrain/{wildcards.audio} 2> >(tee {log:q} >&2)"
+        " --state state/audio/pretrain/{wildcards.audio} --mapped state/mapped"
+        " --tensorboard logs/audio/pretrain/{wildcards.audio}.tensorboard 2> >(tee {log:q} >&2)"

@@ -77,7 +77,8 @@ rule detector:
     shell:
         "python -m spm.boxes.detector --config {params.config:q} {params.source}"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
-        " --history {output.history:q} --state state/boxes/detector 2> >(tee {log:q} >&2)"
+        " --history {output.history:q} --state state/boxes/detector --mapped state/mapped"
+        " --tensorboard logs/boxes/detector.tensorboard 2> >(tee {log:q} >&2)"
 
 
 rule detect:

@@ -12,6 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from spm.base import validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
+from spm.workflow import torchrun
 from spm.workflow.plan import Plan
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, VERDICT, ReportPlan
 
@@ -20,7 +21,7 @@ wildcard_constraints:
     shard=r"\d{4}",
     run=r"[\w-]+",
     audio=r"[\w-]+",
-    testset="solo|duet|synthetic|validation",
+    testset="solo|duet|ensemble|synthetic|validation",
     box_source="given|detector",
     protocol=r"[\w.-]+",
     split="train|test",
@@ -55,6 +56,7 @@ config["box_sources"] = PLAN.box_sources
 config["box_warnings"] = box_warnings
 config["verdicts"] = verdicts
 section = PLAN.section
+GPUS = config["cluster"]["gpus"]  # of each node of a training
 
 
 def untracked_section(name):

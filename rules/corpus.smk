@@ -19,6 +19,7 @@ POLITENESS = [
     "workers",
     "bot_limit",
     "give_up_s",
+    "windows_only",
 ]
 
 
@@ -41,6 +42,7 @@ rule fetch:
     params:
         config=untracked_section("fetch"),
         media=section("fetch", without=POLITENESS),
+        local=lambda wildcards: PLAN.local_digest(wildcards.shard),
         code=code_of("spm.corpus.fetch"),
         members=lambda wildcards: PLAN.members[wildcards.shard],
         shards=config["corpus"]["shards"],
@@ -89,7 +91,7 @@ rule spectrograms:
         "logs/corpus/spectrograms/{shard}.jsonl"
     conda:
         "../envs/corpus.yaml"
-    threads: 1
+    threads: 2  # one computes, one reads and writes
     resources:
         mem_mb=memory(2000),
         runtime="1h",
@@ -97,7 +99,7 @@ rule spectrograms:
         config=section("spectrograms"),
         code=code_of("spm.corpus.spectrograms"),
     shell:
-        "python -m spm.corpus.spectrograms --config {params.config:q}"
+        "OMP_NUM_THREADS=1 python -m spm.corpus.spectrograms --config {params.config:q}"
         " --clips {input.clips:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
 
 

@@ -45,7 +45,7 @@ rule mosaic_spectrograms:
         "logs/fusion/mosaic_spectrograms/{split}.jsonl"
     conda:
         "../envs/corpus.yaml"
-    threads: 1
+    threads: 2  # one computes, one reads and writes
     resources:
         mem_mb=memory(2000),
         runtime="1h",
@@ -53,8 +53,8 @@ rule mosaic_spectrograms:
         config=section("spectrograms"),
         code=code_of("spm.corpus.spectrograms"),
     shell:
-        "python -m spm.corpus.spectrograms --config {params.config:q} --clips {input.clips:q}"
-        " --out {output.table:q} 2> >(tee {log:q} >&2)"
+        "OMP_NUM_THREADS=1 python -m spm.corpus.spectrograms --config {params.config:q}"
+        " --clips {input.clips:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
 
 
 rule mosaic_boxes:
@@ -100,24 +100,25 @@ rule train:
         "logs/fusion/train/{run}.jsonl"
     conda:
         "../envs/fusion.yaml"
-    threads: 8
+    threads: 8 * GPUS
     resources:
-        gpu=config["cluster"]["gpus"],
-        processes=config["cluster"]["gpus"],  # gpu is 0 if a profile asks for GPUs by gres
-        mem_mb=memory(24000),
+        **torchrun.resources(config["cluster"]),
+        mem_mb=memory(8000 * GPUS),
         runtime="3d",
     params:
+        launch=lambda wildcards, threads, resources: torchrun.command(
+            config["cluster"], threads, resources.get("gres", "")
+        ),
         config=lambda wildcards: PLAN.run_section(wildcards.run),
         mosaics=lambda wildcards, input: ("results/fusion/mosaics/train" if input.mosaics else ""),
         code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.train"),
     shell:
-        "$([ {resources.processes} -gt 1 ]"
-        " && echo torchrun --standalone --nproc-per-node {resources.processes} || echo python)"
-        " -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
+        "{params.launch} -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms"
         " --pretrained {input.pretrained:q} --mosaics {params.mosaics}"
         " --out {output.network:q} --history {output.history:q}"
-        " --state state/fusion/train/{wildcards.run} 2> >(tee {log:q} >&2)"
+        " --state state/fusion/train/{wildcards.run} --mapped state/mapped"
+        " --tensorboard logs/fusion/train/{wildcards.run}.tensorboard 2> >(tee {log:q} >&2)"
 
 
 rule maps:
@@ -147,7 +148,7 @@ rule maps:
         "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q}"
         " --index {input.index:q} --clips $(dirname {input.clips[0]:q})"
         " --spectrograms $(dirname {input.spectrograms[0]:q}) --testset {wildcards.testset}"
-        " --out {output.table:q} 2> >(tee {log:q} >&2)"
+        " --mapped state/mapped --out {output.table:q} 2> >(tee {log:q} >&2)"
 
 
 rule baseline_maps:
@@ -177,7 +178,7 @@ rule baseline_maps:
     shell:
         "python -m spm.fusion.baseline_maps --config {params.config:q} --index {input.index:q}"
         " --clips $(dirname {input.clips[0]:q}) --testset {wildcards.testset}"
-        " --out {output.tables:q} 2> >(tee {log:q} >&2)"
+        " --mapped state/mapped --out {output.tables:q} 2> >(tee {log:q} >&2)"
 
 
 rule prior_maps:

@@ -15,11 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import torch
 
 from spm.audio.classifier import ClassifierConfig, train_classifier
-from spm.audio.clusters import mel_statistics, standardize
+from spm.audio.clusters import Clusters, compute_features
 from spm.audio.kmeans import spherical_kmeans
+from spm.audio.sounds import open_sounds
 from spm.corpus import clip_reader
 from spm.learn import efficientnet, pretrained, weights
-from spm.learn.dataloading import log_mels
 from tests.support import corpora
 from tests.support.sharing import make_once
 from tests.support.web import WebServer, film, handler
@@ -44,6 +44,7 @@ LONGEST_FIRST = [
     "fusion/test_methods.py",
     "fusion/test_dsol.py",
     "fusion/test_train.py",
+    "fusion/test_resume_epoch.py",
     "corpus/test_clips.py",
     "corpus/test_fetch.py",
     "corpus/media/test_mutations.py",
@@ -88,11 +89,11 @@ def promoted(squares, tmp_path_factory) -> Path:
 
 def train_audio(squares: corpora.Corpus, path: Path) -> None:
     """Train an audio network on two clusters and save it."""
-    mels = log_mels(clip_reader.select(squares.index, split="train"), squares.spectrograms)
-    labels = spherical_kmeans(standardize(mel_statistics(mels)), 2).labels
-    network = train_classifier(
-        mels, labels, 2, ClassifierConfig(epochs=4, standardize=True), torch.device("cpu")
-    )
+    rows, cpu = clip_reader.select(squares.index, split="train"), torch.device("cpu")
+    sounds = open_sounds("resnet18", rows, squares.spectrograms, None, None)
+    labels = spherical_kmeans(compute_features(sounds, Clusters(k=2), cpu), 2).labels
+    config = ClassifierConfig(epochs=4, standardize=True)
+    network = train_classifier(sounds, labels, 2, config, cpu)
     weights.save(path, network.state_dict(), {})
 
 

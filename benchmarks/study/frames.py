@@ -15,11 +15,12 @@ from spm.base import tables
 from spm.boxes.formats.frames import Box
 from spm.corpus import clip_reader, ids
 from spm.fusion import baseline_maps, maps
-from spm.fusion.dataset import ClipDataset, embed_frames_all, load
+from spm.fusion.dataset import ClipDataset, embed_audio_all, embed_frames_all, load
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.mosaic_boxes import mosaic_boxes, whole_frame
 from spm.fusion.settings import Train
-from spm.learn import dataloading
+from spm.fusion.testsets import ClipFiles, index_rows, read_sounds
+from spm.learn.clip_files import PreparedSounds, Sounds, open_column
 from spm.score import aggregation, evaluation, protocols
 from spm.score.evaluation import Predictions, Truth
 from spm.score.workflow_tables import FrameKey, by_frame, kept_boxes
@@ -52,13 +53,13 @@ class Cached:
     """Clips with the features of the frozen visual network."""
 
     data: ClipDataset  # with spm's log-mels
-    patches: Tensor  # (clips, 96, 64): YAMNet's log-mels
+    patches: Sounds  # YAMNet's log-mels, (96, 64)
 
     def for_run(self, network: LocalizationNetwork, settings: Train) -> ClipDataset:
         """The clips with the sounds that a network takes, and its features if it is frozen."""
-        sounds = self.data.log_mels if network.reads == "log_mel" else self.patches
-        embeddings = network.embed_audio_all(sounds) if settings.frozen else None
-        return replace(self.data, log_mels=sounds, audio_embeddings=embeddings)
+        sounds = self.data.sounds if network.reads == "log_mel" else self.patches
+        embeddings = embed_audio_all(network, sounds, None) if settings.frozen else None
+        return replace(self.data, sounds=sounds, audio_embeddings=embeddings)
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,12 @@ def read_clips(rows: pa.Table, folders: Folders, network: LocalizationNetwork, p
     """The clips of the rows, with visual features."""
     data = load(rows, folders.clips, folders.spectrograms)
     features = embed_frames_all(network, data.jpegs, px)
-    patches = dataloading.prepared_sounds(rows, folders.clips, yamnet_input)
-    return Cached(replace(data, visual_features=features, jpegs=[[b""]] * len(data)), patches)
+    return Cached(replace(data, visual_features=features), patches(rows, folders))
+
+
+def patches(rows: pa.Table, folders: Folders) -> PreparedSounds:
+    """YAMNet's log-mels of the clips of the rows."""
+    return PreparedSounds(open_column(rows, folders.clips, "pcm", None), yamnet_input)
 
 
 @torch.inference_mode()
@@ -98,15 +103,13 @@ def untrained_maps(
     networks, found = baseline_maps.build(BASELINES), {}
     jpegs = clip_reader.frames(rows, folders.clips)
     chosen = [[clip[frame]] for clip, frame in zip(jpegs, frames, strict=True)]
-    sounds = {
-        name: baseline_maps.sounds_for(network, rows, folders.clips)
-        for name, network in networks.items()
-    }
+    clips = ClipFiles(rows, folders.clips, None, None)
+    sounds = {name: read_sounds(network, clips, rows) for name, network in networks.items()}
     parts: dict[str, list[Tensor]] = {name: [] for name in networks}
     for indices in torch.arange(len(chosen)).split(8):
         images = maps.decode([chosen[n] for n in indices.tolist()], settings["image_px"])
         for name, network in networks.items():
-            parts[name].append(network.heat_maps(images, sounds[name][indices]).sounding[:, 0])
+            parts[name].append(network.heat_maps(images, sounds[name](indices)).sounding[:, 0])
     for name, heat in parts.items():
         found[name] = torch.cat(heat).clone()
     return found
@@ -123,18 +126,18 @@ def test_frames(
 ) -> Frames:
     """One frame of each clip of `rows`, with the features of the frozen network."""
     px = config["maps"]["mosaic_px"] if name == "mosaics" else config["train"]["crop"]
-    jpegs = clip_reader.frames(rows, folders.clips)
-    chosen = [[clip[frame]] for clip, frame in zip(jpegs, frames, strict=True)]
+    features = embed_frames_all(network, open_column(rows, folders.clips, "frames", None), px)
+    everything = range(rows.num_rows)
     keys = [FrameKey(*key) for key in zip(rows["clip_id"].to_pylist(), frames, strict=True)]
     sounds = {
-        "log_mel": dataloading.log_mels(rows, folders.spectrograms),
-        "pcm": dataloading.prepared_sounds(rows, folders.clips, yamnet_input),
+        "log_mel": open_column(rows, folders.spectrograms, "log_mel", None).sounds(everything),
+        "pcm": patches(rows, folders).sounds(everything),
     }
     return Frames(
         name,
         keys,
         [tuple(ids.split_ids(video)) for video in rows["video_id"].to_pylist()],
-        torch.cat(embed_frames_all(network, chosen, px)),
+        features.values[features.starts[:-1] + torch.tensor(frames)],
         sounds,
         boxes,
         untrained_maps(rows, frames, folders, config["baseline_maps"]),
@@ -145,7 +148,7 @@ def mosaic_frames(out: Path, network: LocalizationNetwork, config: Mapping[str, 
     """Mosaics of test recordings; the truth is the two tiles that sound."""
     folders = Folders.of(out / "solos", "test")
     tiles = tables.read(folders.index.with_name("tiles.parquet")).to_pylist()
-    rows = maps.testset_rows(folders.index, "synthetic")
+    rows = index_rows(folders.index, "synthetic")
     boxes = kept_boxes(by_frame(list(mosaic_boxes(tiles, lambda tile: [whole_frame(tile)]))))
     return test_frames("mosaics", rows, [0] * rows.num_rows, folders, boxes, network, config)
 
@@ -157,7 +160,7 @@ def boxed_frames(
     folders = Folders.of(out / "boxed")
     annotations = tables.read(out / "boxed/results/boxes/annotations/given.parquet").to_pylist()
     boxes = kept_boxes(by_frame(annotations))
-    index = maps.testset_rows(folders.index, "solo")
+    index = index_rows(folders.index, "solo")
     places = {clip_id: n for n, clip_id in enumerate(index["clip_id"].to_pylist())}
     videos = index["video_id"].to_pylist()
     performers = set(tables.read(Folders.of(out / "solos").index)["video_id"].to_pylist())

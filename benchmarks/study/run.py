@@ -44,6 +44,7 @@ from spm.fusion import maps, methods, prior_maps, train
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import RunConfig, Train
 from spm.learn import weights
+from spm.learn.epoch import Epoch
 from spm.score import uncertainty
 from spm.workflow.project import load_project
 
@@ -110,7 +111,7 @@ def train_run(
     data = clips.for_run(network, settings)
     trainer = methods.trainer_class(settings)(network, settings, data, extra)
     for epoch in range(settings.total_epochs):
-        values = trainer.train_epoch(epoch)
+        values = trainer.train_epoch(Epoch(epoch))
         shown = [f"{name} {value:.3f}" for (_, name), value in values.items()]
         print(f"{path.stem}, epoch {epoch + 1}: {', '.join(shown)}", file=sys.stderr, flush=True)
     weights.save(path, network.state_dict(), {"config": config})

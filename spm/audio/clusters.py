@@ -2,33 +2,37 @@
 
 python -m spm.audio.clusters --config '{}' --index clips.parquet --spectrograms spectrograms
     --out clusters.parquet --centroids centroids.safetensors --history history.parquet
-    [--clips clips, if features is yamnet]
+    --mapped state/mapped [--clips clips, if features is yamnet]
 """
 
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from pydantic import Field
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
+from spm.audio import features
 from spm.audio.classifier import ClassifierConfig, train_classifier
-from spm.audio.kmeans import Clustering, spherical_kmeans
-from spm.audio.network import AudioNetwork, predict_all
-from spm.audio.sounds import origin, read_sounds
+from spm.audio.kmeans import Clustering, sampled_kmeans
+from spm.audio.network import predict
+from spm.audio.sounds import open_sounds, origin
 from spm.base import schemas, stage, tables
 from spm.base.config import Device, Section, Seed
 from spm.base.errors import UserError
-from spm.base.statuses import Kind, Split
+from spm.base.statuses import Split
 from spm.corpus import clip_reader
-from spm.learn import training, weights
+from spm.learn import dataloading, training, weights
 from spm.learn.backbones import Audio
 from spm.learn.checkpoints import HistoryRow
+from spm.learn.clip_files import Sounds
 from spm.learn.device import pick_device
 
 
@@ -65,6 +69,15 @@ class Clusters(Section):
     deepcluster_epochs: int = Field(
         3, ge=1, le=10_000, description="Training epochs per round, if features is deepcluster."
     )
+    exact_clips: int = Field(
+        500_000,
+        ge=10_000,  # the largest k
+        le=10_000_000,  # torch.multinomial draws one of at most 2**24
+        description="Largest number of clips that are clustered exactly. Of more clips, this many"
+        " random ones determine the centroids, and every clip gets its nearest centroid. A million"
+        " clips need 1.5 GB of memory with log-mel-statistics, 6 GB with untrained and deepcluster,"
+        " and 12 GB with yamnet.",
+    )
     restarts: int = Field(
         10,
         ge=1,
@@ -89,20 +102,6 @@ class Clusters(Section):
         return "yamnet" if self.features is AudioFeatures.YAMNET else "resnet18"
 
 
-def mel_statistics(log_mels: Tensor) -> Tensor:
-    """Mean and standard deviation of each mel band over time: (clips, 201, 64) → (clips, 128)."""
-    parts = []
-    for part in log_mels.split(4096):
-        values = part.float()
-        parts.append(torch.cat([values.mean(1), values.std(1)], 1))
-    return torch.cat(parts)
-
-
-def standardize(features: Tensor) -> Tensor:
-    """Scale each dimension to mean 0 and standard deviation 1, so that none dominates: (n, d)."""
-    return (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
-
-
 def purity(labels: np.ndarray, categories: np.ndarray) -> float:
     """Fraction of clips whose category is the most frequent one of their cluster, in (0, 1].
 
@@ -112,28 +111,32 @@ def purity(labels: np.ndarray, categories: np.ndarray) -> float:
     return float(contingency_matrix(categories, labels).max(0).sum() / len(labels))
 
 
-def _cluster(features: Tensor, config: Clusters, device: torch.device) -> Clustering:
-    return spherical_kmeans(
-        features.to(device),
+def _cluster(vectors: Tensor, config: Clusters, device: torch.device) -> Clustering:
+    return sampled_kmeans(
+        vectors,
         config.k,
+        sample=config.exact_clips,
+        device=device,
         seed=config.seed,
         restarts=config.restarts,
         iterations=config.iterations,
     )
 
 
-def untrained_features(log_mels: Tensor, config: Clusters, device: torch.device) -> Tensor:
-    """Output of an audio network with random weights, (clips, 512)."""
-    torch.manual_seed(config.seed)
-    audio = AudioNetwork()
-    audio.fit_normalization(log_mels)
-    return predict_all(audio.to(device), log_mels, device)
+def _collect(parts: Iterable[Tensor], clips: int, config: Clusters, mapped: Path | None) -> Tensor:
+    """Features of all clips, standardized over the clips: (clips, d)."""
+    scratch = mapped if clips > config.exact_clips else None
+    return features.standardize_(dataloading.collect(parts, clips, scratch), config.exact_clips)
 
 
 def deepcluster(
-    log_mels: Tensor, clustering: Clustering, config: Clusters, device: torch.device
+    sounds: Sounds,
+    clustering: Clustering,
+    config: Clusters,
+    device: torch.device,
+    mapped: Path | None,
 ) -> Tensor:
-    """Output of an audio network that learns the clusters, (clips, 512).
+    """Output of an audio network that learns the clusters, (clips, 512), standardized.
 
     Each round trains a new network on the clusters of the round before, and clusters its output.
     Source: Caron et al., Deep Clustering for Unsupervised Learning of Visual Features, ECCV 2018.
@@ -143,41 +146,41 @@ def deepcluster(
             epochs=config.deepcluster_epochs, standardize=True, seed=config.seed + number
         )
         labels = clustering.labels.cpu()
-        audio = train_classifier(log_mels, labels, config.k, classifier_config, device)
-        features = standardize(predict_all(audio, log_mels, device))
-        clustering = _cluster(features, config, device)
-    return features
+        audio = train_classifier(sounds, labels, config.k, classifier_config, device)
+        outputs = _collect(predict(audio, sounds, device), len(sounds), config, mapped)
+        if number < config.deepcluster_rounds - 1:
+            clustering = _cluster(outputs, config, device)
+    return outputs
 
 
-def yamnet_embeddings(log_mels: Tensor, device: torch.device) -> Tensor:
-    """Embeddings of YAMNet, with its published weights: (clips, 96, 64) → (clips, 1024)."""
-    audio = AudioNetwork("yamnet")
-    audio.load_yamnet()
-    return predict_all(audio.to(device), log_mels, device)
-
-
-def compute_features(log_mels: Tensor, config: Clusters, device: torch.device) -> Tensor:
+def compute_features(
+    sounds: Sounds, config: Clusters, device: torch.device, mapped: Path | None = None
+) -> Tensor:
     """Features to cluster, (clips, d), standardized over the clips.
 
-    `log_mels` (clips, 201, 64), or YAMNet's (clips, 96, 64), are as `sounds.read_sounds` gives
-    them.
+    `sounds` are as `sounds.open_sounds` gives them. The features of more than `exact_clips` clips
+    are in a file in the folder `mapped`.
     """
+    count = len(sounds)
     if config.features is AudioFeatures.YAMNET:
-        return standardize(yamnet_embeddings(log_mels, device))
+        return _collect(features.yamnet_embeddings(sounds, device), count, config, mapped)
     if config.features is AudioFeatures.UNTRAINED:
-        return standardize(untrained_features(log_mels, config, device))
-    statistics = standardize(mel_statistics(log_mels))
+        outputs = features.untrained(sounds, config.seed, device)
+        return _collect(outputs, count, config, mapped)
+    statistics = _collect(features.statistics(sounds), count, config, mapped)
     if config.features is AudioFeatures.STATISTICS:
         return statistics
-    return deepcluster(log_mels, _cluster(statistics, config, device), config, device)
+    return deepcluster(sounds, _cluster(statistics, config, device), config, device, mapped)
 
 
 def label_agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int | None]:
     """Purity and NMI of the solo clips against their categories; reported, not used in training."""
-    solo = np.array([kind == Kind.SOLO for kind in rows["kind"].to_pylist()], dtype=bool)
+    solo = clip_reader.solos(rows, "purity of the clusters")
     if not solo.any():
         return {"purity": None, "nmi": None, "solo_clips": 0}
-    categories = np.array(["+".join(names) for names in rows["categories"].to_pylist()])[solo]
+    # Numbers in the order of the names: they take less memory than texts.
+    names = pc.binary_join(rows["categories"].filter(solo), "+")
+    categories = pc.rank(names, tiebreaker="dense").to_numpy()
     nmi = float(normalized_mutual_info_score(categories, labels[solo]))
     return {"purity": purity(labels[solo], categories), "nmi": nmi, "solo_clips": int(solo.sum())}
 
@@ -203,12 +206,13 @@ def run(
     out: Path,
     centroids: Path,
     history: Path,
+    mapped: Path | None = None,
 ) -> None:
     """Cluster the sounds of the training clips; a clip's pseudo-label is its nearest centroid."""
     rows = training_rows(config, index)
     device = pick_device(config.device)
-    log_mels = read_sounds(config.network, rows, spectrograms, clips)
-    result = _cluster(compute_features(log_mels, config, device), config, device)
+    sounds = open_sounds(config.network, rows, spectrograms, clips, mapped)
+    result = _cluster(compute_features(sounds, config, device, mapped), config, device)
     labels = result.labels.cpu().numpy()
     about = {
         "iterations": len(result.history) - 1,

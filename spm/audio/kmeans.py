@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
-ROWS = 65_536  # features compared with the centroids in one product
+ROWS = 65_536  # features that are normalized, or compared with the centroids, at once
+CELLS = 2**27  # products, or memberships, of features and clusters in memory at once: 1 GB
 
 
 class Clustering(NamedTuple):
@@ -24,7 +25,8 @@ def assign(features: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     The paper does not say that the vectors are normalized; without it, the longest centroid would
     win every clip.
     """
-    parts = [(part @ centroids.T).max(1) for part in features.split(ROWS)]
+    rows = min(ROWS, CELLS // len(centroids))
+    parts = [(part @ centroids.T).max(1) for part in features.split(rows)]
     return torch.cat([part.values for part in parts]), torch.cat([part.indices for part in parts])
 
 
@@ -48,7 +50,10 @@ def _update_centroids(features: Tensor, labels: Tensor, similarity: Tensor, k: i
     An empty cluster restarts at the clip that is farthest from its own centroid.
     """
     # A product adds in the same order on every device; scattered additions would not.
-    sums = one_hot(labels, k).T.to(features.dtype) @ features
+    sums = features.new_zeros(k, features.shape[1])
+    for part, clusters in zip(features.split(CELLS // k), labels.split(CELLS // k), strict=True):
+        one_hot = part.new_zeros(len(part), k).scatter_(1, clusters[:, None], 1)
+        sums += one_hot.T @ part
     empty = (torch.bincount(labels, minlength=k) == 0).nonzero().flatten()
     farthest = similarity.argsort()[: len(empty)]
     sums[empty] = features[farthest]
@@ -95,12 +100,52 @@ def spherical_kmeans(
     """
     if len(features) < k:
         raise ValueError(f"{len(features)} features are too few for {k} clusters")
-    if not torch.isfinite(features).all():
-        raise ValueError("features to cluster must be finite")
-    unit = normalize(features.double())
+    unit = torch.empty(features.shape, dtype=torch.float64, device=features.device)
+    for part, rows in zip(unit.split(ROWS), features.split(ROWS), strict=True):
+        part.copy_(_unit(rows))
     generator = torch.Generator().manual_seed(seed)
     results = []
     for _ in range(restarts):
         centroids = _init_centroids(unit, k, generator)
         results.append(_lloyd(unit, centroids, iterations))
     return max(results, key=lambda result: float(result.similarity.sum()))
+
+
+def _unit(features: Tensor) -> Tensor:
+    """The features with length 1, in float64."""
+    if not torch.isfinite(features).all():
+        raise ValueError("features to cluster must be finite")
+    return normalize(features.double())
+
+
+def sampled_kmeans(
+    features: Tensor,
+    k: int,
+    *,
+    sample: int,
+    device: torch.device,
+    seed: int = 0,
+    restarts: int = 10,
+    iterations: int = 300,
+) -> Clustering:
+    """Spherical k-means of at most `sample` features, then the nearest centroid of every feature.
+
+    Up to `sample` features, the result is that of `spherical_kmeans` on `device`. Above, the
+    centroids are those of `sample` random features, and only these are on the device at once. The
+    history then ends with the mean similarity of all features, and labels and similarity are on the
+    CPU.
+    """
+    options = {"seed": seed, "restarts": restarts, "iterations": iterations}
+    if len(features) <= sample:
+        return spherical_kmeans(features.to(device), k, **options)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(features), generator=generator)[:sample].sort().values
+    fit = spherical_kmeans(features[chosen].to(device), k, **options)
+    similarities, labels = [], []
+    for part in features.split(ROWS):
+        largest, nearest = assign(_unit(part.to(device)), fit.centroids)
+        similarities.append(largest.cpu())
+        labels.append(nearest.cpu())
+    similarity = torch.cat(similarities)
+    history = [*fit.history, float(similarity.mean())]
+    return Clustering(fit.centroids, torch.cat(labels), similarity, history)

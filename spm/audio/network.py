@@ -1,15 +1,20 @@
 """The audio network f_a, and the classifier that is trained on pseudo-labels."""
 
+from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spm.audio.moments import Moments, merge, moments
 from spm.base.constants import N_MELS
-from spm.learn import yamnet
+from spm.learn import loader, yamnet
 from spm.learn.backbones import AUDIO_CHANNELS, Audio, audio_trunk
+from spm.learn.clip_files import Sounds
 
 BATCH = 128  # clips per batch where no gradient is needed
+PART = 2048  # clips whose log-mels are in the memory of a worker as 32-bit numbers
 
 
 class AudioNetwork(nn.Module):
@@ -42,10 +47,16 @@ class AudioNetwork(nn.Module):
         """Take the published weights of YAMNet."""
         self.trunk.load_state_dict(yamnet.load().layers.state_dict())
 
-    def fit_normalization(self, log_mels: Tensor) -> None:
+    def fit_normalization(self, sounds: Sounds) -> None:
         """Take each mel band's mean and standard deviation from the clips, (clips, frames, 64)."""
-        values = log_mels.flatten(0, 1).float()
-        self.mel_mean, self.mel_std = values.mean(0), values.std(0).clamp_min(1e-3)
+        plans = (part.numpy() for part in torch.arange(len(sounds)).split(PART))
+
+        def part_moments(indices: np.ndarray) -> Moments:
+            return moments(sounds.sounds(indices).flatten(0, 1).float())
+
+        parts = loader.load(plans, part_moments, device=torch.device("cpu"))
+        _, self.mel_mean, std = merge(parts)
+        self.mel_std = std.clamp_min(1e-3)
 
     def normalize(self, log_mels: Tensor) -> Tensor:
         """Input of the first layer: (B, frames, 64) → (B, frames, 64)."""
@@ -75,8 +86,14 @@ class Classifier(nn.Module):
 
 
 @torch.inference_mode()
-def predict_all(network: nn.Module, log_mels: Tensor, device: torch.device) -> Tensor:
-    """Output of a network for all clips, in evaluation mode: (clips, …) → (clips, …), CPU."""
+def predict(network: nn.Module, sounds: Sounds, device: torch.device) -> Iterator[Tensor]:
+    """Output of a network for all clips in their order, in evaluation mode: (128, …) each, CPU."""
     network.eval()
-    outputs = [network(batch.to(device)).cpu() for batch in log_mels.split(BATCH)]
-    return torch.cat(outputs).clone() if outputs else torch.empty(0)
+    for batch in loader.sound_batches(sounds, BATCH, device=device):
+        yield network(batch.to(device)).cpu()
+
+
+def predict_all(network: nn.Module, sounds: Sounds, device: torch.device) -> Tensor:
+    """The same as one tensor: (clips, …)."""
+    outputs = list(predict(network, sounds, device))
+    return torch.cat(outputs) if outputs else torch.empty(0)

@@ -2,7 +2,8 @@
 
 python -m spm.audio.pretrain --config '{}' --index clips.parquet --clusters clusters.parquet
     --spectrograms spectrograms --out audio.safetensors --history history.parquet
-    --state state/audio/pretrain [--clips clips, if pretrain.network is yamnet]
+    --state state/audio/pretrain --mapped state/mapped
+    [--clips clips, if pretrain.network is yamnet]
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from spm.audio import classifier
-from spm.audio.sounds import origin, origin_of_labels, read_sounds
+from spm.audio.sounds import Subset, open_sounds, origin, origin_of_labels
 from spm.base import stage, tables
 from spm.base.config import Device, Section, Seed
 from spm.base.digest import code_digest
@@ -22,6 +23,7 @@ from spm.base.statuses import Split
 from spm.corpus import clip_reader
 from spm.learn import checkpoints, training, weights
 from spm.learn.backbones import Audio
+from spm.learn.clip_files import Sounds
 from spm.learn.device import pick_device
 
 HELD_OUT = 10  # every tenth clip is kept from training, to measure the accuracy on unseen clips
@@ -59,6 +61,11 @@ class Pretrain(Section):
         description="Scale each mel band to mean 0 and standard deviation 1 before the network."
         " DSOL does not. The log-mels of yamnet are never scaled.",
     )
+    half: bool = Field(
+        True,
+        description="Compute with 16 bits on a GPU: bfloat16, or float16 with a scaled loss where"
+        " the GPU has no bfloat16.",
+    )
     seed: Seed = Field(0, description="Random seed of weight initialization and shuffling.")
     device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
 
@@ -80,6 +87,34 @@ def read_labels(index: Path, clusters: Path) -> tuple[pa.Table, Tensor]:
     return rows, torch.from_numpy(labels["pseudo_label"].to_numpy().copy()).long()
 
 
+def hold_out(clips: int) -> tuple[Tensor, Tensor]:
+    """Indices of the clips to train on, and of those to measure the accuracy on."""
+    held_out = torch.arange(clips) % HELD_OUT == HELD_OUT - 1
+    return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+
+
+def train_epochs(
+    trainer: classifier.ClassifierTrainer,
+    val: Sounds,
+    val_labels: Tensor,
+    epochs: int,
+    state: Path,
+    log: Path | None,
+) -> list[checkpoints.HistoryRow]:
+    """Train all epochs, and measure the accuracy on the clips that are held out after each."""
+    network, device = trainer.network, trainer.device
+
+    def train_epoch(epoch: training.Epoch) -> training.EpochValues:
+        values = trainer.train_epoch(epoch)
+        accuracy = values["train", "accuracy"]  # fewer than ten clips: none is held out
+        if len(val):
+            accuracy = classifier.accuracy(network, val, val_labels, device)
+        return {**values, ("val", "accuracy"): accuracy}
+
+    options = (network, trainer.optimizer, train_epoch, epochs)
+    return training.train(*options, state=state, title="pretrain", scaler=trainer.scaler, log=log)
+
+
 def run(
     config: Pretrain,
     *,
@@ -90,31 +125,21 @@ def run(
     out: Path,
     history: Path,
     state: Path,
+    mapped: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> None:
     """Train on nine tenths of the clustered clips, and measure the accuracy on the others."""
     rows, labels = read_labels(index, clusters)
-    log_mels = read_sounds(config.network, rows, spectrograms, clips)
-    held_out = torch.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
-    train_mels, train_labels = log_mels[~held_out], labels[~held_out]
+    sounds = open_sounds(config.network, rows, spectrograms, clips, mapped)
+    seen, unseen = hold_out(len(labels))
+    train = Subset(sounds, seen)
     device, settings = pick_device(config.device), config.classifier_config()
-    network = classifier.init_classifier(train_mels, int(labels.max()) + 1, settings).to(device)
-    optimizer = classifier.make_optimizer(network, settings)
-
-    def train_epoch(epoch: int) -> training.EpochValues:
-        loss, accuracy = classifier.train_epoch(
-            network, optimizer, train_mels, train_labels, settings, epoch
-        )
-        unseen = accuracy  # a corpus of fewer than ten clips has none to hold out
-        if held_out.any():
-            unseen = classifier.accuracy(network, log_mels[held_out], labels[held_out], device)
-        values = {("train", "loss"): loss, ("train", "accuracy"): accuracy}
-        return {**values, ("val", "accuracy"): unseen}
-
+    network = classifier.init_classifier(train, int(labels.max()) + 1, settings).to(device)
+    trainer = classifier.ClassifierTrainer(network, train, labels[seen], settings)
     files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
     depends_on = checkpoints.fingerprint(files, config.model_dump_json(), code_digest(MODULE))
-    rows_of_history = training.train(
-        network, optimizer, train_epoch, config.epochs, state=state / depends_on, title="pretrain"
-    )
+    folder, held_out = state / depends_on, (Subset(sounds, unseen), labels[unseen])
+    rows_of_history = train_epochs(trainer, *held_out, config.epochs, folder, tensorboard)
     last_epoch = {f"{row.split} {row.name}": row.value for row in rows_of_history}
     about = {"config": config.model_dump(), "last_epoch": last_epoch, **origin_of_labels(clusters)}
     about |= origin(config.network)

@@ -1,18 +1,40 @@
 """Sounds of clips as an audio network takes them, and the origin of its features."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
 from spm.base.errors import UserError
-from spm.learn import dataloading, pretrained, yamnet
+from spm.learn import pretrained, yamnet
 from spm.learn.backbones import Audio
+from spm.learn.clip_files import PreparedSounds, Sounds, open_column
 
 
-def read_sounds(name: Audio, rows: pa.Table, spectrograms: Path, clips: Path | None) -> Tensor:
-    """Input of an audio network for the clips in `rows`.
+@dataclass(frozen=True)
+class Subset:
+    """Some of the sounds."""
+
+    source: Sounds
+    indices: Tensor  # (n,)
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.indices)
+
+    def sounds(self, indices: Sequence[int] | np.ndarray | Tensor) -> Tensor:
+        """Sounds of some clips of the subset: (n, …)."""
+        return self.source.sounds(self.indices[indices])
+
+
+def open_sounds(
+    name: Audio, rows: pa.Table, spectrograms: Path, clips: Path | None, mapped: Path | None
+) -> Sounds:
+    """Input of an audio network for the clips in `rows`, read when it is needed.
 
     Parameters
     ----------
@@ -22,10 +44,12 @@ def read_sounds(name: Audio, rows: pa.Table, spectrograms: Path, clips: Path | N
         Rows of the index.
     spectrograms, clips : Path
         Folders of the tables of these stages; only `yamnet` reads the sound of the clips.
+    mapped : Path, optional
+        Folder of the mapped files (`clip_files.open_column`); None: the sounds are in memory.
 
     Returns
     -------
-    Tensor
+    Sounds
         (clips, 201, 64), in dB; or (clips, 96, 64), YAMNet's log-mels, float16.
 
     Raises
@@ -34,10 +58,10 @@ def read_sounds(name: Audio, rows: pa.Table, spectrograms: Path, clips: Path | N
         If `clips` is needed and missing.
     """
     if name != "yamnet":
-        return dataloading.log_mels(rows, spectrograms)
+        return open_column(rows, spectrograms, "log_mel", mapped)
     if clips is None:
         raise UserError("yamnet reads the sound of the clips: pass their folder, --clips clips")
-    return dataloading.prepared_sounds(rows, clips, yamnet_input)
+    return PreparedSounds(open_column(rows, clips, "pcm", mapped), yamnet_input)
 
 
 def yamnet_input(pcm: Tensor) -> Tensor:

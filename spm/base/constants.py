@@ -10,3 +10,5 @@ HOP_SAMPLES = 80  # 5 ms between two frames of a spectrogram
 FRAMES = SAMPLE_RATE_HZ // HOP_SAMPLES + 1  # 201: one frame per hop, both ends of the clip included
 
 FRAME_MATCH_S = 0.15  # a box belongs to the nearest frame within this time (design rule 9)
+
+SPEEDS = "speed.json"  # beside a TensorBoard log: what each epoch of the training did, and how fast

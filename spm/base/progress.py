@@ -18,6 +18,7 @@ def progress(
     *,
     bar_format: str | None = None,
     quiet: bool = False,
+    initial: int = 0,
 ) -> "tqdm[Item]":
     """Iterate over items with a progress bar.
 
@@ -33,6 +34,8 @@ def progress(
         Format of the bar, as in tqdm.
     quiet : bool
         Show nothing.
+    initial : int
+        Number of items that were done before.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -44,4 +47,5 @@ def progress(
         dynamic_ncols=terminal,
         bar_format=bar_format,
         disable=quiet,
+        initial=initial,
     )

@@ -12,7 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from spm.base.constants import FRAME_MATCH_S, FRAMES, N_MELS, SAMPLE_RATE_HZ
-from spm.base.statuses import FetchStatus, Kind, Split, VideoStatus
+from spm.base.statuses import Downmix, FetchStatus, Kind, Split, VideoStatus
 
 TEXT = pa.string()
 INT32 = pa.int32()
@@ -62,7 +62,8 @@ VIDEO_ID = Column("video_id", TEXT, description="Name of the video, as in the ma
                   "of a mosaic, the names of its four videos with `/` between them.")
 CLIP_ID = Column("clip_id", TEXT,
                  description="Name of the clip: name of the video and start of the clip in ms.")
-START_S = Column("start_s", FLOAT64, description="Start of the clip in the video, in s.")
+START_S = Column("start_s", FLOAT64, description="Start of the clip in the video, in s; "
+                 "in a window, too, from the start of the original video.")
 TIME_S = Column("time_s", FLOAT64, description="Time of the frame in the video, in s.")
 RMS_DB = Column("rms_db", FLOAT32, description="Level of the sound, in dB relative to full scale.")
 FRAME = Column("frame", INT32, description="Number of the frame in its clip, from 0.")
@@ -93,6 +94,11 @@ LEDGER = Table("fetch", "corpus/fetch/*.parquet", (
     BYTES,
     Column("extractor", TEXT,
            description="Source of the file: `local`, or yt-dlp's name of the website."),
+    Column("window_start_s", FLOAT64, description="Start of the video's window in the file, in s; "
+           "null if the whole video is used."),
+    Column("window_end_s", FLOAT64, description="End of the video's window in the file, in s."),
+    Column("offset_s", FLOAT64, description="Time in the original video at the start of the file, "
+           "in s: not 0 if only a part of the video was downloaded."),
 ), description="A video of the manifest, and the result of its download.")
 VIDEOS = Table("videos", "corpus/videos/*.parquet", (
     VIDEO_ID,
@@ -106,6 +112,16 @@ VIDEOS = Table("videos", "corpus/videos/*.parquet", (
            description="Counter-clockwise rotation that players apply, in degrees."),
     Column("rate_hz", INT32, description="Sample rate of the sound as stored, in Hz."),
     Column("channels", INT32, description="Number of channels of the sound as stored."),
+    Column("layout", TEXT, description="Layout of the channels, as ffmpeg names it."),
+    Column("downmix", TEXT, description=f"How the channels became one: {_values(Downmix)}."),
+    Column("picture_track", INT32, description="Number of the track with the pictures, from 0."),
+    Column("sound_track", INT32, description="Number of the track with the sound, from 0."),
+    Column("program", INT32,
+           description="Number of the program of a transport stream; null for other files."),
+    Column("transfer", TEXT, description="Brightness curve of the pictures: `sdr`, `pq` or `hlg`. "
+           "Both HDR curves are converted to SDR."),
+    Column("interlaced", pa.bool_(),
+           description="Whether the pictures are interlaced; their frames are not."),
     Column("video_s", FLOAT64, description="Length of the decoded frames, in s."),
     Column("audio_s", FLOAT64, description="Length of the decoded sound, in s."),
     Column("clips", INT32, description="Number of clips cut from the video."),
@@ -127,7 +143,8 @@ INDEX = Table("index", "corpus/index/clips.parquet", (
     Column("shard", INT32, description="Shard of the clip: 7 means the files `0007.parquet`."),
     Column("row", INT32, description="Row of the clip in its shard of `clips` and `spectrograms`."),
     Column("kind", TEXT, description=f"Kind of the video: {_values(Kind)}."),
-    Column("categories", TEXTS, description="Categories that sound, in the manifest's order."),
+    Column("categories", TEXTS, description="Categories that sound, in the manifest's order; "
+           "none if they are unknown."),
     Column("split", TEXT, description=f"Split of the video: {_values(Split)}."),
     START_S,
     RMS_DB,
@@ -234,12 +251,15 @@ SCORES = Table("scores", "score/scores/*/*/*/*.parquet", (
 
 def spectrograms(dtype: Literal["float16", "float32"]) -> Table:
     """Table of log-mel spectrograms, whose numbers are `float16` or `float32`."""
-    number = {"float32": pa.float32(), "float16": pa.float16()}[dtype]
+    values = FRAMES * N_MELS
+    # Not a list of numbers: Parquet would encode its 12,864 values one by one, which takes longer
+    # than the spectrogram itself.
+    bytes_ = pa.binary(values * {"float32": 4, "float16": 2}[dtype])
     return Table("spectrograms", "corpus/spectrograms/*.parquet", (
         CLIP_ID,
-        Column("log_mel", pa.list_(number, FRAMES * N_MELS),
+        Column("log_mel", bytes_,
                description=f"Log-mel spectrogram in dB: {FRAMES} times × {N_MELS} mel bands, "
-               "time by time."),
+               "time by time, float16 (or float32: spectrograms.dtype), little endian."),
     ), description="The spectrogram of a clip, in the order of the rows of `clips`.")
 
 

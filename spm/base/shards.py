@@ -1,4 +1,4 @@
-"""Shard of a video: computed from its name alone, so that all jobs are known before any has run."""
+"""Shard of a video: computed from the manifest alone, so that all jobs are known at once."""
 
 import hashlib
 import json
@@ -8,9 +8,9 @@ from pathlib import Path
 from zlib import crc32
 
 
-def shard_of(video_id: str, shards: int) -> int:
-    """Shard of a video, in [0, shards)."""
-    return crc32(video_id.encode()) % shards
+def shard_of(key: str, shards: int) -> int:
+    """Shard of a video, in [0, shards); the key is its id, or for windows that of their video."""
+    return crc32(key.encode()) % shards
 
 
 def name_of(shard: int) -> str:
@@ -29,9 +29,12 @@ def membership(rows: Iterable[Mapping[str, object]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def members(rows: Iterable[Mapping[str, object]], shards: int) -> dict[str, str]:
-    """Names of the shards that have videos, each with the digest of its manifest rows."""
+def members(rows: Iterable[tuple[str, Mapping[str, object]]], shards: int) -> dict[str, str]:
+    """Names of the shards that have videos, each with the digest of its manifest rows.
+
+    `rows` are manifest rows, each after the key of its shard.
+    """
     rows_by_shard: dict[str, list[Mapping[str, object]]] = defaultdict(list)
-    for row in rows:
-        rows_by_shard[name_of(shard_of(str(row["video_id"]), shards))].append(row)
+    for key, row in rows:
+        rows_by_shard[name_of(shard_of(key, shards))].append(row)
     return {name: membership(shard_rows) for name, shard_rows in rows_by_shard.items()}

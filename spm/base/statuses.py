@@ -26,11 +26,21 @@ class VideoStatus(StrEnum):
     MISSING = "missing"  # not fetched
 
 
+class Downmix(StrEnum):
+    """How the channels of the sound became one."""
+
+    STANDARD = "standard"  # ffmpeg's weights for the layout
+    FIRST = "first channel"  # of ambisonic sound: the sound from all directions
+    MEAN = "mean of all channels"  # of an unknown layout
+    DIFFERENCE = "left - right"  # of stereo with one channel inverted
+
+
 class Kind(StrEnum):
-    """How many instruments a video shows."""
+    """How many sources of sound a video shows."""
 
     SOLO = "solo"
     DUET = "duet"
+    ENSEMBLE = "ensemble"  # any number, three or more as a rule
 
 
 class PretrainedBaseline(StrEnum):

@@ -210,8 +210,11 @@ def annotate_empty(frames: Sequence[BoxRow], clips: Sequence[ClipRow]) -> Iterat
 
 
 def _given_status(box: BoxRow, clip: ClipRow) -> BoxStatus:
-    """Status of a given box by the rules of detections that apply to it."""
-    if box["category"] not in clip["categories"]:
+    """Status of a given box by the rules of detections that apply to it.
+
+    In a video without categories, boxes of every category count.
+    """
+    if clip["categories"] and box["category"] not in clip["categories"]:
         return BoxStatus.OTHER_CATEGORY
     return BoxStatus.KEPT if clip["audible"] else BoxStatus.SILENT
 

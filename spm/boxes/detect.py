@@ -5,11 +5,13 @@ python -m spm.boxes.detect --config '{}' --clips 0000.parquet --weights detector
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import pyarrow.compute as pc
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -18,11 +20,13 @@ from spm.base.config import Device, Section, Text
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
-from spm.learn import dataloading, transforms, weights
+from spm.learn import loader, transforms, weights
 from spm.learn.device import pick_device
 
+Item = TypeVar("Item")
 CPU_BATCH = 8  # frames; larger batches exceed the CPU's caches (benchmarks/detect.py)
 READ_CLIPS = 64  # read from a table at once
+GROUP_FRAMES = 256  # frames whose detections are a row group of the table
 
 
 class Detect(Section):
@@ -54,6 +58,13 @@ class FrameId(NamedTuple):
     clip_id: str
     frame: int
     time_s: float
+
+
+class FrameBatch(NamedTuple):
+    """Frames that are processed at once."""
+
+    frames: list[FrameId]  # B
+    images: Tensor  # (B, 3, side, side), uint8
 
 
 def load(path: Path) -> tuple[nn.Module, list[str]]:
@@ -128,25 +139,50 @@ def _frames(clips: Path, per_clip: int | None) -> Iterator[tuple[FrameId, bytes]
                 yield FrameId(clip["clip_id"], number, clip["frame_time_s"][number]), jpeg
 
 
-def _batches(
-    frames: Iterator[tuple[FrameId, bytes]], size: int
-) -> Iterator[tuple[list[FrameId], Tensor]]:
-    """Batches of frames with their images (B, 3, side, side), uint8."""
-    while batch := list(islice(frames, size)):
-        yield [frame for frame, _ in batch], transforms.decode([jpeg for _, jpeg in batch])
+def count_frames(clips: Path, per_clip: int | None) -> int:
+    """Number of the frames of all clips."""
+    counts = pc.list_value_length(tables.read(clips, ["frame_time_s"])["frame_time_s"])
+    return int(np.minimum(counts.to_numpy(), per_clip or np.inf).sum())
+
+
+def _batched(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items; the last one may be shorter."""
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _decode(plan: Sequence[tuple[FrameId, bytes]]) -> FrameBatch:
+    images = []
+    for frame, jpeg in plan:
+        try:
+            images += transforms.decode_each([jpeg])
+        except UserError as error:
+            raise UserError(f"clip {frame.clip_id}: {error}") from error
+    return FrameBatch([frame for frame, _ in plan], transforms.stack(images))
+
+
+def _detect_all(
+    network: nn.Module, plans: Iterator[list[tuple[FrameId, bytes]]], device: torch.device
+) -> Iterator[tuple[FrameId, dict[str, Tensor], int]]:
+    """Each frame with its detections and its side in px."""
+    for frames, images in loader.load(plans, _decode, device=device):
+        detections = detect(network, images.to(device) / 255)
+        yield from zip(frames, detections, repeat(images.shape[3]), strict=False)
 
 
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
-    """Detect on the frames of one shard's clips."""
+    """Detect on the frames of one shard's clips; memory does not grow with the shard."""
     network, categories = load(weights)
     device = pick_device(config.device)
     network.to(device)
     batch_size = min(config.batch, CPU_BATCH) if device.type == "cpu" else config.batch
-    batches = _batches(_frames(clips, config.frames), batch_size)
+    plans = _batched(_frames(clips, config.frames), batch_size)
+    found = _detect_all(network, plans, device)
     with tables.writer(out, schemas.DETECTIONS) as write:
-        for frames, images in progress(dataloading.prefetch(batches), "detect"):
-            detections = detect(network, images.to(device) / 255)
-            write(**detection_columns(frames, detections, categories, images.shape[3]))
+        bar = progress(found, "detect", count_frames(clips, config.frames))
+        for group in _batched(iter(bar), GROUP_FRAMES):
+            frames, detections, sides = zip(*group, strict=True)
+            write(**detection_columns(frames, detections, categories, sides[0]))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ training videos.
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -25,14 +27,15 @@ from spm.base import stage, tables
 from spm.base.config import Device, Section, Seed
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
+from spm.base.progress import progress
 from spm.boxes import detection_dataset
-from spm.boxes.detection_dataset import DetectionDataset, Target
-from spm.boxes.formats import csv
-from spm.boxes.network import Backend, DetectorModel, Start, build, detect, losses
+from spm.boxes.detection_dataset import Datasets, DetectionDataset, Target
+from spm.boxes.network import Backend, DetectorModel, Start, build, detect, float16, losses
 from spm.boxes.precision import average_precision
 from spm.corpus import clip_reader
-from spm.learn import checkpoints, dataloading, training, weights
-from spm.learn.device import pick_device
+from spm.learn import checkpoints, dataloading, loader, training, weights
+from spm.learn.device import is_fused, pick_device
+from spm.learn.epoch import Epoch, EpochValues, step_count
 
 GRADIENT_NORM = 5.0  # gradients are clipped: an untrained proposal network produces large ones
 WARM_UP_STEPS = 50
@@ -100,18 +103,12 @@ class Detector(Section):
     device: Device = Field("auto", description="auto, cpu or cuda.")
 
 
-class Datasets(NamedTuple):
-    """Images to train on and images to measure average precision on."""
-
-    train: DetectionDataset
-    test: DetectionDataset
-
-
 def make_optimizer(network: nn.Module, config: Detector) -> Optimizer:
     """SGD with momentum, or AdamW."""
     parameters = network.parameters()
     if config.optimizer == "sgd":
-        return SGD(parameters, lr=config.lr, momentum=0.9, weight_decay=config.weight_decay)
+        fused, decay = is_fused(next(network.parameters()).device), config.weight_decay
+        return SGD(parameters, lr=config.lr, momentum=0.9, weight_decay=decay, fused=fused)
     return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
@@ -122,14 +119,17 @@ def learning_rate(step: int, steps: int, config: Detector) -> float:
 
 
 def _batches(
-    dataset: DetectionDataset, categories: Sequence[str], config: Detector, epoch: int
+    dataset: DetectionDataset,
+    categories: Sequence[str],
+    config: Detector,
+    epoch: Epoch,
+    device: torch.device,
 ) -> Iterator[detection_dataset.Batch]:
-    """The images of one epoch in random order; the next batch is decoded during a step."""
+    """The images of one epoch in random order; worker processes read and decode them."""
     generator = dataloading.make_generator(config.seed, epoch)
-    return dataloading.prefetch(
-        detection_dataset.batch(dataset, indices.tolist(), categories, generator)
-        for indices in dataloading.shuffled_batches(len(dataset), config.batch, generator)
-    )
+    plans = detection_dataset.plan_batches(len(dataset), config.batch, generator)
+    make = partial(detection_dataset.make_batch, dataset, categories)
+    return loader.load(islice(plans, epoch.skip, None), make, device=device)
 
 
 def train_epoch(
@@ -139,19 +139,19 @@ def train_epoch(
     dataset: DetectionDataset,
     categories: Sequence[str],
     config: Detector,
-    epoch: int,
-) -> training.EpochValues:
+    epoch: Epoch,
+) -> EpochValues:
     """One pass over the training images; returns their mean loss."""
     network.train()
     # Proposals are sampled by torch's global generator; seeded per epoch, so that a resumed
     # training continues exactly.
     torch.manual_seed(config.seed + epoch)
-    device = next(network.parameters()).device
-    steps, total = _steps(len(dataset), config.batch), 0.0
-    batches = _batches(dataset, categories, config, epoch)
-    for step, (images, targets) in enumerate(batches, epoch * steps):
+    device, steps = next(network.parameters()).device, step_count(len(dataset), config.batch)
+    batches = _batches(dataset, categories, config, epoch, device)
+    for images, targets in epoch.steps(batches, steps):
+        step = epoch * steps + epoch.step
         optimizer.param_groups[0]["lr"] = learning_rate(step, config.epochs * steps, config)
-        with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
+        with float16(device, half=config.half):
             on_device = [_to(target, device) for target in targets]
             loss = losses(network, images.to(device) / 255, on_device)
         optimizer.zero_grad()
@@ -160,13 +160,8 @@ def train_epoch(
         torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         scaler.step(optimizer)
         scaler.update()
-        total += loss.item()
-    return {("train", "loss"): total / max(steps, 1)}
-
-
-def _steps(images: int, batch: int) -> int:
-    """Steps per epoch; `shuffled_batches` drops a last batch of one image."""
-    return images // batch + (images % batch > 1)
+        epoch.add(len(images), loss=loss)
+    return epoch.means()
 
 
 def _to(target: Target, device: torch.device) -> Target:
@@ -181,55 +176,30 @@ def measure(
     detections: list[dict[str, Tensor]] = []
     side = 1
     starts = range(0, len(dataset), TEST_BATCH)
-    batches = (range(start, min(start + TEST_BATCH, len(dataset))) for start in starts)
-    for images in dataloading.prefetch(dataset.images(indices) for indices in batches):
+    plans = [range(start, min(start + TEST_BATCH, len(dataset))) for start in starts]
+    loaded = loader.load(plans, dataset.images, device=device)
+    for images in progress(loaded, "average precision", len(plans)):
         detections += detect(network, images.to(device) / 255)
         side = images.shape[3]
     targets = detection_dataset.targets(dataset, range(len(detections)), categories, side)
     return average_precision(detections, targets, categories, side)
 
 
-def given_datasets(index: Path, clips: Path, boxes: Path) -> Datasets:
-    """Frames with given boxes, of training and of test videos."""
-    drawn = detection_dataset.listed_boxes(index, csv.read(boxes))
-    train, test = (
-        detection_dataset.corpus_dataset(
-            clip_reader.select(index, split=split, audible=False), clips, drawn
-        )
-        for split in ("train", "test")
-    )
-    if not len(train):
-        raise UserError(
-            f"{boxes} has no box on a frame of a training video: there is nothing to train a"
-            " detector on"
-        )
-    return Datasets(train, test)
-
-
-def openimages_datasets(config: Detector, images: Path, boxes: Path) -> Datasets:
-    """Open Images: its test set measures average precision, all other subsets train."""
-    train, test = (
-        detection_dataset.openimages_dataset(images, boxes, test=is_test, side=config.size)
-        for is_test in (False, True)
-    )
-    if not len(train):
-        raise UserError(
-            f"openimages.subsets: {images} lists only images of the subset test: expected train or"
-            " validation too"
-        )
-    return Datasets(train, test)
-
-
 def load_datasets(
-    config: Detector, index: Path | None, clips: Path | None, images: Path | None, boxes: Path
+    config: Detector,
+    index: Path | None,
+    clips: Path | None,
+    images: Path | None,
+    boxes: Path,
+    mapped: Path | None = None,
 ) -> tuple[Datasets, list[Path]]:
     """The configured images, and the files that they come from."""
     if config.source == "given" and index and clips:
-        datasets = given_datasets(index, clips, boxes)
+        datasets = detection_dataset.given_datasets(index, clips, boxes, mapped)
         train_rows = clip_reader.select(index, split="train", audible=False)
         files = [index, boxes, *clip_reader.files(train_rows, clips)]
     elif config.source == "openimages" and images:
-        datasets = openimages_datasets(config, images, boxes)
+        datasets = detection_dataset.openimages_datasets(images, boxes, config.size)
         files = [images, boxes]
     else:
         raise UserError(
@@ -240,6 +210,11 @@ def load_datasets(
         datasets.train.subsample(config.max_frames),
         datasets.test.subsample(config.max_test_frames),
     )
+    if len(limited.train) == 1:
+        raise UserError(
+            "there is only one image to train a detector on, but a batch needs two: add boxes, or"
+            f" raise detector.max_frames (now {config.max_frames})"
+        )
     return limited, files
 
 
@@ -249,6 +224,36 @@ def all_categories(datasets: Datasets) -> list[str]:
     for dataset in datasets:
         categories.update(*dataset.categories)
     return sorted(categories)
+
+
+def train(
+    config: Detector,
+    dataset: DetectionDataset,
+    categories: Sequence[str],
+    state: Path,
+    tensorboard: Path | None,
+) -> tuple[nn.Module, list[checkpoints.HistoryRow]]:
+    """Train, or resume an interrupted training: the network and the history."""
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    network = build(config.backend, config.model, categories, config.size, config.start).to(device)
+    optimizer = make_optimizer(network, config)
+    scaler = torch.amp.GradScaler(device.type, enabled=config.half and device.type == "cuda")
+
+    def epoch(epoch: Epoch) -> EpochValues:
+        return train_epoch(network, optimizer, scaler, dataset, categories, config, epoch)
+
+    history = training.train(
+        network,
+        optimizer,
+        epoch,
+        config.epochs,
+        state=state,
+        title="detector",
+        scaler=scaler,
+        log=tensorboard,
+    )
+    return network, history
 
 
 def run(
@@ -262,24 +267,15 @@ def run(
     precision: Path,
     history: Path,
     state: Path,
+    mapped: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> None:
     """Train, or resume an interrupted training; then measure average precision."""
-    datasets, files = load_datasets(config, index, clips, images, boxes)
+    datasets, files = load_datasets(config, index, clips, images, boxes, mapped)
     categories = all_categories(datasets)
-    device = pick_device(config.device)
-    torch.manual_seed(config.seed)
-    network = build(config.backend, config.model, categories, config.size, config.start).to(device)
-    optimizer = make_optimizer(network, config)
-    scaler = torch.amp.GradScaler(device.type, enabled=config.half and device.type == "cuda")
-
-    def epoch(number: int) -> training.EpochValues:
-        return train_epoch(network, optimizer, scaler, datasets.train, categories, config, number)
-
     code = code_digest("spm.boxes.detector")
     folder = state / checkpoints.fingerprint(files, config.model_dump_json(), code)
-    epoch_history = training.train(
-        network, optimizer, epoch, config.epochs, state=folder, title="detector", scaler=scaler
-    )
+    network, rows = train(config, datasets.train, categories, folder, tensorboard)
     table = measure(network, datasets.test, categories)
     description = {
         "backend": config.backend,
@@ -291,7 +287,7 @@ def run(
     weights.save(out, network.state_dict(), description)
     with tables.atomic_write(precision) as part:
         table.to_csv(part, index=False, float_format="%.4f")
-    training.finish(epoch_history, history, state)
+    training.finish(rows, history, state)
 
 
 if __name__ == "__main__":

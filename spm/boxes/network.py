@@ -147,6 +147,15 @@ def losses(network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]])
     return torch.stack(list(parts.values())).sum()
 
 
+def float16(device: torch.device, *, half: bool = True) -> torch.autocast:
+    """Context in which a GPU computes with float16, if `half` says so.
+
+    Not with bfloat16 as other networks: torchvision converts the coordinates of boxes to the type
+    of the network's outputs, and bfloat16 rounds 500 px to a multiple of 2.
+    """
+    return torch.autocast(device.type, torch.float16, enabled=half and device.type == "cuda")
+
+
 @torch.inference_mode()
 def detect(network: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
     """Detections on images (B, 3, H, W) in [0, 1], on the CPU.
@@ -158,6 +167,13 @@ def detect(network: nn.Module, images: Tensor) -> list[dict[str, Tensor]]:
     """
     network.eval()
     detections = []
-    for detected in network(list(images)):
-        detections.append({name: tensor.cpu() for name, tensor in detected.items()})
+    with float16(images.device):
+        outputs = network(list(images))
+    for detected in outputs:
+        detections.append(
+            {
+                name: tensor.float().cpu() if tensor.is_floating_point() else tensor.cpu()
+                for name, tensor in detected.items()
+            }
+        )
     return detections

@@ -1,9 +1,9 @@
 """`spm fetch-status`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   spm fetch-status
   spm fetch-status --results demo/results
+  spm fetch-status --videos | grep partial
   spm fetch-status --json | jq '.[] | select(.status == "retry") | .videos[]'
 """
 
@@ -23,34 +24,57 @@ def fetch_status(
     results: Annotated[Path, typer.Option(help="Folder of the workflow's results.")] = Path(
         "results"
     ),
+    videos: Annotated[
+        bool, typer.Option("--videos", help="List each video, with the tracks that are used.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show which videos could not be downloaded, and why.
+    """Show which videos could not be downloaded or decoded, and why.
 
     With advice for each status, for example whether a later attempt may succeed.
     """
-    from spm.base.statuses import FetchStatus
-    from spm.corpus.fetch_status import group_videos, read
+    from spm.corpus import fetch_status as statuses
 
-    groups = group_videos(read(results))
-    failed = [group for group in groups if group.status != FetchStatus.OK]
-    data = [{**group._asdict(), "count": len(group.videos)} for group in groups]
-    shown = failed if quiet else groups
-    print_result(list(lines(shown)), data, as_json=as_json, quiet=quiet and not failed)
+    fetched, decoded = statuses.read(results), statuses.read_decoded(results)
+    if videos:
+        rows = statuses.list_videos(fetched, decoded)
+        print_result(list(map(line_of, rows)), rows, as_json=as_json, quiet=quiet)
+        return
+    groups = statuses.group_videos(fetched)
+    of_clips = statuses.group_decoded(decoded)
+    data = [{**group._asdict(), "count": len(group.videos)} for group in [*groups, *of_clips]]
+    failed = [group for group in groups if group.status != "ok"]
+    incomplete = [group for group in of_clips if group.status != "ok"]
+    shown = (failed, incomplete) if quiet else (groups, of_clips)
+    text = [line for part in map(lines, shown) for line in part]
+    print_result(text, data, as_json=as_json, quiet=quiet and not (failed or incomplete))
+
+
+def line_of(video: Mapping[str, Any]) -> str:
+    """What is known of one video, as a line of text."""
+    parts = [video["video_id"], video["fetch"], video["clips"] or "-"]
+    if video["number_of_clips"] is not None:
+        parts.append(f"{video['number_of_clips']} clips")
+    return "  ".join([*parts, *filter(None, (video["tracks"], video["reason"]))])
 
 
 def lines(groups: Sequence["VideoGroup"]) -> Iterator[str]:
     """Lines of text: per status the advice, then per reason the count and one of the videos."""
     from spm.corpus.fetch_status import ADVICE
 
+    if not groups:
+        return
     counts: Counter[str] = Counter()
     for group in groups:
         counts[group.status] += len(group.videos)
     totals = ", ".join(f"{count} {status}" for status, count in counts.items())
-    yield f"{counts.total()} videos: {totals}"
+    is_clips = groups[0].stage == "clips"
+    yield f"\ndecoded: {totals}" if is_clips else f"{counts.total()} videos: {totals}"
     for status in counts:
-        yield f"\n{status}: {ADVICE[status]}"
+        if not is_clips:
+            yield f"\n{status}: {ADVICE[status]}"
         for group in groups:
             if group.status == status and group.reason:
-                yield f"  {len(group.videos):5}  {group.reason}, for example {group.videos[0]}"
+                reason = f"{status}: {group.reason}" if is_clips else group.reason
+                yield f"  {len(group.videos):5}  {reason}, for example {group.videos[0]}"

@@ -19,24 +19,30 @@ EXAMPLES = """\
   spm manifest videos                            lists the videos in videos/manifest.csv
   spm manifest videos/manifest.csv               checks it, and boxes.csv beside it
   spm manifest MUSIC_dataset --out manifests     writes music.csv and music21.csv
+  spm manifest vggsound.csv --out manifests      lists the windows of VGGSound
 """
 SHOWN_NAMES = 5  # of files in one line
 
 
 def manifest(
     source: Annotated[
-        Path, typer.Argument(help="A manifest, a folder of videos, or a clone of MUSIC_dataset.")
+        Path,
+        typer.Argument(
+            help="A manifest, a folder of videos, a clone of MUSIC_dataset, or a published list of"
+            " VGGSound, AudioSet, AVE, VGG-SS or Flickr-SoundNet."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for music.csv and music21.csv.")] = Path(
-        "workflow/manifests"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the manifests that are made from published lists.")
+    ] = Path("workflow/manifests"),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Check a manifest, write one, or add new videos to it.
 
     A manifest is made from a folder of videos, whose subfolders have the names of the categories,
-    or from MUSIC's published lists. A manifest that exists keeps its rows and columns.
+    or from published lists of videos or of their windows. A manifest that exists keeps its rows
+    and columns.
     """
     from spm.base.errors import UserError
     from spm.corpus.manifest import read
@@ -46,7 +52,7 @@ def manifest(
             "expected a manifest (CSV), a folder of videos, or a clone of roudimit/MUSIC_dataset"
         )
         raise UserError(f"{source}: no such file or folder: {expected}")
-    listings = _write(source, out) if source.is_dir() else []
+    listings = _write(source, out)
     files = [listing.path for listing in listings] or [source]
     summaries = [summary(file, read(file)) for file in files]
     text: list[str] = []
@@ -63,9 +69,12 @@ def manifest(
 
 
 def _write(source: Path, out: Path) -> "list[Listing]":
-    """Write the manifests of a folder, or add to them."""
-    from spm.corpus.manifest_sources import write_folder, write_music
+    """Write the manifests of a folder or of a list, or add to them; none for a manifest."""
+    from spm.corpus.manifest_sources import write_folder, write_list, write_music
 
+    if not source.is_dir():
+        listing = write_list(source, out) if source.is_file() else None
+        return [listing] if listing else []
     if (source / "MUSIC_solo_videos.json").is_file():
         return write_music(source, out)
     return [write_folder(source)]
@@ -103,6 +112,8 @@ def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:
         "kinds": dict(Counter(video.kind for video in videos)),
         "categories": dict(sorted(categories.items())),
         "flaws": [video.flaw for video in videos if video.flaw],
+        "windows": sum(video.window is not None for video in videos),
+        "unknown": sum(not video.categories for video in videos),
         "files": len(files),
         "missing": [place for place in files if not Path(place).is_file()],
         "empty": [place for place in files if Path(place).is_file() and not os.stat(place).st_size],
@@ -127,7 +138,11 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     addresses = found["videos"] - found["files"] - len(found["flaws"])
     boxes = found["boxes"]
     yield f"{found['manifest']}: {count(found['videos'], 'video')}, {kinds}"
-    yield f"  categories: {categories}"
+    yield f"  categories: {categories or 'none'}"
+    if unknown := found["unknown"]:
+        yield f"  {count(unknown, 'video')} without categories: not for class-aware scores"
+    if windows := found["windows"]:
+        yield f"  {count(windows, 'row')} with a window (start_s, end_s)"
     yield f"  {count(found['files'], 'file')}, {addresses} addresses to fetch"
     if boxes["boxes"]:
         yield f"  boxes.csv: {boxes['boxes']} boxes of {count(boxes['videos'], 'video')}"

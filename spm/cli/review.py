@@ -10,17 +10,18 @@ from spm.base.statuses import Split
 
 FRAMES_PER_VIDEO = 3
 EXAMPLES = """\
-  spm review --draw videos/boxes.csv
+  spm review --draw
   spm review --draw videos/boxes.csv --frames-per-video 5 --results demo/results
   spm review videos/reviews.csv
   spm review videos/reviews.csv --results demo/results --boxes given --sample 200
 """
 
 File = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
-        help="CSV file to write, in the folder of the manifest, where the workflow reads it:"
-        " reviews.csv for decisions; with --draw, boxes.csv for boxes."
+        show_default=False,
+        help="CSV file to write. Default: reviews.csv, or boxes.csv with --draw, beside"
+        " videos/manifest.csv or manifest.csv, where the workflow reads it.",
     ),
 ]
 Draw = Annotated[
@@ -60,7 +61,7 @@ Browse = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the p
 
 
 def review(
-    file: File,
+    file: File = None,
     draw: Draw = False,
     results: Results = Path("results"),
     frames_per_video: FramesPerVideo = None,
@@ -75,12 +76,13 @@ def review(
 
     The page that opens is accessible from this machine only. Each answer is on the disk at once.
     """
+    path = file or beside_manifest(results, "boxes.csv" if draw else "reviews.csv")
     if draw:
         _reject({"--boxes": boxes, "--reviewer": reviewer, "--sample": sample}, "without --draw")
         from spm.boxes.review import draw_server
 
         count = frames_per_video or FRAMES_PER_VIDEO
-        draw_server.serve(file, results, count, split or Split.TEST, port=port, browse=browse)
+        draw_server.serve(path, results, count, split or Split.TEST, port=port, browse=browse)
         return
     _reject({"--frames-per-video": frames_per_video, "--split": split}, "with --draw")
     from spm.boxes.review import server
@@ -89,11 +91,23 @@ def review(
         annotations=results / f"boxes/annotations/{boxes or 'detector'}.parquet",
         index=results / "corpus/index/clips.parquet",
         clips=results / "corpus/clips",
-        reviews=file,
+        reviews=path,
         reviewer=reviewer or getpass.getuser(),
         port=port,
         sample=sample,
         browse=browse,
+    )
+
+
+def beside_manifest(results: Path, name: str) -> Path:
+    """A file beside the manifest of the project that the folder of results is in."""
+    manifests = [results.parent / place for place in ("videos/manifest.csv", "manifest.csv")]
+    for manifest in manifests:
+        if manifest.is_file():
+            return manifest.with_name(name)
+    raise typer.BadParameter(
+        f"there is no {' and no '.join(map(str, manifests))}: name the CSV file to write",
+        param_hint="FILE",
     )
 
 

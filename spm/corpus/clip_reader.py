@@ -1,5 +1,6 @@
 """Clips for later stages: chosen from the index, and read from the tables of their shards."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from spm.base import tables
+from spm.base.constants import FRAMES, N_MELS
 from spm.base.errors import UserError
 from spm.base.shards import table_of
+from spm.base.statuses import Kind
+from spm.base.words import count, shown
 
 
 def select(index: Path, *, split: str, audible: bool = True, kind: str | None = None) -> pa.Table:
@@ -50,6 +54,21 @@ def require_rows(rows: pa.Table, name: str) -> pa.Table:
     return rows
 
 
+def solos(rows: pa.Table, purpose: str) -> np.ndarray:
+    """Which clips are solos with a known category, as a mask.
+
+    Solos without a category are named on the standard error: they are not used for `purpose`.
+    """
+    solo = pc.equal(rows["kind"], Kind.SOLO)
+    known = pc.greater(pc.list_value_length(rows["categories"]), 0)
+    unknown = pc.unique(rows["video_id"].filter(pc.and_not(solo, known))).to_pylist()
+    if unknown:
+        number = count(len(unknown), "solo")
+        print(f"{purpose}: without {number} of unknown category: {shown(unknown)}", file=sys.stderr)
+    mask: np.ndarray = pc.and_(solo, known).to_numpy()
+    return mask
+
+
 def files(rows: pa.Table, folder: Path) -> list[Path]:
     """The tables in a stage's folder that contain the rows' clips."""
     return [table_of(folder, shard) for shard in np.unique(rows["shard"].to_numpy())]
@@ -70,12 +89,17 @@ def take_column(rows: pa.Table, folder: Path, column: str) -> pa.ChunkedArray:
         table = tables.read(table_of(folder, shard), ["clip_id", column])
         parts.append(table.take(places[order][shards[order] == shard]))
     taken = pa.concat_tables(parts).take(np.argsort(order))
-    if not taken["clip_id"].equals(rows["clip_id"]):
+    require_clips(taken["clip_id"], rows, folder)
+    return taken[column]
+
+
+def require_clips(clip_ids: pa.ChunkedArray, rows: pa.Table, folder: Path) -> None:
+    """An error if clips that were read from a stage's folder are not those of the rows."""
+    if not clip_ids.equals(rows["clip_id"]):
         raise UserError(
             f"{folder}: its clips are not those of the index: expected tables of the same run;"
             " run the workflow again"
         )
-    return taken[column]
 
 
 def frames(rows: pa.Table, clips: Path) -> list[list[bytes]]:
@@ -87,8 +111,22 @@ def frames(rows: pa.Table, clips: Path) -> list[list[bytes]]:
 def log_mels(rows: pa.Table, spectrograms: Path) -> np.ndarray:
     """The log-mel spectrograms of the clips in dB, (clips, frames · mels), in the tables' type."""
     chunks = take_column(rows, spectrograms, "log_mel").chunks
-    flat = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks])
-    return flat.reshape(rows.num_rows, -1)
+    values: np.ndarray = np.concatenate([log_mel_values(chunk) for chunk in chunks])
+    return values
+
+
+def log_mel_values(column: pa.FixedSizeBinaryArray) -> np.ndarray:
+    """A column of log-mel spectrograms as numbers, (clips, frames · mels), without a copy."""
+    return numbers(column, f"<f{column.type.byte_width // (FRAMES * N_MELS)}")
+
+
+def numbers(column: pa.FixedSizeBinaryArray, dtype: str) -> np.ndarray:
+    """A column of binary values of one length as numbers, (rows, n), without a copy."""
+    count = column.type.byte_width // np.dtype(dtype).itemsize
+    if not len(column):
+        return np.empty((0, count), dtype)
+    values = np.frombuffer(column.buffers()[1], dtype).reshape(-1, count)
+    return values[column.offset : column.offset + len(column)]
 
 
 def pcm(rows: pa.Table, clips: Path) -> np.ndarray:

@@ -3,8 +3,8 @@
 python -m spm.corpus.clips --config '{}' --ledger L.parquet --clips C.parquet --videos V.parquet
     --threads 2
 
-Both tracks use the container's clock. Its zero is the start of the file or the earliest time stamp,
-whichever is later. Frame j of clip k is the picture on screen at k + j/n seconds; sample i of the
+Both tracks use the container's clock. Its zero is the earliest time stamp of both, but not what a
+codec puts before the start of the file. docs/media.md has the rules. Frame j of clip k is the picture on screen at k + j/n seconds; sample i of the
 sound is at i/16000 seconds.
 """
 
@@ -20,34 +20,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ffmpeg
 import numpy as np
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
-from spm.base.constants import SAMPLE_BYTES, SAMPLE_RATE_HZ
+from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
 from spm.base.progress import progress
-from spm.base.statuses import FetchStatus, VideoStatus
+from spm.base.statuses import Downmix, FetchStatus, VideoStatus
 from spm.corpus.media import limits
-from spm.corpus.media.cut import cut, level_db, split_pictures
-from spm.corpus.media.ffmpeg import binary, run_ffmpeg
-from spm.corpus.media.probe import Media, Pictures, Sound, Unusable, probe_in_subprocess
+from spm.corpus.media.contents import Media, Unusable
+from spm.corpus.media.cut import cut, level_db, place, split_pictures
+from spm.corpus.media.decode import Extent, Frames, Job
+from spm.corpus.media.judgment import Lengths, judge, silenced
+from spm.corpus.media.probe import probe_in_subprocess
+from spm.corpus.media.temporary import Files, Measured
 
-CHUNK_BYTES = 1 << 20
 GROUP_ROWS = 64  # clips per row group of the table: about 6 MB in memory
-
-# Where sound differs from its time stamps by more than this, gaps are filled with silence and
-# overlaps are cut. Smaller differences are jitter: Matroska rounds to 1 ms. (At the start of the
-# file, ffmpeg corrects differences from 1 ms on.)
-MOST_DRIFT_S = 0.02
-SHORTFALL_S = 1.0  # a file that ends this much before its stated end is incomplete
-SOUND_FILTERS = (
-    f"aresample={SAMPLE_RATE_HZ}:async=1:min_hard_comp={MOST_DRIFT_S}:first_pts=0"
-    ",aformat=sample_fmts=s16:channel_layouts=mono"
-)
-PROBE_S = 60  # reading a header takes a fraction of a second
+PROBE_S = 600  # reading a file without decoding it takes a fraction of this time
 
 
 class Clips(Section):
@@ -98,81 +89,25 @@ class Clips(Section):
         """Limits of the ffmpeg process of one video."""
         return limits.Bounds(self.memory_mb, self.time_s)
 
+    @property
+    def frames(self) -> Frames:
+        """What ffmpeg writes."""
+        return Frames(self.size, self.frames_per_clip, self.jpeg_quality)
+
 
 @dataclass(frozen=True)
 class Decoded:
-    """The decoded tracks of a video in temporary files, and its row in the table of videos."""
+    """The temporary files of a video, and its row in the table of videos."""
 
     facts: dict[str, Any]
-    folder: Path
+    files: Files
+    start_s: float = 0.0  # of its first clip, in the original video
+    sound_track: int = 0  # of the file with the sound
 
-    @property
-    def pictures(self) -> Path:
-        """JPEG frames, one after the other, each after a header with its length."""
-        return self.folder / "pictures.mpjpeg"
-
-    @property
-    def sound(self) -> Path:
-        """16 kHz mono int16."""
-        return self.folder / "sound.s16le"
-
-
-def command(path: Path, media: Media, config: Clips, out: Decoded) -> list[str]:
-    """Ffmpeg's command line: one input, decoded once, and two outputs.
-
-    Raises
-    ------
-    Unusable
-        With the status `no-video` or `no-audio`, where a track is missing.
-    """
-    pictures, sound = _tracks(media)
-    source = ffmpeg.input(
-        f"file:{path}", threads=1, protocol_whitelist="file", itsoffset=_offset_s(media)
-    )
-    common: dict[str, int] = (
-        {"threads": 1} if config.max_s is None else {"threads": 1, "t": config.max_s}
-    )
-    # Default Huffman tables need a twentieth of the time, for 3 % more bytes.
-    fast = {"huffman": "default", "flags:v": "+bitexact"}
-    jpeg = {"f": "mpjpeg", "vcodec": "mjpeg", "q:v": config.jpeg_quality, **fast}
-    frames_out = source[str(pictures.stream)].output(
-        f"file:{out.pictures}", vf=_picture_filters(config), **jpeg, **common
-    )
-    sound_out = source[str(sound.stream)].output(
-        f"file:{out.sound}", af=SOUND_FILTERS, f="s16le", **common
-    )
-    options = ["-nostdin", "-y", "-v", "error", "-filter_threads", "1"]
-    if not media.jumps:
-        options.append("-copyts")
-    outputs = ffmpeg.merge_outputs(frames_out, sound_out).global_args(*options)
-    arguments: list[str] = outputs.compile(binary())
-    return arguments
-
-
-def _offset_s(media: Media) -> float:
-    # For broadcasts, ffmpeg itself sets the zero to the earliest packet and removes jumps of the
-    # clock. In other files the time stamps are reliable, and the earliest packet may be padding of
-    # a codec, which is neither shown nor played.
-    return 0.0 if media.jumps else -max(media.start_s, 0.0)
-
-
-def _tracks(media: Media) -> tuple[Pictures, Sound]:
-    if media.pictures is None:
-        raise Unusable(VideoStatus.NO_VIDEO, "contains only sound")
-    if media.sound is None:
-        raise Unusable(VideoStatus.NO_AUDIO, "contains only pictures")
-    return media.pictures, media.sound
-
-
-def _picture_filters(config: Clips) -> str:
-    # fps with rounding up: output k is the last picture that began at or before k/n s, also at a
-    # variable rate. The colors of JPEG are BT.601 in full range, whatever the video's colors are.
-    # bitexact: the same on every processor.
-    return (
-        f"fps={config.frames_per_clip}:round=up:start_time=0,"
-        f"scale={config.size}:{config.size}:flags=bilinear+accurate_rnd+bitexact"
-        ":out_color_matrix=bt601:out_range=pc,setsar=1,format=yuvj420p"
-    )
+    def clips(self, frames_per_clip: int) -> Iterator[tuple[tuple[bytes, ...], bytes]]:
+        """JPEG frames and sound of each clip."""
+        sound = place(self.files.packets(self.sound_track))
+        return cut(self.files.picture_chunks(), sound, frames_per_clip)
 
 
 def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
@@ -180,20 +115,34 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
 
     A video that can't be used has its status and the reason in the facts.
     """
-    out = Decoded({"video_id": row["video_id"], "clips": 0}, folder)
+    facts, files = {"video_id": row["video_id"], "clips": 0}, Files(folder)
+    part = _part(row, config)
     try:
         media = _probe(row, config)
-        out.facts.update(_media_facts(media))
-        arguments = command(Path(row["path"]), media, config, out)
+        facts.update(_media_facts(media))
+        job = Job(Path(row["path"]), media, config.frames, part, files)
+        pictures, sound = job.tracks
     except Unusable as error:
-        out.facts.update(status=error.status, reason=error.reason)
-        return out
+        return Decoded(facts | {"status": error.status, "reason": error.reason}, files)
     folder.mkdir()
-    code, message = run_ffmpeg(arguments, config.bounds, row["path"], row["video_id"])
-    out.facts.update(_measure(out, config))
-    expected_s = min(media.length_s or 0.0, config.max_s or float("inf"))
-    out.facts.update(judge(out.facts, expected_s, code, message))
-    return out
+    code, message, mix = job.decode(config.bounds, row["video_id"])
+    found, measured = _measure(files, config)
+    stated_s = 0.0 if media.jumps else media.length_s or 0.0  # a broadcast states none
+    lengths = Lengths(stated_s, pictures.length_s, sound.length_s).within(part)
+    message = message or media.fault or silenced(sound, measured, part)
+    status = judge(found, lengths, code, message)
+    mix = Downmix.DIFFERENCE if measured.inverted else mix
+    facts |= found | status | {"downmix": mix}
+    start_s = part.start_s + (row.get("offset_s") or 0.0)
+    return Decoded(facts, files, start_s, int(measured.inverted))
+
+
+def _part(row: dict[str, Any], config: Clips) -> Extent:
+    """The window of a video of the ledger, or all of it, but not more than `max_s`."""
+    start_s, end_s = row.get("window_start_s"), row.get("window_end_s")
+    if start_s is None or end_s is None:
+        return Extent(0.0, config.max_s)
+    return Extent(start_s, min(end_s - start_s, config.max_s or end_s))
 
 
 def _probe(row: dict[str, Any], config: Clips) -> Media:
@@ -204,59 +153,26 @@ def _probe(row: dict[str, Any], config: Clips) -> Media:
 
 def _media_facts(media: Media) -> dict[str, Any]:
     """Columns of the table of videos; None for those of a missing track."""
-    facts = {}
-    for name in ("width", "height", "fps", "rotation_deg"):
+    facts: dict[str, Any] = {"program": media.program}
+    for name in ("width", "height", "fps", "rotation_deg", "transfer", "interlaced"):
         facts[name] = getattr(media.pictures, name, None)
-    for name in ("rate_hz", "channels"):
+    for name in ("rate_hz", "channels", "layout"):
         facts[name] = getattr(media.sound, name, None)
+    facts["picture_track"] = getattr(media.pictures, "stream", None)
+    facts["sound_track"] = getattr(media.sound, "stream", None)
     return facts
 
 
-def _measure(out: Decoded, config: Clips) -> dict[str, Any]:
-    """Lengths of the two decoded tracks, in s, and the number of clips that they make."""
-    frames = sum(1 for _ in split_pictures(_chunks(out.pictures)))
-    samples = out.sound.stat().st_size // SAMPLE_BYTES if out.sound.exists() else 0
-    return {
+def _measure(files: Files, config: Clips) -> tuple[dict[str, Any], Measured]:
+    """Lengths of the decoded tracks and number of clips; and more about the sound."""
+    frames = sum(1 for _ in split_pictures(files.picture_chunks()))
+    sound = files.measure_sound()
+    found = {
         "video_s": frames / config.frames_per_clip,
-        "audio_s": samples / SAMPLE_RATE_HZ,
-        "clips": min(frames // config.frames_per_clip, samples // SAMPLE_RATE_HZ),
+        "audio_s": sound.samples / SAMPLE_RATE_HZ,
+        "clips": min(frames // config.frames_per_clip, sound.samples // SAMPLE_RATE_HZ),
     }
-
-
-def judge(facts: dict[str, Any], expected_s: float, code: int, message: str) -> dict[str, str]:
-    """The status of a decoded video.
-
-    Parameters
-    ----------
-    facts : dict
-        The result of decoding: `video_s`, `audio_s` and `clips`.
-    expected_s : float
-        Length stated by the file, in seconds; 0 where it states none.
-    code : int
-        ffmpeg's exit status.
-    message : str
-        The first line of ffmpeg's messages.
-
-    Returns
-    -------
-    dict
-        `status` (ok, partial, short or unreadable) and `reason`.
-    """
-    video_s, audio_s = facts["video_s"], facts["audio_s"]
-    status, reason = VideoStatus.OK, ""
-    if code:
-        status = VideoStatus.PARTIAL if facts["clips"] else VideoStatus.UNREADABLE
-        reason = message
-    elif not (video_s and audio_s):
-        status = VideoStatus.UNREADABLE
-        reason = f"no {'sound' if video_s else 'picture'} could be decoded"
-    elif not facts["clips"]:
-        status = VideoStatus.SHORT
-        reason = f"{video_s:.2f} s of pictures, {audio_s:.2f} s of sound"
-    elif (length_s := max(video_s, audio_s)) < expected_s - SHORTFALL_S:
-        status = VideoStatus.PARTIAL
-        reason = f"ends after {length_s:.2f} s of the stated {expected_s:.2f} s"
-    return {"status": status, "reason": reason}
+    return found, sound
 
 
 def rows_of(video: Decoded, config: Clips) -> Iterator[dict[str, Any]]:
@@ -265,12 +181,12 @@ def rows_of(video: Decoded, config: Clips) -> Iterator[dict[str, Any]]:
         return
     steps = np.arange(config.frames_per_clip) / config.frames_per_clip
     name = video.facts["video_id"]
-    streams = cut(_chunks(video.pictures), _chunks(video.sound), config.frames_per_clip)
-    for start_s, (frames, pcm) in enumerate(streams):
+    for second, (frames, pcm) in enumerate(video.clips(config.frames_per_clip)):
+        start_s = video.start_s + second
         yield {
-            "clip_id": f"{name}_{1000 * start_s:07d}",
+            "clip_id": f"{name}_{round(1000 * start_s):07d}",
             "video_id": name,
-            "start_s": float(start_s),
+            "start_s": start_s,
             "frame_time_s": start_s + steps,
             "frames": frames,
             "pcm": pcm,
@@ -288,13 +204,7 @@ def _all_rows(
     for video in videos:
         facts.append(video.facts)
         yield from rows_of(video, config)
-        shutil.rmtree(video.folder, ignore_errors=True)
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    if path.exists():
-        with path.open("rb") as file:
-            yield from iter(partial(file.read, CHUNK_BYTES), b"")
+        shutil.rmtree(video.files.folder, ignore_errors=True)
 
 
 @contextmanager

@@ -44,7 +44,8 @@ class Index(Section):
     test_duets: Tests = Field(
         2,
         description="Number of test videos per pair of duet categories: the first listed; or auto,"
-        " as for solos. Duets that are not for test are for training.",
+        " as for solos. Duets that are not for test are for training, like all ensembles and all"
+        " videos without categories; only the manifest's column split can make these test videos.",
     )
     val_solos: int = Field(
         0,
@@ -113,16 +114,26 @@ def splits(videos: Sequence[Video], available: set[str], config: Index) -> dict[
 
     With `missing: drop` all listed videos count for the places, so that everybody's training set
     excludes the same videos. With `replace` only available videos count, so that the test set keeps
-    its size.
+    its size. The windows of one video are all in the split of the first, as they are one recording.
     """
     counted = available if config.missing == "replace" else {video.video_id for video in videos}
-    split = {}
+    split: dict[str, Split] = {}
+    of_source: dict[str, Split] = {}
     for video, place in _places(videos, counted):
-        is_solo = video.kind == Kind.SOLO
-        tests = config.test_solos if is_solo else config.test_duets
-        by_place = split_at(place, tests, config.val_solos if is_solo else 0)
+        by_place = split_at(place, *_numbers(video, config))
+        if video.window:
+            by_place = of_source.setdefault(video.shard_key, by_place)
         split[video.video_id] = video.split or by_place
     return split
+
+
+def _numbers(video: Video, config: Index) -> tuple[Tests, int]:
+    """Numbers of test and validation videos of the video's kind and categories."""
+    if not video.categories or video.kind == Kind.ENSEMBLE:
+        return 0, 0
+    if video.kind == Kind.DUET:
+        return config.test_duets, 0
+    return config.test_solos, config.val_solos
 
 
 def _places(videos: Sequence[Video], counted: set[str]) -> Iterator[tuple[Video, Place]]:
@@ -145,7 +156,7 @@ def _group(video: Video) -> Group:
 
 def is_used(clip: Mapping[str, Any], split: Split, config: Index) -> bool:
     """Whether a clip is in the index; neighboring seconds of a training video are much alike."""
-    return split != Split.TRAIN or round(clip["start_s"]) % config.train_every_s == 0
+    return split != Split.TRAIN or int(clip["start_s"]) % config.train_every_s == 0
 
 
 def rows(
@@ -237,7 +248,7 @@ def run(
 ) -> None:
     """Write the index of all clips, in the order of shard and row, and the coverage table."""
     listed = manifests.read(manifest)
-    used = sorted({shard_of(video.video_id, shards) for video in listed})
+    used = sorted({shard_of(video.shard_key, shards) for video in listed})
     table = tables.read([table_of(videos, shard) for shard in used], ["video_id", "status"])
     status = dict(zip(*table.to_pydict().values(), strict=True))
     available = {video_id for video_id, value in status.items() if value in DECODED}

@@ -1,7 +1,7 @@
 """The manifest: a CSV of the videos, checked completely before any of it is used.
 
-A manifest has the columns `video_id,url,kind,categories[,split]`, and others that its user adds. It
-is written by hand, in a spreadsheet, or by `spm manifest` (manifest_sources.py).
+A manifest has the columns `video_id,url,kind,categories[,split][,start_s,end_s]`, and others that
+its user adds. It is written by hand, in a spreadsheet, or by `spm manifest` (manifest_sources.py).
 """
 
 import csv
@@ -23,13 +23,13 @@ from spm.base import spreadsheets
 from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
+from spm.corpus import windows
 from spm.corpus.ids import SHOWN_CHARS, check_id
-from spm.corpus.manifest_columns import COLUMNS, KNOWN, YOUTUBE_ID, Columns
+from spm.corpus.kinds import check_categories, kind_of
+from spm.corpus.manifest_columns import COLUMNS, KNOWN, Columns
+from spm.corpus.windows import YOUTUBE, YOUTUBE_ID, Window
 
-CATEGORY_COUNT = {Kind.SOLO: 1, Kind.DUET: 2}
-YOUTUBE = "https://www.youtube.com/watch?v="
-
-ManifestRow = tuple[str, str, str, str]  # the values of COLUMNS
+ManifestRow = Sequence[str]  # the values of COLUMNS, or of the columns that are named beside it
 Group = tuple[str, frozenset[str]]  # kind and categories of a video
 BoxSources = Annotated[tuple[Literal["given", "detector"], ...], Field(json_schema_extra=UNIQUE)]
 
@@ -38,8 +38,8 @@ class Corpus(Section):
     """Which videos are used, where their media are stored, and which boxes maps are scored with."""
 
     manifest: Text = Field(
-        description="CSV of the videos: video_id,url,kind,categories[,split]. A relative path"
-        " starts at the current folder, or else at the Snakefile's."
+        description="CSV of the videos: video_id,url,kind,categories[,split][,start_s,end_s]. A"
+        " relative path starts at the current folder, or else at the Snakefile's."
     )
     shards: int = Field(
         ge=1,
@@ -75,10 +75,27 @@ class Video:
     video_id: str
     url: str  # as written; `address` resolves it
     kind: Kind
-    categories: tuple[str, ...]  # in the order of the manifest
+    categories: tuple[str, ...]  # in the order of the manifest; none: nobody says what sounds
     split: Split | None  # None: by position
     position: int  # 0-based, among the listed videos of the same kind and categories
     flaw: str = ""  # why it can't be fetched: an invalid id or an invalid url
+    start_s: float | None = None  # the window that is used; None: the whole video
+    end_s: float | None = None
+
+    @property
+    def window(self) -> Window | None:
+        """The part of the video that is used; None: all of it."""
+        if self.start_s is None or self.end_s is None:
+            return None
+        return Window(self.start_s, self.end_s)
+
+    @property
+    def shard_key(self) -> str:
+        """What its shard is computed from.
+
+        Windows of one video are in one shard, which downloads the video once.
+        """
+        return self.video_id if self.window is None else windows.source_of(self.url)
 
 
 def address(video: Video, manifest: Path) -> str:
@@ -96,7 +113,11 @@ def address(video: Video, manifest: Path) -> str:
     UserError
         When the address has another scheme, or no host.
     """
-    url = video.url
+    return resolve_url(video.url, manifest)
+
+
+def resolve_url(url: str, manifest: Path) -> str:
+    """The location of the url of a row; see `address`."""
     if YOUTUBE_ID.fullmatch(url):  # a file with such a name is written ./name
         return YOUTUBE + url
     if re.match(r"(www\.|m\.)?(youtube\.com|youtu\.be)/", url):
@@ -121,7 +142,7 @@ def is_remote(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> list[Video]:
+def read(path: Path, wanted: Callable[[str], bool] = lambda key: True) -> list[Video]:
     """Read a manifest; all returned rows are checked first.
 
     An invalid id or url does not stop the run: it becomes the `flaw` of its video.
@@ -131,8 +152,8 @@ def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> l
     path : Path
         The CSV.
     wanted : callable
-        Says for an id whether its row is checked and returned. Rows that are not wanted count for
-        the positions of the others.
+        Says for a `shard_key` whether its row is checked and returned. Rows that are not wanted
+        count for the positions of the others.
 
     Raises
     ------
@@ -147,21 +168,32 @@ def read(path: Path, wanted: Callable[[str], bool] = lambda video_id: True) -> l
     for line, cells in sheet.rows():
         try:
             row = columns.values(cells)
-            if not wanted(row["video_id"]):
-                count[row["kind"], frozenset(row["categories"].split())] += 1
+            if not wanted(_shard_key(row)):
+                count[kind_of(row["kind"]), frozenset(row["categories"].split())] += 1
                 continue
             video = _video(row, path, count)
             if (first := first_line.setdefault(video.video_id, line)) != line:
-                raise UserError(
-                    f"video_id {video.video_id[:SHOWN_CHARS]!r}: expected once, but line {first}"
-                    " has it too"
-                )
+                raise UserError(_same_id(video, first))
         except UserError as error:
             raise UserError(f"{path}, line {line}: {error}") from error
         videos.append(video)
     if not count:
         raise UserError(f"{path}: no videos: expected at least one line after the header")
     return videos
+
+
+def _shard_key(row: dict[str, str]) -> str:
+    """`Video.shard_key` of a row that is not checked."""
+    return windows.source_of(row["url"]) if row.get("start_s") else row["video_id"]
+
+
+def _same_id(video: Video, first: int) -> str:
+    remedy = ""
+    if video.start_s is not None:
+        name = windows.window_id(video.video_id, video.start_s)
+        remedy = f"; name windows by their start in ms, such as {name[-SHOWN_CHARS:]}"
+    shown = repr(video.video_id[:SHOWN_CHARS])
+    return f"video_id {shown}: expected once, but line {first} has it too{remedy}"
 
 
 def _video(row: dict[str, str], path: Path, count: Counter[Group]) -> Video:
@@ -172,14 +204,18 @@ def _video(row: dict[str, str], path: Path, count: Counter[Group]) -> Video:
     check_categories(row["kind"], categories)
     if split and split not in tuple(Split):
         raise UserError(f"split {split[:SHOWN_CHARS]!r}: expected {', '.join(Split)}, or nothing")
-    group = (row["kind"], frozenset(categories))
+    window = windows.parse(row.get("start_s", ""), row.get("end_s", ""))
+    kind = Kind(kind_of(row["kind"]))
+    group = (kind, frozenset(categories))
     video = Video(
         video_id=row["video_id"],
         url=row["url"],
-        kind=Kind(row["kind"]),
+        kind=kind,
         categories=categories,
         split=Split(split) if split else None,
         position=count[group],
+        start_s=window and window.start_s,
+        end_s=window and window.end_s,
     )
     count[group] += 1
     return replace(video, flaw=_flaw(video, path))
@@ -200,26 +236,10 @@ def _flaw(video: Video, path: Path) -> str:
     return ""
 
 
-def check_categories(kind: str, categories: Sequence[str]) -> None:
-    """Raise a `UserError` when a kind is unknown, or has other categories than it needs."""
-    if kind not in tuple(Kind):
-        raise UserError(f"kind {kind[:SHOWN_CHARS]!r}: expected {' or '.join(Kind)}")
-    count = CATEGORY_COUNT[Kind(kind)]
-    if len(set(categories)) != len(categories) or len(categories) != count:
-        words = {1: "one category", 2: "two different categories, separated by a space"}
-        shown = " ".join(categories)[:SHOWN_CHARS]
-        raise UserError(f"categories {shown!r}: expected {words[count]} for a {kind}")
-    if odd := [name for name in categories if not re.fullmatch(r"\w[\w.-]*", name)]:
-        raise UserError(
-            f"categories {odd[0][:SHOWN_CHARS]!r}: expected a letter or digit, then letters, digits"
-            " and - _ ."
-        )
-
-
-def write(path: Path, rows: Iterable[ManifestRow]) -> list[Video]:
+def write(path: Path, rows: Iterable[ManifestRow], columns: Sequence[str] = COLUMNS) -> list[Video]:
     """Write a manifest and read it back; the file appears only when no row has a flaw."""
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     return commit(path, text.getvalue().encode(errors="surrogatepass"))
 
 

@@ -8,16 +8,16 @@ from difflib import get_close_matches
 from spm.base.errors import UserError
 from spm.base.spreadsheets import BLANKS, Spreadsheet, is_blank
 from spm.corpus.ids import SHOWN_CHARS
+from spm.corpus.windows import WINDOW_COLUMNS, YOUTUBE_ID
 
 COLUMNS = ("video_id", "url", "kind", "categories")
-KNOWN = (*COLUMNS, "split")
-EXPECTED = f"expected {','.join(COLUMNS)}[,split]"
+KNOWN = (*COLUMNS, "split", *WINDOW_COLUMNS)
+EXPECTED = f"expected {','.join(COLUMNS)}[,split][,start_s,end_s]"
 CLOSE = 0.75  # similarity from which another name is taken for a mistyped one
-# Columns of lists whose rows are parts of videos: without them, the rows would mean whole videos.
-WINDOW = re.compile(r"(start|end)(_?(s|sec|seconds|time))?")
+# Names in other lists: without these columns, the rows would mean whole videos.
+WINDOW = re.compile(r"(start|end)(_?(s|secs?|seconds?|times?))?")
 # Around cells: the apostrophe with which spreadsheets mark text, and typographic quotes.
 QUOTES = "'\u2018\u2019\u201c\u201d"
-YOUTUBE_ID = re.compile(r"[\w-]{11}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,10 @@ def _faults(header: Sequence[str]) -> Iterator[str]:
         candidates = [known for known in KNOWN if known not in header or known == plain]
         if close := get_close_matches(plain, candidates, 1, CLOSE):
             yield f"column {name!r} is unknown: did you mean {close[0]!r}? {EXPECTED}"
-        if WINDOW.fullmatch(plain):
-            yield (
-                f"column {name!r}: a video is always used as a whole: cut the videos, list the"
-                " parts, and remove the column"
-            )
-    if missing := [name for name in COLUMNS if name not in header]:
+        if window := WINDOW.fullmatch(plain):
+            yield f"column {name!r} is unknown: did you mean '{window[1]}_s'? {EXPECTED}"
+    windows = [name for name in WINDOW_COLUMNS if name not in header]
+    missing = [name for name in COLUMNS if name not in header]
+    if missing := missing or (windows if len(windows) == 1 else []):
         listed = ",".join(header)[:SHOWN_CHARS]
         yield f"column {missing[0]!r} is missing from {listed!r}: {EXPECTED}"

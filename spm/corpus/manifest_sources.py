@@ -1,4 +1,4 @@
-"""Manifests made from the published lists of MUSIC, or from a folder of videos."""
+"""Manifests made from published lists, or from a folder of videos."""
 
 import json
 import os
@@ -12,19 +12,20 @@ from spm.base import spreadsheets
 from spm.base.errors import UserError
 from spm.base.spreadsheets import BLANKS
 from spm.base.statuses import Kind
+from spm.corpus import published_lists
 from spm.corpus.ids import sanitize_id, unique_ids
+from spm.corpus.kinds import check_categories
 from spm.corpus.manifest import (
-    YOUTUBE,
     ManifestRow,
     Video,
     address,
-    check_categories,
     commit,
     read,
     write,
 )
 from spm.corpus.manifest_columns import COLUMNS, KNOWN, Columns
 from spm.corpus.video_files import find_videos
+from spm.corpus.windows import YOUTUBE
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def music_rows(path: Path, kind: Kind) -> list[ManifestRow]:
     """
     try:
         lists = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        rows = []
+        rows: list[ManifestRow] = []
         for categories, ids in lists.items():
             rows += [(video_id, YOUTUBE + video_id, str(kind), categories) for video_id in ids]
         return rows
@@ -78,11 +79,30 @@ def write_music(source: Path, out: Path) -> list[Listing]:
     return listings
 
 
+def write_list(source: Path, out: Path) -> Listing | None:
+    """Write out/<name of the list>.csv from a published list, or add the entries that it lacks.
+
+    None when the file is no published list; see published_lists.py.
+    """
+    rows = published_lists.rows(source)
+    if rows is None:
+        return None
+    path = out / f"{source.stem}.csv"
+    if path.resolve() == source.resolve():
+        path = out / f"{source.stem}_manifest.csv"
+    out.mkdir(parents=True, exist_ok=True)
+    before = _existing(path)
+    ids = {video.video_id for video in before}
+    new = [row for row in rows if row[0] not in ids]
+    _add(path, before, new, published_lists.NAMES)
+    return Listing(path, [row[0] for row in new], len(before))
+
+
 def write_folder(root: Path) -> Listing:
     """Write root/manifest.csv of the video files root/<category>/<name>, sorted by path.
 
     To a manifest that exists, rows of new files are added at its end; its other bytes remain. Two
-    categories joined by + make a duet.
+    categories joined by + make a duet, more of them an ensemble.
 
     Raises
     ------
@@ -125,15 +145,22 @@ def _locations(videos: Iterable[Video], path: Path) -> Iterator[str]:
             yield os.path.realpath(address(video, path))
 
 
-def _add(path: Path, before: Sequence[Video], rows: Sequence[ManifestRow]) -> None:
+def _add(
+    path: Path,
+    before: Sequence[Video],
+    rows: Sequence[ManifestRow],
+    columns: Sequence[str] = COLUMNS,
+) -> None:
     """Write rows at the end of a manifest, in the columns and in the form that it has."""
     if not rows:
         return
     if not path.is_file() or not path.stat().st_size:
-        write(path, rows)
+        write(path, rows, columns)
         return
     sheet = spreadsheets.read(path, KNOWN)
-    places = [sheet.header.index(name) for name in COLUMNS]
+    if missing := [name for name in columns if name not in sheet.header]:
+        raise UserError(f"{path}: column {missing[0]!r} is missing: add it, or move the file away")
+    places = [sheet.header.index(name) for name in columns]
     lines = [[""] * sheet.width for _ in rows]
     for line, row in zip(lines, rows, strict=True):
         for place, cell in zip(places, row, strict=True):
@@ -145,7 +172,7 @@ def _add(path: Path, before: Sequence[Video], rows: Sequence[ManifestRow]) -> No
 def _file_row(root: Path, video_id: str, path: Path) -> ManifestRow:
     """The row of the file <category>/<name>.mp4."""
     categories = [sanitize_id(name).lstrip("-+") for name in path.parent.name.split("+")]
-    kind = Kind.DUET if len(categories) > 1 else Kind.SOLO
+    kind = {1: Kind.SOLO, 2: Kind.DUET}.get(len(categories), Kind.ENSEMBLE)
     try:
         check_categories(kind, categories)
     except UserError as error:

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from spm.base.json_cache import cached
-from spm.base.shards import members
+from spm.base.shards import members, name_of, shard_of
 from spm.base.statuses import Kind, Split
 from spm.corpus import manifest
 from spm.corpus.manifest import Video
+from spm.corpus.windows import WINDOW_COLUMNS
 
 NAMES = [field.name for field in fields(Video)]
 
@@ -60,6 +62,16 @@ def rows_digest(path: Path, cache: Path) -> str:
     return digest
 
 
+def facts(video: Video) -> dict[str, object]:
+    """What the digest of a shard counts of a video.
+
+    Its position depends on other videos: it is no part of its row. Nor are columns that the
+    manifest leaves out.
+    """
+    row = {**vars(video), "position": None}
+    return {key: row[key] for key in row if key not in WINDOW_COLUMNS or row[key] is not None}
+
+
 def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
     """The digest of each shard's rows, by the name of the shard.
 
@@ -79,9 +91,34 @@ def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
     """
 
     def compute() -> dict[str, str]:
-        # A video's position depends on other videos: it is no part of its row.
-        rows = ({**vars(video), "position": None} for video in videos(path, cache))
-        return members(rows, shards)
+        return members(((video.shard_key, facts(video)) for video in videos(path, cache)), shards)
 
     digests: dict[str, str] = cached(path, f"{shards}-shards", __name__, cache, compute)
     return digests
+
+
+def local_digest(path: Path, shards: int, shard: str, cache: Path) -> str:
+    """Digest of the sizes and times of a shard's local videos; empty if there are none.
+
+    Parameters are those of `shard_digests`, and the name of the shard.
+    """
+
+    def compute() -> dict[str, list[str]]:
+        urls: dict[str, list[str]] = {}
+        for video in videos(path, cache):
+            if not video.flaw and not manifest.is_remote(manifest.address(video, path)):
+                name = name_of(shard_of(video.shard_key, shards))
+                urls.setdefault(name, []).append(video.url)
+        return urls
+
+    urls = cached(path, f"{shards}-local", __name__, cache, compute).get(shard, [])
+    lines = [f"{url} {_size_and_time(url, path)}" for url in sorted(set(urls))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+
+
+def _size_and_time(url: str, path: Path) -> str:
+    try:
+        stat = os.stat(manifest.resolve_url(url, path))
+    except OSError:
+        return "missing"
+    return f"{stat.st_size} {stat.st_mtime_ns}"

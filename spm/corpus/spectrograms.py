@@ -4,6 +4,8 @@ python -m spm.corpus.spectrograms --config '{}' --clips clips.parquet --out spec
 """
 
 import warnings
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,9 +20,20 @@ from torchaudio.functional import melscale_fbanks
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
-from spm.base.constants import FRAMES, HOP_SAMPLES, N_MELS, PCM_SCALE, SAMPLE_RATE_HZ
+from spm.base.constants import (
+    CLIP_S,
+    FRAMES,
+    HOP_SAMPLES,
+    N_MELS,
+    PCM_SCALE,
+    SAMPLE_BYTES,
+    SAMPLE_RATE_HZ,
+)
+from spm.corpus import clip_reader
 
 MIN_VALUE = 1e-10  # smallest mel magnitude or energy, as in librosa
+CLIP_BYTES = int(CLIP_S * SAMPLE_RATE_HZ) * SAMPLE_BYTES  # of the sound of a clip
+AHEAD = 2  # batches that are computed or wait for it
 BLOCK_CLIPS = 16  # clips whose spectra fit in the processor's cache
 
 
@@ -93,45 +106,67 @@ def _decibels(pcm: Tensor, preset: str, dtype: torch.dtype, out: Tensor) -> None
     out.mul_(10)
 
 
-def log_mel(pcm: Tensor, preset: str = "dsol", exact: bool = True) -> Tensor:
+def log_mel(
+    pcm: Tensor, preset: str = "dsol", exact: bool = True, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Log-mel spectrograms in decibels.
 
     Parameters
     ----------
-    pcm : Tensor, shape (clips, 16000), float32
-        Mono sound at 16 kHz in [-1, 1].
+    pcm : Tensor, shape (clips, 16000), float32 or int16
+        Mono sound at 16 kHz in [-1, 1], or its samples with 16 bits.
     preset : str
         `dsol` or `clean`.
     exact : bool
         Fourier transforms in float64, within 0.001 dB of the published preparation everywhere.
         Those in float32 take half the time, and values far below the loudest of their frame differ
         by a few hundredths of a decibel.
+    dtype : torch.dtype
+        Type of the result.
 
     Returns
     -------
-    Tensor, shape (clips, 201, 64), float32
+    Tensor, shape (clips, 201, 64)
         10·log10 of the mel-filtered spectrum, in dB, at most `top_db` below each clip's maximum.
 
     Source: Hu et al., NeurIPS 2020, in their published preparation (`dsol`).
     """
-    dtype = torch.float64 if exact else torch.float32
-    out = torch.empty(len(pcm), FRAMES, N_MELS)
+    precision = torch.float64 if exact else torch.float32
+    out = torch.empty(len(pcm), FRAMES, N_MELS, dtype=dtype)
+    block = torch.empty(BLOCK_CLIPS, FRAMES, N_MELS)  # stays in the cache
     for part, clips in zip(out.split(BLOCK_CLIPS), pcm.split(BLOCK_CLIPS), strict=True):
-        _decibels(clips, preset, dtype, part)
+        sound = clips if clips.is_floating_point() else clips * PCM_SCALE
+        _decibels(sound, preset, precision, block[: len(clips)])
+        part.copy_(block[: len(clips)])
     return out
 
 
+def _columns(clips: pa.RecordBatch, config: Spectrograms) -> dict[str, pa.Array]:
+    """Columns of the table of spectrograms for some rows of the table of clips."""
+    samples = clip_reader.numbers(clips["pcm"].cast(pa.binary(CLIP_BYTES)), "<i2")
+    exact, dtype = config.dtype == "float32", getattr(torch, config.dtype)
+    mels = log_mel(torch.from_numpy(samples), config.preset, exact, dtype)
+    data_type = schemas.spectrograms(config.dtype).schema.field("log_mel").type
+    log_mels = pa.Array.from_buffers(data_type, len(mels), [None, pa.py_buffer(mels.numpy())])
+    return {"clip_id": clips["clip_id"], "log_mel": log_mels}
+
+
 def run(config: Spectrograms, *, clips: Path, out: Path) -> None:
-    """Write the spectrograms of one shard's clips; only the sound of the clips is read."""
-    table = schemas.spectrograms(config.dtype)
-    with tables.writer(out, table) as write:
+    """Write the spectrograms of one shard's clips; only the sound of the clips is read.
+
+    One thread computes; this thread reads the next clips and writes the last spectrograms.
+    """
+    with (
+        tables.writer(out, schemas.spectrograms(config.dtype)) as write,
+        ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        computed: deque[Future[dict[str, pa.Array]]] = deque()
         for batch in tables.batches(clips, columns=["clip_id", "pcm"]):
-            sound = np.stack([np.frombuffer(pcm, "<i2") for pcm in batch["pcm"].to_pylist()])
-            pcm = torch.from_numpy(sound * np.float32(PCM_SCALE))  # (clips, 16000)
-            db = log_mel(pcm, config.preset, exact=config.dtype == "float32")
-            values = pa.array(db.flatten().numpy().astype(config.dtype))
-            log_mels = pa.FixedSizeListArray.from_arrays(values, FRAMES * N_MELS)
-            write(clip_id=batch["clip_id"], log_mel=log_mels)
+            computed.append(pool.submit(_columns, batch, config))
+            if len(computed) > AHEAD:
+                write(**computed.popleft().result())
+        for columns in computed:
+            write(**columns.result())
 
 
 if __name__ == "__main__":

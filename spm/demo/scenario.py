@@ -14,6 +14,7 @@ import tempfile
 import wave
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -271,13 +272,23 @@ def render(video: DemoVideo, config: Demo, folder: Path) -> list[tuple[str, ...]
     takes = [shoot(video, scene, config, rate, channels) for scene in range(config.scenes)]
     frames = np.concatenate([take.frames for take in takes])
     sound = np.concatenate([take.sound for take in takes])
-    encode(folder / f"{video.video_id}.mp4", frames, config.fps, sound, rate)
+    with _same_time_if_equal(folder / f"{video.video_id}.mp4") as path:
+        encode(path, frames, config.fps, sound, rate)
     rows = []
     for scene, take in enumerate(takes):
         for time_s, category, box in take.boxes:
             time = f"{scene * config.scene_s + time_s:.2f}"
             rows.append((video.video_id, time, category, *[f"{side:.6f}" for side in box]))
     return rows
+
+
+@contextmanager
+def _same_time_if_equal(path: Path) -> Iterator[Path]:
+    """Keep the time of a file that is written again with the same bytes: so, nothing reruns."""
+    before = (path.read_bytes(), path.stat()) if path.is_file() else None
+    yield path
+    if before and path.read_bytes() == before[0]:
+        os.utime(path, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

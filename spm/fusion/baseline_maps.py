@@ -6,13 +6,11 @@ python -m spm.fusion.baseline_maps --config '{}' --index clips.parquet --clips c
 The name of each table is that of its network, a PretrainedBaseline.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,12 +18,12 @@ from torch import Tensor, nn
 from spm.base import schemas, stage, tables
 from spm.base.config import Device, Section
 from spm.base.errors import UserError
-from spm.base.progress import progress
 from spm.base.statuses import PretrainedBaseline
-from spm.corpus import clip_reader
-from spm.fusion.maps import Categories, Columns, columns, decode, layers, read_sounds, testset_rows
+from spm.fusion import testsets
+from spm.fusion.maps import Categories, Columns, columns, layers
 from spm.fusion.methods import object_prior, zero_shot
-from spm.fusion.untrained import CROP, FRAMES, UntrainedNetwork
+from spm.fusion.testsets import ClipBatch, ClipFiles, index_rows
+from spm.fusion.untrained import CROP, UntrainedNetwork, frames_per_pass
 from spm.learn.device import pick_device
 
 Networks = Mapping[str, UntrainedNetwork]  # by the name of the baseline
@@ -103,54 +101,47 @@ def categories_of(rows: pa.Table) -> list[str]:
 
 @torch.inference_mode()
 def compute(
-    networks: Networks,
-    maps_of: Mapping[str, Categories],
-    rows: pa.Table,
-    clips: Path,
-    image_px: int,
+    networks: Networks, maps_of: Mapping[str, Categories], clips: Iterable[ClipBatch]
 ) -> Iterator[dict[str, Columns]]:
-    """Columns of the maps of each network for one shard's rows, a few clips at a time."""
-    jpegs, times = clip_reader.frames(rows, clips), clip_reader.frame_times(rows, clips)
-    sounds = {name: sounds_for(network, rows, clips) for name, network in networks.items()}
-    clip_rows = rows.to_pylist()
-    batch = max(1, FRAMES // len(jpegs[0]))  # the networks take no more frames at once
-    for start in range(0, len(jpegs), batch):
-        part = slice(start, start + batch)
-        images, found = decode(jpegs[part], image_px), {}
-        for name, network in networks.items():
-            device = next(network.parameters()).device
-            maps = network.heat_maps(images.to(device), sounds[name][part].to(device))
+    """Columns of the maps of each network for each batch of clips."""
+    for batch in clips:
+        found = {}
+        for (name, network), sounds in zip(networks.items(), batch.sounds, strict=True):
+            maps = network.heat_maps(batch.images, sounds)
             categories = maps_of[name] if maps.clusters is not None else {}
             stacked = layers(maps, categories)  # (B, f, 1 + c, h, w)
-            found[name] = columns(clip_rows[part], times[part], stacked, sorted(categories))
+            found[name] = columns(batch.rows, batch.times_s, stacked, sorted(categories))
         yield found
 
 
-def sounds_for(network: UntrainedNetwork, rows: pa.Table, clips: Path) -> Tensor:
-    """Sounds of the rows' clips as a network takes them: (clips, …); empty if it hears nothing."""
-    if network.reads == "pcm":
-        return read_sounds(network, rows, clips, clips)
-    return torch.empty(rows.num_rows, 0)
-
-
-def run(config: BaselineMaps, *, index: Path, clips: Path, testset: str, out: list[Path]) -> None:
+def run(
+    config: BaselineMaps,
+    *,
+    index: Path,
+    clips: Path,
+    testset: str,
+    out: list[Path],
+    mapped: Path | None = None,
+) -> None:
     """Compute the maps of each network, of every frame and of every category, shard by shard."""
-    networks = build([path.stem for path in out])
-    device = pick_device(config.device)
-    rows = testset_rows(index, testset)
-    names = categories_of(rows)
+    networks, device = build([path.stem for path in out]), pick_device(config.device)
+    chosen = ClipFiles(index_rows(index, testset), clips, None, mapped)
+    names = categories_of(chosen.rows)
     maps_of = {name: network.match_categories(names) for name, network in networks.items()}
+    # The networks take no more frames at once.
+    size = max(1, frames_per_pass(device) // max(chosen.frames_per_clip, 1))
     with ExitStack() as stack:
         writers = {
             path.stem: stack.enter_context(tables.writer(path, schemas.MAPS)) for path in out
         }
         for network in networks.values():
             network.to(device)
-        for shard in progress(np.unique(rows["shard"].to_numpy()), f"baselines {testset}"):
-            part = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
-            for found in compute(networks, maps_of, part, clips, config.image_px):
-                for name, write in writers.items():
-                    write(**found[name])
+        batches = testsets.batches(
+            chosen, [*networks.values()], size, config.image_px, f"baselines {testset}"
+        )
+        for found in compute(networks, maps_of, batches):
+            for name, write in writers.items():
+                write(**found[name])
 
 
 if __name__ == "__main__":

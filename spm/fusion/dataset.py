@@ -1,10 +1,9 @@
-"""The clips of a run, in memory, and the random frames and pairs that training draws from them."""
+"""The clips of a run: columns in mapped files, features of frozen networks, and augmented pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,29 +12,47 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from spm.corpus import clip_reader
+from spm.audio.network import BATCH
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import Augment, Outside, Train
-from spm.learn import dataloading, transforms
+from spm.learn import transforms
+from spm.learn.clip_files import ClipColumn, PreparedSounds, Sounds, open_column
+from spm.learn.dataloading import collect
+from spm.learn.loader import load as load_items
+from spm.learn.loader import sound_batches
 
-ROWS = 1024  # clips whose similarity with all clips is computed in one product
+ROWS = 1024  # clips whose similarity with all clips is computed in one product, at most
+SIMILARITIES = 2**26  # numbers of such a product, at most
 FRAMES = 64  # frames per batch where no gradient is needed
 
 
 @dataclass(frozen=True)
-class ClipDataset:
-    """The clips of one split."""
+class FrameFeatures:
+    """Features of all frames by a frozen visual network."""
 
-    jpegs: list[list[bytes]]  # frames of each clip
-    log_mels: Tensor  # (clips, 201, 64), or what `prepare_sound` makes of the sound
+    values: Tensor  # (frames, c, h, w), float16; the frames of a clip follow each other
+    starts: Tensor  # (clips + 1,) first frame of each clip, and the number of all frames
+
+    def select(self, indices: Tensor, draws: Tensor) -> Tensor:
+        """One frame of each clip; a draw in [0, 1) chooses it: (B, c, h, w), float32."""
+        counts = self.starts[indices + 1] - self.starts[indices]
+        return self.values[self.starts[indices] + (draws.double() * counts).long()].float()
+
+
+@dataclass(frozen=True)
+class ClipDataset:
+    """The clips of one split; only videos, similar clips and features are in memory."""
+
+    jpegs: ClipColumn  # frames of each clip
+    sounds: Sounds  # log-mels (201, 64), or what `prepare_sound` makes of the sound
     videos: Tensor  # (clips,) number of the clip's video; each mosaic has its own number
-    audio_embeddings: Tensor | None  # (clips, …) features of a frozen audio network
+    audio_embeddings: Tensor | None = None  # (clips, …) features of a frozen audio network
     nearest: Tensor | None = None  # (clips,) clip with the most similar sound: augment B and C
-    visual_features: list[Tensor] | None = None  # (frames, c, h, w) of a frozen visual network
+    visual_features: FrameFeatures | None = None  # of a frozen visual network
 
     def __len__(self) -> int:
         """Number of clips."""
-        return len(self.jpegs)
+        return len(self.videos)
 
     @cached_property
     def clips_of_video(self) -> list[Tensor]:
@@ -43,10 +60,10 @@ class ClipDataset:
         order = self.videos.argsort(stable=True)
         return list(order.split(torch.bincount(self.videos).tolist()))
 
-    @property
-    def sounds(self) -> Tensor:
-        """Input of the trained part: features of a frozen audio network, or else log-mels."""
-        return self.log_mels if self.audio_embeddings is None else self.audio_embeddings
+    @cached_property
+    def frame_px(self) -> int:
+        """Width of the frames, which all have one size."""
+        return transforms.size(self.jpegs.frame(0, 0))[1]
 
 
 def load(
@@ -55,43 +72,81 @@ def load(
     spectrograms: Path,
     network: LocalizationNetwork | None = None,
     config: Train | None = None,
+    *,
+    mapped: Path | None = None,
+    state: Path | None = None,
 ) -> ClipDataset:
-    """Read frames and sounds of the rows' clips.
+    """Open frames and sounds of the rows' clips.
 
     Features of the parts of `network` that `config` freezes are computed here, once for all epochs.
+
+    Parameters
+    ----------
+    rows : Table
+        Rows of an index.
+    clips, spectrograms : Path
+        Folders of the tables of these stages.
+    network, config : optional
+        The network to train, and its settings.
+    mapped : Path, optional
+        Folder of mapped files (`clip_files.open_column`); None: the tables are read into memory.
+    state : Path, optional
+        Folder of the training, where the features are files; None: they are in memory.
     """
-    # Two mosaics of the same four videos still show different tiles, so each is its own video.
-    is_mosaic = pc.equal(rows["kind"], "synthetic")
-    names = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
-    videos = torch.from_numpy(np.unique(names, return_inverse=True)[1])
-    if not rows.num_rows:
-        return ClipDataset([], torch.empty(0, 1, 1), videos, None)
+    sounds: Sounds
     if network and network.reads == "pcm":
-        log_mels = dataloading.prepared_sounds(rows, clips, network.prepare_sound)
+        pcm = open_column(rows, clips, "pcm", mapped)
+        sounds = PreparedSounds(pcm, network.prepare_sound)
     else:
-        log_mels = dataloading.log_mels(rows, spectrograms)
-    jpegs, audio_embeddings, visual_features = clip_reader.frames(rows, clips), None, None
+        sounds = open_column(rows, spectrograms, "log_mel", mapped)
+    jpegs = open_column(rows, clips, "frames", mapped)
+    embeddings, features = None, None
     if network and config and config.frozen:
-        audio_embeddings = network.embed_audio_all(log_mels)
+        embeddings = embed_audio_all(network, sounds, state)
     if network and config and config.freeze_visual:
-        visual_features = embed_frames_all(network, jpegs, config.crop)
-    return ClipDataset(jpegs, log_mels, videos, audio_embeddings, None, visual_features)
+        features = embed_frames_all(network, jpegs, config.crop, state)
+    return ClipDataset(jpegs, sounds, _video_numbers(rows), embeddings, None, features)
 
 
-@torch.inference_mode()
-def embed_frames_all(
-    network: LocalizationNetwork, jpegs: Sequence[Sequence[bytes]], crop: int
-) -> list[Tensor]:
-    """Visual features of all frames, resized to `crop`: per clip (frames, c, h, w), float16."""
-    network.eval()
+def _video_numbers(rows: pa.Table) -> Tensor:
+    """Number of each clip's video.
+
+    Two mosaics of the same four videos still show different tiles, so each is its own video.
+    """
+    is_mosaic = pc.equal(rows["kind"], "synthetic")
+    names = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).combine_chunks()
+    return torch.from_numpy(names.dictionary_encode().indices.to_numpy().astype(np.int64))
+
+
+def embed_audio_all(network: LocalizationNetwork, sounds: Sounds, state: Path | None) -> Tensor:
+    """`audio_features` of all clips, in evaluation mode: (clips, …), on the CPU or in a file."""
     device = next(network.parameters()).device
-    flat, parts = [jpeg for frames in jpegs for jpeg in frames], []
-    for start in range(0, len(flat), FRAMES):
-        images = transforms.decode(flat[start : start + FRAMES])
-        resized = transforms.resize_normalize(images, crop).to(device)
-        parts.append(network.visual_features(resized).half().cpu())
-    features = torch.cat(parts).clone()  # (all frames, c, h, w); no tensor of the inference mode
-    return list(features.split([len(frames) for frames in jpegs]))
+    batches = sound_batches(sounds, BATCH, device=device)
+    return collect(network.apply_all(network.audio_features, batches), len(sounds), state)
+
+
+def embed_frames_all(
+    network: LocalizationNetwork, jpegs: ClipColumn, crop: int, state: Path | None = None
+) -> FrameFeatures:
+    """Visual features of all frames, resized to `crop`, on the CPU or in a file."""
+    counts = jpegs.frame_counts()
+    starts = np.concatenate([[0], counts.cumsum()])
+    clip_of_frame = np.repeat(np.arange(len(counts)), counts)
+    number_of_frame = np.arange(starts[-1]) - starts[clip_of_frame]
+
+    def decoded(frames: np.ndarray) -> Tensor:
+        chosen = zip(clip_of_frame[frames].tolist(), number_of_frame[frames].tolist(), strict=True)
+        return transforms.decode([jpegs.frame(clip, frame) for clip, frame in chosen])
+
+    def features() -> Iterator[Tensor]:
+        device = next(network.parameters()).device
+        plans = (np.arange(n, min(n + FRAMES, starts[-1])) for n in range(0, starts[-1], FRAMES))
+        images = load_items(plans, decoded, device=device)
+        resized = (transforms.resize_normalize(batch.to(device), crop) for batch in images)
+        for batch in network.apply_all(network.visual_features, resized):
+            yield batch.half()
+
+    return FrameFeatures(collect(features(), starts[-1], state), torch.from_numpy(starts))
 
 
 def nearest_clips(features: Tensor, videos: Tensor, outside: Outside) -> Tensor:
@@ -101,12 +156,12 @@ def nearest_clips(features: Tensor, videos: Tensor, outside: Outside) -> Tensor:
     """
     unit, nearest = normalize(features.float()), []
     everything = torch.arange(len(unit))
-    for rows in everything.split(ROWS):
+    for rows in everything.split(max(1, min(ROWS, SIMILARITIES // max(len(unit), 1)))):
         if outside is Outside.VIDEO:
             excluded = videos[rows, None] == videos
         else:
             excluded = rows[:, None] == everything
-        cosine = (unit[rows] @ unit.T).masked_fill(excluded, -torch.inf)
+        cosine = (unit[rows] @ unit.T).masked_fill_(excluded, -torch.inf)
         nearest.append(torch.where(excluded.all(1), rows, cosine.argmax(1)))
     return torch.cat(nearest)
 
@@ -132,47 +187,3 @@ def sample_pairs(
     if config.augment.changes_sounds and data.nearest is not None:
         sounds = torch.where(changed, data.nearest[indices], indices)
     return frames, sounds
-
-
-def random_frames(
-    data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator, views: int = 1
-) -> Tensor:
-    """A random frame of each clip, augmented `views` times: (views · B, 3, crop, crop).
-
-    If the dataset has features of a frozen visual network, they are returned in place of the
-    frames, without augmentation: (views · B, c, h, w).
-    """
-    draws = torch.rand(len(indices), generator=generator).tolist()
-    if data.visual_features is not None:
-        features = torch.stack(_select(data.visual_features, indices, draws))
-        return features.float().repeat(views, 1, 1, 1)
-    images = transforms.decode(_select(data.jpegs, indices, draws))
-    augmented = []
-    for _ in range(views):
-        params = transforms.sample_params(len(indices), images.shape[-1] - crop, generator)
-        augmented.append(transforms.augment(images, crop, params))
-    return torch.cat(augmented)
-
-
-def resized_frames(
-    data: ClipDataset, indices: Tensor, crop: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """A random frame of each clip, or its first, resized but not augmented: (B, 3, crop, crop).
-
-    If the dataset has features of a frozen visual network, they are returned: (B, c, h, w).
-    """
-    draws = [0.0] * len(indices)
-    if generator is not None:
-        draws = torch.rand(len(indices), generator=generator).tolist()
-    if data.visual_features is not None:
-        return torch.stack(_select(data.visual_features, indices, draws)).float()
-    return transforms.resize_normalize(transforms.decode(_select(data.jpegs, indices, draws)), crop)
-
-
-def _select(clips: Sequence[Any], indices: Tensor, draws: list[float]) -> list[Any]:
-    """One of each clip's frames, or of their features; a draw in [0, 1) chooses it."""
-    selected = []
-    for clip, draw in zip(indices.tolist(), draws, strict=True):
-        frames = clips[clip]
-        selected.append(frames[int(draw * len(frames))])
-    return selected

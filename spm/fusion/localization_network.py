@@ -1,12 +1,12 @@
 """Base class of the methods' networks: two backbones, a loss of a batch, and heat maps."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from spm.audio.network import BATCH, AudioNetwork
+from spm.audio.network import AudioNetwork
 from spm.corpus.spectrograms import log_mel
 from spm.fusion.settings import Train
 from spm.learn import distributed, yamnet
@@ -17,7 +17,7 @@ class StepOutput(NamedTuple):
     """Loss and accuracy of a batch."""
 
     loss: Tensor  # scalar
-    accuracy: float  # of deciding which sounds and frames belong together
+    accuracy: Tensor  # scalar: of deciding which sounds and frames belong together
 
 
 class HeatMaps(NamedTuple):
@@ -90,7 +90,8 @@ class LocalizationNetwork(nn.Module):
         ----------
         images : Tensor, shape (B, 3, H, W)
             A frame of each clip; in training (views · B, 3, H, W), the first views of all clips
-            first.
+            first. In a training with several processes these are only the process's own frames
+            (`distributed.own_part`): `visual_features`, called for one view, gives those of all B.
         features : Tensor, shape (B, …)
             Output of `audio_features` for each clip.
         negative : Tensor, shape (B, B), bool
@@ -125,15 +126,28 @@ class LocalizationNetwork(nn.Module):
             {"params": others, "lr": config.projection_lr},
         ]
 
+    def shared_trunks(self) -> list[nn.Module]:
+        """Trunks of which each process of a training computes its part of a batch.
+
+        All that follows them is computed by every process for the whole batch.
+        """
+        return [self.visual, self.audio.trunk]
+
     def distribute(self) -> None:
         """Share the images and sounds of each batch among the processes of the training."""
-        distributed.wrap(self.visual)
-        distributed.wrap(self.audio.trunk)
+        for trunk in self.shared_trunks():
+            distributed.wrap(trunk)
+
+    def average_gradients(self) -> None:
+        """Make the gradients of all processes equal; those of the shared trunks already are."""
+        shared = set(nn.ModuleList(self.shared_trunks()).parameters())
+        distributed.average_gradients(part for part in self.parameters() if part not in shared)
 
     def compile_trunks(self) -> None:
         """Compile the trained trunks with `torch.compile`, when they are first called.
 
-        Names of weights and hooks stay as they are; each process compiles its own part of a batch.
+        Names of weights stay as they are. Call this before `distribute`: each process compiles the
+        computation of its own part of a batch.
         """
         for trunk in (self.visual, self.audio.trunk):
             if any(parameter.requires_grad for parameter in trunk.parameters()):
@@ -145,24 +159,18 @@ class LocalizationNetwork(nn.Module):
         self.audio.train(not config.frozen)
         self.visual.train(not config.freeze_visual)
 
-    def embed_audio_all(self, log_mels: Tensor) -> Tensor:
-        """`audio_features` of all clips, in evaluation mode: (clips, 201, 64) → (clips, …), CPU."""
-        return self._apply_all(self.audio_features, log_mels)
-
-    def predict_clusters_all(self, log_mels: Tensor) -> Tensor | None:
-        """Cluster of every sound, (clips,) on the CPU; None if the method is not class-aware."""
-        if not self.cluster_count:
-            return None
-        return self._apply_all(self.predict_clusters, log_mels)
-
     @torch.inference_mode()
-    def _apply_all(self, function: Callable[[Tensor], Tensor], log_mels: Tensor) -> Tensor:
+    def apply_all(
+        self, function: Callable[[Tensor], Tensor], batches: Iterable[Tensor]
+    ) -> Iterator[Tensor]:
+        """Output of one of this network's functions for each batch, in evaluation mode, on the CPU.
+
+        For all clips, once: `audio_features` of a frozen network, or `predict_clusters`.
+        """
         self.eval()
-        if not len(log_mels):
-            return torch.empty(0)
         device = next(self.parameters()).device
-        outputs = [function(part.to(device)).cpu() for part in log_mels.split(BATCH)]
-        return torch.cat(outputs).clone()
+        for batch in batches:
+            yield function(batch.to(device)).cpu()
 
 
 def flatten_frames(images: Tensor) -> Tensor:

@@ -27,6 +27,25 @@ def sample_one_negative(pairs: Tensor, generator: torch.Generator) -> Tensor:
     return kept & pairs
 
 
+def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the values (…) at the chosen positions (…), bool; 0 without any.
+
+    On a GPU, the others are multiplied by 0, because a selection would wait for the GPU.
+    """
+    if values.is_cuda:
+        return values.where(chosen, 0).sum() / chosen.sum().clamp_min(1)
+    return values[chosen].mean() if chosen.any() else values.new_zeros(())
+
+
+def rejection_loss(logits: Tensor, chosen: Tensor) -> Tensor:
+    """Mean cross-entropy of the chosen logits (…) with the target 0; 0 without any."""
+    target = torch.zeros_like(logits)
+    if logits.is_cuda:  # as in mean_where
+        weight = chosen.to(logits.dtype)
+        return bce(logits, target, weight, reduction="sum") / weight.sum().clamp_min(1)
+    return bce(logits[chosen], target[chosen]) if chosen.any() else logits.new_zeros(())
+
+
 def matching_loss(scores: Tensor, negative: Tensor) -> Tensor:
     """Binary cross-entropy; positives and negatives have the same weight.
 
@@ -48,20 +67,16 @@ def matching_loss(scores: Tensor, negative: Tensor) -> Tensor:
     """
     positives = scores.diagonal()
     positive_loss = bce(positives, torch.ones_like(positives))
-    negatives = scores[negative]
-    if not len(negatives):
-        return positive_loss
-    return (positive_loss + bce(negatives, torch.zeros_like(negatives))) / 2
+    return _half_each(positive_loss, rejection_loss(scores, negative), negative)
 
 
-def matching_accuracy(scores: Tensor, negative: Tensor) -> float:
+def matching_accuracy(scores: Tensor, negative: Tensor) -> Tensor:
     """Fraction of correct decisions at logit 0; positives and negatives have the same weight.
 
     This is the accuracy of the paper's Fig. 3.
     """
     accepted = (scores.diagonal() > 0).float().mean()
-    rejected = (scores[negative] <= 0).float().mean() if negative.any() else accepted
-    return float((accepted + rejected) / 2)
+    return _half_each(accepted, mean_where((scores <= 0).float(), negative), negative)
 
 
 def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tensor:
@@ -79,17 +94,19 @@ def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tens
     Source: Hadsell, Chopra and LeCun, CVPR 2006; used by DMC and by DSOL's copy of Attention.
     """
     positive_loss = distances.diagonal().square().mean() / 2
-    negatives = distances[negative]
-    if not len(negatives):
-        return positive_loss
-    return (positive_loss + (margin - negatives).clamp_min(0).square().mean() / 2) / 2
+    negative_losses = (margin - distances).clamp_min(0).square() / 2
+    return _half_each(positive_loss, mean_where(negative_losses, negative), negative)
 
 
-def ranking_accuracy(scores: Tensor, negative: Tensor) -> float:
-    """Fraction of the negatives that score less than the sound's own frame.
+def ranking_accuracy(scores: Tensor, negative: Tensor) -> Tensor:
+    """Fraction of the negatives that score less than the sound's own frame; 1 without negatives.
 
     It is used for scores that have no threshold.
     """
-    if not negative.any():
-        return 1.0
-    return float((scores < scores.diagonal()[:, None])[negative].float().mean())
+    is_less = (scores < scores.diagonal()[:, None]).float()
+    return torch.where(negative.any(), mean_where(is_less, negative), 1.0)
+
+
+def _half_each(positive: Tensor, rejected: Tensor, negative: Tensor) -> Tensor:
+    """Mean of a value of the positives and one of the negatives; the first without negatives."""
+    return torch.where(negative.any(), (positive + rejected) / 2, positive)

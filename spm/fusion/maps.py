@@ -4,26 +4,22 @@ python -m spm.fusion.maps --config '{}' --network network.safetensors --index cl
     --clips clips --spectrograms spectrograms --testset solo --out maps.parquet
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from spm.base import schemas, stage, tables
 from spm.base.config import UNIQUE, Device, Section
-from spm.base.progress import progress
-from spm.base.statuses import Kind, PretrainedBaseline, Split
-from spm.corpus import clip_reader
-from spm.fusion import methods
+from spm.base.statuses import PretrainedBaseline
+from spm.fusion import methods, testsets
 from spm.fusion.localization_network import HeatMaps, LocalizationNetwork
 from spm.fusion.settings import RunConfig
-from spm.learn import dataloading, transforms, weights
+from spm.fusion.testsets import ClipBatch, ClipFiles, index_rows
+from spm.learn import transforms, weights
 from spm.learn.device import pick_device
 
 Categories = dict[str, int]  # name of a category: its cluster
@@ -33,12 +29,12 @@ Columns = dict[str, Any]
 class Maps(Section):
     """Heat maps of the trained networks on the test sets."""
 
-    testsets: tuple[Literal["solo", "duet", "synthetic", "validation"], ...] = Field(
+    testsets: tuple[Literal["solo", "duet", "ensemble", "synthetic", "validation"], ...] = Field(
         ("solo",),
         min_length=1,
         json_schema_extra=UNIQUE,
-        description="Test sets: solo, duet, synthetic (mosaics), or validation (the solos of"
-        " index.val_solos, to choose settings by).",
+        description="Test sets: solo, duet, ensemble, synthetic (mosaics), or validation (the solos"
+        " of index.val_solos, to choose settings by).",
     )
     prior_alpha: float | None = Field(
         None,
@@ -106,19 +102,6 @@ def columns(
     }
 
 
-def read_sounds(
-    network: LocalizationNetwork, rows: pa.Table, clips: Path, spectrograms: Path
-) -> Tensor:
-    """Sounds of the rows' clips as `heat_maps` takes them: (clips, …)."""
-    if network.reads == "log_mel":
-        return dataloading.log_mels(rows, spectrograms)
-    sounds = dataloading.prepared_sounds(rows, clips, network.prepare_sound).float()
-    # The tiles of two mosaics differ, so each mosaic is a video of its own.
-    is_mosaic = pc.equal(rows["kind"], "synthetic")
-    videos = pc.if_else(is_mosaic, rows["clip_id"], rows["video_id"]).to_pylist()
-    return network.smooth_sounds(sounds, videos, rows["start_s"].to_pylist())
-
-
 def decode(jpegs: Sequence[Sequence[bytes]], crop: int) -> Tensor:
     """The frames of B clips, of f frames each, as images: (B, f, 3, crop, crop)."""
     flat = [jpeg for frames in jpegs for jpeg in frames]
@@ -126,33 +109,19 @@ def decode(jpegs: Sequence[Sequence[bytes]], crop: int) -> Tensor:
     return images.view(len(jpegs), -1, *images.shape[1:])
 
 
-def testset_rows(index: Path, testset: str) -> pa.Table:
-    """The rows of the index whose clips are a test set, silent ones included."""
-    if testset == "validation":
-        return clip_reader.select(index, split=Split.VAL, kind=Kind.SOLO, audible=False)
-    return clip_reader.select(index, split=Split.TEST, kind=testset, audible=False)
-
-
 @torch.inference_mode()
-def _compute(
-    network: LocalizationNetwork,
-    crop: int,
-    categories: Categories,
-    rows: pa.Table,
-    clips: Path,
-    spectrograms: Path,
-    batch: int,
+def compute(
+    network: LocalizationNetwork, categories: Categories, clips: Iterable[ClipBatch]
 ) -> Iterator[Columns]:
-    """Columns of the maps of one shard's rows, one batch of clips at a time."""
-    device = next(network.parameters()).device
-    jpegs, times = clip_reader.frames(rows, clips), clip_reader.frame_times(rows, clips)
-    sounds, clip_rows = read_sounds(network, rows, clips, spectrograms), rows.to_pylist()
-    for start in range(0, len(jpegs), batch):
-        part = slice(start, start + batch)
-        images = decode(jpegs[part], crop)
-        maps = network.heat_maps(images.to(device), sounds[part].to(device))
+    """Columns of the maps of each batch of clips.
+
+    Also a GPU computes with 32 bits: in half precision a sharp map has many equal cells, so that
+    its hottest cell and its area depend on rounding.
+    """
+    for batch in clips:
+        maps = network.heat_maps(batch.images, batch.sounds[0])
         names = sorted(categories) if maps.clusters is not None else []
-        yield columns(clip_rows[part], times[part], layers(maps, categories), names)
+        yield columns(batch.rows, batch.times_s, layers(maps, categories), names)
 
 
 def run(
@@ -164,19 +133,18 @@ def run(
     spectrograms: Path,
     testset: str,
     out: Path,
+    mapped: Path | None = None,
 ) -> None:
     """Compute the maps of a test set, or of the validation solos, shard by shard."""
     model, crop, categories = load(network)
     model.to(pick_device(config.device))
     if testset == "synthetic" and config.mosaic_px:
         crop = config.mosaic_px
-    rows = testset_rows(index, testset)
+    chosen = ClipFiles(index_rows(index, testset), clips, spectrograms, mapped)
+    batches = testsets.batches(chosen, [model], config.batch, crop, f"maps {testset}")
     with tables.writer(out, schemas.MAPS) as write:
-        for shard in progress(np.unique(rows["shard"].to_numpy()), f"maps {testset}"):
-            part = rows.filter(pc.equal(rows["shard"], pa.scalar(shard)))
-            batches = _compute(model, crop, categories, part, clips, spectrograms, config.batch)
-            for found in batches:
-                write(**found)
+        for found in compute(model, categories, batches):
+            write(**found)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import Section, Seed
 from spm.base.errors import UserError
-from spm.base.statuses import Kind, Split
+from spm.base.statuses import Split
 from spm.corpus import clip_reader, ids
 from spm.corpus.media.cut import level_db
 
@@ -77,7 +77,8 @@ class Tile(NamedTuple):
 
 def source_clips(index: Path, split: str) -> list[TableRow]:
     """Audible solo clips that a split's mosaics are made of, sorted by name."""
-    rows = clip_reader.select(index, split=split, kind=Kind.SOLO).to_pylist()
+    audible = clip_reader.select(index, split=split)
+    rows = audible.filter(clip_reader.solos(audible, "mosaics")).to_pylist()
     if split == Split.TRAIN:
         videos = second_half(rows)
         rows = [row for row in rows if row["video_id"] in videos]

@@ -9,6 +9,7 @@ from spm.base.config import UNIQUE, Device, Section, Seed, Text
 from spm.base.statuses import Kind
 from spm.fusion.losses import Negatives
 from spm.learn.backbones import Audio, Start, Visual
+from spm.learn.device import COMPILE_STEPS
 
 
 class Augment(StrEnum):
@@ -77,7 +78,7 @@ class Train(Section):
         " weights. A promoted run has the network of its row of `audio` (pretrain.network).",
     )
     kinds: tuple[Kind, ...] = Field(
-        (Kind.SOLO, Kind.DUET),
+        tuple(Kind),
         min_length=1,
         json_schema_extra=UNIQUE,
         description="Kinds of the training clips.",
@@ -149,11 +150,30 @@ class Train(Section):
         description="Which epoch's weights are kept: last, or best (smallest validation loss,"
         " which needs index.val_solos).",
     )
-    half: bool = Field(True, description="Use half precision on a GPU.")
-    compile: bool = Field(
-        False,
-        description="Compile the trained backbones with torch.compile. It takes minutes at the"
-        " start, makes each step faster, and needs g++.",
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=10_000,
+        description="Batches whose gradients are added up before the weights change. The negatives"
+        " of a sound, and the statistics of BatchNorm, remain those of one batch.",
+    )
+    half: bool = Field(
+        True,
+        description="Compute with 16 bits on a GPU: bfloat16, or float16 with a scaled loss where"
+        " the GPU has no bfloat16.",
+    )
+    compile: Literal["auto"] | bool = Field(
+        "auto",
+        description="Compile the trained backbones with torch.compile, which takes minutes at the"
+        f" start and makes each step faster. auto: on a GPU, in trainings of at least"
+        f" {COMPILE_STEPS:,} steps, if there is a C compiler.",
+    )
+    checkpoint_minutes: float = Field(
+        10.0,
+        gt=0,
+        le=100_000,
+        description="Minutes between two checkpoints inside an epoch. A stopped training continues"
+        " after the last one.",
     )
     seed: Seed = Field(0, description="Random seed of initial weights, shuffling and frames.")
     device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")

@@ -2,7 +2,7 @@
 
 python -m spm.fusion.train --config '{}' --index clips.parquet --clips clips
     --spectrograms spectrograms --pretrained audio.safetensors --out network.safetensors
-    --history history.parquet --state state/fusion/train/spm
+    --history history.parquet --state state/fusion/train/spm --mapped state/mapped
 
 On several GPUs: torchrun --standalone --nproc-per-node 4 -m spm.fusion.train, with the same
 options.
@@ -10,16 +10,16 @@ options.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from torch import Tensor
 
 from spm.audio.assignment import match_clusters
-from spm.audio.network import predict_all
+from spm.audio.network import BATCH
 from spm.base import stage, tables
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
@@ -32,7 +32,10 @@ from spm.fusion.settings import Keep, RunConfig, Train
 from spm.fusion.trainer import Trainer
 from spm.fusion.untrained import UntrainedNetwork
 from spm.learn import checkpoints, distributed, training, weights
-from spm.learn.device import pick_device
+from spm.learn.clip_files import Sounds
+from spm.learn.device import channels_last, compiles, pick_device
+from spm.learn.epoch import step_count
+from spm.learn.loader import sound_batches
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,17 @@ class ClipTables:
     clips: Path
     spectrograms: Path
     rows: pa.Table
+    mapped: Path | None = None  # folder of mapped files; None: the tables are read into memory
 
     def files(self) -> list[Path]:
         """The index, and the files that contain the rows' clips."""
         frames = clip_reader.files(self.rows, self.clips)
         return [self.index, *frames, *clip_reader.files(self.rows, self.spectrograms)]
 
-    def load(self, network: LocalizationNetwork, config: Train) -> ClipDataset:
-        """Read the clips; frozen networks compute their features here, once."""
-        return load(self.rows, self.clips, self.spectrograms, network, config)
+    def load(self, network: LocalizationNetwork, config: Train, state: Path) -> ClipDataset:
+        """Open the clips; frozen networks compute their features here, once, into `state`."""
+        folders = (self.clips, self.spectrograms)
+        return load(self.rows, *folders, network, config, mapped=self.mapped, state=state)
 
 
 def select_kinds(rows: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
@@ -90,12 +95,18 @@ def build(config: Train, pretrained: Path | None) -> LocalizationNetwork:
     return network
 
 
-def prepare(config: Train, pretrained: Path | None) -> LocalizationNetwork:
-    """The network on its device, distributed and compiled as the settings ask."""
+def prepare(config: Train, pretrained: Path | None, clips: int = 0) -> LocalizationNetwork:
+    """The network on its device, distributed and compiled as the settings ask.
+
+    `clips` is the number of training clips: `compile: auto` depends on the number of steps.
+    """
     network = build(config, pretrained).to(pick_device(config.device))
-    network.distribute()
-    if config.compile:
+    device = next(network.parameters()).device
+    channels_last(network.visual)
+    steps = config.total_epochs * step_count(clips, config.batch)
+    if compiles(config.compile, device, steps):
         network.compile_trunks()
+    network.distribute()
     return network
 
 
@@ -113,7 +124,8 @@ def extra_tables(config: Train, corpus: ClipTables, mosaics: Path | None) -> dic
             )
         index = mosaics / "index.parquet"
         rows = clip_reader.select(index, split=Split.TRAIN)
-        extra["mosaics"] = ClipTables(index, mosaics / "clips", mosaics / "spectrograms", rows)
+        folders = (mosaics / "clips", mosaics / "spectrograms")
+        extra["mosaics"] = ClipTables(index, *folders, rows, corpus.mapped)
     if "duets" in config.extra_data:
         rows = clip_reader.select(corpus.index, split=Split.TRAIN)
         extra["duets"] = replace(corpus, rows=select_kinds(rows, [Kind.DUET]))
@@ -129,24 +141,24 @@ def with_nearest(data: ClipDataset, network: LocalizationNetwork, config: Train)
             f"train.augment: {config.augment} compares sounds by the promoted audio network: set"
             " train.promote to true, or train.augment to none or A"
         )
-    features = predict_all(network.audio, data.log_mels, next(network.parameters()).device)
+    batches = sound_batches(data.sounds, BATCH, device=next(network.parameters()).device)
+    features = torch.cat(list(network.apply_all(network.audio, batches)))
     return replace(data, nearest=nearest_clips(features, data.videos, config.augment_outside))
 
 
 def match_categories(
-    network: LocalizationNetwork, rows: pa.Table, log_mels: Tensor
+    network: LocalizationNetwork, rows: pa.Table, sounds: Sounds
 ) -> dict[str, int]:
     """Cluster of each category, by the training solos; empty if the method is not class-aware."""
-    solo = [kind == Kind.SOLO for kind in rows["kind"].to_pylist()]
-    labels = network.predict_clusters_all(log_mels[torch.tensor(solo)])
-    if labels is None:
+    if not network.cluster_count:
         return {}
-    categories = [
-        names[0]
-        for names, is_solo in zip(rows["categories"].to_pylist(), solo, strict=True)
-        if is_solo
-    ]
-    return match_clusters(labels.tolist(), categories, network.cluster_count)
+    solos = torch.from_numpy(clip_reader.solos(rows, "maps of categories")).nonzero()[:, 0]
+    device = next(network.parameters()).device
+    batches = sound_batches(sounds, BATCH, device=device, indices=solos)
+    labels = [batch.tolist() for batch in network.apply_all(network.predict_clusters, batches)]
+    names = rows["categories"].take(solos.numpy()).to_pylist()
+    categories = [listed[0] for listed in names]
+    return match_clusters(list(chain.from_iterable(labels)), categories, network.cluster_count)
 
 
 def fingerprint(config: Train, parts: Sequence[ClipTables], pretrained: Path | None) -> str:
@@ -156,20 +168,25 @@ def fingerprint(config: Train, parts: Sequence[ClipTables], pretrained: Path | N
         files.append(pretrained)
     modules = ("spm.fusion.train", f"spm.fusion.methods.{config.method}")
     digests = [code_digest(module) for module in modules]
-    return checkpoints.fingerprint(files, config.model_dump_json(), *digests)
+    settings = config.model_dump_json(exclude={"checkpoint_minutes"})
+    return checkpoints.fingerprint(files, settings, *digests)
 
 
-def select_training(config: Train, index: Path, clips: Path, spectrograms: Path) -> ClipTables:
+def select_training(
+    config: Train, index: Path, clips: Path, spectrograms: Path, mapped: Path | None
+) -> ClipTables:
     """The audible training clips of the run's kinds; an error if there are none."""
     rows = select_kinds(clip_reader.select(index, split=Split.TRAIN), config.kinds)
     rows = clip_reader.require_rows(rows, f"audible training ({', '.join(config.kinds)})")
-    return ClipTables(index, clips, spectrograms, rows)
+    return ClipTables(index, clips, spectrograms, rows, mapped)
 
 
-def load_validation(config: Train, corpus: ClipTables, network: LocalizationNetwork) -> ClipDataset:
+def load_validation(
+    config: Train, corpus: ClipTables, network: LocalizationNetwork, state: Path
+) -> ClipDataset:
     """The validation clips; an error if there are none and `keep` needs them."""
     rows = clip_reader.select(corpus.index, split=Split.VAL)
-    data = replace(corpus, rows=rows).load(network, config)
+    data = replace(corpus, rows=rows).load(network, config, state)
     if config.keep is Keep.BEST and not len(data):
         raise UserError(
             "train.keep: best, but there are no validation clips: set index.val_solos, or"
@@ -198,12 +215,12 @@ def write_untrained(settings: Train, index: Path, out: Path, history: Path, stat
 
 
 def train_epochs(
-    trainer: Trainer, validation: ClipDataset, state: Path, title: str
+    trainer: Trainer, validation: ClipDataset, state: Path, title: str, log: Path | None
 ) -> list[checkpoints.HistoryRow]:
     """Train all epochs, with checkpoints in `state`; the network has the weights to keep."""
     settings = trainer.config
 
-    def train_epoch(epoch: int) -> training.EpochValues:
+    def train_epoch(epoch: training.Epoch) -> training.EpochValues:
         return {**trainer.train_epoch(epoch), **trainer.validate(validation)}
 
     return training.train(
@@ -215,6 +232,8 @@ def train_epochs(
         title=title,
         best_by=("val", "loss") if settings.keep is Keep.BEST else None,
         scaler=trainer.scaler,
+        checkpoint_minutes=settings.checkpoint_minutes,
+        log=log,
     )
 
 
@@ -229,22 +248,25 @@ def run(
     out: Path,
     history: Path,
     state: Path,
+    mapped: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> None:
-    """Train on the audible training clips; a killed run resumes after its last epoch."""
+    """Train on the audible training clips; a killed run resumes at its last checkpoint."""
     settings = with_audio_network(methods.settings_of(config), pretrained)
     if not settings.total_epochs:
         write_untrained(settings, index, out, history, state)
         return
-    network = prepare(settings, pretrained)
-    corpus = select_training(settings, index, clips, spectrograms)
-    data = with_nearest(corpus.load(network, settings), network, settings)
-    validation = load_validation(settings, corpus, network)
+    corpus = select_training(settings, index, clips, spectrograms, mapped)
+    network = prepare(settings, pretrained, corpus.rows.num_rows)
+    data = with_nearest(corpus.load(network, settings, state), network, settings)
+    validation = load_validation(settings, corpus, network, state)
     extra = extra_tables(settings, corpus, mosaics)
-    extra_data = {name: part.load(network, settings) for name, part in extra.items()}
+    extra_data = {name: part.load(network, settings, state) for name, part in extra.items()}
     trainer = methods.trainer_class(settings)(network, settings, data, extra_data)
     depends_on = fingerprint(settings, [corpus, *extra.values()], pretrained)
-    rows_of_history = train_epochs(trainer, validation, state / depends_on, state.name)
-    categories = match_categories(network, corpus.rows, data.log_mels)
+    folder = state / depends_on
+    rows_of_history = train_epochs(trainer, validation, folder, state.name, tensorboard)
+    categories = match_categories(network, corpus.rows, data.sounds)
     if distributed.is_main_process():
         weights.save(out, network.state_dict(), describe(settings, categories, pretrained))
         training.finish(rows_of_history, history, state)

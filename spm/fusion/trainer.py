@@ -2,28 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from spm.fusion.dataset import ClipDataset, random_frames, resized_frames, sample_pairs
+from spm.fusion.batches import Batch, batches, whole_frames
+from spm.fusion.dataset import ClipDataset
 from spm.fusion.localization_network import LocalizationNetwork
-from spm.fusion.losses import Negatives, negative_mask, sample_one_negative
+from spm.fusion.losses import negative_mask
 from spm.fusion.settings import Train
-from spm.learn import dataloading, distributed
-from spm.learn.training import EpochValues
-
-
-class Batch(NamedTuple):
-    """A batch of clips."""
-
-    indices: Tensor  # (B,) indices of the clips
-    images: Tensor  # (views · B, 3, crop, crop) a random frame of each
-    sounds: Tensor  # (B, …) log-mels, or the features of a frozen audio network
-    negative: Tensor  # (B, B) bool: the pairs that are negatives
+from spm.learn import dataloading
+from spm.learn.device import autocast, is_fused, make_scaler
+from spm.learn.epoch import Epoch, EpochValues, Group, step_count
 
 
 class Trainer:
@@ -54,30 +45,41 @@ class Trainer:
         self.network, self.config, self.clips = network, config, clips
         self.extra = extra or {}
         self.device = next(network.parameters()).device
-        self.optimizer = Adam(network.parameter_groups(config), weight_decay=config.weight_decay)
-        half = config.half and self.device.type == "cuda"
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        groups, fused = network.parameter_groups(config), is_fused(self.device)
+        self.optimizer = Adam(groups, weight_decay=config.weight_decay, fused=fused)
+        self.scaler = make_scaler(self.device, config.half)
+        self.group = Group()  # place of the current batch among those of one step
 
     def generator(self, *numbers: int) -> torch.Generator:
         """Random generator seeded by the run's seed and, for example, the epoch."""
         return dataloading.make_generator(self.config.seed, *numbers)
 
-    def batches(self, clips: ClipDataset, generator: torch.Generator) -> Iterator[Batch]:
-        """Every clip once, in random order."""
-        size, crop, views = self.config.batch, self.config.crop, self.network.views
-        for indices in dataloading.shuffled_batches(len(clips), size, generator):
-            frames, sounds = sample_pairs(clips, indices, self.config, generator)
-            images = random_frames(clips, frames, crop, generator, views)
-            negative = negative_mask(clips.videos[indices])
-            if self.config.negatives is Negatives.ONE:
-                negative = sample_one_negative(negative, generator)
-            sounds = clips.sounds[sounds]
-            device = self.device
-            yield Batch(indices, images.to(device), sounds.to(device), negative.to(device))
+    def batches(
+        self, clips: ClipDataset, generator: torch.Generator, skip: int = 0
+    ) -> Iterator[Batch]:
+        """Every clip once, in random order, without the first `skip` batches."""
+        views = self.network.views
+        return batches(clips, self.config, views, generator, device=self.device, skip=skip)
+
+    def steps(
+        self, epoch: Epoch, clips: ClipDataset, *generators: torch.Generator
+    ) -> Iterator[Batch]:
+        """All clips in random order, once for each generator.
+
+        A resumed training leaves out the batches that were used before.
+        """
+        count, passes = step_count(len(clips), self.config.batch), []
+        for number, generator in enumerate(generators):
+            skip = min(max(epoch.skip - number * count, 0), count)
+            passes.append(self.batches(clips, generator, skip))
+        total = count * len(generators)
+        for batch in epoch.steps(chain.from_iterable(passes), total, self.config.accumulate):
+            self.group = epoch.group
+            yield batch
 
     def autocast(self) -> torch.autocast:
         """Half precision, on a GPU and if the run's settings ask for it."""
-        return torch.autocast(self.device.type, torch.float16, enabled=self.scaler.is_enabled())
+        return autocast(self.device, self.config.half)
 
     def audio_features(self, clips: ClipDataset, sounds: Tensor) -> Tensor:
         """Features of a batch's sounds, which already are features if the network is frozen."""
@@ -86,54 +88,49 @@ class Trainer:
         return self.network.audio_features(sounds)
 
     def optimizer_step(self, loss: Tensor, *others: Optimizer) -> None:
-        """One step of the run's optimizer and of other optimizers for the same loss."""
-        optimizers = (self.optimizer, *others)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        distributed.all_reduce_gradients(self.network)
-        for optimizer in filter(_has_gradients, optimizers):
-            self.scaler.step(optimizer)
-        self.scaler.update()
+        """Add the gradients of a batch, and after the last batch of `group` change the weights.
 
-    def train_epoch(self, epoch: int) -> EpochValues:
+        `others` are optimizers of other weights for the same loss.
+        """
+        optimizers = (self.optimizer, *others)
+        if self.group.first:
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+        self.scaler.scale(loss / self.group.size).backward()
+        if self.group.last:
+            self.network.average_gradients()
+            for optimizer in filter(_has_gradients, optimizers):
+                self.scaler.step(optimizer)
+            self.scaler.update()
+
+    def train_epoch(self, epoch: Epoch) -> EpochValues:
         """One pass over the clips with the network's loss; the values are means over the steps."""
         self.network.set_train_mode(self.config)
-        losses, accuracies = [], []
-        for batch in self.batches(self.clips, self.generator(epoch)):
+        for batch in self.steps(epoch, self.clips, self.generator(epoch)):
             with self.autocast():
                 features = self.audio_features(self.clips, batch.sounds)
                 step = self.network.loss(batch.images, features, batch.negative)
             self.optimizer_step(step.loss)
-            losses.append(step.loss.item())
-            accuracies.append(step.accuracy)
-        return _means("train", losses, accuracies)
+            epoch.add(len(batch.indices), **step._asdict())
+        return epoch.means()
 
     @torch.inference_mode()
     def validate(self, clips: ClipDataset) -> EpochValues:
         """Loss and accuracy on the validation clips, with all negatives of fixed random batches."""
         self.network.eval()
-        losses, accuracies = [], []
-        batches = dataloading.shuffled_batches(len(clips), self.config.batch, self.generator())
-        for indices in batches:
-            images = resized_frames(clips, indices, self.config.crop).to(self.device)
-            sounds = clips.sounds[indices].to(self.device)
-            negative = negative_mask(clips.videos[indices]).to(self.device)
-            features = self.audio_features(clips, sounds)
-            loss, accuracy = self.network.loss(images, features, negative)
-            losses.append(float(loss))
-            accuracies.append(accuracy)
-        return _means("val", losses, accuracies) if losses else {}
+        measured, size = Epoch(), self.config.batch
+        parts = dataloading.shuffled_batches(len(clips), size, self.generator())
+        for batch in whole_frames(clips, parts, self.config.crop, device=self.device):
+            negative = negative_mask(clips.videos[batch.indices])
+            negative = negative.to(self.device, non_blocking=True)
+            with self.autocast():
+                features = self.audio_features(clips, batch.sounds)
+                step = self.network.loss(batch.images, features, negative)
+            measured.add(len(batch.indices), **step._asdict())
+        return measured.means("val") if len(clips) > 1 else {}
 
 
 def _has_gradients(optimizer: Optimizer) -> bool:
     """Whether the last loss depends on a parameter; a scaler refuses a step without gradients."""
     parameters = chain.from_iterable(group["params"] for group in optimizer.param_groups)
     return any(parameter.grad is not None for parameter in parameters)
-
-
-def _means(split: str, losses: list[float], accuracies: list[float]) -> EpochValues:
-    return {
-        (split, "loss"): float(np.mean(losses)),
-        (split, "accuracy"): float(np.mean(accuracies)),
-    }

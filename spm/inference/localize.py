@@ -8,8 +8,8 @@ On the command line: spm localize concert.mp4
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,15 @@ from spm.inference.localization import (
     Maps,
     NetworkInfo,
 )
-from spm.learn import transforms
+from spm.learn import loader, transforms
 from spm.learn.device import pick_device
 
 __all__ = ["Localization", "Localizer", "NetworkInfo", "video"]
 
-MARGIN = 8 / 7  # frames are decoded this much larger than the network's input: 256 px for 224
+# Frames are decoded this much larger than the input of a trained network, as in the workflow: 256
+# px for 224. Those of the zero-shot network have the size of its input.
+MARGIN = 8 / 7
+WORKERS = 2  # processes that decode frames for a GPU
 BATCH = 32  # frames
 MAPS_PER_S = 2  # the overlay video interpolates between maps
 
@@ -108,7 +111,7 @@ class Localizer:
         self.device = pick_device(device_name)
         self.network.to(self.device)
         self.threshold = threshold
-        size = round(self.info.crop * MARGIN)
+        size = self.info.crop if self.is_default else round(self.info.crop * MARGIN)
         self.clips = Clips(size=size, frames_per_clip=maps_per_s)
         self.batch = max(1, BATCH // maps_per_s)  # clips
 
@@ -179,16 +182,21 @@ class Localizer:
         on_progress: Callable[[float], object],
     ) -> Iterator[Maps]:
         """Maps of each batch: of the sound, then of each category, (n, 1 + categories, h, w)."""
-        remaining = iter(clips)
-        for part in sounds.split(self.batch):
-            batch = islice(remaining, len(part))
-            jpegs = list(chain.from_iterable(clip["frames"] for clip in batch))
-            images = transforms.resize_normalize(transforms.decode(jpegs), self.info.crop)
+        frames = self._frames([clip["frames"] for clip in clips])
+        for part, decoded in zip(sounds.split(self.batch), frames, strict=True):
+            images = transforms.resize_normalize(decoded.to(self.device), self.info.crop)
             images = images.view(len(part), -1, *images.shape[1:])  # (clips, frames, 3, crop, crop)
-            heat = self.network.heat_maps(images.to(self.device), part)
+            heat = self.network.heat_maps(images, part)
             layers = fusion_maps.layers(heat, categories)
             yield layers.flatten(0, 1).cpu().numpy()
             on_progress(len(part))
+
+    def _frames(self, jpegs: Sequence[Sequence[bytes]]) -> Iterator[Tensor]:
+        """The frames of each batch of clips, (n, 3, H, W), uint8."""
+        batches = [jpegs[start : start + self.batch] for start in range(0, len(jpegs), self.batch)]
+        plans = [list(chain.from_iterable(batch)) for batch in batches]
+        workers = WORKERS if self.device.type == "cuda" else 0
+        return loader.load(plans, transforms.decode, device=self.device, workers=workers)
 
 
 def decode(path: Path, config: Clips) -> list[Clip]:

@@ -7,11 +7,15 @@ import av
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.statuses import FetchStatus, Kind
-from spm.corpus.fetch import Fetch, Session, fetch
+from spm.corpus.fetch import fetch
+from spm.corpus.fetching.session import Session
+from spm.corpus.fetching.settings import Fetch
+from spm.corpus.fetching.sources import Source
 from spm.corpus.fetching.store import prepare
 from spm.corpus.ids import sanitize_id
 from spm.corpus.manifest import Video, address, is_remote
-from spm.corpus.media.probe import Unusable, probe
+from spm.corpus.media.contents import Unusable
+from spm.corpus.media.probe import probe
 
 
 def local_copy(video: str, folder: Path) -> Path:
@@ -30,7 +34,7 @@ def local_copy(video: str, folder: Path) -> Path:
     prepare(folder / "store")
     with progress(range(1), "fetch") as bar:
         session = Session(Fetch.model_validate({}), folder / "store", None, bar)
-        row = fetch(listed, location, session)
+        (row,) = fetch(Source(name, location, (listed,)), session)
     if row["status"] != FetchStatus.OK:
         raise UserError(f"{video}: {row['status']}: {row['reason']}")
     return Path(row["path"])

@@ -2,7 +2,8 @@
 
 A trunk is the published network without its pooling and its classifier. The last stage of the image
 networks and of ResNet-18 for sounds keeps stride 16 instead of 32, so that an image of 224 × 224 px
-gives 14 × 14 positions (Hu et al., NeurIPS 2020).
+gives 14 × 14 positions (Hu et al., NeurIPS 2020). torchvision is imported where one of its networks
+is built: importing it takes longer than a second, and half of the stages use other networks.
 """
 
 from collections import OrderedDict
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torchvision.models as published
 from torch import Tensor, nn
 
 from spm.base.errors import UserError
@@ -25,7 +25,9 @@ AUDIO_CHANNELS = {"resnet18": 512, "yamnet": yamnet.FEATURES}
 
 def _resnet18() -> nn.Sequential:
     """(B, 3, H, W) → (B, 512, H/16, W/16)."""
-    network = published.resnet18()
+    from torchvision.models import resnet18
+
+    network = resnet18()
     block = network.layer4[0]
     block.conv1.stride = block.downsample[0].stride = (1, 1)
     names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
@@ -34,7 +36,9 @@ def _resnet18() -> nn.Sequential:
 
 def _mobilenet_v2() -> nn.Sequential:
     """(B, 3, H, W) → (B, 320, H/16, W/16)."""
-    network = published.mobilenet_v2()
+    from torchvision.models import mobilenet_v2
+
+    network = mobilenet_v2()
     network.features[14].conv[1][0].stride = (1, 1)
     trunk: nn.Sequential = network.features[:18]  # the last layer only serves the classifier
     return trunk

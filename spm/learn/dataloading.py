@@ -1,36 +1,14 @@
-"""Loading of training data: log-mels as tensors, shuffled batches, seeds, and a prefetch thread."""
+"""Shuffled batches, seeds, and tensors of all clips, in memory or in files."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from secrets import token_hex
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
-
-from spm.base.constants import FRAMES, N_MELS, PCM_SCALE
-from spm.corpus import clip_reader
-
-Item = TypeVar("Item")
-SOUNDS = 256  # clips whose sound is in memory as 32-bit numbers
-
-
-def log_mels(rows: pa.Table, spectrograms: Path) -> Tensor:
-    """Log-mels of the clips in `rows`: (clips, 201, 64), in dB, with the tables' number type."""
-    return torch.from_numpy(clip_reader.log_mels(rows, spectrograms)).view(-1, FRAMES, N_MELS)
-
-
-def prepared_sounds(rows: pa.Table, clips: Path, prepare: Callable[[Tensor], Tensor]) -> Tensor:
-    """`prepare` of the sound of the clips in `rows`: (clips, …), with 16 bits to save memory.
-
-    `prepare` takes mono sound at 16 kHz in [-1, 1], (B, 16000), and gives (B, …).
-    """
-    parts = []
-    for pcm in torch.from_numpy(clip_reader.pcm(rows, clips)).split(SOUNDS):
-        parts.append(prepare(pcm * PCM_SCALE).half())
-    return torch.cat(parts)
 
 
 def shuffled_batches(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -52,17 +30,30 @@ def make_generator(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(state % 2**63)
 
 
-def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items in the same order; a thread makes the next item while the last one is used.
+def empty_tensor(folder: Path | None, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A tensor without values, in a file of the folder; None: in memory.
 
-    For example, the CPU decodes images while the GPU trains.
+    The file has no name, so that it is deleted when no process uses the tensor any more.
     """
-    iterator = iter(items)
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            future = pool.submit(next, iterator, None)
-            while (item := future.result()) is not None:
-                future = pool.submit(next, iterator, None)
-                yield item
-        finally:
-            pool.shutdown(cancel_futures=True)
+    count = math.prod(shape)
+    if folder is None or not count:
+        return torch.empty(*shape, dtype=dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{token_hex(8)}.tensor"
+    try:
+        with path.open("wb") as file:  # an error here if the disk is full, not a signal later
+            os.posix_fallocate(file.fileno(), 0, count * dtype.itemsize)
+        return torch.from_file(str(path), shared=True, size=count, dtype=dtype).view(*shape)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def collect(batches: Iterable[Tensor], count: int, folder: Path | None) -> Tensor:
+    """The rows of all batches, `count` in all, in a file of the folder or in memory: (count, …)."""
+    start, rows = 0, torch.empty(0)
+    for batch in batches:
+        if start == 0:
+            rows = empty_tensor(folder, (count, *batch.shape[1:]), batch.dtype)
+        rows[start : start + len(batch)] = batch
+        start += len(batch)
+    return rows

@@ -1,18 +1,33 @@
-"""One training on several GPUs: torchrun starts one process per GPU.
+"""One training in several processes: torchrun starts one process per GPU, on one or more nodes.
 
-Every process draws the same batches. A wrapped trunk computes its own part of each batch, and the
-outputs of all processes are gathered. So the loss sees the whole batch with all its negatives, for
-every method, as on one GPU with that batch.
+Every process draws the same batches, and decodes and computes only its own part of each
+(`own_part`). `wrap` shares a trunk among the processes: it takes a part, and gives the outputs of
+the whole batch. So the loss sees the whole batch with all its negatives, for every method, as on
+one GPU with that batch. DistributedDataParallel adds up the gradients of the trunk's parts.
+
+Where gradients are off, as in validation, a tensor is the whole batch: every process computes all
+of it, without communication.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from functools import cache
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Shard
+from torch.nn.functional import pad
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+
+Value = TypeVar("Value")
+# Longer than a process needs to prepare a large corpus, or to write the results.
+TIMEOUT = timedelta(hours=3)
 
 
 def world_size() -> int:
@@ -27,71 +42,116 @@ def is_main_process() -> bool:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started, if any; each uses the GPU of its local rank."""
+    """Join the processes that torchrun started, if any; each uses the GPU of its local rank.
+
+    The processes of a node share the threads of the job.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        backend = "cpu:gloo,cuda:nccl"
+    local_processes = int(os.environ["LOCAL_WORLD_SIZE"])
+    torch.set_num_threads(max(1, torch.get_num_threads() // local_processes))
+    dist.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield
     finally:
         dist.destroy_process_group()
 
 
-class _Gather(torch.autograd.Function):
-    """Concatenation of the parts of all processes.
+def from_main_process(value: Value) -> Value:
+    """The value that the main process passed, in every process."""
+    values = [value]
+    if world_size() > 1:
+        dist.broadcast_object_list(values, src=0)
+    return values[0]
 
-    Each process computes the whole loss, so the gradient of its own part is already complete.
+
+def own_part(batch: int) -> slice:
+    """Rows of a batch that this process computes; the parts differ by one row at most.
+
+    Without gradients, these are all rows.
     """
+    if world_size() == 1 or not torch.is_grad_enabled():
+        return slice(0, batch)
+    rows, larger = divmod(batch, world_size())
+    rank = dist.get_rank()
+    start = rank * rows + min(rank, larger)
+    return slice(start, start + rows + (rank < larger))
 
-    @staticmethod
-    def forward(ctx: Any, part: Tensor, batch: int) -> Tensor:
-        rank = dist.get_rank()
-        lengths = [len(rows) for rows in torch.arange(batch).tensor_split(world_size())]
-        parts = [part.new_empty((length, *part.shape[1:])) for length in lengths]
-        parts[rank] = part.contiguous()
-        ctx.start, ctx.length = sum(lengths[:rank]), len(part)
-        for source, values in enumerate(parts):
-            dist.broadcast(values, source)
-        return torch.cat(parts)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        own = gradients[0][ctx.start : ctx.start + ctx.length]
-        return own * world_size(), None  # all_reduce_gradients divides by the number of processes
+def gather(part: Tensor) -> Tensor:
+    """Rows of all processes, in the order of the processes: (b, …) → (B, …).
+
+    Every process must compute the same loss from them, because the gradient of a part is the sum
+    over the losses of all processes. Without gradients, the tensor is returned as it is.
+    """
+    if not dist.is_initialized() or not torch.is_grad_enabled():
+        return part
+    lengths = _all_lengths(part)
+    longest = max(lengths)
+    padded = pad(part, [0] * (2 * part.dim() - 1) + [longest - len(part)])
+    mesh = _mesh(part.device.type)
+    rows = DTensor.from_local(padded, mesh, [Shard(0)]).full_tensor(grad_placements=[Partial()])
+    parts = rows.split(longest)
+    return torch.cat([each[:length] for each, length in zip(parts, lengths, strict=True)])
+
+
+def _all_lengths(part: Tensor) -> list[int]:
+    """Number of rows of each process."""
+    lengths = list(torch.empty(world_size(), 1, dtype=torch.int64))
+    dist.all_gather(lengths, torch.tensor([len(part)]))  # on CPUs, so that no GPU is waited for
+    return torch.cat(lengths).tolist()
+
+
+@cache
+def _mesh(device_type: str) -> DeviceMesh:
+    """All processes of the training, as DTensor names them."""
+    return init_device_mesh(device_type, (world_size(),))
+
+
+class _Trunk(nn.Module):
+    """A trunk and its computation, as a module of its own."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk, self.compute = trunk, trunk.forward
+
+    def forward(self, part: Tensor) -> Tensor:
+        return self.compute(part)  # type: ignore[no-any-return]
 
 
 def wrap(trunk: nn.Module) -> None:
-    """Let each process compute its part of the trunk's batch, and gather the outputs.
+    """Share a trunk among the processes: (b, …) of this process → outputs of the whole batch.
 
-    On GPUs, the statistics of BatchNorm are those of the whole batch.
+    Names of weights stay as they are. On GPUs, the statistics of BatchNorm are those of the whole
+    batch. Compile a trunk before this.
     """
-    if world_size() == 1:
+    if not dist.is_initialized():
         return
     if next(trunk.parameters()).is_cuda:
         nn.SyncBatchNorm.convert_sync_batchnorm(trunk)
-    batch_sizes: list[int] = []
+    compute = alone = trunk.forward
+    if any(parameter.requires_grad for parameter in trunk.parameters()):
+        compute = DistributedDataParallel(_Trunk(trunk))
+        compute.broadcast_buffers = False  # a trunk may run twice before the backward pass
 
-    def select_part(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        batch_sizes.append(len(inputs[0]))
-        return (inputs[0].tensor_split(world_size())[dist.get_rank()],)
+    def forward(part: Tensor) -> Tensor:
+        return gather(compute(part)) if torch.is_grad_enabled() else alone(part)
 
-    def gather(_: nn.Module, __: Any, output: Tensor) -> Any:
-        return _Gather.apply(output, batch_sizes.pop())
-
-    trunk.register_forward_pre_hook(select_part)
-    trunk.register_forward_hook(gather)
+    trunk.forward = forward
 
 
-def all_reduce_gradients(network: nn.Module) -> None:
-    """Replace every gradient by its mean over the processes."""
-    gradients = [part.grad for part in network.parameters() if part.grad is not None]
-    if world_size() == 1 or not gradients:
-        return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    dist.all_reduce(flat)
-    means = (flat / world_size()).split([gradient.numel() for gradient in gradients])
-    for gradient, mean in zip(gradients, means, strict=True):
-        gradient.copy_(mean.view_as(gradient))
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over the processes.
+
+    The gradients of what follows the trunks are already equal, except for rounding on GPUs.
+    """
+    gradients = [part.grad for part in parameters if part.grad is not None]
+    if world_size() > 1 and gradients:
+        vector = parameters_to_vector(gradients)
+        dist.all_reduce(vector)
+        vector_to_parameters(vector / world_size(), gradients)

@@ -1,14 +1,20 @@
-"""From JPEG bytes to a normalized batch of images, with random crops, mirroring and colors."""
+"""From JPEG bytes to a normalized batch of images, with random crops, mirroring and colors.
 
-import io
-from collections.abc import Sequence
+Worker processes decode and crop (`decoded`, `crop_batch`), because crops of 8 bits are small.
+Mirroring, colors and normalization are batched on the device of the network (`color_normalize`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from spm.base.errors import UserError
+from spm.learn import loader
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])  # of ImageNet's pixels, in [0, 1]
 STD = torch.tensor([0.229, 0.224, 0.225])
@@ -37,10 +43,81 @@ def sample_params(batch: int, margin: int, generator: torch.Generator) -> Augmen
     return Augmentation(corner[0], corner[1], uniform[2] < 0.5, factor[0], factor[1])
 
 
+def decoded(jpegs: Iterable[bytes]) -> Iterator[np.ndarray]:
+    """Decode images one after the other: (H, W, 3) each, uint8.
+
+    All images of one size are decoded into the same memory, which stays in the processor's cache:
+    use each before the next.
+
+    Raises
+    ------
+    UserError
+        If an image is damaged.
+    """
+    memory = np.empty(0, np.uint8)
+    for jpeg in jpegs:
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+            if memory.size != 3 * height * width:
+                memory = np.empty(3 * height * width, np.uint8)
+            yield simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
+        except ValueError as error:
+            raise UserError(
+                f"a frame is not a complete JPEG image ({error}): delete the table of its clips and"
+                " run again"
+            ) from error
+
+
 def decode(jpegs: Sequence[bytes]) -> Tensor:
-    """Decode images of one size: (B, 3, size, size), uint8."""
-    arrays = [np.asarray(Image.open(io.BytesIO(jpeg))) for jpeg in jpegs]
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+    """Decode images of one size: (B, 3, H, W), uint8; the memory has the order (B, H, W, 3)."""
+    images = loader.empty((len(jpegs), *size(jpegs[0]), 3), torch.uint8)
+    for out, image in zip(images.numpy(), decoded(jpegs), strict=True):
+        out[:] = image
+    return images.permute(0, 3, 1, 2)
+
+
+def decode_each(jpegs: Sequence[bytes]) -> list[Tensor]:
+    """Decode images of any sizes: (3, H, W) each, uint8; the memory has the order (H, W, 3)."""
+    return [torch.from_numpy(image.copy()).permute(2, 0, 1) for image in decoded(jpegs)]
+
+
+def stack(images: Sequence[Tensor]) -> Tensor:
+    """Decoded images of one size as one tensor: B images (3, H, W) → (B, 3, H, W)."""
+    rows = [image.permute(1, 2, 0) for image in images]  # (H, W, 3)
+    return torch.stack(rows).permute(0, 3, 1, 2)
+
+
+def size(jpeg: bytes) -> tuple[int, int]:
+    """Height and width of an image in px."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+    return height, width
+
+
+def crop_batch(
+    images: Iterable[np.ndarray], crop: int, params: Augmentation, views: int = 1
+) -> Tensor:
+    """Crop each image at its own place, `views` times: (views · B, 3, crop, crop), uint8.
+
+    Parameters
+    ----------
+    images : iterable of B arrays, shape (H, W, 3), uint8
+        Such as those of `decoded`.
+    crop : int
+        Width and height of the crops in px.
+    params : Augmentation
+        For views · B crops: those of the first view of all images first. The memory of the result
+        has the order (views · B, crop, crop, 3).
+    views : int
+        Crops of each image.
+    """
+    corners = list(zip(params.top.tolist(), params.left.tolist(), strict=True))
+    crops = loader.empty((len(corners), crop, crop, 3), torch.uint8)
+    arrays = crops.numpy()
+    for number, image in enumerate(images):
+        for place in range(number, len(corners), len(corners) // views):
+            top, left = corners[place]
+            arrays[place] = image[top : top + crop, left : left + crop]
+    return crops.permute(0, 3, 1, 2)
 
 
 def _color_transform(brightness: Tensor, color: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,22 +138,27 @@ def normalize(images: Tensor) -> Tensor:
     return _apply(images, *_color_transform(ones, ones))
 
 
-def augment(images: Tensor, crop: int, params: Augmentation) -> Tensor:
-    """Crop, mirror, recolor and normalize: (B, 3, H, W) uint8 → (B, 3, crop, crop) float32."""
-    out = torch.empty(len(images), 3, crop, crop, dtype=torch.uint8)
-    tops, lefts, mirrors = params.top.tolist(), params.left.tolist(), params.mirror.tolist()
-    for n, image in enumerate(images):
-        part = image[:, tops[n] : tops[n] + crop, lefts[n] : lefts[n] + crop]
-        out[n] = part.flip(2) if mirrors[n] else part
-    return _apply(out, *_color_transform(params.brightness, params.color))
+def color_normalize(crops: Tensor, params: Augmentation) -> Tensor:
+    """Mirror, recolor and normalize: (B, 3, H, W) uint8 → float32, on the device of the crops."""
+    matrix, offset = _color_transform(params.brightness, params.color)
+    mirror = params.mirror.to(crops.device, non_blocking=True)[:, None, None, None]
+    mirrored = torch.where(mirror, crops.flip(3), crops)
+    planes = mirrored.to(torch.float32, memory_format=torch.contiguous_format)
+    return _apply(planes, matrix, offset)
 
 
 def _apply(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    return torch.baddbmm(offset, matrix, images.flatten(2).float()).view(images.shape)
+    pixels = images.flatten(2).float()  # (B, 3, H·W)
+    # A blocking copy would wait for all that the GPU has to do.
+    matrix = matrix.to(images.device, non_blocking=True)
+    offset = offset.to(images.device, non_blocking=True)
+    return torch.baddbmm(offset, matrix, pixels).view(images.shape)
 
 
 def resize_normalize(images: Tensor, size: int) -> Tensor:
     """Resize whole images and normalize them: (B, 3, H, W) uint8 → (B, 3, size, size) float32."""
+    if images.shape[2:] == (size, size):
+        return normalize(images)
     resized = interpolate(
         images.float(), (size, size), mode="bilinear", antialias=True, align_corners=False
     )

@@ -324,8 +324,9 @@ def run(
     fetched = _read(ledgers, ["video_id", "status", "bytes", "extractor"])
     decoded = _read(videos, ["status"])
     metadata = croissant(config.name, config.license, config.url, present)
+    counts = pd.read_csv(coverage, keep_default_na=False)
     texts = {
-        out: dataset_card(config, present, pd.read_csv(coverage), fetched, decoded),
+        out: dataset_card(config, present, counts, fetched, decoded),
         croissant_file: json.dumps(metadata, indent=1, ensure_ascii=False) + "\n",
     }
     clips = _read([index], ["video_id", "kind", "split", "audible"])

@@ -1,4 +1,4 @@
-"""Time and memory per stage, from the benchmark file that each job writes.
+"""Time and memory per stage, from the benchmark file of each job; and the speed of each training.
 
 python -m spm.report.costs --config '{}' --logs logs
 python -m spm.report.costs --config '{}' --logs logs --index clips.parquet
@@ -17,12 +17,16 @@ import pyarrow.parquet as pq
 
 from spm.base import stage, tables
 from spm.base.config import Section
+from spm.base.constants import SPEEDS
 from spm.base.errors import UserError
 from spm.report import html
 
 SHORTEST_S = 0.1  # the resolution of a benchmark; shorter times count as this in a rate
 COLUMNS = ["stage", "jobs", "s, all jobs", "s, longest", "s of processors", "peak MB"]
 RATE = "clips per second"
+TRAINING_COLUMNS = [
+    "training", "epochs", "pictures", "pictures per second", "waiting for the loader", "GPU peak GB"
+]  # fmt: skip
 
 
 class Cost(NamedTuple):
@@ -70,6 +74,23 @@ def table(costs: Mapping[str, Cost], clips: int | None = None) -> Iterator[str]:
         yield f"| {name} | {cost.jobs} | {times} | {cost.peak_mb:,.0f} |{rate}"
 
 
+def trainings(logs: Path) -> Iterator[str]:
+    """Lines of a Markdown table of the trainings that wrote the speeds of their epochs, if any."""
+    files = sorted(logs.rglob(SPEEDS))
+    if files:
+        yield f"| {' | '.join(TRAINING_COLUMNS)} |"
+        yield "|---|" + "---:|" * (len(TRAINING_COLUMNS) - 1)
+    for file in files:
+        epochs = json.loads(file.read_text())
+        pictures = sum(epoch["pictures"] for epoch in epochs)
+        seconds = max(sum(epoch["seconds"] for epoch in epochs), SHORTEST_S)
+        waiting = sum(epoch["seconds"] * epoch["wait_share"] for epoch in epochs) / seconds
+        peak_gb = max(epoch.get("gpu_peak_gb", 0) for epoch in epochs)
+        numbers = f"{len(epochs)} | {pictures:,} | {pictures / seconds:,.1f} | {waiting:.1%}"
+        name = file.parent.relative_to(logs).with_suffix("")
+        yield f"| {name} | {numbers} | {peak_gb:.1f} |"
+
+
 def run(
     config: Section,
     *,
@@ -84,6 +105,8 @@ def run(
     """
     clips = pq.read_metadata(index).num_rows if index else None
     text = "\n".join(table(read(logs), clips)) + "\n"
+    if speeds := "\n".join(trainings(logs)):
+        text += f"\n{speeds}\n"
     if markdown_table is None:
         print(text, end="")
     else:

@@ -61,7 +61,7 @@ MEDIA = {"frames": "sc:ImageObject", "pcm": "sc:AudioObject"}
 
 def _type(data_type: pa.DataType) -> tuple[str, bool]:
     """Croissant's name of a type, and whether a cell holds a list of such values."""
-    if isinstance(data_type, pa.ListType | pa.FixedSizeListType):
+    if isinstance(data_type, pa.ListType):
         return _type(data_type.value_type)[0], True
     if pa.types.is_floating(data_type):
         return "sc:Float", False

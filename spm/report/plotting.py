@@ -66,7 +66,7 @@ def label(name: str) -> str:
 
 def join_labels(categories: Sequence[str]) -> str:
     """Categories as they are printed, with + between them."""
-    return label(" + ".join(categories))
+    return label(" + ".join(categories) or "unknown")
 
 
 def styles(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

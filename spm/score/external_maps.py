@@ -134,7 +134,8 @@ def _status(box: Box, frame: Frame, listed: Listed | None, *, has_map: bool = Tr
         return BoxStatus.UNKNOWN_VIDEO
     if not has_map:
         return BoxStatus.UNMATCHED
-    if listed is not None and box.category not in listed[frame.video_id]:
+    names = listed[frame.video_id] if listed is not None else ()
+    if names and box.category not in names:
         return BoxStatus.OTHER_CATEGORY
     return BoxStatus.KEPT
 

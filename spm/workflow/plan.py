@@ -96,6 +96,11 @@ class Plan:
         """Tables of a stage of the corpus, one per shard."""
         return [f"results/corpus/{stage}/{shard}.parquet" for shard in self.shards]
 
+    def local_digest(self, shard: str) -> str:
+        """Digest of the sizes and times of a shard's local videos."""
+        shards = self.config["corpus"]["shards"]
+        return membership.local_digest(Path(self.manifest), shards, shard, CACHE)
+
     # Sections of the config, as params of the rules
 
     def section(self, name: str, without: Collection[str] = ()) -> str:

@@ -22,7 +22,6 @@ TYPE_NAMES = {
     "string": "text",
     "double": "float64",
     "float": "float32",
-    "halffloat": "float16",
     "bool": "true or false",
 }
 
@@ -30,13 +29,13 @@ TYPE_NAMES = {
 def type_name(data_type: pa.DataType) -> str:
     """A column's type in words.
 
-    >>> type_name(pa.list_(pa.float32(), 64))
-    '64 × float32'
+    >>> type_name(pa.list_(pa.float32()))
+    'list of float32'
     """
     if isinstance(data_type, pa.ListType):
         return f"list of {type_name(data_type.value_type)}"
-    if isinstance(data_type, pa.FixedSizeListType):
-        return f"{data_type.list_size} × {type_name(data_type.value_type)}"
+    if isinstance(data_type, pa.FixedSizeBinaryType):
+        return f"binary, {data_type.byte_width:,} bytes"
     return TYPE_NAMES.get(str(data_type), str(data_type))
 
 

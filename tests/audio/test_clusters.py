@@ -5,11 +5,14 @@ import pytest
 import torch
 
 from spm.audio import clusters
-from spm.audio.clusters import Clusters, label_agreement, mel_statistics
+from spm.audio.clusters import Clusters, compute_features, label_agreement
+from spm.audio.features import mel_statistics, standardize_
+from spm.audio.sounds import open_sounds
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.learn import weights
+from spm.learn.dataloading import collect
 
 
 def paths(folder):
@@ -20,10 +23,11 @@ def paths(folder):
     }
 
 
-def cluster(squares, folder, clips=None, **changes):
+def cluster(squares, folder, clips=None, mapped=None, exact_clips=10_000, **changes):
     """Table of pseudo-labels, and content of the JSON file, for two clusters."""
-    files = {"clips": clips, **paths(folder)}
+    files = {"clips": clips, "mapped": mapped, **paths(folder)}
     config = Clusters(k=2, device="cpu", **changes)
+    config = config.model_copy(update={"exact_clips": exact_clips})  # may be below its minimum
     clusters.run(config, index=squares.index, spectrograms=squares.spectrograms, **files)
     about = json.loads(files["centroids"].with_suffix(".json").read_text())
     return tables.read(files["out"]), about
@@ -38,6 +42,25 @@ def test_two_tones_are_two_clusters_with_all_features(squares, tmp_path, feature
     assert about["purity"] == about["nmi"] == pytest.approx(1)
     assert sum(about["sizes"]) == about["solo_clips"] == rows.num_rows
     assert min(table["similarity"].to_pylist()) > 0
+
+
+def test_clusters_from_mapped_files_are_those_from_memory(squares, tmp_path):
+    mapped = tmp_path / "mapped"
+    tables_of_labels = [
+        cluster(squares, tmp_path / name, mapped=folder)
+        for name, folder in (("memory", None), ("files", mapped), ("files again", mapped))
+    ]
+    assert tables_of_labels[0] == tables_of_labels[1] == tables_of_labels[2]
+    assert {path.suffix for path in mapped.rglob("*.*")} == {".arrow"}
+
+
+@pytest.mark.parametrize("features", ["log-mel-statistics", "untrained"])
+def test_centroids_of_a_sample_cluster_all_clips(squares, tmp_path, features):
+    mapped = tmp_path / "mapped"
+    table, about = cluster(squares, tmp_path, mapped=mapped, exact_clips=40, features=features)
+    assert about["purity"] == about["nmi"] == pytest.approx(1)
+    assert table.num_rows == sum(about["sizes"]) == 96
+    assert about["mean_similarity"] == pytest.approx(np.mean(table["similarity"]))
 
 
 def test_embeddings_of_yamnet_are_clustered_and_named_as_pretrained(squares, tmp_path):
@@ -85,3 +108,22 @@ def test_statistics_are_mean_and_standard_deviation_over_time():
     statistics = mel_statistics(mels)
     torch.testing.assert_close(statistics[:, :64], mels.float().mean(1))
     torch.testing.assert_close(statistics[:, 64:], mels.float().std(1))
+
+
+def test_features_in_a_file_are_those_in_memory(tmp_path):
+    parts = torch.randn(300, 8, generator=torch.Generator().manual_seed(0)).split(128)
+    in_memory, in_file = collect(parts, 300, None), collect(parts, 300, tmp_path / "scratch")
+    assert torch.equal(in_memory, torch.cat(parts))
+    assert torch.equal(in_file, in_memory)
+    exact = standardize_(in_memory, part=300)
+    torch.testing.assert_close(exact.std(0), torch.ones(8))
+    torch.testing.assert_close(standardize_(in_file, part=100), exact)
+
+
+def test_features_do_not_depend_on_the_parts_in_which_they_are_computed(squares):
+    rows = clip_reader.select(squares.index, split="train")
+    sounds = open_sounds("resnet18", rows, squares.spectrograms, None, None)
+    features = compute_features(sounds, Clusters(k=2), torch.device("cpu"))
+    statistics = mel_statistics(sounds.sounds(range(len(sounds))))
+    expected = (statistics - statistics.mean(0)) / statistics.std(0).clamp_min(1e-6)
+    assert torch.equal(features, expected)

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from spm.audio.kmeans import _update_centroids, assign, spherical_kmeans
+from spm.audio import kmeans
+from spm.audio.kmeans import _update_centroids, assign, sampled_kmeans, spherical_kmeans
 
 
 def sample_clusters(k: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,3 +81,34 @@ def test_identical_clips_are_clustered_and_impossible_requests_are_errors():
         spherical_kmeans(torch.ones(2, 3), 3)
     with pytest.raises(ValueError, match="finite"):
         spherical_kmeans(torch.tensor([[float("nan")], [1.0]]), 1)
+
+
+def test_clusters_do_not_depend_on_how_many_features_are_in_memory(monkeypatch):
+    features = torch.randn(300, 8, generator=torch.Generator().manual_seed(3))
+    whole = spherical_kmeans(features, 6, restarts=3)
+    monkeypatch.setattr(kmeans, "CELLS", 6 * 70)
+    parts = spherical_kmeans(features, 6, restarts=3)
+    assert torch.equal(parts.labels, whole.labels)
+    torch.testing.assert_close(parts.centroids, whole.centroids)
+
+
+def test_a_sample_that_contains_all_features_gives_the_exact_clusters():
+    features = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
+    options = {"seed": 5, "restarts": 3}
+    exact = spherical_kmeans(features, 7, **options)
+    sampled = sampled_kmeans(features, 7, sample=200, device=torch.device("cpu"), **options)
+    assert all(torch.equal(a, b) for a, b in zip(exact[:3], sampled[:3], strict=True))
+    assert exact.history == sampled.history
+
+
+def test_a_sample_determines_the_centroids_and_every_clip_has_the_nearest():
+    features, truth = sample_clusters(5, 200)
+    result = sampled_kmeans(features, 5, sample=60, device=torch.device("cpu"))
+    assert same_partition(result.labels, truth)
+    similarity, labels = assign(normalize(features.double()), result.centroids)
+    assert torch.equal(labels, result.labels)
+    torch.testing.assert_close(similarity, result.similarity)
+    assert result.history[-1] == pytest.approx(float(similarity.mean()))
+    features[-1] = float("nan")
+    with pytest.raises(ValueError, match="finite"):
+        sampled_kmeans(features, 5, sample=60, device=torch.device("cpu"))

@@ -1,18 +1,24 @@
+import os
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from spm.audio import clusters, pretrain
+from spm.audio.classifier import ClassifierTrainer
 from spm.audio.clusters import Clusters
 from spm.audio.network import AudioNetwork, predict_all
 from spm.audio.pretrain import Pretrain
-from spm.audio.sounds import read_sounds
+from spm.audio.sounds import open_sounds
 from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.learn import weights
-from spm.learn.dataloading import log_mels
 from spm.learn.yamnet import load
+
+SHORT = {"epochs": 1, "batch": 4}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def labels(squares, tmp_path_factory):
     return files["out"]
 
 
-def train(squares, labels, folder, clips=None, **changes):
+def train(squares, labels, folder, clips=None, mapped=None, **changes):
     files = {
         "out": folder / "audio.safetensors",
         "history": folder / "history.parquet",
@@ -37,6 +43,7 @@ def train(squares, labels, folder, clips=None, **changes):
     }
     config = Pretrain(**{"device": "cpu", "epochs": 4, "standardize": True, **changes})
     sources = {"index": squares.index, "spectrograms": squares.spectrograms, "clips": clips}
+    sources["mapped"] = mapped
     pretrain.run(config, clusters=labels, **sources, **files)
     return files
 
@@ -54,12 +61,58 @@ def test_the_audio_network_learns_the_pseudo_labels(trained):
     assert not trained["state"].exists()
 
 
+@pytest.fixture(scope="module")
+def few(squares, labels, tmp_path_factory):
+    """A corpus of 24 training clips, their labels, and the files of a short training on them."""
+    folder = tmp_path_factory.mktemp("few")
+    rows = clip_reader.select(squares.index, split="train").slice(0, 24)
+    tables.write_rows(folder / "index.parquet", schemas.INDEX, rows.to_pylist())
+    first = tables.read(labels).slice(0, 24).to_pylist()
+    few_labels = folder / "labels.parquet"
+    tables.write_rows(few_labels, schemas.CLUSTERS, first)
+    corpus = replace(squares, index=folder / "index.parquet")
+    return corpus, few_labels, train(corpus, few_labels, folder, **SHORT)
+
+
+def assert_same(files, others):
+    for name in ("out", "history"):
+        assert files[name].read_bytes() == others[name].read_bytes()
+
+
+def test_worker_processes_and_mapped_files_do_not_change_the_weights(few, tmp_path, monkeypatch):
+    corpus, labels, expected = few
+    for threads in ("1", "3"):  # one of them computes, the others read
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        folder = tmp_path / threads
+        assert_same(train(corpus, labels, folder, mapped=tmp_path / "mapped", **SHORT), expected)
+
+
+def test_a_training_stopped_inside_an_epoch_continues_to_the_same_weights(
+    few, tmp_path, monkeypatch, capsys
+):
+    corpus, labels, expected = few
+    batches = ClassifierTrainer.batches
+
+    def batches_and_stop(trainer, number, skip):
+        for step, batch in enumerate(batches(trainer, number, skip)):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifierTrainer, "batches", batches_and_stop)
+        with pytest.raises(SystemExit):
+            train(corpus, labels, tmp_path, **SHORT)
+    assert_same(train(corpus, labels, tmp_path, **SHORT), expected)
+    assert "pretrain: continues at epoch 1 of 1, after step 3" in capsys.readouterr().err
+
+
 def test_features_of_the_saved_network_separate_the_pseudo_labels(squares, labels, trained):
     network = AudioNetwork()
     network.load_state_dict(weights.load(trained["out"])[0])
     rows = clip_reader.select(squares.index, split="train")
-    mels = log_mels(rows, squares.spectrograms)
-    features = predict_all(network, mels, torch.device("cpu"))
+    sounds = open_sounds("resnet18", rows, squares.spectrograms, None, None)
+    features = predict_all(network, sounds, torch.device("cpu"))
     assert features.shape == (rows.num_rows, 512)
     pseudo_labels = np.array(tables.read(labels)["pseudo_label"].to_pylist())
     centers = torch.stack([features[pseudo_labels == n].mean(0) for n in (0, 1)])
@@ -88,9 +141,10 @@ def test_features_of_yamnet_are_its_embeddings(squares):
     rows = clip_reader.select(squares.index, split="train").slice(0, 3)
     network, yamnet = AudioNetwork("yamnet"), load("yamnet")
     network.load_yamnet()
-    patches = read_sounds("yamnet", rows, squares.spectrograms, squares.clips)
+    patches = open_sounds("yamnet", rows, squares.spectrograms, squares.clips, None)
     features = predict_all(network, patches, torch.device("cpu"))
-    torch.testing.assert_close(features, yamnet(patches.float()).embeddings.detach())
+    expected = yamnet(patches.sounds(range(3)).float()).embeddings.detach()
+    torch.testing.assert_close(features, expected)
 
 
 def test_the_names_of_the_weights_are_fixed():

@@ -18,9 +18,9 @@ def test_every_video_is_in_one_shard_and_stays_there_when_videos_are_added(video
 
 @given(ids, st.integers(1, 64))
 def test_a_new_video_changes_the_digest_of_its_shard_only(videos, shards):
-    rows = [{"video_id": video, "kind": "solo"} for video in videos]
+    rows = [(video, {"video_id": video, "kind": "solo"}) for video in videos]
     before = members(rows, shards)
-    after = members([*rows, {"video_id": "one more", "kind": "solo"}], shards)
+    after = members([*rows, ("one more", {"video_id": "one more", "kind": "solo"})], shards)
     assert {name for name in after if after[name] != before.get(name)} == {
         name_of(shard_of("one more", shards))
     }

@@ -161,6 +161,8 @@ def given_rows(boxes, decisions=(), listed=("v", "gone"), **clip):
         (given(time_s=0.14), {}, "kept", "cello"),
         (given(time_s=0.16), {}, "unmatched", "cello"),
         (given("person", time_s=7), {}, "unmatched", "person"),
+        (given("person"), {"categories": []}, "kept", "person"),  # nobody says what sounds
+        (given("guitar"), {"categories": []}, "kept", "acoustic_guitar"),
         (given(video_id="gone"), {}, "unmatched", "cello"),  # listed, but it has no clips
         (given(video_id="nobody"), {}, "unknown-video", "cello"),
         (given("person", video_id="nobody"), {}, "unknown-video", "person"),

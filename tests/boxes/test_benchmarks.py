@@ -57,7 +57,9 @@ def test_dsols_frame_numbers_count_30_frames_per_second(manifests):
 def test_vgg_ss_has_boxes_of_the_middle_frame_and_an_outlier_is_clipped(manifests):
     found = benchmarks.read(str(manifests / "VGGSS/vggss.json"))
     assert found.form == "xyxy"
-    assert found.frames["zpWuikVorYg_000032"].time_s == 37.0
+    frame = found.frames["zpWuikVorYg_000032"]
+    assert (frame.video_id, frame.time_s) == ("zpWuikVorYg_32000", 37.0)
+    assert frame.boxes[0].category == "elk_bugling"
     table = to_table(found)
     # A corner of one box is published as -2.9e16.
     assert table[["x", "y", "w", "h"]].min().min() >= 0

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -8,7 +10,7 @@ import torch
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.base.shards import table_of
-from spm.boxes import annotations, detect, detector
+from spm.boxes import annotations, detect, detection_dataset, detector
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
 from spm.boxes.detection_dataset import mirror
@@ -39,7 +41,7 @@ def trained(squares, tmp_path_factory):
     folder = tmp_path_factory.mktemp("detector")
     files = {name: folder / f"{name}.x" for name in ("precision", "history", "state")}
     files["out"] = folder / "weights.safetensors"
-    config = Detector(**SMALL, epochs=12)
+    config = Detector(**SMALL, epochs=8)
     detector.run(
         config, index=squares.index, clips=squares.clips, images=None, boxes=squares.boxes, **files
     )
@@ -169,7 +171,9 @@ def test_the_detector_is_trained_only_on_categories_that_the_manifest_lists(
     boxes = csv.read(squares.boxes)
     stray = [box | {"category": "person"} for box in boxes[:3]]
     csv.write(tmp_path / "boxes.csv", [*boxes, *stray])
-    datasets = detector.given_datasets(squares.index, squares.clips, tmp_path / "boxes.csv")
+    datasets = detection_dataset.given_datasets(
+        squares.index, squares.clips, tmp_path / "boxes.csv"
+    )
     assert detector.all_categories(datasets) == ["cello", "flute"]
     expected = f"given boxes: {len(boxes)} kept, 3 rejected: 3 other-category (person)\n"
     assert capsys.readouterr().err == f"detector: {expected}"
@@ -187,3 +191,41 @@ def test_training_without_boxes_is_an_error(squares, tmp_path):
             boxes=tmp_path / "b.csv",
             **files,
         )
+
+
+def test_one_image_is_too_few_to_train_on(squares, tmp_path):
+    files = {name: tmp_path / name for name in ("out", "precision", "history", "state")}
+    corpus = {"index": squares.index, "clips": squares.clips, "boxes": squares.boxes}
+    with pytest.raises(UserError, match=r"only one image .* detector\.max_frames \(now 1\)"):
+        detector.run(Detector(source="given", max_frames=1), **corpus, images=None, **files)
+
+
+@pytest.mark.slow
+def test_a_training_that_is_preempted_inside_an_epoch_continues_to_the_same_weights(
+    squares, tmp_path, monkeypatch, capsys
+):
+    small = SMALL | {"start": "none", "size": 64}
+    config = Detector(**small, epochs=1, max_frames=24, max_test_frames=2)
+    learning_rate, preempted_at = detector.learning_rate, [1, None]
+
+    def with_signal(step, *arguments):
+        """SIGTERM in step 1 of the first training."""
+        if step == preempted_at[0]:
+            preempted_at.pop(0)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return learning_rate(step, *arguments)
+
+    def train(folder):
+        names = ("precision", "history", "state")
+        files = {name: folder / name for name in names} | {"out": folder / "weights.safetensors"}
+        corpus = {"index": squares.index, "clips": squares.clips, "boxes": squares.boxes}
+        detector.run(config, **corpus, images=None, **files)
+        return files["out"].read_bytes(), files["history"].read_bytes()
+
+    whole = train(tmp_path / "whole")
+    monkeypatch.setattr(detector, "learning_rate", with_signal)
+    with pytest.raises(SystemExit):
+        train(tmp_path / "preempted")
+    assert "stopped by SIGTERM in epoch 1, after step 2 of 3" in capsys.readouterr().err
+    assert train(tmp_path / "preempted") == whole
+    assert "continues at epoch 1 of 1, after step 2" in capsys.readouterr().err

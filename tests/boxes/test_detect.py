@@ -8,7 +8,7 @@ import torch
 from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.base.shards import table_of
-from spm.boxes.detect import Detect, FrameId, detection_columns, load, run
+from spm.boxes.detect import Detect, FrameId, count_frames, detection_columns, load, run
 from spm.boxes.network import build
 from spm.learn import weights
 
@@ -78,6 +78,22 @@ def test_every_frame_is_processed_with_any_batch_size(squares, saved, tmp_path):
     processed = {(clip["clip_id"], n) for clip in clips.to_pylist() for n in range(2)}
     for table in found.values():
         assert set(zip(table["clip_id"], table["frame"], strict=True)) == processed
+
+
+def test_a_frame_that_is_no_image_is_an_error_that_names_its_clip(squares, saved, tmp_path):
+    clips = tables.read(table_of(squares.clips, 0)).slice(0, 3).to_pylist()
+    clips[1]["frames"][1] = b"no image"
+    tables.write_rows(tmp_path / "clips.parquet", schemas.CLIPS, clips)
+    files = {"clips": tmp_path / "clips.parquet", "weights": saved, "out": tmp_path / "out.parquet"}
+    with pytest.raises(UserError, match=rf"clip {clips[1]['clip_id']}: a frame is not a complete"):
+        run(Detect(device="cpu"), **files)
+    assert not files["out"].exists()
+
+
+def test_the_number_of_frames_is_known_before_they_are_read(squares):
+    clips = table_of(squares.clips, 0)
+    rows = tables.read(clips).num_rows
+    assert [count_frames(clips, limit) for limit in (None, 1, 5)] == [2 * rows, rows, 2 * rows]
 
 
 def test_detections_are_fractions_inside_the_frame_with_category_names():

@@ -1,5 +1,6 @@
 import shutil
 import threading
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -273,6 +274,10 @@ def test_images_and_boxes_are_resized_to_squares(published, get, tmp_path):
     x, y, x2, y2 = (target["boxes"][0] / 48).tolist()
     assert [x, y, x2 - x, y2 - y] == pytest.approx(first[list("xywh")].tolist(), abs=1e-5)
     assert ["cello", "flute", "guitar"][target["labels"][0] - 1] == first["category"]
+    damaged = replace(found, places=[tmp_path / "damaged.jpg"])
+    (tmp_path / "damaged.jpg").write_bytes(found.read(found.places[0])[:100])
+    with pytest.raises(UserError, match=r"damaged\.jpg is not a complete image \(.*openimages"):
+        damaged.images([0])
     whole = Image.open(published / "train" / f"{first['image_id']}.jpg").resize(
         (48, 48), Image.Resampling.BILINEAR
     )

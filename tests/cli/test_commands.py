@@ -10,11 +10,12 @@ import sys
 import time
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from spm.base import schemas, tables
-from spm.cli import COMMANDS, EPILOG, app
+from spm.cli import COMMANDS, EPILOG, app, review
 from tests.support.project import ROOT
 from tests.support.web import film
 
@@ -67,6 +68,17 @@ def test_the_page_has_every_command_and_every_exit_status():
     assert set(re.findall(r"^\| `spm ([a-z-]+)`", PAGE, re.M)) == set(NAMES)
     statuses = re.findall(r"\b(\d+) (?=success|an error|a wrong|inter)", EPILOG)
     assert re.findall(r"^\| (\d+) \|", PAGE, re.M) == statuses
+
+
+def test_the_file_of_a_review_is_beside_the_manifest_of_the_results(tmp_path):
+    results = tmp_path / "results"
+    with pytest.raises(typer.BadParameter, match=r"there is no .*: name the CSV file to write"):
+        review.beside_manifest(results, "boxes.csv")
+    (tmp_path / "manifest.csv").touch()
+    assert review.beside_manifest(results, "boxes.csv") == tmp_path / "boxes.csv"
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/manifest.csv").touch()
+    assert review.beside_manifest(results, "boxes.csv") == tmp_path / "videos/boxes.csv"
 
 
 def test_help_imports_no_slow_package():
@@ -187,10 +199,10 @@ def test_videos_with_a_wrong_id_or_address_are_warned_about(folder):
 
 
 def test_an_error_in_a_manifest_names_the_line(folder):
-    (folder / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,trio,violin\n")
+    (folder / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,band,violin\n")
     done = spm("manifest", folder / "manifest.csv", "--quiet")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "manifest.csv, line 2: kind 'trio': expected solo or duet" in done.stderr
+    assert "manifest.csv, line 2: kind 'band': expected solo, duet or ensemble" in done.stderr
 
 
 def test_a_manifest_that_does_not_exist_is_an_error(folder):
@@ -243,6 +255,24 @@ def test_fetch_status_counts_videos_by_status_and_reason_with_advice(results):
 def test_the_json_of_fetch_status_has_the_ids_of_all_videos(results):
     groups = json.loads(spm("fetch-status", "--results", results, "--json").stdout)
     assert [group["videos"] for group in groups if group["status"] == "retry"] == [["b", "c"]]
+
+
+def test_fetch_status_says_what_decoding_found(results):
+    rows = [
+        {"video_id": "a", "status": "partial", "reason": "ends early", "clips": 3, "width": 64,
+         "height": 48, "picture_track": 0, "sound_track": 2, "channels": 2, "rate_hz": 48_000},
+        {"video_id": "b", "status": "missing", "reason": "retry: busy", "clips": 0},
+    ]  # fmt: skip
+    tables.write_rows(results / "corpus/videos/0000.parquet", schemas.VIDEOS, rows)
+    text = spm("fetch-status", "--results", results).stdout
+    assert "\ndecoded: 1 partial\n      1  partial: ends early, for example a\n" in text
+    assert "ends early" in spm("fetch-status", "--results", results, "--quiet").stdout
+    listed = spm("fetch-status", "--results", results, "--videos").stdout.splitlines()
+    assert len(listed) == 5
+    assert listed[0] == (
+        "a  ok  partial  3 clips  track 0: 64 × 48 px; track 2: 2 channels, 48000 Hz  ends early"
+    )
+    assert listed[2] == "c  retry  -  HTTP Error 503: busy"
 
 
 def test_every_fetch_status_has_advice():

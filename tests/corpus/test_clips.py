@@ -21,10 +21,14 @@ from pydantic import ValidationError
 from spm.base import schemas, tables
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
+from spm.base.statuses import Downmix
 from spm.corpus import clips as stage_module
-from spm.corpus.clips import Clips, judge, run
+from spm.corpus.clips import Clips, run
+from spm.corpus.media import decode as decode_module
 from spm.corpus.media.cut import CLIP_BYTES, cut, level_db, split_pictures
+from spm.corpus.media.judgment import Lengths, judge
 from spm.corpus.media.probe import probe
+from spm.corpus.media.temporary import Files
 from tests.support.media import (
     chirps,
     delay,
@@ -225,9 +229,10 @@ def test_both_sides_of_stereo_are_used(tmp_path):
 
 
 def test_the_level_is_that_of_the_samples():
-    loud = np.full(SAMPLE_RATE_HZ, 16384, "<i2").tobytes()
+    loud = np.tile(np.array([16384, -16384], "<i2"), SAMPLE_RATE_HZ // 2).tobytes()
     assert level_db(loud) == pytest.approx(20 * np.log10(0.5))
     assert level_db(bytes(CLIP_BYTES)) == -120
+    assert level_db(np.full(SAMPLE_RATE_HZ, 16384, "<i2").tobytes()) == -120  # a constant
 
 
 # ---- Both on the same clock
@@ -428,12 +433,12 @@ def test_a_codec_that_ffmpeg_does_not_know_is_unreadable(tmp_path, media):
 
 
 def test_an_error_midway_keeps_the_clips_and_the_reason():
-    facts = {"video_s": 3.0, "audio_s": 3.0, "clips": 3}
-    assert judge(facts, 6.0, 69, "decoding failed") == {
+    facts, lengths = {"video_s": 3.0, "audio_s": 3.0, "clips": 3}, Lengths(6.0, 6.0, 6.0)
+    assert judge(facts, lengths, 69, "decoding failed") == {
         "status": "partial",
         "reason": "decoding failed",
     }
-    assert judge(facts | {"clips": 0}, 6.0, 69, "decoding failed")["status"] == "unreadable"
+    assert judge(facts | {"clips": 0}, lengths, 69, "decoding failed")["status"] == "unreadable"
 
 
 def test_the_tables_are_in_the_order_of_the_ids_and_every_row_of_the_ledger_is_in_one(tmp_path):
@@ -480,7 +485,7 @@ def test_an_empty_shard_has_empty_tables(tmp_path):
 
 
 def test_a_missing_ffmpeg_is_an_error_of_the_job(tmp_path, media, monkeypatch):
-    monkeypatch.setattr(stage_module, "binary", lambda: "/nowhere/ffmpeg")
+    monkeypatch.setattr(decode_module, "binary", lambda: "/nowhere/ffmpeg")
     with pytest.raises(UserError, match="/nowhere/ffmpeg does not start"):
         cut_one(media)
     assert not (tmp_path / "clips.parquet").exists()
@@ -502,7 +507,7 @@ def stand_in(path: Path, script: str) -> str:
 )
 def test_a_fault_of_the_machine_is_an_error_of_the_job(media, monkeypatch, script, message):
     program = stand_in(media.with_name("ffmpeg"), script)
-    monkeypatch.setattr(stage_module, "binary", lambda: program)
+    monkeypatch.setattr(decode_module, "binary", lambda: program)
     with pytest.raises(UserError, match=message):
         cut_one(media)
 
@@ -512,7 +517,7 @@ def test_a_failure_with_the_exit_status_of_a_signal_is_the_videos(media, monkeyp
         media.with_name("ffmpeg"),
         "echo Error opening decoder: Operation not permitted >&2; exit 255",
     )
-    monkeypatch.setattr(stage_module, "binary", lambda: program)
+    monkeypatch.setattr(decode_module, "binary", lambda: program)
     assert outcome(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
@@ -521,7 +526,7 @@ def test_a_reason_contains_no_path_and_no_memory_address(media, monkeypatch):
         f"echo '[in#0 @ 0x55d0] [mov @ 0x77ab] file:{media}: moov atom not found' >&2; exit 183"
     )
     program = stand_in(media.with_name("ffmpeg"), script)
-    monkeypatch.setattr(stage_module, "binary", lambda: program)
+    monkeypatch.setattr(decode_module, "binary", lambda: program)
     assert outcome(media) == ("unreadable", "input: moov atom not found")
 
 
@@ -536,11 +541,12 @@ def test_the_command_line_is_run(tmp_path, media):
 
 
 def test_the_video_is_one_input_with_two_outputs(media):
-    arguments = stage_module.command(
-        media, probe(media), Clips(), stage_module.Decoded({}, media.parent)
-    )
+    part, files = decode_module.Extent(0.0, None), Files(media.parent)
+    job = decode_module.Job(media, probe(media), Clips().frames, part, files)
+    (run_,) = job.runs(Downmix.STANDARD)
+    arguments = run_.arguments
     assert arguments.count("-i") == 1
-    assert arguments.count("-map") == 2
+    assert arguments.count("-map") == 3  # the sound, and the difference of its channels
 
 
 def test_a_value_out_of_range_is_named():

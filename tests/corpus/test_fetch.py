@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,8 +14,9 @@ import pytest
 
 from spm.base import schemas
 from spm.base.errors import UserError
+from spm.base.statuses import FetchStatus
 from spm.corpus.fetch import Fetch, run
-from spm.corpus.fetching import store
+from spm.corpus.fetching import downloads, leftover, local, store
 from spm.corpus.manifest import write
 from spm.corpus.media import ffmpeg
 from tests.support.web import WebServer
@@ -105,6 +107,83 @@ def test_a_cut_connection_is_continued_where_it_broke(site, corpus, media):
     row = corpus.of({"a": f"{site.root}/a.mp4"}).fetch()["a"]
     assert Path(row["path"]).read_bytes() == media.read_bytes()
     assert site.asked[-1][1] not in (None, "bytes=0-")
+
+
+def leave_a_part(site: WebServer, corpus: Corpus, address: str) -> Path:
+    """An unfinished download of 3/4 of the media, as a killed run leaves it."""
+    site.answers["/a.mp4"] = ["media", "cut"]
+    row = corpus.of({"a": address}).fetch(QUICK.model_copy(update={"retries": 1}))["a"]
+    assert row["status"] == "retry"
+    (part,) = corpus.store.rglob("*.mp4.part")
+    assert 0 < part.stat().st_size < len(site.media)
+    return part
+
+
+def changed(media: bytes) -> bytes:
+    """Another film of the same length: the rest of a file that is joined to it would be wrong."""
+    return media[:64] + bytes(255 - byte for byte in media[64:])
+
+
+OTHER_FILES = {
+    "another ETag": ('"b"', lambda media: media),
+    "a shorter file, HTTP 416": ("", lambda media: media[: len(media) // 3]),
+    "a longer file": ("", lambda media: media + media[-9000:]),
+    "another file of the same length": ("", changed),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_FILES)
+def test_a_left_over_part_is_never_joined_to_another_file(site, corpus, case, monkeypatch):
+    monkeypatch.setattr(local, "check_media", lambda path: None)  # the files are not all films
+    monkeypatch.setattr(downloads, "check_media", lambda path: None)
+    etag, change = OTHER_FILES[case]
+    site.etag = etag and '"a"'
+    leave_a_part(site, corpus, f"{site.root}/a.mp4")
+    site.etag, site.media = etag, change(site.media)
+    site.answers["/a.mp4"] = ["media"]
+    row = corpus.fetch(QUICK.model_copy(update={"retries": 1}))["a"]
+    assert row["status"] == "ok", row
+    assert Path(row["path"]).read_bytes() == site.media
+    assert not list(corpus.store.rglob("*.origin"))
+
+
+@pytest.mark.parametrize("etag", ["", '"a"'])
+def test_a_left_over_part_of_the_same_file_is_continued(site, corpus, media, etag):
+    site.etag = etag
+    part = leave_a_part(site, corpus, f"{site.root}/a.mp4")
+    size, site.answers["/a.mp4"] = part.stat().st_size, ["media"]
+    row = corpus.fetch()["a"]
+    assert Path(row["path"]).read_bytes() == media.read_bytes()
+    start = int(site.asked[-1][1].removeprefix("bytes=").split("-")[0])
+    assert 0 < size - start <= leftover.OVERLAP_BYTES
+
+
+COOKIES = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tname\t{}\n"
+
+
+def test_cookies_that_were_exported_anew_count_by_their_content(site, corpus, tmp_path):
+    cookies = tmp_path / "cookies.txt"
+    config = QUICK.model_copy(update={"cookies": str(cookies)})
+    site.answers |= {"/adult.mp4": ["403"], "/page.mp4": ["page"]}
+    corpus.of({name: f"{site.root}/{name}.mp4" for name in ("adult", "gone", "page")})
+    for value, expected in (("1", {"/adult.mp4", "/gone.mp4", "/page.mp4"}), ("1", set()),
+                            ("2", {"/adult.mp4"})):  # fmt: skip
+        site.asked.clear()
+        cookies.write_text(COOKIES.format(value))
+        rows = corpus.fetch(config)
+        assert statuses(rows) == {"adult": "blocked", "gone": "gone", "page": "bad"}
+        assert set(site.counts()) == expected
+
+
+def test_a_private_video_may_be_there_with_other_cookies():
+    record = store.MediaRecord(
+        "a", "u", "t", FetchStatus.GONE, "Private video. Sign in", cookies="1"
+    )
+    other = replace(record, cookies="2")
+    assert store.is_current(Path(), record, record)
+    assert not store.is_current(Path(), record, other)
+    removed = replace(record, reason="Video unavailable")
+    assert store.is_current(Path(), removed, other)
 
 
 def test_a_final_outcome_is_not_requested_again(site, corpus):

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -144,6 +145,49 @@ def test_auto_with_replace_splits_the_available_videos_as_if_no_other_was_listed
     split = splits(videos, {v.video_id for v in there}, config)
     alone = splits(there, set(), Index(test_solos="auto"))
     assert {v.video_id: split[v.video_id] for v in there} == alone
+
+
+def test_windows_of_one_video_are_in_the_split_of_the_first():
+    windows = [
+        replace(
+            video(n), url=f"https://example.org/{n % 2}.mp4", start_s=10.0 * n, end_s=10.0 * n + 5
+        )
+        for n in range(8)
+    ]
+    split = splits(windows, set(), Index(test_solos=1))
+    assert names(split) == ["flute-0", "flute-2", "flute-4", "flute-6"]
+    explicit = [*windows[:2], replace(windows[2], split="val")]
+    assert splits(explicit, set(), Index(test_solos=1))["flute-2"] == "val"
+
+
+def test_ensembles_and_videos_of_unknown_categories_are_for_training_unless_listed_otherwise():
+    unknown = [replace(video(n), categories=()) for n in range(3)]
+    ensembles = [video(n, "flute tuba cello", "ensemble") for n in range(2)]
+    tested = replace(video(9, "flute tuba cello", "ensemble"), split="test")
+    split = splits([*unknown, *ensembles, tested], set(), Index(test_solos="auto", val_solos=1))
+    assert names(split) == ["flute-tuba-cello-9"]
+    assert names(split, "train") == ["flute-0", "flute-1", "flute-2", "flute-tuba-cello-0",
+                                     "flute-tuba-cello-1"]  # fmt: skip
+
+
+def test_windows_are_found_in_the_shard_of_their_video(tmp_path):
+    url = "https://www.youtube.com/watch?v=jW_AuF6dQYY"
+    rows = [f"a_{n},{url},solo,flute,{n},{n + 2}" for n in range(4)]
+    header = "video_id,url,kind,categories,start_s,end_s"
+    (tmp_path / "manifest.csv").write_text("\n".join([header, *rows]) + "\n")
+    shard = shard_of(url, SHARDS)
+    names_of = [f"a_{n}" for n in range(4)]
+    clip = {"start_s": 0.5, "rms_db": -20.0}
+    clips = [{"clip_id": f"{name}_0", "video_id": name, **clip} for name in names_of]
+    videos = [{"video_id": name, "status": "ok"} for name in names_of]
+    tables.write_rows(table_of(tmp_path / "clips", shard), schemas.CLIPS, clips)
+    tables.write_rows(table_of(tmp_path / "videos", shard), schemas.VIDEOS, videos)
+    run(
+        Index(), manifest=tmp_path / "manifest.csv", shards=SHARDS, videos=tmp_path / "videos",
+        clips=tmp_path / "clips", out=tmp_path / "index.parquet",
+        coverage_table=tmp_path / "coverage.csv",
+    )  # fmt: skip
+    assert tables.read(tmp_path / "index.parquet")["shard"].to_pylist() == [shard] * 4
 
 
 def test_a_split_in_the_manifest_wins():

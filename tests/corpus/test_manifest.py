@@ -1,5 +1,6 @@
 """The manifest: which rows are accepted, which are refused, and with which messages."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -36,6 +37,58 @@ def test_a_row_is_a_video(path):
         Video("-a", "x.mp4", "duet", ("violin", "acoustic_guitar"), "val", 0),
         Video("b", "y.mp4", "solo", ("erhu",), None, 0),
     ]
+
+
+def test_a_kind_may_have_unknown_categories_and_an_ensemble_any_number(path):
+    rows = "a,a,solo,\nb,b,duet,\nc,c,ensemble,a b c d\nd,d,trio,a b c\ne,e,ensemble,\nf,f,solo,\n"
+    videos = read(write_text(path, HEADER + rows))
+    assert [(v.kind, v.categories) for v in videos] == [
+        ("solo", ()), ("duet", ()), ("ensemble", tuple("abcd")), ("ensemble", tuple("abc")),
+        ("ensemble", ()), ("solo", ()),
+    ]  # fmt: skip
+    assert [video.position for video in videos] == [0, 0, 0, 0, 0, 1]
+
+
+WINDOWS = HEADER.strip() + ",start_s,end_s\n"
+
+
+def test_a_row_may_be_a_window_of_a_video(path):
+    rows = "a_30000,u,solo,x,30,40.5\nb,u,solo,x,,\nc,u,solo,x, 1.23456 ,2e0\n"
+    first, second, third = read(write_text(path, WINDOWS + rows))
+    assert (first.window, second.window, third.window) == ((30, 40.5), None, (1.235, 2))
+    assert second == Video("b", "u", "solo", ("x",), None, 1)
+
+
+def test_windows_of_one_video_are_in_one_shard_however_its_address_is_written(path):
+    urls = [
+        "jW_AuF6dQYY",
+        "youtu.be/jW_AuF6dQYY?t=3",
+        "https://m.youtube.com/watch?a=b&v=jW_AuF6dQYY",
+    ]
+    rows = "".join(f"w{n},{url},solo,x,{n},{n + 1}\n" for n, url in enumerate(urls))
+    write_text(path, WINDOWS + rows + "whole,jW_AuF6dQYY,solo,x,,\n")
+    videos = read(path)
+    assert len({video.shard_key for video in videos[:3]}) == 1
+    assert videos[3].shard_key == "whole"
+    assert read(path, wanted=lambda key: key == videos[0].shard_key) == videos[:3]
+
+
+@pytest.mark.parametrize(
+    ("cells", "named"),
+    [
+        ("30,", "end_s '': expected seconds"), (",40", "start_s '': expected seconds"),
+        ("40,40", "end_s '40': expected more than start_s (40)"), ("-1,4", "start_s '-1'"),
+        ("0,nan", "end_s 'nan'"), ("0,inf", "end_s 'inf'"), ("0:30,0:40", "start_s '0:30'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_window_is_an_error_that_names_the_cell(path, cells, named):
+    with pytest.raises(UserError, match=re.escape(named)):
+        read(write_text(path, f"{WINDOWS}a,u,solo,x,{cells}\n"))
+
+
+def test_windows_with_the_same_id_are_told_how_to_name_them(path):
+    with pytest.raises(UserError, match=r"line 3: video_id 'a': .*line 2.*such as a_40000"):
+        read(write_text(path, WINDOWS + "a,u,solo,x,30,40\na,u,solo,x,40,50\n"))
 
 
 def test_positions_count_videos_of_the_same_kind_and_categories_in_any_order(path):
@@ -130,12 +183,12 @@ ENDS = ("\n", "\r\n", "\r")
 @pytest.mark.parametrize("end", ENDS, ids=map(repr, ENDS))
 def test_the_line_of_a_wrong_row_is_right_after_blank_and_long_rows(path, end):
     long = f'b,"x{end}y{end}.mp4",solo,violin'  # three lines
-    text = lines(",", "", NAMES, "a,x.mp4,solo,violin", ",,,", long, "c,z.mp4,trio,violin", end=end)
-    with pytest.raises(UserError, match="line 8: kind 'trio'"):
+    text = lines(",", "", NAMES, "a,x.mp4,solo,violin", ",,,", long, "c,z.mp4,band,violin", end=end)
+    with pytest.raises(UserError, match="line 8: kind 'band'"):
         read(write_text(path, text))
     with pytest.raises(UserError, match=r"line 5: not CSV \(unexpected end of data\)"):
         read(write_text(path, text.replace('.mp4",', ".mp4,")))
-    latin = text.replace("trio", "caf\xe9").encode("latin-1")
+    latin = text.replace("band", "caf\xe9").encode("latin-1")
     with pytest.raises(UserError, match=r"line 8: byte 0xe9: expected UTF-8.*Windows-1252.*'é'"):
         read(write_text(path, latin))
 
@@ -161,12 +214,13 @@ ONE, TWO = "expected one category for a solo", "expected two different categorie
 WRONG = [
     (",x.mp4,solo,violin", "line 2: video_id ''", "expected a name"),
     ("a,x,solo,erhu\nb,y,solo,erhu\na,z,solo,erhu", "line 4: video_id 'a'", "line 2 has it too"),
-    ("a,x.mp4,trio,violin", "line 2: kind 'trio'", "expected solo or duet"),
-    ("a,x.mp4,Solo,violin", "line 2: kind 'Solo'", "expected solo or duet"),
-    ("a,x.mp4,solo,", "line 2: categories ''", ONE),
+    ("a,x.mp4,band,violin", "line 2: kind 'band'", "expected solo, duet or ensemble"),
+    ("a,x.mp4,Solo,violin", "line 2: kind 'Solo'", "expected solo, duet or ensemble"),
     ("a,x.mp4,solo,violin cello", "line 2: categories 'violin cello'", ONE),
     ("a,x.mp4,duet,violin", "line 2: categories 'violin'", TWO),
-    ("a,x.mp4,duet,violin violin", "line 2: categories 'violin violin'", TWO),
+    ("a,x.mp4,duet,violin violin", "line 2: categories 'violin violin'", "different categories"),
+    ("a,x.mp4,ensemble,a b c a", "line 2: categories 'a b c a'", "different categories"),
+    ("a,x.mp4,trio,a b", "line 2: categories 'a b'", "expected three different categories"),
     ("a,x.mp4,solo,../violin", "line 2: categories '../violin'", "expected a letter"),
     ("a,x.mp4,solo", "line 2: 3 fields", "expected 4"),
     ("a,x.mp4,solo,violin,train", "line 2: 5 fields", "expected 4"),
@@ -175,9 +229,9 @@ WRONG = [
     ('a,"x"y.mp4,solo,violin', "line 2: not CSV", "correct the quotes"),
     ("b,y,solo,erhu\na," + "x" * 131_073 + ",solo,violin", "line 3: not CSV", "field larger than"),
     ('b,y,solo,erhu\na,"x.mp4,solo,violin' + "\nb,y,solo,erhu" * 9999, "line 3: not CSV", "larger"),
-    ("a,x.mp4," + "solo" * 9999 + ",violin", "line 2: kind 'solosolo", "expected solo or duet"),
+    ("a,x.mp4," + "solo" * 9999 + ",violin", "line 2: kind 'solosolo", "expected solo, duet"),
     ("a,x.mp4,solo,vio\u200blin", "line 2: categories 'vio\\u200blin'", "expected a letter"),
-    ("a,x.mp4,so\0lo,violin", "line 2: kind 'so\\x00lo'", "expected solo or duet"),
+    ("a,x.mp4,so\0lo,violin", "line 2: kind 'so\\x00lo'", "expected solo, duet"),
     ("\0" * 4096, "line 2: 1 fields", "expected 4"),
 ]  # fmt: skip
 
@@ -219,8 +273,10 @@ WRONG_FILES = [
     ("video_id,url,kind,categoris\n", "'categoris' is unknown: did you mean 'categories'?"),
     ("video_id;url;kind;category\n", "'category' is unknown: did you mean 'categories'?"),
     ("Video ID,url,kind,categories\n", "'Video ID' is unknown: did you mean 'video_id'?"),
-    (NAMES + ",start_s,end_s\n", "column 'start_s': a video is always used as a whole: cut"),
-    (NAMES + ",notes,End Time\n", "column 'End Time': a video is always used as a whole: cut"),
+    (NAMES + ",start,end\n", "column 'start' is unknown: did you mean 'start_s'?"),
+    (NAMES + ",notes,End Time\n", "column 'End Time' is unknown: did you mean 'end_s'?"),
+    (NAMES + ",start_s\n", "column 'end_s' is missing from"),
+    (NAMES + ",end_s,split\n", "column 'start_s' is missing from"),
     (b"x" * 200_000, "line 1: column 'video_id' is missing from 'xxx"),
     (b"PK\x03\x04\x14\0\x06\0\x08\0\xff\n", "line 1: byte 0xff: expected UTF-8"),
     ((HEADER + "a").encode("utf-16")[:-1], "line 2: byte 0x61: expected UTF-16-LE"),

@@ -1,11 +1,12 @@
 import json
+import os
 
 import pytest
 
 from spm.base.errors import UserError
 from spm.base.shards import members, shard_of
 from spm.corpus import manifest
-from spm.corpus.membership import shard_digests, videos
+from spm.corpus.membership import facts, local_digest, shard_digests, videos
 
 PINNED = {"0000": "cde1a40dad355519", "0001": "043ab195b319b6fb"}  # of ROWS, in two shards
 ROWS = [(f"v{n}", f"{n}.mp4", "solo", "violin") for n in range(20)]
@@ -18,7 +19,7 @@ def listed(tmp_path):
 
 
 def test_the_digests_are_those_of_the_rows_without_their_positions(listed, tmp_path):
-    rows = [{**vars(video), "position": None} for video in manifest.read(listed)]
+    rows = [(video.shard_key, facts(video)) for video in manifest.read(listed)]
     assert shard_digests(listed, 3, tmp_path / "cache") == members(rows, 3)
 
 
@@ -67,3 +68,37 @@ def test_a_manifest_with_a_fault_is_an_error_each_time_and_nothing_is_stored(tmp
         with pytest.raises(UserError, match=r"manifest\.csv"):
             shard_digests(tmp_path / "manifest.csv", 3, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_local_video_that_is_replaced_changes_the_digest_of_its_shard(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"first")
+    rows = [
+        ("a", "a.mp4", "solo", "x"),
+        ("b", "b.mp4", "solo", "x"),
+        ("c", "jW_AuF6dQYY", "solo", "x"),
+    ]
+    manifest.write(tmp_path / "manifest.csv", rows)
+
+    def digests() -> list[str]:
+        path, cache = tmp_path / "manifest.csv", tmp_path / "cache"
+        return [local_digest(path, 64, f"{shard_of(name, 64):04d}", cache) for name in "abc"]
+
+    before = digests()
+    assert digests() == before
+    (tmp_path / "a.mp4").write_bytes(b"other")
+    after = digests()
+    assert (after[0] != before[0], after[1:]) == (True, before[1:])
+    assert before[2] == ""  # an address
+    (tmp_path / "b.mp4").touch()
+    assert digests()[1] != before[1]
+
+
+def test_the_digest_of_local_videos_is_the_same_in_another_folder(tmp_path):
+    found = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        (folder / "a.mp4").write_bytes(b"film")
+        os.utime(folder / "a.mp4", ns=(1, 1))
+        manifest.write(folder / "manifest.csv", [("a", "a.mp4", "solo", "x")])
+        found.append(local_digest(folder / "manifest.csv", 1, "0000", tmp_path / "cache"))
+    assert found[0] == found[1]

@@ -129,9 +129,31 @@ def test_a_shard_keeps_its_rows_and_rewrites_to_the_same_bytes(tmp_path, dtype):
         == schemas.spectrograms(dtype).schema.field("log_mel").type
     )
     expected = log_mel(torch.from_numpy(np.stack(pcm) / np.float32(32768)))
-    values = np.array(table["log_mel"].to_pylist(), np.float32).reshape(3, 201, 64)
+    values = np.frombuffer(b"".join(table["log_mel"].to_pylist()), dtype).reshape(3, 201, 64)
     np.testing.assert_allclose(values, expected, atol=1e-3 if dtype == "float32" else 0.04)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_shard_of_several_batches_has_the_spectrogram_of_each_clip(tmp_path):
+    pcm = [(noise(seed) * 32767).astype("<i2") for seed in range(7)]
+    numbers = np.random.default_rng(0).integers(0, 7, 4 * tables.BATCH_ROWS + 3)
+    rows = [
+        {"clip_id": f"v_{n:07d}", "video_id": "v", "start_s": n, "pcm": pcm[number].tobytes()}
+        for n, number in enumerate(numbers)
+    ]
+    tables.write_rows(tmp_path / "clips.parquet", schemas.CLIPS, rows)
+    run(Spectrograms(), clips=tmp_path / "clips.parquet", out=tmp_path / "out.parquet")
+    table = tables.read(tmp_path / "out.parquet")
+    assert table["clip_id"].to_pylist() == [row["clip_id"] for row in rows]
+    alone = log_mel(torch.from_numpy(np.stack(pcm)), exact=False).numpy()
+    values = np.frombuffer(b"".join(table["log_mel"].to_pylist()), "<f2").reshape(-1, 201, 64)
+    np.testing.assert_allclose(values, alone[numbers], atol=0.04)
+
+
+def test_samples_with_16_bits_are_the_sound_in_floating_point():
+    pcm = torch.from_numpy(np.stack([noise(seed) * 32767 for seed in range(3)]).astype("<i2"))
+    expected = log_mel(pcm.float() / 32768, exact=False).half()
+    assert torch.equal(log_mel(pcm, exact=False, dtype=torch.float16), expected)
 
 
 def test_a_shard_without_clips_is_an_empty_table(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ SETTINGS = {
     "visual": "mobilenet_v2",
     "start": "none",
     "crop": 56,
-    "batch": 8,
+    "batch": 4,
     "device": "cpu",
     "negatives": "all",
     "epochs": 2,
@@ -249,21 +250,30 @@ def test_the_history_has_the_values_of_both_stages(trained):
     assert names[2] == {"mixed loss", "mixed accuracy"}
 
 
-def test_a_run_killed_in_stage_two_resumes_to_the_same_bytes(
-    four, mosaic_folder, trained, tmp_path, monkeypatch
+# Steps: 2 of matching, in each of 2 epochs; in the second, 2 of classification; 2 on mosaics.
+@pytest.mark.parametrize(
+    ("kill_at", "place"),
+    [
+        (5, "epoch 2 of 3, after step 2"),  # before the classification, which starts anew
+        (7, "epoch 3 of 3, after step 1"),
+    ],
+)
+def test_a_killed_run_resumes_to_the_same_bytes(
+    four, mosaic_folder, trained, tmp_path, monkeypatch, capsys, kill_at, place
 ):
-    train_epoch = Trainer.train_epoch
+    optimizer_step, steps = Trainer.optimizer_step, count()
 
-    def killed(trainer: Trainer, epoch: int):
-        if epoch == 2:
+    def killed(*arguments):
+        if next(steps) == kill_at:
             raise KeyboardInterrupt
-        return train_epoch(trainer, epoch)
+        optimizer_step(*arguments)
 
-    monkeypatch.setattr(Trainer, "train_epoch", killed)
+    monkeypatch.setattr(Trainer, "optimizer_step", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_dsol(four, mosaic_folder, tmp_path)
-    monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
+        train_dsol(four, mosaic_folder, tmp_path, checkpoint_minutes=1e-9)
+    monkeypatch.setattr(Trainer, "optimizer_step", optimizer_step)
     resumed = train_dsol(four, mosaic_folder, tmp_path)
+    assert f"state: continues at {place}\n" in capsys.readouterr().err
     for name in ("out", "history"):
         assert resumed[name].read_bytes() == trained[name].read_bytes(), name
 

@@ -8,6 +8,7 @@ from spm.base import tables
 from spm.base.errors import UserError
 from spm.corpus import clip_reader
 from spm.fusion import dataset, maps, methods, train
+from spm.fusion.batches import batches, whole_frames
 from spm.fusion.maps import Maps
 from spm.fusion.methods.spm import Settings
 from spm.fusion.settings import RunConfig
@@ -24,6 +25,7 @@ SETTINGS = {
     "epochs": 1,
     "freeze_visual": True,
 }
+CPU = torch.device("cpu")
 INDICES = torch.tensor([3, 0, 5])
 
 
@@ -83,20 +85,24 @@ def test_maps_of_a_network_with_yamnet_read_the_sound_of_the_clips(squares, trai
     assert set(tables.read(out)["clip_id"].to_pylist()) == set(rows["clip_id"].to_pylist())
 
 
-def test_stored_features_are_those_of_the_frames(squares, yamnet):
+def test_stored_features_are_those_of_the_frames(squares, yamnet, tmp_path):
     settings = Settings(**SETTINGS, audio_network="yamnet")
     network = train.build(settings, yamnet).eval()
     rows = clip_reader.select(squares.index, split="train").slice(0, 6)
-    frozen = dataset.load(rows, squares.clips, squares.spectrograms, network, settings)
+    files = {"mapped": tmp_path / "mapped", "state": tmp_path / "state"}
+    frozen = dataset.load(rows, squares.clips, squares.spectrograms, network, settings, **files)
+    assert list((tmp_path / "state").iterdir()) == []  # its files have no names
     trainable = settings.model_copy(update={"freeze_visual": False})
     decoded = dataset.load(rows, squares.clips, squares.spectrograms, network, trainable)
-    features = dataset.resized_frames(frozen, INDICES, 64)
-    images = dataset.resized_frames(decoded, INDICES, 64)
+    features, images = (
+        next(whole_frames(clips, [INDICES], 64, device=CPU, generator=make_generator(1))).images
+        for clips in (frozen, decoded)
+    )
     assert features.shape == (3, 320, 4, 4)
     expected = network.visual_features(images).detach()
     torch.testing.assert_close(features, expected, rtol=2e-3, atol=2e-3)  # stored with 16 bits
-    views = dataset.random_frames(frozen, INDICES, 64, make_generator(0), views=2)
-    assert torch.equal(views[:3], views[3:])
+    batch = next(batches(frozen, settings, 2, make_generator(0), device=CPU))
+    assert torch.equal(batch.images[:6], batch.images[6:])
 
 
 @pytest.mark.parametrize("method", ["dsol", "sspl", "dmc", "attention", "lvs", "ez_vsl"])

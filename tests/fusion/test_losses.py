@@ -6,8 +6,10 @@ from spm.fusion.losses import (
     contrastive_loss,
     matching_accuracy,
     matching_loss,
+    mean_where,
     negative_mask,
     ranking_accuracy,
+    rejection_loss,
     sample_one_negative,
 )
 
@@ -53,6 +55,21 @@ def test_positives_and_negatives_have_the_same_weight_in_the_accuracy():
     scores = torch.tensor([[1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [1.0, 1.0, -1.0]])
     accuracy = matching_accuracy(scores, off_diagonal(3))
     assert accuracy == pytest.approx((2 / 3 + 4 / 6) / 2)
+
+
+def test_values_are_averaged_where_they_are_chosen_and_0_without_any():
+    values, chosen = torch.tensor([[1.0, 2.0], [4.0, 8.0]]), off_diagonal(2)
+    assert mean_where(values, chosen) == 3
+    assert mean_where(values, torch.zeros_like(chosen)) == 0
+    expected = (values[chosen].exp() + 1).log().mean()
+    torch.testing.assert_close(rejection_loss(values, chosen), expected)
+    assert rejection_loss(values, torch.zeros_like(chosen)) == 0
+
+
+def test_accuracies_of_a_batch_of_one_video_are_those_of_its_positives():
+    nothing = negative_mask(torch.tensor([1, 1]))
+    assert ranking_accuracy(torch.zeros(2, 2), nothing) == 1
+    assert matching_accuracy(torch.tensor([[1.0, 0.0], [0.0, -1.0]]), nothing) == 0.5
 
 
 def test_contrastive_loss_ignores_negatives_beyond_the_margin():

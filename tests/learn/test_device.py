@@ -1,8 +1,17 @@
+import shutil
+
 import pytest
 import torch
 
 from spm.base.errors import UserError
-from spm.learn.device import pick_device
+from spm.learn.device import (
+    COMPILE_STEPS,
+    autocast,
+    compiles,
+    is_fused,
+    make_scaler,
+    pick_device,
+)
 
 
 def test_auto_is_the_gpu_if_there_is_one():
@@ -14,3 +23,33 @@ def test_auto_is_the_gpu_if_there_is_one():
 def test_a_missing_gpu_is_an_error_with_the_remedy():
     with pytest.raises(UserError, match=r"device: 'cuda', but torch finds no GPU.*auto or cpu"):
         pick_device("cuda")
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_cpu_computes_with_float32_and_does_not_scale_the_loss(half):
+    cpu = torch.device("cpu")
+    with autocast(cpu, half):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
+    assert not make_scaler(cpu, half).is_enabled()
+    assert is_fused(cpu) is None
+
+
+@pytest.mark.parametrize(("has_bfloat16", "scales"), [(True, False), (False, True)])
+def test_only_float16_needs_a_scaled_loss(monkeypatch, has_bfloat16, scales):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_bfloat16)
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: (device, enabled))
+    cuda = torch.device("cuda")
+    assert make_scaler(cuda) == ("cuda", scales)
+    assert make_scaler(cuda, half=False) == ("cuda", False)
+
+
+def test_auto_compiles_long_trainings_on_a_gpu_with_a_c_compiler(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    assert compiles("auto", cuda, COMPILE_STEPS)
+    assert not compiles("auto", cuda, COMPILE_STEPS - 1)
+    assert not compiles("auto", cpu, COMPILE_STEPS)
+    assert compiles(True, cpu, 1)
+    assert not compiles(False, cuda, COMPILE_STEPS)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert not compiles("auto", cuda, COMPILE_STEPS)

@@ -4,24 +4,28 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageEnhance
+from torch import Tensor
 
+from spm.base.errors import UserError
 from spm.learn.transforms import (
     MEAN,
     STD,
     Augmentation,
-    augment,
+    color_normalize,
+    crop_batch,
     decode,
+    decoded,
     normalize,
     resize_normalize,
     sample_params,
 )
 
 
-def jpeg(size: int = 40, seed: int = 0) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 255, (5, 5, 3), dtype=np.uint8)
+def jpeg(size: int = 40, seed: int = 0, cells: int = 5, **options) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (cells, cells, 3), dtype=np.uint8)
     smooth = Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC)
     out = io.BytesIO()
-    smooth.save(out, "JPEG", quality=95)
+    smooth.save(out, "JPEG", **{"quality": 95, **options})
     return out.getvalue()
 
 
@@ -29,6 +33,31 @@ def params(top=0, left=0, mirror=False, brightness=1.0, color=1.0) -> Augmentati
     """Parameters of one image."""
     values = (top, left, mirror, brightness, color)
     return Augmentation(*(torch.tensor([value]) for value in values))
+
+
+def augment(images: Tensor, crop: int, params: Augmentation) -> Tensor:
+    arrays = images.permute(0, 2, 3, 1).numpy()  # (B, H, W, 3)
+    return color_normalize(crop_batch(arrays, crop, params), params)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [30, 75, 98])
+def test_decoded_pixels_are_those_of_pillow(quality, subsampling):
+    """Within one gray level, also of noise and of sizes that no block of pixels divides."""
+    for seed, (size, cells) in enumerate([(255, 4), (256, 32), (61, 61)]):
+        image = jpeg(size, seed, cells, quality=quality, subsampling=subsampling)
+        expected = np.asarray(Image.open(io.BytesIO(image))).astype(int)
+        decoded = decode([image])[0].permute(1, 2, 0).numpy()
+        assert abs(decoded - expected).max() <= 1
+
+
+def test_a_damaged_image_is_an_error_of_one_line():
+    whole = jpeg()
+    for damaged in (b"", b"not an image", whole[:300], whole[:-2]):
+        with pytest.raises(
+            UserError, match=r"^a frame is not a complete JPEG image \(.*run again$"
+        ):
+            decode([whole, damaged])
 
 
 def test_decoded_images_are_channels_rows_columns():
@@ -50,6 +79,17 @@ def test_without_mirroring_and_recoloring_the_result_is_a_crop():
     images = decode([jpeg()])
     expected = normalize(images)[:, :, 3:33, 5:35]
     torch.testing.assert_close(augment(images, 30, params(3, 5)), expected)
+
+
+def test_each_image_is_cropped_at_its_own_place():
+    jpegs = [jpeg(seed=seed) for seed in range(2)]
+    corners = torch.tensor([[0, 9, 5, 0], [4, 2, 5, 1]])  # two views of both images
+    ones = torch.ones(4)
+    crops = crop_batch(decoded(jpegs), 20, Augmentation(*corners, ones.bool(), ones, ones), views=2)
+    images = decode(jpegs)
+    assert torch.equal(crops[0], images[0, :, 0:20, 4:24])
+    assert torch.equal(crops[1], images[1, :, 9:29, 2:22])
+    assert torch.equal(crops[3], images[1, :, 0:20, 1:21])
 
 
 def test_mirroring_flips_left_and_right():

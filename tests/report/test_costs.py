@@ -66,3 +66,17 @@ def test_the_command_line_prints_the_table(logs):
     command = [sys.executable, "-m", "spm.report.costs", "--config", "{}", "--logs", str(logs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "| corpus/index | 1 | 2.0 | 2.0 | 1.5 | 30 |"
+
+
+def test_the_trainings_are_a_table_of_their_own(logs, tmp_path, capsys):
+    folder = logs / "fusion/train/spm.tensorboard"
+    folder.mkdir(parents=True)
+    epochs = [
+        {"epoch": 0, "pictures": 300, "seconds": 2.0, "wait_share": 0.5, "gpu_peak_gb": 1.0},
+        {"epoch": 1, "pictures": 1200, "seconds": 8.0, "wait_share": 0.0, "gpu_peak_gb": 3.0},
+    ]
+    (folder / "speed.json").write_text(json.dumps(epochs))
+    run(Section(), logs=logs, index=None, markdown_table=None, page=None)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "| fusion/train/spm | 2 | 1,500 | 150.0 | 10.0% | 3.0 |"
+    assert lines[-4] == ""

@@ -197,6 +197,7 @@ EVERY_RUN = ("tables", "figures", "best_worst", "overlay_videos")  # they show a
 # Keys that affect other stages than that of their section, or that need a special other value.
 ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
+    "cluster.nodes": Enters(2, ()),
     "cluster.gpus": Enters(2, ()),
     "corpus.manifest": Enters("again.manifest.csv", ("fetch", "index")),
     "corpus.shards": Enters(4, ("fetch", "index")),
@@ -265,6 +266,7 @@ WITHOUT_EFFECT = {
         "workers",
         "bot_limit",
         "give_up_s",
+        "windows_only",
     },
 }
 

@@ -1,6 +1,7 @@
 """Test videos with a known time: each frame shows its number, each second has its own chirp."""
 
 import io
+import struct
 import subprocess
 from collections.abc import Iterable
 from fractions import Fraction
@@ -16,6 +17,7 @@ H264_AND_AAC = ("-c:v", "libx264", "-bf", "2", "-g", "12", "-c:a", "aac", "-b:a"
 BITS = 12
 BAR_PX = 16
 HEIGHT_PX = 96
+FILM_TICKS = 1000  # per s, of the film's clock in ffmpeg's mp4 files
 STRIP_PX = 24  # a white strip marks the upper edge
 
 
@@ -130,6 +132,49 @@ def lose_sound(path: Path, start_s: float, end_s: float) -> Path:
             target.mux(packet)
     whole.unlink()
     return path
+
+
+def edit(path: Path, pieces: Iterable[tuple[float | None, float]]) -> Path:
+    """Give both tracks of an mp4, whose index is at its end, an edit list.
+
+    `pieces`: time in the film (None: nothing is shown), and length, in s.
+    """
+    data = path.read_bytes()
+    boxes = _boxes(data)
+    moov = b"".join(
+        _box(kind, _edited(body, list(pieces)) if kind == b"trak" else body)
+        for kind, body in _boxes(boxes[-1][1])
+    )
+    assert boxes[-1][0] == b"moov"
+    kept = data[: len(data) - len(boxes[-1][1]) - 8]
+    path.write_bytes(kept + _box(b"moov", moov))
+    return path
+
+
+def _edited(track: bytes, pieces: list[tuple[float | None, float]]) -> bytes:
+    """A track whose edit list is replaced; its first entry says where the film begins."""
+    boxes = dict(_boxes(track))
+    (zero,) = struct.unpack(">i", boxes.pop(b"edts")[20:24])
+    (per_s,) = struct.unpack(">I", dict(_boxes(boxes[b"mdia"]))[b"mdhd"][12:16])
+    entries = b""
+    for start_s, length_s in pieces:
+        start = -1 if start_s is None else zero + round(start_s * per_s)
+        entries += struct.pack(">IiI", round(length_s * FILM_TICKS), start, 1 << 16)
+    edits = _box(b"edts", _box(b"elst", struct.pack(">II", 0, len(pieces)) + entries))
+    return b"".join(_box(kind, body) for kind, body in boxes.items()) + edits
+
+
+def _boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    found, start = [], 0
+    while start < len(data):
+        size, kind = struct.unpack(">I4s", data[start : start + 8])
+        found.append((kind, data[start + 8 : start + size]))
+        start += size
+    return found
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", 8 + len(body)) + kind + body
 
 
 def turn(path: Path, degrees: int) -> Path:

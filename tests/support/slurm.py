@@ -1,7 +1,8 @@
-"""A real SLURM with one node: munged, slurmctld and slurmd from Debian's packages.
+"""A real SLURM with two nodes: munged, slurmctld and slurmd from Debian's packages.
 
-The tests start and stop it. It runs on the loopback interface, without systemd and accounting. Its
-eight CPUs are only configured, and its two GPUs are /dev/null.
+The tests start and stop it. It runs on the loopback interface, without systemd and accounting. Both
+nodes are this machine, each with a slurmd of its own. Their eight CPUs are only configured, and
+their two GPUs are /dev/null.
 """
 
 import os
@@ -19,6 +20,8 @@ from pathlib import Path
 CONFIG = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
+NODE_STATES = ("sinfo", "--noheader", "--Node", "--partition=requeue", "--format=%T")
+SECOND = "second"  # name of the second node
 START_S = 20.0
 SETTINGS = """\
 AccountingStorageType=accounting_storage/none
@@ -67,19 +70,20 @@ def until(is_done: Callable[[], bool], event: str, within_s: float = START_S) ->
 
 
 class Cluster:
-    """One node with the partitions `cpu` and `gpu`, and three to preempt jobs.
+    """A node with the partitions `cpu` and `gpu`, and three to preempt jobs.
 
     A job in `urgent` preempts jobs in `cancel` and `requeue`, which SLURM then cancels or requeues.
+    `requeue` has a second node too.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = socket.gethostname().split(".")[0]
-        self.ports = _port(), _port()
+        self.ports = _port(), _port(), _port()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def _configure(self) -> None:
-        for name in ("state", "spool", "log"):
+        for name in ("state", f"spool-{self.host}", f"spool-{SECOND}", "log"):
             (self.folder / name).mkdir()
         key = self.folder / "munge.key"
         key.write_bytes(secrets.token_bytes(128))
@@ -93,12 +97,11 @@ class Cluster:
             (CONFIG / name).symlink_to(self.folder / name)
 
     def _slurm_conf(self) -> str:
-        folder, (controller, node) = self.folder, self.ports
+        folder, (controller, *nodes) = self.folder, self.ports
         return f"""
 ClusterName=tests
 SlurmctldHost={self.host}(127.0.0.1)
 SlurmctldPort={controller}
-SlurmdPort={node}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -107,26 +110,28 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket,cred_expire=12
 CredType=cred/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/slurmd.log
+SlurmdLogFile={folder}/log/slurmd-%n.log
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-{SETTINGS}NodeName={self.host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=256000 Gres=gpu:2 Feature=fast
+{SETTINGS}NodeName=DEFAULT CPUs=8 RealMemory=256000 Gres=gpu:2 Feature=fast
+NodeName={self.host} NodeHostname={self.host} NodeAddr=127.0.0.1 Port={nodes[0]}
+NodeName={SECOND} NodeHostname={self.host} NodeAddr=127.0.0.1 Port={nodes[1]}
 PartitionName=DEFAULT Nodes={self.host} MaxTime=INFINITE PriorityTier=1 PreemptMode=OFF State=UP
 PartitionName=cpu Default=YES
 PartitionName=gpu
 PartitionName=cancel PreemptMode=CANCEL
-PartitionName=requeue PreemptMode=REQUEUE
+PartitionName=requeue PreemptMode=REQUEUE Nodes={self.host},{SECOND}
 PartitionName=urgent PriorityTier=10
 """
 
-    def _start(self, *command: str) -> None:
-        name = command[0]
+    def _start(self, *command: str, name: str = "") -> None:
+        name = name or command[0]
         path = os.pathsep.join(["/usr/sbin", "/sbin", os.environ["PATH"]])
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
             self.running[name] = subprocess.Popen(
@@ -138,7 +143,7 @@ PartitionName=urgent PriorityTier=10
             )
 
     def start(self) -> None:
-        """Start the three daemons, and wait for the node."""
+        """Start the daemons, and wait for both nodes."""
         self._configure()
         files = {
             "--key-file": "key",
@@ -153,8 +158,9 @@ PartitionName=urgent PriorityTier=10
         self._start("munged", "--foreground", "--force", *options)
         until((self.folder / "munge.socket").exists, "munged")
         self.start_controller()
-        self._start("slurmd", "-D")
-        until(lambda: "idle" in self.ask("sinfo", "--noheader", "--format=%T"), "slurmd")
+        for node in (self.host, SECOND):
+            self._start("slurmd", "-D", "-N", node, name=f"slurmd-{node}")
+        until(lambda: self.ask(*NODE_STATES).split() == ["idle", "idle"], "slurmd")
 
     def start_controller(self) -> None:
         """Start slurmctld; after a stop, it reads its saved state."""

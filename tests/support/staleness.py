@@ -123,6 +123,8 @@ class Matrix:
         project, options, config, basedir = self.plain, ["--dry-run"], None, self.checkout
         if name.startswith("envs/") or name == "detector.backend":  # needs another environment
             project, options = self.with_conda, ["--dry-run", "--use-conda"]
+        if name == "cluster.nodes":  # needs a cluster
+            options = ["--dry-run", "--jobs", "1"]
         if change.config:
             config = self.scratch / "changed.yaml"
             config.write_text(yaml.safe_dump(laid_over(flow.CONFIG, change.config)))

@@ -1,9 +1,9 @@
 """Two training steps, with trunks distributed over the processes that torchrun started.
 
-torchrun --nproc-per-node 2 -m tests.support.steps METHOD FOLDER
+torchrun --nproc-per-node 2 -m tests.support.steps FOLDER METHOD…
 
-Each process writes its losses and gradients to FOLDER, under its rank; without torchrun the name is
-`alone`.
+Each process writes the losses and gradients of each method to FOLDER, with its rank in the name of
+the file, or `alone` without torchrun.
 """
 
 import os
@@ -47,12 +47,16 @@ def fix_batch_norm(
     network.eval()
 
 
-def main(method: str, folder: Path) -> None:
+def two_steps(method: str) -> dict[str, object]:
+    """Losses of two training steps, and the gradients of the first one."""
     torch.manual_seed(0)
     settings = methods.settings_of(RunConfig(method=method, **SETTINGS))
     network = methods.build(settings)
-    images, log_mels = torch.randn(COUNT, 3, 64, 64), 20 * torch.randn(COUNT, 201, 64)
-    fix_batch_norm(network, images, log_mels)
+    images = torch.randn(network.views, COUNT, 3, 64, 64)
+    log_mels = 20 * torch.randn(COUNT, 201, 64)
+    fix_batch_norm(network, images.flatten(0, 1), log_mels)
+    own = distributed.own_part(COUNT)
+    images, log_mels = images[:, own].flatten(0, 1), log_mels[own]
     network.distribute()
     empty = ClipDataset([], torch.empty(0), torch.empty(0), None)
     trainer = methods.trainer_class(settings)(network, settings, empty)
@@ -64,11 +68,18 @@ def main(method: str, folder: Path) -> None:
         gradients.append({})
         for name, parameter in network.trainable_parameters():
             if parameter.grad is not None:
-                gradients[-1][name] = parameter.grad.clone()
-    results = {"losses": losses, "gradients": gradients[0]}
-    torch.save(results, folder / f"{os.environ.get('RANK', 'alone')}.pt")
+                gradients[-1][name] = parameter.grad.to(torch.float32)
+    return {"losses": losses, "gradients": gradients[0]}
+
+
+def main(folder: Path, *names: str) -> None:
+    # With 32 bits, rounding alone changes the losses by a thousandth.
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    for method in names:
+        torch.save(two_steps(method), folder / f"{method}-{os.environ.get('RANK', 'alone')}.pt")
 
 
 if __name__ == "__main__":
     with distributed.process_group():
-        main(sys.argv[1], Path(sys.argv[2]))
+        main(Path(sys.argv[1]), *sys.argv[2:])

@@ -32,6 +32,7 @@ class WebServer:
     files: Path
     media: bytes
     answers: dict[str, list[str]] = field(default_factory=dict)
+    etag: str = ""  # of the media; empty: the server sends none
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range header
 
     def behavior(self, path: str, given: str | None) -> str:
@@ -78,7 +79,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Send a body, or the part of it that the request asks for."""
         requested = self.headers["Range"]
         start = int(requested[6:].split("-")[0]) if requested else 0
+        if start and start >= len(body):
+            self.send_error(416)
+            return
         self.send_response(206 if requested else 200)
+        if self.server_state.etag:
+            self.send_header("ETag", self.server_state.etag)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body) - start))
         if requested:

@@ -39,6 +39,8 @@ SMALL: dict[str, Any] = {
 DSOL = {"dsol": {"method": "dsol"}}
 HEADER = "video_id,url,kind,categories,split\n"
 BOXES = "video_id,time_s,category,x,y,w,h\n"
+FEW = "in a study with 81 of 25, no trained network gave better boxes"
+ALONE = {"scores": {"pretrained_baselines": []}}
 LOCAL = Machine(local=True, conda=False)
 
 
@@ -61,7 +63,7 @@ def write(folder: Path, rows: Sequence[str]) -> None:
     for cells in fields:
         (folder / Path(cells[1]).name).touch()
     firsts = {cells[3]: cells[0] for cells in reversed(fields)}
-    boxes = [f"{video},0,{names.split()[0]},0,0,1,1" for names, video in firsts.items()]
+    boxes = [f"{video},0,{names.split()[0]},0,0,1,1" for names, video in firsts.items() if names]
     (folder / "boxes.csv").write_text(BOXES + "\n".join(boxes) + "\n")
 
 
@@ -81,7 +83,7 @@ def all_problems(config: Mapping[str, Any], machine: Machine = LOCAL) -> list[Pr
 def problems(config: Mapping[str, Any] | None = None, machine: Machine = LOCAL) -> list[Problem]:
     """All but the warning that the videos are few, which all projects of this file get."""
     found = all_problems(config or {}, machine)
-    return [problem for problem in found if "too few to learn from" not in problem.line]
+    return [problem for problem in found if FEW not in problem.line]
 
 
 def lines(found: Sequence[Problem], severity: Severity) -> list[str]:
@@ -164,9 +166,11 @@ CORPORA = [
      r"^methods\.dsol\.mosaic_epochs: 5, .*4 categories, and only cello, tuba has them"),
     ([*GOOD, *solos("erhu", 1, "test")], {"runs": DSOL},
      r"no training solo shows erhu, but spm-paper scores each category by its own map"),
+    ([*GOOD, "x,x.mp4,ensemble,a b c,"], {"maps": {"testsets": ["ensemble", "solo"]}},
+     r"no ensemble for it: fill the column split of the manifest, or remove ensemble from"),
     (solos("cat", 3) + solos("dog", 3), {"corpus": {"boxes": ["detector"]}},
      r"^corpus\.boxes: detector, but it has no class for any category .* \(cat, dog\): name"),
-    ([*GOOD, "x,x.mp4,trio,a b c,"], {}, r"manifest\.csv, line 25: kind 'trio'"),
+    ([*GOOD, "x,x.mp4,band,a b c,"], {}, r"manifest\.csv, line 25: kind 'band'"),
 ]  # fmt: skip
 
 
@@ -184,6 +188,7 @@ WORTH = [
     (solos("cello", 15), {}, r"^all training videos show cello: there is nothing to tell apart"),
     (GOOD, {"clusters": {"k": 3}}, r"^clusters\.k: 3, .*5 categories: some share a pseudo-label"),
     ([*GOOD, "x,ftp://x,solo,cello,"], {}, r"1 video can't be fetched \(x: url 'ftp://x'"),
+    ([*GOOD, "x,./none.mp4,solo,,"], {}, r"1 video without categories \(x\): used for training"),
     ([*GOOD, "x,./none.mp4,solo,cello,"], {}, r"1 of 24 videos have no file \(\./none\.mp4;"),
 ]  # fmt: skip
 
@@ -204,13 +209,15 @@ def many(number: int, category: str = "cello") -> list[str]:
 @pytest.mark.parametrize(
     ("rows", "config", "line"),
     [
-        (many(3), {}, r"^3 training videos of 1 category: .* fewer than 135, .*add zero-shot: \{.*"
-         r", or start from pretrained weights \(train\.start: imagenet\)$"),
-        (many(134), {"train": {"start": "imagenet"}}, r"^134 training videos .* no training$"),
-        (many(134), {"runs": {"zero-shot": {"method": "zero_shot"}}}, r": use the run zero-shot"),
-        (many(135), {}, None),
-        ([row for n in range(30) for row in many(5, f"c{n}")[: 5 - n % 2]], {},
-         r"135 training videos of 30 categories: .*fewer than 150"),
+        (many(3), ALONE, r"^3 training videos of 1 category: in a study with 81 of 25, .*\.md\):"
+         r" add it to scores\.pretrained_baselines, and compare your run with zero-shot, and start"
+         r" from pretrained weights \(train\.start: imagenet\)$"),
+        (many(81), {"train": {"start": "imagenet"}}, r"\): compare .* zero-shot$"),
+        (many(81), {**ALONE, "runs": {"zero-shot": {"method": "zero_shot"}}}, r"\): compare your"),
+        (many(82), {}, None),
+        ([row for n in range(30) for row in many(4, f"c{n}")[: 4 - n % 2]], {}, None),
+        ([row for n in range(30) for row in many(3, f"c{n}")[:3]], {},
+         r"^90 training videos of 30 categories: "),
         (many(3), {"runs": {"spm": False, "no-promotion": False,
                             "zero-shot": {"method": "zero_shot"}}}, None),
     ],
@@ -219,7 +226,7 @@ def test_few_videos_are_a_warning_that_recommends_a_network_without_training(
     project, rows, config, line
 ):
     write(project, rows)
-    found = [p for p in all_problems(config) if "too few to learn from" in p.line]
+    found = [p for p in all_problems(config) if FEW in p.line]
     assert [problem.severity for problem in found] == [Severity.WARNING] * bool(line)
     assert not line or re.search(line, found[0].line), found
 
@@ -505,8 +512,8 @@ def test_the_time_to_learn_from_is_named_if_it_is_known(project):
     header = "kind,categories,split,listed,available,clips,audible\n"
     rows = ("solo,cello,test,1,1,9,9", "solo,tuba,test,1,1,9,9", "solo,tuba,train,2,2,50,42")
     file.write_text(header + "\n".join(rows) + "\n")
-    (line,) = [p.line for p in all_problems({}) if "too few to learn from" in p.line]
-    assert line.startswith("2 training videos (42 s) of 1 category: too few to learn from")
+    (line,) = [p.line for p in all_problems({}) if FEW in p.line]
+    assert line.startswith(f"2 training videos (42 s) of 1 category: {FEW}")
 
 
 # The machine
@@ -535,6 +542,19 @@ def test_more_gpus_than_the_machine_has_are_an_error(monkeypatch):
     assert problems({"cluster": {"gpus": 2}}) == []
     line = only(problems({"cluster": {"gpus": 4}}), Severity.ERROR)
     assert line.startswith("cluster.gpus: 4, but this machine has 2 GPUs: set a smaller number")
+
+
+def test_several_nodes_need_a_cluster():
+    line = only(problems({"cluster": {"nodes": 2}}), Severity.ERROR)
+    assert line.startswith("cluster.nodes: 2, but the jobs run on this machine: set 1, or send")
+    assert problems({"cluster": {"nodes": 2}}, Machine(local=False, conda=False)) == []
+
+
+def test_a_batch_has_a_clip_for_each_gpu():
+    config = {"cluster": {"nodes": 4, "gpus": 8}, "train": {"batch": 31}}
+    line = only(problems(config, Machine(local=False, conda=False)), Severity.ERROR)
+    assert line.startswith("train.batch: 31 is less than one clip for each of the 32 GPUs")
+    assert problems(laid_over(config, {"train": {"batch": 32}}), Machine(local=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -672,4 +692,4 @@ def test_warnings_are_printed_once_although_every_job_reads_the_rules_again(proj
         "--until", "fetch", "--", "index"
     )
     assert len(re.findall("^rule|^localrule", output, re.M)) >= 2
-    assert output.count("warning: 2 training videos of 1 category: too few to learn from") == 1
+    assert output.count(f"warning: 2 training videos of 1 category: {FEW}") == 1

@@ -1,4 +1,4 @@
-"""The workflow on a real SLURM with one node, with the profile of the project."""
+"""The workflow on a real SLURM with two nodes, with the profile of the project."""
 
 import logging
 import os
@@ -96,9 +96,9 @@ def training(cluster: Cluster, project: Project, nth: int) -> int:
 
 
 def epochs(project: Project) -> int:
-    """Epochs of the newest checkpoint."""
+    """Complete epochs of the newest checkpoint."""
     checkpoints = (project.folder / "state/fusion/train/spm").rglob("*.safetensors")
-    return max((int(path.stem) for path in checkpoints), default=0)
+    return max((int(path.stem.split("-")[0]) for path in checkpoints), default=0)
 
 
 def processes(project: Project) -> list[list[str]]:
@@ -108,10 +108,17 @@ def processes(project: Project) -> list[list[str]]:
 
 
 def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
-    cluster, videos, undisturbed, tmp_path
+    cluster, undisturbed, tmp_path
 ):
-    project = new_project(videos, tmp_path / "project")
+    """All stages from the index on; the stages of shards are those of the test of arrays."""
+    shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
+    project = Project(tmp_path / "project", undisturbed.config)
     project.cores = []
+    shards = project.folder / "results/corpus"
+    kept = {shards / stage for stage in ("fetch", "clips", "videos", "spectrograms")}
+    for folder in (project.folder / "results").glob("*/*"):
+        if folder not in kept:
+            shutil.rmtree(folder)
     until_tables = ["all", "--until", "tables"]  # a job of each later rule would be nine more
     with project.running(*until_tables, *OPTIONS, log=tmp_path / "log") as running:
         until(lambda: bool(submitted(cluster, project)), "a first job", END_S)
@@ -121,13 +128,13 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
     jobs = dict(submitted(cluster, project).values())
     not_asked_for = {"openimages", "detector", "detect", "quality", "prior_maps", *flow.MOSAICS}
     asked_for = set(flow.STAGES[: flow.STAGES.index("tables") + 1]) - not_asked_for
-    assert set(jobs) == asked_for - {"fetch"}
+    assert set(jobs) == asked_for - {"fetch", "clips", "spectrograms"}
     assert {rule for rule, job in jobs.items() if job["Partition"] == "gpu"} == flow.GPU & set(jobs)
     assert {
         rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"
     } == flow.GPU & set(jobs)
     limits = [jobs["train"][name] for name in ("NumCPUs", "MinMemoryNode", "TimeLimit")]
-    assert limits == ["8", "24000M", "3-00:00:00"]
+    assert limits == ["8", "8000M", "3-00:00:00"]
     made = results(project)
     assert made == {name: digest for name, digest in results(undisturbed).items() if name in made}
     assert any("report/tables" in name for name in made)
@@ -147,7 +154,7 @@ def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster,
     assert "no complete weights at results/audio/pretrain/main/audio.safetensors" in output
     jobs = submitted(cluster, done).values()
     assert [(rule, job["JobState"], job["MinMemoryNode"]) for rule, job in jobs] == [
-        ("train", "FAILED", "24000M"), ("train", "FAILED", "48000M"),
+        ("train", "FAILED", "8000M"), ("train", "FAILED", "16000M"),
     ]  # fmt: skip
     assert list((done.folder / "logs/slurm/rule_train/spm").glob("*.log"))
     followers = {
@@ -164,17 +171,28 @@ def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster,
     assert {"train", *followers} == set(done.stale("all"))
 
 
-def test_training_continues_after_a_cancellation_and_a_timeout(cluster, done, tmp_path):
+def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
+    cluster, done, undisturbed, tmp_path
+):
+    epochs_wanted = done.config["train"]["epochs"]
     done.config["train"] |= {"epochs": LONG}
-    with done.running("all", *OPTIONS, "--retries", "2", log=tmp_path / "log"):
+    with done.running("all", *OPTIONS, "--retries", "2", log=tmp_path / "log") as running:
         subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
         second, before = training(cluster, done, nth=2), epochs(done)
         subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
         third = training(cluster, done, nth=3)
         assert epochs(done) >= before
-    subprocess.run(["scancel", str(third)], check=True)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert running.wait(END_S) != 0
+    until(lambda: submitted(cluster, done)[third][1]["JobState"] == "CANCELLED", "the job's end")
     states = [job["JobState"] for _, job in submitted(cluster, done).values()]
-    assert states[:2] == ["CANCELLED", "TIMEOUT"]
+    assert states == ["CANCELLED", "TIMEOUT", "CANCELLED"]
+    assert not cluster.ask("squeue", "--noheader")
+    assert not list((done.folder / ".snakemake/locks").glob("*"))
+    assert not processes(done)
+    done.config["train"] |= {"epochs": epochs_wanted}
+    done.run("all", "--until", "tables", *OPTIONS)
+    assert results(done) == results(undisturbed)
 
 
 def preempt(cluster: Cluster) -> None:
@@ -184,46 +202,66 @@ def preempt(cluster: Cluster) -> None:
 
 
 def fail_node(cluster: Cluster) -> None:
-    """Declare the node dead; it is back as soon as slurmd answers."""
+    """Declare the first node dead; it is back as soon as slurmd answers."""
     subprocess.run(
         ["scontrol", "update", f"NodeName={cluster.host}", "State=DOWN", "Reason=test"], check=True
     )
 
 
+def places(project: Project) -> dict[str, str]:
+    """Node of each process that trains, by its rank, as torchrun gave it."""
+    running = [each.info for each in psutil.process_iter(["cwd", "environ"])]
+    ours = [info["environ"] for info in running if info["cwd"] == str(project.folder)]
+    return {each["RANK"]: each["SLURMD_NODENAME"] for each in ours if each and "RANK" in each}
+
+
+def stop(
+    cluster: Cluster, project: Project, disturb: Callable[[Cluster], None], nodes: list[str]
+) -> int:
+    """Disturb the training, which has a process on each node; complete epochs of its checkpoint."""
+    number, start = training(cluster, project, nth=1), epochs(project)
+    until(lambda: sorted(places(project).values()) == nodes, "a process on each node", END_S)
+    until(lambda: epochs(project) > start, "another epoch", END_S)
+    disturb(cluster)
+    stopped = {"PREEMPTED", "PENDING"}
+    until(
+        lambda: submitted(cluster, project)[number][1]["JobState"] in stopped, "the job's stop", 60
+    )
+    return epochs(project)
+
+
+# A training in the second case has a process on each of two nodes.
 @pytest.mark.parametrize(
-    ("partition", "disturbances"),
-    [("cancel", [preempt]), ("requeue", [preempt, fail_node])],
-    ids=["PreemptMode=CANCEL", "PreemptMode=REQUEUE, then node failure"],
+    ("partition", "nodes", "disturbances"),
+    [("cancel", 1, [preempt, fail_node]), ("requeue", 2, [preempt])],
+    ids=["PreemptMode=CANCEL, then node failure", "PreemptMode=REQUEUE, two nodes"],
 )
 def test_a_preempted_training_is_queued_again_and_continues_at_its_epoch(
-    cluster, done, tmp_path, partition: str, disturbances: list[Callable[[Cluster], None]]
+    cluster,
+    done,
+    tmp_path,
+    partition: str,
+    nodes: int,
+    disturbances: list[Callable[[Cluster], None]],
 ):
     done.config["train"] |= {"epochs": EPOCHS}
+    done.config["cluster"] |= {"nodes": nodes}
+    computing = sorted([cluster.host, slurm.SECOND]) if nodes == 2 else []
     resources = ["--set-resources", f"train:slurm_partition={partition}", "train:constraint=fast"]
     history = "results/fusion/train/spm/history.parquet"
     arguments = [*OPTIONS, "--retries", "0", *resources, "--", history]
     with done.running(*arguments, log=tmp_path / "log") as running:
         for disturb in disturbances:
-            number = training(cluster, done, nth=1)
-            start = epochs(done)
-            until(lambda start=start: epochs(done) > start, "another epoch", END_S)
-            disturb(cluster)
-            until(
-                lambda number=number: (
-                    submitted(cluster, done)[number][1]["JobState"] in {"PREEMPTED", "PENDING"}
-                ),
-                "the job's stop",
-                60,
-            )
-            last = epochs(done)
+            last = stop(cluster, done, disturb, computing)
         assert running.wait(END_S) == 0, (tmp_path / "log").read_text()
     ((rule, job),) = submitted(cluster, done).values()
     restarts = str(len(disturbances))
     wanted = {"JobState": "COMPLETED", "Restarts": restarts, "Features": "fast", "Requeue": "1"}
+    wanted |= {"NumNodes": str(nodes), "NumTasks": str(nodes), "CPUs/Task": "8"}
     assert (rule, {name: job[name] for name in wanted}) == ("train", wanted)
-    assert job["MinMemoryNode"] == "24000M"
+    assert job["MinMemoryNode"] == "8000M"
     log = (done.folder / "logs/fusion/train/spm.log").read_text()
-    assert f"spm: continues at epoch {last + 2} of {EPOCHS}" in log  # epochs count from 0 in files
+    assert f"spm: continues at epoch {last + 1} of {EPOCHS}" in log
     losses = tables.read(done.folder / history).to_pandas().query("name == 'loss'")
     assert losses["epoch"].tolist() == [*range(EPOCHS)]
     assert not processes(done)
@@ -254,24 +292,6 @@ def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it
     )
 
 
-def test_ctrl_c_cancels_running_jobs_and_the_next_run_finishes(
-    cluster, done, undisturbed, tmp_path
-):
-    epochs_wanted = done.config["train"]["epochs"]
-    done.config["train"] |= {"epochs": LONG}
-    with done.running("all", *OPTIONS, log=tmp_path / "log") as running:
-        number = training(cluster, done, nth=1)
-        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-        assert running.wait(END_S) != 0
-    until(lambda: submitted(cluster, done)[number][1]["JobState"] == "CANCELLED", "the job's end")
-    assert not cluster.ask("squeue", "--noheader")
-    assert not list((done.folder / ".snakemake/locks").glob("*"))
-    assert not processes(done)
-    done.config["train"] |= {"epochs": epochs_wanted}
-    done.run("all", "--until", "tables", *OPTIONS)
-    assert results(done) == results(undisturbed)
-
-
 def test_shards_are_submitted_as_arrays_and_a_failed_shard_fails_alone(
     cluster, videos, undisturbed, tmp_path
 ):
@@ -280,12 +300,14 @@ def test_shards_are_submitted_as_arrays_and_a_failed_shard_fails_alone(
     shutil.copytree(videos, tmp_path / "videos")
     manifest = project.folder / "manifest.csv"
     manifest.write_text(manifest.read_text().replace(str(videos), str(tmp_path / "videos")))
-    targets = ["index", *(f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2))]
+    targets = [f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2)]
     project.run("--until", "fetch", "--cores", "2", "--", *targets)
     lost = next((tmp_path / "videos").glob("*.mp4"))
     lost.rename(lost.with_suffix(".away"))
     arrays = [*OPTIONS, "--slurm-array-jobs", "clips,spectrograms", "--keep-going"]
-    assert "fetched videos are missing" in project.fail(*targets, *arrays)
+    output = project.fail(*targets, *arrays, "--retries", "0")
+    assert "fetched videos are missing" in output
+    assert [(project.folder / target).exists() for target in targets].count(True) == 1, output
     assert list((project.folder / "logs/slurm").rglob("*.log"))
     clips = [job for rule, job in submitted(cluster, project).values() if rule == "clips"]
     assert {job.get("ArrayTaskId") for job in clips} >= {"1", "2"}

@@ -1,12 +1,20 @@
-"""yt-dlp with the limits that its options lack: one finished video, and pages of bounded size."""
+"""yt-dlp with the limits that its options lack.
 
-from functools import partial
+One finished video, pages of bounded size, no file joined from two, and parts of videos through the
+proxy.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from yt_dlp import YoutubeDL
 from yt_dlp.networking import Response
+from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.postprocessor import FFmpegPostProcessor
 
 from spm.base.statuses import FetchStatus
+from spm.corpus.fetching import leftover, parts
 from spm.corpus.fetching.errors import FetchError
 
 # Largest page or list of fragments, which are read as a whole. Media are read block by block.
@@ -64,19 +72,67 @@ def reject_playlists(info: dict[str, Any], *, incomplete: bool = False) -> None:
         raise OtherProtocol
 
 
-def _read_bounded(read: Any, amount: int | None = None) -> bytes:
-    """Call a response's `read`; without an amount it would read until the server stops."""
-    content: bytes = read(amount if amount is not None else PAGE_BYTES + 1)
-    if amount is None and len(content) > PAGE_BYTES:
-        raise TooLarge
-    return content
+class BoundedReader:
+    """A response's `read` that stops at PAGE_BYTES where no amount is asked for.
+
+    `start` are the first bytes of the body, which were read before.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], start: bytes) -> None:
+        self.read, self.start = read, start
+
+    def __call__(self, amount: int | None = None) -> bytes:
+        """At most `amount` bytes, or the whole body."""
+        start, self.start = self.start, b""
+        if amount is not None:
+            return start or self.read(amount)
+        content = start + self.read(PAGE_BYTES + 1)
+        if len(content) > PAGE_BYTES:
+            raise TooLarge
+        return content
 
 
 class BoundedYoutubeDL(YoutubeDL):  # type: ignore[misc]
-    """yt-dlp that reads at most PAGE_BYTES of a page."""
+    """yt-dlp with limits.
+
+    Parameters
+    ----------
+    options : dict
+        yt-dlp's.
+    bounds : Limits
+        Limits of the download of a part of a video, which yt-dlp's progress hooks do not see.
+    """
+
+    def __init__(self, options: dict[str, Any], bounds: parts.Limits) -> None:
+        self.bounds = bounds
+        self.leftover: leftover.Leftover | None = None  # of the file that is being downloaded
+        # As yt-dlp's command line does: parts are refused where no ffmpeg is known.
+        FFmpegPostProcessor._ffmpeg_location.set(options["ffmpeg_location"])
+        super().__init__(options)
+
+    def dl(self, name: str, info: dict[str, Any], *args: Any, **options: Any) -> tuple[bool, bool]:
+        """Download one file; yt-dlp calls it for each format."""
+        if info.get("section_end") is not None:
+            parts.download(self, info, Path(name), self.bounds)
+            return True, True
+        in_one_file = info.get("protocol") in ("http", "https")
+        if not in_one_file:
+            leftover.remove_fragments(name)
+        self.leftover = leftover.Leftover(name) if in_one_file else None
+        try:
+            done: tuple[bool, bool] = super().dl(name, info, *args, **options)
+            return done
+        finally:
+            self.leftover = None
 
     def urlopen(self, req: Any) -> Response:
         """Send a request; all extractors and downloaders of yt-dlp use this method."""
-        response = super().urlopen(req)
-        response.read = partial(_read_bounded, response.read)
+        try:
+            response = super().urlopen(req)
+        except HTTPError as error:
+            if self.leftover and error.status == 416:  # the file is shorter than the left-over part
+                raise leftover.OtherFile from error
+            raise
+        start = self.leftover.check(req, response) if self.leftover else b""
+        response.read = BoundedReader(response.read, start)
         return response

@@ -15,7 +15,12 @@ from spm.corpus.fetching.proxy import REFUSAL_CODE
 
 REASON_CHARS = 300
 
-THROTTLED = r"not a bot|as a bot|anti-bot|captcha|rate.?limit|too many requests|HTTP Error 429"
+# The site refuses this machine or this account for a while, whatever the video.
+THROTTLED = (
+    r"not a bot|as a bot|anti-bot|captcha|rate.?limit|too many requests|HTTP Error 429|automated"
+    r"|content isn.t available(\.|,|$)|your IP (address )?is|(blocked|rejected) by server"
+    r"|blocked due to its TLS"
+)
 # Errors while reading data or an interface say little about the video: the signed addresses expire.
 NOT_THE_PAGE = r"video data|Got error|API page"
 BY_HTTP_STATUS = {
@@ -26,20 +31,38 @@ BY_HTTP_STATUS = {
     410: FetchStatus.GONE,
     451: FetchStatus.BLOCKED,
 }
-# Words of yt-dlp and of the sites that it reads; the first pattern that matches decides.
+# Words of yt-dlp and of the sites that it reads; the first pattern that matches decides. They were
+# collected from the errors that yt-dlp's extractors raise as expected ones.
 BY_WORDS = (
     (FetchStatus.RETRY, rf"{NOT_THE_PAGE}|try again later|check back|needs to be reloaded"),
-    (FetchStatus.RETRY, r"on this app|live now|will begin|premieres|not yet started|upcoming"),
-    (FetchStatus.RETRY, r"being processed|processing this video"),
-    (FetchStatus.BLOCKED, r"your (country|region|location)|geo.?restrict|age.restrict"),
-    (FetchStatus.BLOCKED, r"confirm your age|some users|members|premium|payment|purchase"),
-    (FetchStatus.BLOCKED, r"rent(al|ed)\b|\bDRM\b|other websites|password"),
-    (FetchStatus.GONE, r"private|removed|terminated|deleted|no longer"),
+    (FetchStatus.RETRY, r"on this app|live now|will (begin|start)|premieres|upcoming|scheduled"),
+    (FetchStatus.RETRY, r"not (yet )?started|(available|downloadable) yet|not yet available"),
+    (FetchStatus.RETRY, r"will be available|processing|temporarily|network error"),
+    (FetchStatus.GONE, r"available in this language|there is no archive"),
+    (FetchStatus.BLOCKED, r"(your|this) (country|region|location)|geo.?block|restrict(ed|ion)"),
+    (FetchStatus.BLOCKED, r"available in \w+ only|only (available|licensed) (in|to users in)\b"),
+    (FetchStatus.BLOCKED, r"from display|by decision of|other websites|\bDRM\b"),
+    (FetchStatus.BLOCKED, r"confirm your age|age.verif|adult|older than|after \d\d:\d\d"),
+    (FetchStatus.BLOCKED, r"\bnsfw|sensitive content|some users|\bmature"),
+    (FetchStatus.BLOCKED, r"premium|purchase|payment|\b(pay|paid)\b|not free|rent(al|ed)\b|ticket"),
+    (FetchStatus.BLOCKED, r"members?\b|\bvip\b|supporter|tv provider|password|passcode|\blocked"),
+    (FetchStatus.BLOCKED, r"need to log.?in|have to be logged|account (that|authentication)"),
+    (FetchStatus.BLOCKED, r"not authorized|permissions? to|have access|been approved|if you have"),
+    (FetchStatus.BLOCKED, r"cookies\b.*(need|requir|found)|(provided|refresh your) cookies"),
+    (FetchStatus.RETRY, r"currently (un|not )available|(is|now) offline|not live|token"),
+    (FetchStatus.GONE, r"private|removed|terminated|deleted|no longer (available|exist)|expired"),
     (FetchStatus.GONE, r"(account|channel).*closed|do(es)?(n.t| not) exist|copyright"),
-    (FetchStatus.GONE, r"video (is )?unavailable|(video|recording|content) is(n.t| not) available"),
-    (FetchStatus.BLOCKED, r"sign in|log.?in|registered users|subscri"),
-    (FetchStatus.BAD, r"unsupported url|not a valid url|truncated|there is no video"),
-    (FetchStatus.BAD, r"no (video|media)s? (was |were )?found|unusual and will be skipped"),
+    (FetchStatus.GONE, r"(has|have|was|space) ended|(track|stream|content|space|\") not found"),
+    (FetchStatus.GONE, r"(is|video|#\S+) unavailable|clip not available"),
+    (FetchStatus.GONE, r"(video|recording|content|livestream)( \S+)? is(n.t| not) available"),
+    (FetchStatus.BLOCKED, r"sign in|logged.?in|log.?in\b|authenticat|registered|subscri"),
+    (
+        FetchStatus.BLOCKED,
+        r"an account|forbidden|unable to access|content is unreach|inaccess",
+    ),
+    (FetchStatus.BAD, r"unsupported|not a valid url|truncated|there is no video|not supported"),
+    (FetchStatus.BAD, r"no (video|media)(/\w+|s)?\b.*(found|in|on)\b|unusual and will be skipped"),
+    (FetchStatus.BAD, r"not a video|(n.t|not) (contain|have) (a|any) video|not contain audio"),
 )
 
 

@@ -4,9 +4,12 @@
     store/3f/3f9a…e1_jW_AuF6dQYY.json    the record: status, reason, digest
     store/3f/3f9a…e1_jW_AuF6dQYY.part/   an unfinished download, which the next run continues
 
-Names start with a digest of the id. So no name starts with a hyphen, and ids that differ only by
-case get different files on file systems that ignore case. The record tells the next run whether to
-request the video again; delete it to have the video requested again.
+Names start with a digest of the name. So no file name starts with a hyphen, and names that differ
+only by case get different files on file systems that ignore case. The record tells the next run
+whether to request the video again; delete it to have the video requested again.
+
+The name is the id of the video. Windows share the download of their video: its name is made of the
+address, and a part of it has its times in its name.
 """
 
 import hashlib
@@ -21,6 +24,8 @@ from typing import Any
 from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
+from spm.corpus.manifest import Video
+from spm.corpus.windows import Window
 
 LOG = logging.getLogger(__name__)
 
@@ -31,13 +36,28 @@ class MediaRecord:
 
     video_id: str
     address: str  # of the request
-    terms: str  # settings on which the outcome depends: format, cookies, size limit, hosts
+    terms: str  # settings on which the outcome depends: format, size limit, hosts
     status: FetchStatus
     reason: str
     sha256: str = ""
     bytes: int = 0
     extractor: str = ""
     ext: str = ""  # of the media file, without a dot
+    cookies: str = ""  # digest of the cookies of the request
+    part: tuple[float, ...] | None = None  # start and end in the video, in s; None: all of it
+    offset_s: float = 0.0  # time in the video at the start of the file
+
+    def serves(self, window: Window | None) -> bool:
+        """Whether the file has all of a window, or of the video."""
+        if self.part is None:
+            return True
+        return bool(window and self.part[0] <= window.start_s and window.end_s <= self.part[1])
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether other cookies may change the outcome."""
+        is_private = self.status is FetchStatus.GONE and "private" in self.reason.lower()
+        return self.status is FetchStatus.BLOCKED or is_private
 
 
 def _path(root: Path, video_id: str, ending: str) -> Path:
@@ -78,7 +98,8 @@ def load(root: Path, video_id: str) -> MediaRecord | None:
     path = _path(root, video_id, "json")
     try:
         record = MediaRecord(**json.loads(path.read_text(encoding="utf-8")))
-        return replace(record, status=FetchStatus(record.status))
+        part = record.part and tuple(record.part)
+        return replace(record, status=FetchStatus(record.status), part=part)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -93,19 +114,20 @@ def save(root: Path, record: MediaRecord) -> None:
         part.write_text(f"{text}\n", encoding="utf-8")
 
 
-def is_current(root: Path, record: MediaRecord, address: str, terms: str) -> bool:
-    """Whether a record is still valid, so that its video is not requested again.
+def is_current(root: Path, record: MediaRecord, wanted: MediaRecord) -> bool:
+    """Whether a record is still valid, so that the `wanted` video is not requested again.
 
     Downloaded media from the same address are valid while the file has the recorded size. A failure
-    is valid for the same terms: another format or other cookies may change the outcome. The status
-    `retry` is never valid.
+    is valid for the same terms, as another format may change the outcome; that of a video which
+    needs a login is valid for the same cookies. The status `retry` is never valid.
     """
-    if record.address != address or record.status is FetchStatus.RETRY:
+    if record.address != wanted.address or record.status is FetchStatus.RETRY:
         return False
     if record.status is FetchStatus.OK:
         media = media_path(root, record)
         return media.is_file() and media.stat().st_size == record.bytes
-    return record.terms == terms
+    same_login = record.cookies == wanted.cookies or not record.needs_login
+    return record.terms == wanted.terms and same_login
 
 
 def digest_of(path: Path) -> str:
@@ -133,8 +155,13 @@ def discard(root: Path, video_id: str) -> None:
     shutil.rmtree(partial_folder(root, video_id), ignore_errors=True)
 
 
-def ledger_row(record: MediaRecord, path: Path | None) -> dict[str, Any]:
-    """The row of a record in the ledger; without a path there is no media file."""
-    names = [name for name in schemas.LEDGER.names if name != "path"]
-    row: dict[str, Any] = {name: getattr(record, name) for name in names}
-    return row | {"path": str(path) if path else ""}
+def ledger_row(video: Video, record: MediaRecord, path: Path | None) -> dict[str, Any]:
+    """The row of a video in the ledger; without a path there is no media file."""
+    facts = {name: getattr(record, name) for name in schemas.LEDGER.names if hasattr(record, name)}
+    window = video.window
+    return facts | {
+        "video_id": video.video_id,
+        "path": str(path) if path else "",
+        "window_start_s": window and window.start_s - record.offset_s,
+        "window_end_s": window and window.end_s - record.offset_s,
+    }

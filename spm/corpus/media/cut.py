@@ -28,6 +28,22 @@ def split_pictures(chunks: Iterable[bytes]) -> Iterator[bytes]:
             del buffer[: end + 2]  # also the line break after the JPEG
 
 
+def place(packets: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Join packets of int16 sound by the numbers of their first samples.
+
+    Gaps become silence. Where packets overlap, the earlier packet is kept.
+    """
+    end = 0  # sample after the last
+    for start, pcm in packets:
+        while start > end:
+            samples = min(start - end, SAMPLE_RATE_HZ)
+            yield bytes(samples * SAMPLE_BYTES)
+            end += samples
+        if rest := pcm[(end - start) * SAMPLE_BYTES :]:
+            yield rest
+            end += len(rest) // SAMPLE_BYTES
+
+
 def split_sound(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Split 16 kHz mono int16 sound into clips; an incomplete one at the end is dropped."""
     buffer = bytearray()
@@ -63,7 +79,7 @@ def cut(
 def level_db(pcm: bytes) -> float:
     """Level of int16 sound, in dB relative to full scale, at least -120.
 
-    It is 20·log10 of the root mean square.
+    It is 20·log10 of the standard deviation: a constant is not audible.
     """
-    power = float(np.mean(np.square(np.frombuffer(pcm, "<i2") * PCM_SCALE)))
+    power = float(np.var(np.frombuffer(pcm, "<i2") * PCM_SCALE))
     return float(10 * np.log10(max(power, 10 ** (SILENCE_DB / 10))))

@@ -1,72 +1,31 @@
-"""The contents of a media file, read by PyAV without decoding (pip's ffmpeg has no ffprobe).
+"""The contents of a media file, read by PyAV (pip's ffmpeg has no ffprobe).
 
 python -m spm.corpus.media.probe film.mp4
 
-prints them as JSON. A file that crashes libav or exhausts memory ends only this process.
+prints them as JSON. Only first pictures are decoded. A file that crashes libav or exhausts memory
+ends only a process that is forked for it.
 """
 
 import json
-import os
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import av
-from av.audio.stream import AudioStream
-from av.container import InputContainer
-from av.stream import Disposition
-from av.video.stream import VideoStream
 
 from spm.base.errors import UserError
 from spm.base.statuses import VideoStatus
-from spm.corpus.media import limits
+from spm.corpus.media import forks, limits
+from spm.corpus.media.contents import Media, Pictures, Sound, Unusable
+from spm.corpus.media.describe import describe
+from spm.corpus.media.edits import Piece
 
-ROOT = Path(__file__).parents[3]
+HELPER = "spm.corpus.media.probe"  # main module of the process that forks the readers
 STOP_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TS_DISCONT = 0x0200  # libavformat's AVFMT_TS_DISCONT
-AnyStream = TypeVar("AnyStream", AudioStream, VideoStream)
-
-
-class Unusable(Exception):
-    """A file without usable media: its status in the table of videos, and the reason."""
-
-    def __init__(self, status: VideoStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The video track that is used."""
-
-    stream: int  # its number in the file
-    width: int  # px, as stored: before rotation
-    height: int
-    fps: float | None  # mean rate
-    rotation_deg: int  # counter-clockwise, as players apply it
-
-
-@dataclass(frozen=True)
-class Sound:
-    """The audio track that is used."""
-
-    stream: int
-    rate_hz: int
-    channels: int
-
-
-@dataclass(frozen=True)
-class Media:
-    """The clock of a file and its two tracks; None for a track that is missing."""
-
-    start_s: float  # the earliest time stamp of the used tracks
-    jumps: bool  # a broadcast format, whose clock starts at any time and may be reset
-    length_s: float | None  # as stated by the container
-    pictures: Pictures | None
-    sound: Sound | None
+# A transport stream keeps a track whose PID changes under way; other formats ignore this option.
+OPTIONS = {"protocol_whitelist": "file", "merge_pmt_versions": "1"}
 
 
 def probe_in_subprocess(path: Path, bounds: limits.Bounds) -> Media:
@@ -80,29 +39,36 @@ def probe_in_subprocess(path: Path, bounds: limits.Bounds) -> Media:
         When the file exists but can't be opened, or somebody stopped the process.
     """
     _check(path)
-    command = [sys.executable, "-m", "spm.corpus.media.probe", str(path.absolute())]
     try:
-        done = limits.run_limited(command, bounds, {**os.environ, "PYTHONPATH": str(ROOT)})
-    except limits.Timeout as error:
-        raise Unusable(VideoStatus.UNREADABLE, f"reading its header {error}") from error
-    if -done.returncode in STOP_SIGNALS:
+        with forks.helper(HELPER) as helper:
+            output, exit_status, timed_out = helper.ask(str(path.absolute()), bounds)
+    except EOFError:
+        exit_status, timed_out, output = -signal.SIGKILL, False, ""
+    if timed_out:
+        reason = f"reading its header took more than {bounds.time_s} s"
+        raise Unusable(VideoStatus.UNREADABLE, reason)
+    if -exit_status in STOP_SIGNALS:
         raise UserError(
             f"{path}: the process that read its header was stopped from outside: run again; if it"
             " happens again, with more memory"
         )
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
+    if exit_status < 0:
+        name = signal.Signals(-exit_status).name
         raise Unusable(VideoStatus.UNREADABLE, f"its header crashes libav ({name})")
-    if done.returncode:
-        raise RuntimeError(f"{path}: {done.stderr.decode(errors='replace')}")
-    return _media(json.loads(done.stdout))
+    if exit_status:
+        raise RuntimeError(f"{path}: {output}")
+    return _media(json.loads(output))
 
 
 def _media(fields: dict[str, Any]) -> Media:
-    """Read the JSON that `main` prints."""
+    """Read what `contents` returns."""
     if "status" in fields:
         raise Unusable(VideoStatus(fields["status"]), fields["reason"])
+    for track in (fields["pictures"], fields["sound"]):
+        if track:
+            track["pieces"] = tuple(Piece(*piece) for piece in track["pieces"])
     pictures, sound = fields.pop("pictures"), fields.pop("sound")
+    fields["joins_s"] = tuple(fields["joins_s"])
     return Media(
         **fields,
         pictures=Pictures(**pictures) if pictures else None,
@@ -111,7 +77,7 @@ def _media(fields: dict[str, Any]) -> Media:
 
 
 def probe(path: Path) -> Media:
-    """Read a file's header, and its first picture for the rotation.
+    """Read a file's header, the time stamps of its packets, and its first picture.
 
     Raises
     ------
@@ -123,8 +89,8 @@ def probe(path: Path) -> Media:
     _check(path)
     try:
         # A playlist named like a video could otherwise make ffmpeg open other files or addresses.
-        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
-            media = _describe(container)
+        with av.open(f"file:{path}", options=OPTIONS) as container:
+            media = describe(container, path)
     except av.FFmpegError as error:
         raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
     except MemoryError as error:
@@ -151,58 +117,16 @@ def _check(path: Path) -> None:
         ) from error
 
 
-def _describe(container: InputContainer) -> Media:
-    covers = Disposition.attached_pic  # album covers are stored as video tracks
-    films = [s for s in container.streams.video if not s.disposition & covers]
-    video, audio = _choose(films, "pictures"), _choose(container.streams.audio, "sound")
-    return Media(
-        start_s=(container.start_time or 0) / av.time_base,
-        jumps=bool(container.format.flags & TS_DISCONT),
-        length_s=container.duration / av.time_base if container.duration else None,
-        pictures=_pictures(container, video) if video else None,
-        sound=_sound(audio) if audio else None,
-    )
-
-
-def _choose(streams: Sequence[AnyStream], name: str) -> AnyStream | None:
-    """The track that is marked as default, or else the first."""
-    decodable = [stream for stream in streams if stream.codec_context]
-    if streams and not decodable:
-        raise Unusable(VideoStatus.UNREADABLE, f"no decoder for its {name}")
-    default = Disposition.default
-    return min(decodable, key=lambda s: (not s.disposition & default, s.index), default=None)
-
-
-def _pictures(container: InputContainer, stream: VideoStream) -> Pictures:
-    return Pictures(
-        stream=stream.index,
-        width=stream.codec_context.width,
-        height=stream.codec_context.height,
-        fps=float(stream.average_rate) if stream.average_rate else None,
-        rotation_deg=_rotation(container, stream),
-    )
-
-
-def _sound(stream: AudioStream) -> Sound:
-    return Sound(stream.index, stream.codec_context.sample_rate, stream.codec_context.channels)
-
-
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    stream.codec_context.thread_count = 1
+def contents(path: str) -> dict[str, Any]:
+    """The contents of a file, or why it is not usable, as `_media` reads them."""
     try:
-        return next((frame.rotation for frame in container.decode(stream)), 0)
-    except av.FFmpegError:
-        return 0  # ffmpeg will report the damage, and may still decode later pictures
-
-
-def main(path: Path) -> None:
-    """Print the contents of a file, or why it is not usable."""
-    try:
-        fields = asdict(probe(path))
+        return asdict(probe(Path(path)))
     except Unusable as error:
-        fields = {"status": error.status, "reason": error.reason}
-    print(json.dumps(fields))
+        return {"status": error.status, "reason": error.reason}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 1:
+        print(json.dumps(contents(sys.argv[1])))
+    else:
+        forks.serve(contents)

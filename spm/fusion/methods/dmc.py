@@ -65,11 +65,13 @@ class Network(LocalizationNetwork):
         positions = features.flatten(2).transpose(1, 2)  # (B, h·w, d)
         # The first centers are evenly spaced positions.
         count = self.settings.centers
-        centers = positions[:, torch.arange(count) * positions.shape[1] // count]
+        spaced = torch.arange(count, device=positions.device) * positions.shape[1] // count
+        centers = positions[:, spaced]
         for _ in range(self.settings.iterations):
             distances = (positions[:, :, None] - centers[:, None]).norm(dim=3)
             shares = (-self.settings.beta * distances).softmax(2)
-            sums = shares.transpose(1, 2) @ positions
+            with torch.autocast(positions.device.type, enabled=False):  # 16 bits are too few
+                sums = shares.transpose(1, 2) @ positions
             centers = sums / shares.sum(1)[:, :, None].clamp_min(1e-6)
         return centers, shares
 

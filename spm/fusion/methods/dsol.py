@@ -10,7 +10,6 @@ Source: Hu et al., NeurIPS 2020, and their published code.
 
 from typing import Literal, Self
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -24,15 +23,19 @@ from spm.base.config import UNIQUE
 from spm.base.errors import UserError
 from spm.base.statuses import Kind
 from spm.fusion import trainer
-from spm.fusion.dataset import ClipDataset, resized_frames
+from spm.fusion.batches import whole_frames
+from spm.fusion.dataset import ClipDataset
 from spm.fusion.localization_network import HeatMaps, StepOutput, flatten_frames, unflatten_frames
-from spm.fusion.losses import matching_accuracy
+from spm.fusion.losses import matching_accuracy, rejection_loss
 from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines, potential_objects
 from spm.fusion.settings import Train
+from spm.learn import distributed
 from spm.learn.backbones import CHANNELS
-from spm.learn.training import EpochValues
+from spm.learn.device import is_fused
+from spm.learn.epoch import Epoch, EpochValues
 
 EXTRACT, CLASSIFY = 1, 2  # numbers of the parts of an epoch with their own random generators
+CLASSIFIERS = ("image accuracy", "audio accuracy")
 
 
 class Settings(Train):
@@ -141,6 +144,10 @@ class Network(FusionNetwork):
         """The classifiers of stage one, for images and for sounds."""
         return nn.ModuleList([self.visual_head, self.audio_head])
 
+    def shared_trunks(self) -> list[nn.Module]:
+        """The trunks of both audio networks, and the visual one."""
+        return [*super().shared_trunks(), self.frozen_audio.trunk]
+
     def set_train_mode(self, config: Train) -> None:
         """Set training mode; the frozen copy of stage one stays in evaluation mode."""
         super().set_train_mode(config)
@@ -181,10 +188,10 @@ class Network(FusionNetwork):
         seen = self.cluster_maps(visual, own).mean((2, 3)).log_softmax(1)
         alignment = kl_div(seen, expected, reduction="none").mean()
         # (8): of a negative, the maxima of all four quarters of the map must be 0.
-        positives = own.amax((1, 2))
-        quarters = adaptive_max_pool2d(logits, 2)[negative].flatten()
+        positives, quarters = own.amax((1, 2)), adaptive_max_pool2d(logits, 2)  # (B, B, 2, 2)
         positive_loss = bce(positives, torch.ones_like(positives))
-        location = (positive_loss + bce(quarters, torch.zeros_like(quarters))) / 2
+        chosen = negative[:, :, None, None].expand_as(quarters)
+        location = (positive_loss + rejection_loss(quarters, chosen)) / 2
         accuracy = matching_accuracy(logits.amax((2, 3)), negative)
         return StepOutput(alignment + self.settings.location_weight * location, accuracy)
 
@@ -211,15 +218,23 @@ class Trainer(trainer.Trainer):
     network: Network
     config: Settings
 
-    def train_epoch(self, epoch: int) -> EpochValues:
-        """An epoch of stage one, or of stage two on mosaics or duets."""
+    def train_epoch(self, epoch: Epoch) -> EpochValues:
+        """An epoch of stage one, or of stage two on mosaics or duets.
+
+        A killed training continues inside the matching pass, or inside an epoch of stage two. The
+        labels and the new classifiers of an epoch are not in the checkpoints: the training
+        continues before them.
+        """
         config = self.config
         if epoch >= config.epochs + config.mosaic_epochs:
             return self._train_mixed(self.extra["duets"], epoch)
         if epoch >= config.epochs:
             return self._train_mixed(self.extra["mosaics"], epoch)
+        clusters = epoch >= config.first_epochs
+        epoch.parts = 2 if clusters else 1
         values = dict(super().train_epoch(epoch))
-        if epoch >= config.first_epochs:
+        if clusters:
+            epoch.resumable = False
             labels = self._cluster_objects(epoch)
             values |= self._classify(labels, epoch)
         return values
@@ -231,12 +246,13 @@ class Trainer(trainer.Trainer):
         self.network.eval()
         clips, generator = self.clips, self.generator(epoch, EXTRACT)
         objects = []
-        for indices in torch.arange(len(clips)).split(self.config.batch):
-            images = resized_frames(clips, indices, self.config.crop, generator).to(self.device)
-            sounds = clips.sounds[indices].to(self.device)
+        parts = torch.arange(len(clips)).split(self.config.batch)
+        for batch in whole_frames(
+            clips, parts, self.config.crop, device=self.device, generator=generator
+        ):
             with torch.inference_mode():
-                features = self.audio_features(clips, sounds)
-                objects.append(self.network.sounding_objects(images, features).float())
+                features = self.audio_features(clips, batch.sounds)
+                objects.append(self.network.sounding_objects(batch.images, features).float())
         return torch.cat(objects).clone()
 
     def _cluster_objects(self, epoch: int) -> Tensor:
@@ -251,10 +267,12 @@ class Trainer(trainer.Trainer):
         clustering = spherical_kmeans(
             objects, k, seed=self.config.seed, restarts=self.config.restarts
         )
-        members = one_hot(clustering.labels, k).T.float()  # (k, clips)
+        # The same in all processes: on a GPU, each may round the objects in another way.
+        labels = distributed.from_main_process(clustering.labels.cpu()).to(objects.device)
+        members = one_hot(labels, k).T.float()  # (k, clips)
         counts = members.sum(1, keepdim=True).clamp_min(1)  # an empty cluster has zeros in D
         self.network.dictionary.copy_(members @ objects / counts)
-        return clustering.labels
+        return labels
 
     def _reset_classifiers(self, epoch: int) -> Adam:
         """New random classifiers, and their optimizer."""
@@ -263,37 +281,34 @@ class Trainer(trainer.Trainer):
             head.weight.data.copy_(0.01 * torch.randn(head.weight.shape, generator=generator))
             head.bias.data.zero_()
         classifiers = self.network.classifiers().requires_grad_(True)
-        return Adam(
-            classifiers.parameters(), self.config.head_lr, weight_decay=self.config.weight_decay
-        )
+        decay, fused = self.config.weight_decay, is_fused(self.device)
+        return Adam(classifiers.parameters(), self.config.head_lr, weight_decay=decay, fused=fused)
 
-    def _classify(self, labels: Tensor, epoch: int) -> EpochValues:
+    def _classify(self, labels: Tensor, epoch: Epoch) -> EpochValues:
         """(5): both backbones learn the pseudo-labels, with new classifiers."""
         network, optimizer = self.network, self._reset_classifiers(epoch)
         network.set_train_mode(self.config)
-        values = []
-        for number in range(self.config.passes):
-            for batch in self.batches(self.clips, self.generator(epoch, CLASSIFY, number)):
-                target = labels[batch.indices.to(labels.device)].to(self.device)
-                with self.autocast():
-                    visual = network.visual_features(batch.images)
-                    image_logits = network.visual_head(visual.mean((2, 3)))
-                    features = self.audio_features(self.clips, batch.sounds)
-                    audio_logits = network.audio_head(features)
-                image_loss = cross_entropy(image_logits.float(), target)
-                loss = image_loss + cross_entropy(audio_logits.float(), target)
-                self.optimizer_step(loss, optimizer)
-                accuracies = [_accuracy(logits, target) for logits in (image_logits, audio_logits)]
-                values.append([loss.item(), *accuracies])
+        passes = [self.generator(epoch, CLASSIFY, number) for number in range(self.config.passes)]
+        for batch in self.steps(epoch, self.clips, *passes):
+            target = labels[batch.indices.to(labels.device, non_blocking=True)]
+            with self.autocast():
+                visual = network.visual_features(batch.images)
+                image_logits = network.visual_head(visual.mean((2, 3)))
+                features = self.audio_features(self.clips, batch.sounds)
+                audio_logits = network.audio_head(features)
+            image_loss = cross_entropy(image_logits.float(), target)
+            loss = image_loss + cross_entropy(audio_logits.float(), target)
+            self.optimizer_step(loss, optimizer)
+            correct = [_accuracy(logits, target) for logits in (image_logits, audio_logits)]
+            measured = zip(("class loss", *CLASSIFIERS), (loss, *correct), strict=True)
+            epoch.add(len(batch.indices), **dict(measured))
         network.classifiers().requires_grad_(False)
         network.freeze_stage_one()
-        names = ("class loss", "image accuracy", "audio accuracy")
-        means = np.mean(values, 0).tolist()
-        return {("train", name): mean for name, mean in zip(names, means, strict=True)}
+        return epoch.means()
 
     # Stage two
 
-    def _train_mixed(self, clips: ClipDataset, epoch: int) -> EpochValues:
+    def _train_mixed(self, clips: ClipDataset, epoch: Epoch) -> EpochValues:
         """One pass over mosaics or duets, with the loss of (8)."""
         if len(clips) < 2:
             raise UserError(
@@ -302,24 +317,22 @@ class Trainer(trainer.Trainer):
             )
         network = self.network
         network.set_train_mode(self.config)
-        values = []
-        for batch in self.batches(clips, self.generator(epoch)):
-            with torch.no_grad():
-                frozen_features = batch.sounds
-                if clips.audio_embeddings is None:
-                    frozen_features = network.frozen_audio(batch.sounds)
-                expected = network.frozen_audio_head(frozen_features).softmax(1)
+        for batch in self.steps(epoch, clips, self.generator(epoch)):
+            frozen_features = batch.sounds
+            if clips.audio_embeddings is None:
+                frozen_features = network.frozen_audio(batch.sounds)
+            expected = network.frozen_audio_head(frozen_features).softmax(1)  # has no gradients
             with self.autocast():
                 features = self.audio_features(clips, batch.sounds)
                 step = network.mixed_loss(batch.images, features, batch.negative, expected)
             self.optimizer_step(step.loss)
-            values.append([step.loss.item(), step.accuracy])
-        loss, accuracy = np.mean(values, 0).tolist()
-        return {("train", "mixed loss"): loss, ("train", "mixed accuracy"): accuracy}
+            values = {f"mixed {name}": value for name, value in step._asdict().items()}
+            epoch.add(len(batch.indices), **values)
+        return epoch.means()
 
 
-def _accuracy(logits: Tensor, target: Tensor) -> float:
-    return (logits.argmax(1) == target).float().mean().item()
+def _accuracy(logits: Tensor, target: Tensor) -> Tensor:
+    return (logits.argmax(1) == target).float().mean()
 
 
 def dilate(mask: Tensor) -> Tensor:

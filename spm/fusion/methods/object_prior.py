@@ -10,7 +10,13 @@ from torch import Tensor
 
 from spm.fusion import zero_shot
 from spm.fusion.localization_network import HeatMaps, flatten_frames, unflatten_frames
-from spm.fusion.untrained import FRAMES, STRIDE, UntrainedNetwork, UntrainedSettings
+from spm.fusion.untrained import (
+    STRIDE,
+    FrameByFrame,
+    UntrainedNetwork,
+    UntrainedSettings,
+    frames_per_pass,
+)
 from spm.learn.efficientnet import EfficientNetLite0
 
 
@@ -23,12 +29,13 @@ class Network(UntrainedNetwork):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.visual = EfficientNetLite0(STRIDE, published=settings.start != "none").trunk
+        trunk = EfficientNetLite0(STRIDE, published=settings.start != "none").trunk
+        self.visual = FrameByFrame(*trunk)
 
     def heat_maps(self, images: Tensor, sounds: Tensor) -> HeatMaps:
         """L1 norm of the features, with maximum 1: the same for every sound."""
         maps = []
-        for frames in flatten_frames(images).split(FRAMES):
+        for frames in flatten_frames(images).split(frames_per_pass(images.device)):
             scales = (frames, zero_shot.half_size(frames))
             priors = [zero_shot.object_prior(self.visual(each)) for each in scales]  # (N, h, w)
             maps.append(zero_shot.average_scales(priors))

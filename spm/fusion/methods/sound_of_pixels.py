@@ -26,6 +26,7 @@ from spm.fusion.localization_network import (
     unflatten_frames,
 )
 from spm.fusion.settings import Train
+from spm.learn import distributed
 from spm.learn.backbones import CHANNELS
 
 # Layers of ResNet-18 with skip connections, and their channels; the last one has no skip.
@@ -64,7 +65,11 @@ class Network(LocalizationNetwork):
 
     def audio_features(self, log_mels: Tensor) -> Tensor:
         """The log-mels themselves: the features depend on the sound that they are mixed with."""
-        return log_mels.float()
+        return distributed.gather(log_mels.float())
+
+    def shared_trunks(self) -> list[nn.Module]:
+        """The audio network computes mixes of the whole batch, so only the visual trunk."""
+        return [self.visual]
 
     def components(self, log_mels: Tensor) -> Tensor:
         """The U-Net: (B, 201, 64) → (B, K, 201, 64)."""
@@ -88,20 +93,19 @@ class Network(LocalizationNetwork):
         Magnitudes are added, without their phases. Each mel band and time is weighted by its
         loudness. The accuracy is that of the masks.
         """
-        mixed = negative.any(1)
-        partner = negative.int().argmax(1)[mixed]
-        loudness = magnitudes(features)
-        own, other = loudness[mixed], loudness[partner]
+        partner, mixed = negative.int().argmax(1), negative.any(1)
+        own = magnitudes(features)
+        other = own[partner]
         weights = self.visual_proj(self.visual_features(images)).amax((2, 3)).sigmoid().float()
-        pairs = torch.stack([weights[mixed], weights[partner]], 1)  # (B, 2, K)
+        pairs = torch.stack([weights, weights[partner]], 1)  # (B, 2, K)
         logits = self.mask_logits(pairs, self.components(decibels(own + other)).float())
         target = torch.stack([own >= other, own < other], 1).float()
-        importance = (own + other).log1p().clamp(1e-3, 10)[:, None].expand_as(target)
+        importance = (own + other).log1p().clamp(1e-3, 10) * mixed[:, None, None]
+        importance = importance[:, None].expand_as(target)
+        total = importance.sum().clamp_min(1e-3)
         losses = bce(logits, target, reduction="none")
-        loss = (losses * importance).sum() / importance.sum()
         correct = (logits > 0) == target.bool()
-        accuracy = (correct * importance).sum() / importance.sum()
-        return StepOutput(loss, float(accuracy))
+        return StepOutput((losses * importance).sum() / total, (correct * importance).sum() / total)
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Σ M_uv |S| / Σ |S| of each position's mask M_uv, scaled to [0, 1] per map."""

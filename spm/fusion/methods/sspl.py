@@ -22,6 +22,7 @@ from spm.fusion.localization_network import (
 from spm.fusion.losses import ranking_accuracy
 from spm.fusion.network import audio_normalization
 from spm.fusion.settings import Train
+from spm.learn import distributed
 from spm.learn.backbones import CHANNELS
 
 LEVELS = 3  # of features; level 0 is the coarsest and predicts the sound
@@ -161,7 +162,8 @@ class Network(LocalizationNetwork):
         telling a clip's other view from those of other videos: it shows a collapse of the
         features, which the loss does not show.
         """
-        views = images.chunk(2) if len(images) == 2 * len(features) else (images, images)
+        own = distributed.own_part(len(features))  # the clips of `images`
+        views = images.chunk(2) if len(images) > own.stop - own.start else (images, images)
         one, two = (self.projector(self.attended(view, features)) for view in views)
         predictions = self.predictor(one), self.predictor(two)
         targets = two.detach(), one.detach()

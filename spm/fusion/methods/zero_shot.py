@@ -20,7 +20,13 @@ from torch import Tensor
 
 from spm.fusion import zero_shot
 from spm.fusion.localization_network import HeatMaps, flatten_frames, unflatten_frames
-from spm.fusion.untrained import FRAMES, STRIDE, UntrainedNetwork, UntrainedSettings
+from spm.fusion.untrained import (
+    STRIDE,
+    FrameByFrame,
+    UntrainedNetwork,
+    UntrainedSettings,
+    frames_per_pass,
+)
 from spm.learn import efficientnet, yamnet
 from spm.learn.sounding_things import match, things
 
@@ -78,7 +84,7 @@ class Network(UntrainedNetwork):
         self.cluster_count = len(self.things) + 1  # the last map is the object prior
         published = settings.start != "none"
         image_network = efficientnet.EfficientNetLite0(STRIDE, published)
-        self.visual, self.head = image_network.trunk, image_network.head
+        self.visual, self.head = FrameByFrame(*image_network.trunk), image_network.head
         self.classifier = image_network.classifier
         self.tagger = yamnet.load(settings.tagger) if published else yamnet.Yamnet()
         links = zero_shot.image_links(self.things, len(efficientnet.class_names()))
@@ -148,8 +154,9 @@ class Network(UntrainedNetwork):
         (B, f, 3, H, W) and (B, 522) → (B, f, h, w) and (B, f, things + 1, h, w).
         """
         audio = self.hear_things(sounds)
-        each_frame = [part.repeat_interleave(images.shape[1], 0).split(FRAMES) for part in audio]
-        frames = flatten_frames(images).split(FRAMES)
+        size = frames_per_pass(images.device)
+        each_frame = [part.repeat_interleave(images.shape[1], 0).split(size) for part in audio]
+        frames = flatten_frames(images).split(size)
         parts = [
             self._maps_of_frames(part, HeardThings(scores, certainty))
             for part, scores, certainty in zip(frames, *each_frame, strict=True)

@@ -26,6 +26,7 @@ OF_SETTINGS: tuple[Check, ...] = (
     boxes.reviews,
     boxes.none,
     hardware.devices,
+    hardware.batches,
     hardware.packages,
     pretrained.baselines,
     pretrained.untrained_runs,
@@ -41,6 +42,7 @@ OF_VIDEOS: tuple[Check, ...] = (
     boxes.untrained_classes,
     corpus.worth,
     corpus.few,
+    corpus.unknown,
     corpus.media,
 )
 

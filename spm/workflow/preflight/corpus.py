@@ -6,19 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from spm.base import runs
-from spm.base.statuses import Kind, Split
+from spm.base.statuses import Kind, PretrainedBaseline, Split
 from spm.base.words import count, shown
 from spm.corpus.manifest import Video
-from spm.corpus.manifest_columns import YOUTUBE_ID
+from spm.corpus.windows import YOUTUBE_ID
 from spm.workflow.preflight.facts import Facts, Problem, categories_of, error, warning
 from spm.workflow.preflight.settings import RunFault, Settings, of_runs
 
 TILES = 4  # categories that a mosaic shows
-# Training videos, in all and per category. A study with 135 recordings of 25 instruments, of which
-# 81 were for training, found no trained run with better boxes than those of networks without
-# training (docs/training-study.md).
-FEW_VIDEOS = 135
-FEW_PER_CATEGORY = 5
+# Training videos and categories of the study of docs/training-study.md.
+STUDY_VIDEOS, STUDY_CATEGORIES = 81, 25
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|(www\.|m\.)?(youtube\.com|youtu\.be)/")
 NUMBERS = {"solo": "test_solos", "duet": "test_duets", "validation": "val_solos"}
 
@@ -163,9 +160,10 @@ def testsets(facts: Facts) -> Iterator[Problem]:
                 )
         elif not videos:
             kind = Kind.SOLO if testset == "validation" else testset
-            key = NUMBERS.get(testset, "test_solos")
             listed = any(video.kind == kind for video in facts.videos)
-            raised = f"set index.{key} to 1 or more (now {facts.config['index'][key]})"
+            raised = "fill the column split of the manifest"
+            if key := NUMBERS.get(testset):
+                raised = f"set index.{key} to 1 or more (now {facts.config['index'][key]})"
             yield error(
                 f"maps.testsets: {testset}, but there is no {kind} for it: "
                 + (f"{raised}, {remove}" if listed else f"add {kind}s, {remove}")
@@ -199,22 +197,35 @@ def worth(facts: Facts) -> Iterator[Problem]:
 
 
 def few(facts: Facts) -> Iterator[Problem]:
-    """So few training videos that a network without training is the better choice."""
+    """No more training videos than in the study, where training gave no better boxes."""
     videos, config = facts.by_split[Split.TRAIN], facts.config
     learned, trained = categories_of(videos), runs.trained_runs(config)
-    needed = max(FEW_VIDEOS, FEW_PER_CATEGORY * len(learned))
-    if not trained or not 1 < len(videos) < needed:
+    most = max(STUDY_VIDEOS, STUDY_VIDEOS * len(learned) // STUDY_CATEGORIES)
+    if not trained or not 1 < len(videos) <= most:
         return
     number = f"{count(len(videos), 'training video')}{facts.training_time()}"
-    has_zero_shot = any(runs.method_of(config, run) == "zero_shot" for run in facts.plan.runs)
-    advice = "use" if has_zero_shot else "add zero-shot: {method: zero_shot} to runs, and use"
-    is_random = any(runs.run_config(config, run)["start"] == "none" for run in trained)
-    start = ", or start from pretrained weights (train.start: imagenet)" if is_random else ""
-    yield warning(
-        f"{number} of {count(len(learned), 'category')}: too few to learn from: with fewer than"
-        f" {needed}, expect no better boxes than those of networks without training"
-        f" (docs/training-study.md): {advice} the run zero-shot, which needs no training{start}"
+    is_compared = PretrainedBaseline.ZERO_SHOT in config["scores"]["pretrained_baselines"] or any(
+        runs.method_of(config, run) == "zero_shot" for run in facts.plan.runs
     )
+    advice = "" if is_compared else "add it to scores.pretrained_baselines, and "
+    is_random = any(runs.run_config(config, run)["start"] == "none" for run in trained)
+    start = ", and start from pretrained weights (train.start: imagenet)" if is_random else ""
+    yield warning(
+        f"{number} of {count(len(learned), 'category')}: in a study with {STUDY_VIDEOS} of"
+        f" {STUDY_CATEGORIES}, no trained network gave better boxes than zero-shot, which needs no"
+        " training; with pretrained audio, one told better which of the players that it knew is"
+        f" heard (docs/training-study.md): {advice}compare your run with zero-shot{start}"
+    )
+
+
+def unknown(facts: Facts) -> Iterator[Problem]:
+    """Videos without categories."""
+    if videos := [video.video_id for video in facts.videos if not video.categories]:
+        yield warning(
+            f"{facts.plan.manifest}: {count(len(videos), 'video')} without categories"
+            f" ({shown(videos)}): used for training and for scores without classes, but not for"
+            " mosaics, maps of categories, detected boxes and class-aware scores"
+        )
 
 
 def media(facts: Facts) -> Iterator[Problem]:

@@ -209,8 +209,13 @@ class Facts:
 
         The finished index, if there is one for as many videos, else one clip per second.
         """
-        groups, known = Counter(map(group_of, videos)), self.known_clips
-        return sum(known.get(group, number * self.longest_s) for group, number in groups.items())
+        lengths_s: dict[tuple[str, str], float] = defaultdict(float)
+        for video in videos:
+            window = video.window
+            window_s = window.end_s - window.start_s if window else self.longest_s
+            lengths_s[group_of(video)] += min(window_s, self.longest_s)
+        known = self.known_clips
+        return sum(known.get(group, length_s) for group, length_s in lengths_s.items())
 
 
 def group_of(video: Video) -> tuple[str, str]:

@@ -69,10 +69,15 @@ def used_devices(facts: Facts) -> dict[str, str]:
 def devices(facts: Facts) -> Iterator[Problem]:
     """GPUs that the config names and this machine does not have."""
     asked = [key for key, device in used_devices(facts).items() if device == "cuda"]
-    gpus = facts.config["cluster"]["gpus"]
-    if not facts.machine.local or not (asked or gpus > 1):
+    nodes, gpus = (facts.config["cluster"][key] for key in ("nodes", "gpus"))
+    if not facts.machine.local or not (asked or gpus > 1 or nodes > 1):
         return
     present = gpu_count()
+    if nodes > 1:
+        yield error(
+            f"cluster.nodes: {nodes}, but the jobs run on this machine: set 1, or send the jobs to"
+            " a SLURM cluster (docs/cluster.md)"
+        )
     if asked and not present:
         yield error(
             f"{', '.join(asked)}: cuda, but this machine has no GPU: set auto or cpu, or send the"
@@ -83,6 +88,21 @@ def devices(facts: Facts) -> Iterator[Problem]:
             f"cluster.gpus: {gpus}, but this machine has {count(present, 'GPU')}: set a smaller"
             " number, or send the jobs to a cluster (docs/cluster.md)"
         )
+
+
+def batches(facts: Facts) -> Iterator[Problem]:
+    """Batches with fewer clips than the training has processes."""
+    processes = facts.config["cluster"]["nodes"] * facts.config["cluster"]["gpus"]
+
+    def fault(_: Facts, run: Settings) -> Iterator[RunFault]:
+        if run["batch"] < processes:
+            yield RunFault(
+                "batch",
+                f"{run['batch']} is less than one clip for each of the {processes} GPUs of"
+                " cluster.nodes and cluster.gpus: set more clips, or fewer GPUs",
+            )
+
+    yield from map(error, of_runs(facts, fault))
 
 
 def packages(facts: Facts) -> Iterator[Problem]:
@@ -104,7 +124,7 @@ def packages(facts: Facts) -> Iterator[Problem]:
 def package_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """What is missing for the settings of a run."""
     yield from _deep_sort_fault(run)
-    if run["compile"] and facts.machine.local and not (shutil.which("g++") or "CXX" in os.environ):
+    if run["compile"] is True and facts.machine.local and not (shutil.which("g++") or "CXX" in os.environ):
         yield RunFault("compile", "true needs g++, which is missing: install it, or set false")
 
 

@@ -1,0 +1,221 @@
+"""Batches of clips: drawn in the training process, decoded and cropped by worker processes."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spm.fusion.dataset import ClipDataset, sample_pairs
+from spm.fusion.losses import Negatives, negative_mask, sample_one_negative
+from spm.fusion.settings import Train
+from spm.learn import distributed, loader, transforms
+from spm.learn.clip_files import ClipColumn
+from spm.learn.dataloading import shuffled_batches
+from spm.learn.transforms import Augmentation
+
+
+class Batch(NamedTuple):
+    """A batch of B clips, of which this process reads b: all, or its part of a distributed batch.
+
+    Features of frozen networks are those of all B clips.
+    """
+
+    indices: Tensor  # (B,) indices of the clips
+    images: Tensor  # (views · b, 3, crop, crop) a random frame of each, or its features
+    sounds: Tensor  # (b, …) log-mels, or (B, …) the features of a frozen audio network
+    negative: Tensor  # (B, B) bool: the pairs that are negatives
+
+
+class WholeFrames(NamedTuple):
+    """A batch of B clips with frames that are resized but not cropped; every process reads all."""
+
+    indices: Tensor  # (B,)
+    images: Tensor  # (B, 3, crop, crop), or (B, c, h, w) of a frozen visual network
+    sounds: Tensor  # (B, …)
+
+
+class _Plan(NamedTuple):
+    """All that is random in a batch of B clips."""
+
+    indices: Tensor  # (B,)
+    frames: Tensor  # (B,) clips that give the frames
+    draws: Tensor  # (B,) in [0, 1): which frame of the clip
+    sounds: Tensor  # (B,) clips that give the sounds
+    part: slice  # rows that this process reads
+    params: Augmentation | None = None  # (views · B,) each; None: whole frames
+    negative: Tensor | None = None  # (B, B)
+
+
+class _Request(NamedTuple):
+    """What a worker reads for a batch; arrays of NumPy, because they reach it faster."""
+
+    frames: np.ndarray  # (b,) clips that give the frames
+    draws: np.ndarray  # (b,)
+    sounds: np.ndarray  # (b,) clips that give the sounds
+    params: tuple[np.ndarray, ...]  # of an `Augmentation`, (views · b,) each; (): whole frames
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads a request in a worker: images and sounds, unless features take their place."""
+
+    clips: ClipDataset
+    crop: int
+
+    def __call__(self, request: _Request) -> tuple[Tensor | None, Tensor | None]:
+        """Crops (views · b, 3, crop, crop), or whole frames (b, 3, H, W), uint8; and sounds."""
+        clips, images, sounds = self.clips, None, None
+        if clips.visual_features is None:
+            images = self._images(request)
+        if clips.audio_embeddings is None:
+            sounds = clips.sounds.sounds(request.sounds)
+        return images, sounds
+
+    def _images(self, request: _Request) -> Tensor:
+        chosen = zip(request.frames.tolist(), request.draws.tolist(), strict=True)
+        jpegs = [self.clips.jpegs.drawn_frame(clip, draw) for clip, draw in chosen]
+        if not request.params:
+            return transforms.decode(jpegs)
+        params = Augmentation(*map(torch.from_numpy, request.params))
+        views = len(params.top) // max(len(jpegs), 1)
+        return transforms.crop_batch(transforms.decoded(jpegs), self.crop, params, views)
+
+
+def batches(
+    clips: ClipDataset,
+    config: Train,
+    views: int,
+    generator: torch.Generator,
+    *,
+    device: torch.device,
+    skip: int = 0,
+    workers: int | None = None,
+) -> Iterator[Batch]:
+    """Every clip once, in random order, on the device.
+
+    Parameters
+    ----------
+    clips : ClipDataset
+        The training clips.
+    config : Train
+        Size of batches and crops, augmentation and negatives.
+    views : int
+        Augmented copies of each clip's frame.
+    generator : Generator
+        Draws all that is random, in the calling process: the batches do not depend on the number
+        of workers or processes.
+    device : torch.device
+        Where crops are mirrored, recolored and normalized.
+    skip : int
+        So many first batches are drawn, but not read: a training resumes inside an epoch.
+    workers : int, optional
+        As in `loader.load`.
+    """
+    plans = islice(_plans(clips, config, views, generator), skip, None)
+    for plan, images, sounds in _read(plans, clips, config.crop, device, workers):
+        assert plan.negative is not None
+        if plan.params is not None:
+            images = transforms.color_normalize(images, _own_views(plan.params, plan))
+        elif views > 1:
+            images = images.repeat(views, 1, 1, 1)
+        negative = plan.negative.to(device, non_blocking=True)
+        yield Batch(plan.indices, images, sounds, negative)
+
+
+def whole_frames(
+    clips: ClipDataset,
+    parts: Iterable[Tensor],
+    crop: int,
+    *,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+    workers: int | None = None,
+) -> Iterator[WholeFrames]:
+    """A random frame of each clip, or its first, resized to `crop`; `parts` are indices of clips.
+
+    For validation, and wherever frames are not augmented.
+    """
+    plans = (_whole_plan(indices, generator) for indices in parts)
+    for plan, images, sounds in _read(plans, clips, crop, device, workers):
+        if clips.visual_features is None:
+            images = transforms.resize_normalize(images, crop)
+        yield WholeFrames(plan.indices, images, sounds)
+
+
+def _plans(
+    clips: ClipDataset, config: Train, views: int, generator: torch.Generator
+) -> Iterator[_Plan]:
+    """Plans of the batches of one epoch."""
+    for indices in shuffled_batches(len(clips), config.batch, generator):
+        frames, sounds = sample_pairs(clips, indices, config, generator)
+        draws, params = torch.rand(len(indices), generator=generator), None
+        if clips.visual_features is None:
+            margin = clips.frame_px - config.crop
+            copies = [transforms.sample_params(len(indices), margin, generator)
+                      for _ in range(views)]  # fmt: skip
+            params = Augmentation(*map(torch.cat, zip(*copies, strict=True)))
+        negative = negative_mask(clips.videos[indices])
+        if config.negatives is Negatives.ONE:
+            negative = sample_one_negative(negative, generator)
+        part = distributed.own_part(len(indices))
+        yield _Plan(indices, frames, draws, sounds, part, params, negative)
+
+
+def _whole_plan(indices: Tensor, generator: torch.Generator | None) -> _Plan:
+    draws = torch.zeros(len(indices))
+    if generator is not None:
+        draws = torch.rand(len(indices), generator=generator)
+    return _Plan(indices, indices, draws, indices, slice(None))
+
+
+def _own_views(params: Augmentation, plan: _Plan) -> Augmentation:
+    """The parameters of this process's part of each view: (views · B,) → (views · b,)."""
+    views = (value.view(-1, len(plan.indices)) for value in params)  # (views, B) each
+    return Augmentation(*(value[:, plan.part].flatten() for value in views))
+
+
+def _request(plan: _Plan) -> _Request:
+    """What this process reads of a plan."""
+    part = plan.part
+    params = _own_views(plan.params, plan) if plan.params else ()
+    return _Request(
+        plan.frames[part].numpy(),
+        plan.draws[part].numpy(),
+        plan.sounds[part].numpy(),
+        tuple(value.numpy() for value in params),
+    )
+
+
+def _read(
+    plans: Iterable[_Plan],
+    clips: ClipDataset,
+    crop: int,
+    device: torch.device,
+    workers: int | None,
+) -> Iterator[tuple[_Plan, Tensor, Tensor]]:
+    """Each plan with its images and its sounds, on the device."""
+    if clips.visual_features is not None and isinstance(clips.sounds, ClipColumn):
+        workers = 0  # nothing is decoded
+    waiting = deque[_Plan]()
+
+    def requests() -> Iterator[_Request]:
+        for plan in plans:
+            waiting.append(plan)
+            yield _request(plan)
+
+    for images, sounds in loader.load(
+        requests(), _Reader(clips, crop), device=device, workers=workers
+    ):
+        plan = waiting.popleft()
+        if clips.visual_features is not None:
+            images = clips.visual_features.select(plan.frames, plan.draws)
+        if clips.audio_embeddings is not None:
+            sounds = clips.audio_embeddings[plan.sounds]
+        assert images is not None
+        assert sounds is not None
+        yield plan, images.to(device, non_blocking=True), sounds.to(device, non_blocking=True)
