@@ -196,6 +196,8 @@ def test_every_script_is_there_with_its_options(command):
     """They take minutes, or are this suite; `make bench` runs the benchmarks."""
     name = next(part for part in shlex.split(command)[1:] if part not in ("-m", "pytest"))
     file = ROOT / (name if "/" in name else f"{name.replace('.', '/')}.py")
+    if not file.exists():  # a package
+        file = file.with_suffix("") / "__main__.py"
     known = file.read_text() + (ROOT / "tests/conftest.py").read_text() * ("pytest" in command)
     assert not {option for option in options(command) if f'"{option}"' not in known}
 

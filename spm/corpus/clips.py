@@ -4,8 +4,8 @@ python -m spm.corpus.clips --config '{}' --ledger L.parquet --clips C.parquet --
     --threads 2
 
 Both tracks use the container's clock. Its zero is the earliest time stamp of both, but not what a
-codec puts before the start of the file. docs/media.md has the rules. Frame j of clip k is the picture on screen at k + j/n seconds; sample i of the
-sound is at i/16000 seconds.
+codec puts before the start of the file. docs/media.md has the rules. Frame j of clip k is the
+picture on screen at k + j/n seconds; sample i of the sound is at i/16000 seconds.
 """
 
 import glob

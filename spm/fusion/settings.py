@@ -110,8 +110,8 @@ class Train(Section):
     freeze_visual: bool = Field(
         False,
         description="Don't train the visual network. Its features of whole frames, without random"
-        " crops, are computed once for all epochs: an epoch takes seconds on a CPU, and 64 kB of"
-        " memory per frame at 160 px.",
+        " crops, are computed once for all epochs, into a file below `state`: an epoch takes"
+        " seconds on a CPU, and a frame of 160 px takes 64 kB of disk.",
     )
     crop: int = Field(
         224, ge=32, le=2_048, description="Width and height of a frame in training, in px."

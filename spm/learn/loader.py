@@ -45,8 +45,13 @@ class _Packed(NamedTuple):
     """An item whose tensors are in a slot of its worker."""
 
     item: Any
-    worker: int
     slot: int
+
+
+def _shared_memory() -> Tensor:
+    """Memory that this process shares with those that it will fork; unused parts take no space."""
+    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    return torch.frombuffer(mmap.mmap(-1, SLOT_BYTES, flags), dtype=torch.uint8)
 
 
 class _Slots:
@@ -59,9 +64,7 @@ class _Slots:
     """
 
     def __init__(self, workers: int) -> None:
-        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self.slots = [[torch.frombuffer(mmap.mmap(-1, SLOT_BYTES, flags), dtype=torch.uint8)
-                       for _ in range(AHEAD + 1)] for _ in range(workers)]  # fmt: skip
+        self.slots = [_shared_memory() for _ in range(workers * (AHEAD + 1))]
         self.next = self.used = 0  # in a worker: its slot, and the bytes of it that are used
 
     def begin(self) -> None:
@@ -80,16 +83,16 @@ class _Slots:
     def _slot(self) -> Tensor:
         info = get_worker_info()
         assert info is not None
-        return self.slots[info.id][self.next]
+        return self.slots[info.id * (AHEAD + 1) + self.next]
 
     def pack(self, item: Any) -> Any:
         """In a worker: the item with its tensors in the slot, as far as they fit."""
         info = get_worker_info()
         if info is None:
             return item
-        packed = _Packed(_map_tensors(item, Tensor, self._store), info.id, self.next)
+        stored, slot = _map_tensors(item, Tensor, self._store), info.id * (AHEAD + 1) + self.next
         self.next = (self.next + 1) % (AHEAD + 1)
-        return packed
+        return _Packed(stored, slot)
 
     def _store(self, tensor: Tensor) -> Any:
         """Place of a tensor in the slot; or the tensor, if it does not fit."""
@@ -108,7 +111,7 @@ class _Slots:
         """In the process that uses the item: copy its tensors, for CUDA to pinned memory."""
         copy = Tensor.pin_memory if device.type == "cuda" else Tensor.clone
         if isinstance(item, _Packed):
-            slot = self.slots[item.worker][item.slot]
+            slot = self.slots[item.slot]
             return _map_tensors(item.item, _Stored, lambda stored: copy(stored.view(slot)))
         return _map_tensors(item, Tensor, copy) if device.type == "cuda" else item
 

@@ -16,7 +16,7 @@ from spm.base import schemas
 from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
 from spm.corpus.fetch import Fetch, run
-from spm.corpus.fetching import downloads, leftover, local, store
+from spm.corpus.fetching import downloader, downloads, leftover, local, parts, store
 from spm.corpus.manifest import write
 from spm.corpus.media import ffmpeg
 from tests.support.web import WebServer
@@ -156,6 +156,22 @@ def test_a_left_over_part_of_the_same_file_is_continued(site, corpus, media, eta
     assert Path(row["path"]).read_bytes() == media.read_bytes()
     start = int(site.asked[-1][1].removeprefix("bytes=").split("-")[0])
     assert 0 < size - start <= leftover.OVERLAP_BYTES
+
+
+def test_pictures_that_are_complete_are_checked_before_sound_is_joined_to_them(
+    site, tmp_path, media
+):
+    site.answers["/a.mp4"] = ["media"]
+    video = {"id": "a", "title": "a", "url": f"{site.root}/a.mp4", "protocol": "http", "ext": "mp4"}
+    name, bounds = tmp_path / "137.mp4", parts.Limits(10, 30, 10)
+    with downloader.BoundedYoutubeDL({"ffmpeg_location": ffmpeg.binary()}, bounds) as ydl:
+        ydl.dl(str(name), video)
+        ydl.dl(str(name), video)
+        assert name.read_bytes() == media.read_bytes()
+        assert site.asked[-1][1] not in (None, "bytes=0-")  # only the end
+        name.write_bytes(changed(media.read_bytes()))
+        with pytest.raises(leftover.OtherFile):
+            ydl.dl(str(name), video)
 
 
 COOKIES = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tname\t{}\n"

@@ -1,6 +1,6 @@
 """What only a GPU can show: half precision, NCCL, nvJPEG, resuming and compiling on the card.
 
-python -m pytest -m gpu tests/gpu
+python -m pytest tests/gpu -m gpu
 
 benchmarks.gpu runs them first. They need no file of tests/ beside this one.
 """

@@ -89,11 +89,11 @@ def test_clips_of_another_index_are_refused(squares, tmp_path):
     other = rows.set_column(0, "clip_id", pa.array(["other"] * rows.num_rows))
     with pytest.raises(UserError, match="its clips are not those of the index"):
         open_squares(squares, "pcm", tmp_path, other)
-    beyond = rows.set_column(
+    outside = rows.set_column(
         rows.column_names.index("row"), "row", pa.array([9999] * rows.num_rows)
     )
     with pytest.raises(UserError, match="its clips are not those of the index"):
-        open_squares(squares, "pcm", tmp_path, beyond)
+        open_squares(squares, "pcm", tmp_path, outside)
 
 
 def test_no_clips_are_an_empty_column(squares, tmp_path):

@@ -238,9 +238,7 @@ def test_a_new_video_makes_one_shard_stale(copy):
 
 def test_after_a_failed_rerun_old_results_do_not_look_current(copy):
     copy.config["index"]["min_rms_db"] = 0.0  # no clip is that loud, which only a run can find
-    assert "the index has no audible training clips" in copy.fail(
-        "all", "--until", "clusters"
-    )
+    assert "the index has no audible training clips" in copy.fail("all", "--until", "clusters")
     assert {"clusters", "train", "maps", "scores", "tables"} <= set(copy.stale("all"))
 
 

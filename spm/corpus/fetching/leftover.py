@@ -28,6 +28,8 @@ class Leftover:
 
     def __init__(self, name: str) -> None:
         self.part, self.origin = Path(f"{name}.part"), Path(f"{name}.origin")
+        if Path(name).is_file():  # pictures whose sound is missing: both must be of one film
+            Path(name).replace(self.part)
         self.tail = self._cut_tail()
         self.known = self._read()
 
@@ -108,7 +110,7 @@ def _range_start(request: Any) -> int:
 def remove_fragments(name: str) -> None:
     """Remove what is left of a download in fragments: it is not continued, but starts anew."""
     path = Path(name)
-    for ending in (".part", ".ytdl"):
+    for ending in ("", ".part", ".ytdl"):
         Path(f"{name}{ending}").unlink(missing_ok=True)
     for fragment in path.parent.glob("*.part-Frag*"):
         fragment.unlink(missing_ok=True)

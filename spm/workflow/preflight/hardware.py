@@ -124,7 +124,11 @@ def packages(facts: Facts) -> Iterator[Problem]:
 def package_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     """What is missing for the settings of a run."""
     yield from _deep_sort_fault(run)
-    if run["compile"] is True and facts.machine.local and not (shutil.which("g++") or "CXX" in os.environ):
+    if (
+        run["compile"] is True
+        and facts.machine.local
+        and not (shutil.which("g++") or "CXX" in os.environ)
+    ):
         yield RunFault("compile", "true needs g++, which is missing: install it, or set false")
 
 
