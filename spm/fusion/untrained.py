@@ -15,6 +15,7 @@ STRIDE = 32  # of the published image network, whose weights are used as they ar
 CROP = 448  # px: 14 × 14 positions at this stride
 # Frames per pass: on a CPU, more need gigabytes of memory at this size, and no less time.
 FRAMES, GPU_FRAMES = 8, 32
+PIXELS = 448 * 448  # of the frames that a trunk computes at once on a CPU
 
 
 def frames_per_pass(device: torch.device) -> int:
@@ -23,7 +24,7 @@ def frames_per_pass(device: torch.device) -> int:
 
 
 class FrameByFrame(nn.Sequential):
-    """An image trunk that a CPU computes for one frame at a time.
+    """An image trunk that a CPU computes for one frame of 448 px at a time, or for more small ones.
 
     The outputs of a layer then fit its caches: 60 ms per frame of 448 px in place of 95 ms, with
     the same features, bit by bit.
@@ -34,7 +35,8 @@ class FrameByFrame(nn.Sequential):
         layers: Callable[[Tensor], Tensor] = super().forward
         if frames.is_cuda:
             return layers(frames)
-        return torch.cat([layers(frame) for frame in frames.split(1)])
+        at_once = max(1, PIXELS // frames[0, 0].numel())
+        return torch.cat([layers(part) for part in frames.split(at_once)])
 
 
 class UntrainedSettings(Train):

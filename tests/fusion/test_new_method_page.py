@@ -65,8 +65,7 @@ def test_after_a_change_of_the_method_only_its_own_run_is_trained_again(tutorial
     plan = tutorial[1][-1]
     assert re.search(r"^train +1$", plan, re.M)
     assert re.search(r"^maps +1$", plan, re.M)
-    assert "clips" not in plan
-    assert "pretrain" not in plan
+    assert not re.search(r"^(clips|pretrain) ", plan, re.M)
 
 
 def test_its_files_pass_ruff(tutorial):

@@ -147,7 +147,6 @@ FILES = [
     manifest(r", line 6: kind 'band': expected solo, duet or ensemble", added("x,x.mp4,band,a")),
     manifest(r", line 6: video_id 'demo-cello-01'.* line 2", added("demo-cello-01,x,solo,cello")),
     manifest(r", line 6: 3 fields .* expected 4", added("x,x.mp4,solo")),
-    manifest(r", line 6: categories '': expected one category", added("x,x.mp4,solo,")),
     manifest(r", line 6: categories 'cello': expected two", added("x,x.mp4,duet,cello")),
     manifest(r", line 6: not CSV", added('"x,x.mp4,solo,cello')),
     manifest(r", line 1: column 'url' is missing", replaced("url", "link")),

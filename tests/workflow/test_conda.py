@@ -117,7 +117,7 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
     project = new_project(videos, tmp_path / "project", environment=environment)
     project.run("all", "--use-conda")
     ran = stages_run(project.folder / ".snakemake/conda")
-    helpers = {"media"}  # spm.corpus.media.probe, which a stage starts in its own environment
+    helpers = {"media", "fetching"}  # modules that a stage starts in its own environment
     planned = set(flow.READS) - {
         "openimages",
         "detector",
