@@ -20,10 +20,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from spm.base.errors import UserError
 from spm.corpus.media.limits import Bounds
 
 ROOT = Path(__file__).parents[3]
 READ_BYTES = 1 << 16
+STOP_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 class Ending(NamedTuple):
@@ -82,16 +84,46 @@ def _idle(module: str, pid: int) -> "SimpleQueue[Helper]":
 def helper(module: str) -> Iterator[Helper]:
     """A helper for one thread; it stays for later requests, unless there is an error."""
     idle = _idle(module, os.getpid())
-    try:
-        taken = idle.get_nowait()
-    except Empty:
-        taken = Helper(module)
+    taken = _running(idle) or Helper(module)
     try:
         yield taken
     except BaseException:
         taken.close()
         raise
     idle.put(taken)
+
+
+def _running(idle: "SimpleQueue[Helper]") -> Helper | None:
+    """The first helper of the queue that nobody has stopped meanwhile; None without one."""
+    try:
+        while (taken := idle.get_nowait()).process.poll() is not None:
+            taken.close()
+    except Empty:
+        return None
+    return taken
+
+
+def ask_about(path: Path, module: str, bounds: Bounds) -> Ending:
+    """Have a helper answer about a file; `module` is the helper's main module.
+
+    Raises
+    ------
+    UserError
+        When somebody stopped the process.
+    """
+    try:
+        with helper(module) as taken:
+            ending = taken.ask(str(path.absolute()), bounds)
+    except EOFError:
+        ending = Ending("", -signal.SIGKILL, timed_out=False)
+    if -ending.exit_status in STOP_SIGNALS and not ending.timed_out:
+        raise UserError(
+            f"{path}: the process that read its header was stopped from outside: run again; if it"
+            " happens again, with more memory"
+        )
+    if ending.exit_status > 0:
+        raise RuntimeError(f"{path}: {ending.output}")
+    return ending
 
 
 def serve(function: Callable[[str], Any]) -> None:

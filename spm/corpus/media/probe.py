@@ -23,7 +23,6 @@ from spm.corpus.media.describe import describe
 from spm.corpus.media.edits import Piece
 
 HELPER = "spm.corpus.media.probe"  # main module of the process that forks the readers
-STOP_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # A transport stream keeps a track whose PID changes under way; other formats ignore this option.
 OPTIONS = {"protocol_whitelist": "file", "merge_pmt_versions": "1"}
 
@@ -39,24 +38,13 @@ def probe_in_subprocess(path: Path, bounds: limits.Bounds) -> Media:
         When the file exists but can't be opened, or somebody stopped the process.
     """
     _check(path)
-    try:
-        with forks.helper(HELPER) as helper:
-            output, exit_status, timed_out = helper.ask(str(path.absolute()), bounds)
-    except EOFError:
-        exit_status, timed_out, output = -signal.SIGKILL, False, ""
+    output, exit_status, timed_out = forks.ask_about(path, HELPER, bounds)
     if timed_out:
         reason = f"reading its header took more than {bounds.time_s} s"
         raise Unusable(VideoStatus.UNREADABLE, reason)
-    if -exit_status in STOP_SIGNALS:
-        raise UserError(
-            f"{path}: the process that read its header was stopped from outside: run again; if it"
-            " happens again, with more memory"
-        )
     if exit_status < 0:
         name = signal.Signals(-exit_status).name
         raise Unusable(VideoStatus.UNREADABLE, f"its header crashes libav ({name})")
-    if exit_status:
-        raise RuntimeError(f"{path}: {output}")
     return _media(json.loads(output))
 
 
