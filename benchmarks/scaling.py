@@ -129,9 +129,7 @@ def compare_ranks(folder: Path, clips: pa.Table, count: int, ranks: int) -> None
 def train_steps(folder: Path, count: int, batch_size: int) -> None:
     """Run the stage `train` until a number of steps, and note when the first batch came."""
     from benchmarks import trainings
-    from spm.fusion import train
     from spm.fusion.batches import Batch
-    from spm.fusion.settings import RunConfig
     from spm.fusion.trainer import Trainer
 
     class Finished(Exception):
@@ -152,18 +150,7 @@ def train_steps(folder: Path, count: int, batch_size: int) -> None:
     clips, out = Corpus(folder), folder / "out"
     config = trainings.settings(visual="mobilenet_v2", crop=96, batch=batch_size, device="cpu")
     with suppress(Finished):
-        train.run(
-            RunConfig(**config.model_dump()),
-            index=clips.index,
-            clips=clips.clips,
-            spectrograms=clips.spectrograms,
-            mosaics=None,
-            pretrained=None,
-            out=out / "network.safetensors",
-            history=out / "history.parquet",
-            state=out / "state/run",
-            mapped=folder / "mapped",
-        )
+        trainings.run(clips, config, out)
 
 
 def start_training(folder: Path, steps: int, batch: int) -> tuple[float, memory.Memory]:

@@ -26,6 +26,24 @@ def make_trainer(
     return Trainer(network, config, chosen.load(network, config, corpus.folder / "state"))
 
 
+def run(corpus: Corpus, config: Train, out: Path) -> Path:
+    """Run the stage `train` on a corpus; `out` is the folder of its files. Returns the history."""
+    history = out / "history.parquet"
+    train.run(
+        RunConfig(**config.model_dump()),
+        index=corpus.index,
+        clips=corpus.clips,
+        spectrograms=corpus.spectrograms,
+        mosaics=None,
+        pretrained=None,
+        out=out / "network.safetensors",
+        history=history,
+        state=out / "state/run",
+        mapped=corpus.folder / "mapped",
+    )
+    return history
+
+
 def keep_batches(trainer: Trainer, batches: Sequence[Batch]) -> None:
     """Let each epoch train on these batches, in place of those that are loaded."""
     count = len(batches)

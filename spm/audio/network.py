@@ -91,9 +91,3 @@ def predict(network: nn.Module, sounds: Sounds, device: torch.device) -> Iterato
     network.eval()
     for batch in loader.sound_batches(sounds, BATCH, device=device):
         yield network(batch.to(device)).cpu()
-
-
-def predict_all(network: nn.Module, sounds: Sounds, device: torch.device) -> Tensor:
-    """The same as one tensor: (clips, …)."""
-    outputs = list(predict(network, sounds, device))
-    return torch.cat(outputs) if outputs else torch.empty(0)

@@ -68,13 +68,13 @@ def with_audio_network(config: Train, pretrained: Path | None) -> Train:
     """The settings with the audio network that a promoted run starts from."""
     if not config.promote or pretrained is None:
         return config
-    settings = weights.load(pretrained)[1].get("config", {})
+    settings = weights.load_about(pretrained).get("config", {})
     return config.model_copy(update={"audio_network": settings.get("network", "resnet18")})
 
 
 def pretrained_audio(config: Train, pretrained: Path | None) -> dict[str, str]:
     """What a promoted run knows from labels of others, for the JSON beside its weights."""
-    about = weights.load(pretrained)[1] if config.promote and pretrained else {}
+    about = weights.load_about(pretrained) if config.promote and pretrained else {}
     return {"pretrained_audio": about["pretrained"]} if "pretrained" in about else {}
 
 

@@ -33,6 +33,21 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
         part.write_bytes(content)
 
 
+def load_about(path: Path) -> dict[str, Any]:
+    """Read what the JSON file beside the weights says of them; the weights are not read.
+
+    Raises
+    ------
+    UserError
+        If the JSON file is missing or damaged.
+    """
+    try:
+        about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise _incomplete(path, error) from error
+    return about
+
+
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read the files that `save` wrote: the tensors, on the CPU, and `about`.
 
@@ -42,12 +57,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         If one of the two files is missing or damaged, or they do not belong together.
     """
     try:
-        content, about = path.read_bytes(), json.loads(path.with_suffix(".json").read_text())
+        content = path.read_bytes()
         tensors: dict[str, Tensor] = deserialize(content)
-    except (FileNotFoundError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(
-            f"no complete weights at {path} and its .json file ({error}): {REMEDY}"
-        ) from error
+    except (FileNotFoundError, SafetensorError) as error:
+        raise _incomplete(path, error) from error
+    about = load_about(path)
     expected = about.pop(DIGEST_KEY, None)  # weights from elsewhere may have none
     if expected not in (None, hashlib.sha256(content).hexdigest()):
         raise UserError(
@@ -55,3 +69,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f" the one there; {REMEDY}"
         )
     return tensors, about
+
+
+def _incomplete(path: Path, error: Exception) -> UserError:
+    return UserError(f"no complete weights at {path} and its .json file ({error}): {REMEDY}")

@@ -9,7 +9,7 @@ import torch
 from spm.audio import clusters, pretrain
 from spm.audio.classifier import ClassifierTrainer
 from spm.audio.clusters import Clusters
-from spm.audio.network import AudioNetwork, predict_all
+from spm.audio.network import AudioNetwork, predict
 from spm.audio.pretrain import Pretrain
 from spm.audio.sounds import open_sounds
 from spm.base import schemas, tables
@@ -112,7 +112,7 @@ def test_features_of_the_saved_network_separate_the_pseudo_labels(squares, label
     network.load_state_dict(weights.load(trained["out"])[0])
     rows = clip_reader.select(squares.index, split="train")
     sounds = open_sounds("resnet18", rows, squares.spectrograms, None, None)
-    features = predict_all(network, sounds, torch.device("cpu"))
+    features = torch.cat([*predict(network, sounds, torch.device("cpu"))])
     assert features.shape == (rows.num_rows, 512)
     pseudo_labels = np.array(tables.read(labels)["pseudo_label"].to_pylist())
     centers = torch.stack([features[pseudo_labels == n].mean(0) for n in (0, 1)])
@@ -142,7 +142,7 @@ def test_features_of_yamnet_are_its_embeddings(squares):
     network, yamnet = AudioNetwork("yamnet"), load("yamnet")
     network.load_yamnet()
     patches = open_sounds("yamnet", rows, squares.spectrograms, squares.clips, None)
-    features = predict_all(network, patches, torch.device("cpu"))
+    features = torch.cat([*predict(network, patches, torch.device("cpu"))])
     expected = yamnet(patches.sounds(range(3)).float()).embeddings.detach()
     torch.testing.assert_close(features, expected)
 

@@ -14,8 +14,6 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks import corpus, trainings
 from spm.base import tables
-from spm.fusion import train
-from spm.fusion.settings import RunConfig
 from spm.fusion.trainer import Trainer
 from spm.learn import transforms, weights
 
@@ -53,20 +51,8 @@ def loss_and_gradient(trainer: Trainer) -> tuple[float, torch.Tensor]:
 
 def run_training(clips: corpus.Corpus, folder, **keys: object) -> list[float]:
     """Run the stage `train`; the training loss of each epoch."""
-    config = trainings.settings(**SETTINGS | keys)
-    train.run(
-        RunConfig(**config.model_dump()),
-        index=clips.index,
-        clips=clips.clips,
-        spectrograms=clips.spectrograms,
-        mosaics=None,
-        pretrained=None,
-        out=folder / "network.safetensors",
-        history=folder / "history.parquet",
-        state=folder / "state/run",
-        mapped=folder / "mapped",
-    )
-    rows = tables.read(folder / "history.parquet").to_pylist()
+    history = trainings.run(clips, trainings.settings(**SETTINGS | keys), folder)
+    rows = tables.read(history).to_pylist()
     return [row["value"] for row in rows if (row["split"], row["name"]) == ("train", "loss")]
 
 
