@@ -13,6 +13,7 @@ from yt_dlp.utils import YoutubeDLError
 
 from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
+from spm.corpus.fetching import media_check
 from spm.corpus.fetching.downloader import BoundedYoutubeDL
 from spm.corpus.fetching.errors import classify_error, reason_of
 from spm.corpus.fetching.leftover import OtherFile
@@ -23,7 +24,6 @@ from spm.corpus.fetching.settings import Fetch
 from spm.corpus.fetching.sources import part_name
 from spm.corpus.fetching.store import MediaRecord, commit, discard, partial_folder, save
 from spm.corpus.media.contents import Unusable
-from spm.corpus.media.limits import Bounds
 from spm.corpus.media.probe import probe_in_subprocess
 from spm.corpus.windows import Window
 
@@ -34,7 +34,6 @@ EXTRACTION_ERRORS = (
     YoutubeDLError, HTTPException, OSError, LookupError, ValueError, TypeError, AttributeError,
 )  # fmt: skip
 FINAL_FAILURES = (FetchStatus.GONE, FetchStatus.BLOCKED, FetchStatus.BAD)
-PROBE_BOUNDS = Bounds(memory_mb=3000, time_s=60)  # of a part, which is short
 MOST_LATE_S = 0.05  # that a part may start after its window
 
 
@@ -144,7 +143,7 @@ def _part(record: MediaRecord, file: Mapping[str, Any], part: Window) -> tuple[M
     """The record of a part, and its file, after a check that the part covers its window."""
     path = Path(file["filepath"])
     try:
-        media = probe_in_subprocess(path, PROBE_BOUNDS)
+        media = probe_in_subprocess(path, media_check.BOUNDS)
     except Unusable as error:
         raise PartFailed(error.reason) from error
     if not (media.pictures and media.sound) or media.start_s > part.start_s + MOST_LATE_S:

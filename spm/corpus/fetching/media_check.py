@@ -6,14 +6,13 @@ A file that crashes libav, or exhausts memory or time, ends only a process that 
 import json
 from pathlib import Path
 
-import av
-
 from spm.corpus.media import forks
+from spm.corpus.media.contents import Unusable
 from spm.corpus.media.limits import Bounds
+from spm.corpus.media.probe import open_media
 
 HELPER = "spm.corpus.fetching.media_check"  # main module of the process that forks the readers
 BOUNDS = Bounds(memory_mb=3000, time_s=60)  # for one file
-OPTIONS = {"protocol_whitelist": "file"}  # a playlist named like a video opens no other file
 
 
 def fault(path: Path) -> str:
@@ -39,17 +38,13 @@ def fault(path: Path) -> str:
 def read_header(path: str) -> str:
     """Why a file is no media; empty if it has a track of pictures or sound."""
     try:
-        with av.open(f"file:{path}", options=OPTIONS) as container:
+        with open_media(Path(path)) as container:
             tracks = [*container.streams.video, *container.streams.audio]
             if any(track.codec_context for track in tracks):
                 return ""
             return "no decoder" if tracks else "contains neither pictures nor sound"
-    except av.FFmpegError as error:
-        return str(error.strerror)
-    except MemoryError:
-        return "its header needs more memory than is allowed"
-    except (ArithmeticError, ValueError) as error:
-        return f"its header: {error}"
+    except Unusable as error:
+        return error.reason
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ ends only a process that is forked for it.
 import json
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,22 @@ def _media(fields: dict[str, Any]) -> Media:
     )
 
 
+@contextmanager
+def open_media(path: Path) -> Iterator[av.container.InputContainer]:
+    """An open file; each fault of it is `Unusable` with the status `unreadable`."""
+    try:
+        # A playlist named like a video could otherwise make ffmpeg open other files or addresses.
+        with av.open(f"file:{path}", options=OPTIONS) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
+    except MemoryError as error:
+        reason = "its header needs more memory than is allowed"
+        raise Unusable(VideoStatus.UNREADABLE, reason) from error
+    except (ArithmeticError, ValueError) as error:  # numbers out of range, names that are not text
+        raise Unusable(VideoStatus.UNREADABLE, f"its header: {error}") from error
+
+
 def probe(path: Path) -> Media:
     """Read a file's header, the time stamps of its packets, and its first picture.
 
@@ -75,17 +93,8 @@ def probe(path: Path) -> Media:
         When the file exists but can't be opened.
     """
     _check(path)
-    try:
-        # A playlist named like a video could otherwise make ffmpeg open other files or addresses.
-        with av.open(f"file:{path}", options=OPTIONS) as container:
-            media = describe(container, path)
-    except av.FFmpegError as error:
-        raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
-    except MemoryError as error:
-        reason = "its header needs more memory than is allowed"
-        raise Unusable(VideoStatus.UNREADABLE, reason) from error
-    except (ArithmeticError, ValueError) as error:  # numbers out of range, names that are not text
-        raise Unusable(VideoStatus.UNREADABLE, f"its header: {error}") from error
+    with open_media(path) as container:
+        media = describe(container, path)
     if not (media.pictures or media.sound):
         raise Unusable(VideoStatus.UNREADABLE, "contains neither pictures nor sound")
     return media
