@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 from av.audio.stream import AudioStream
@@ -33,6 +33,27 @@ BT2020 = 9  # libavutil's AVCOL_PRI_BT2020
 Edits = tuple[Piece, ...]
 
 
+class Timeline(NamedTuple):
+    """What places the tracks of a file on one clock."""
+
+    clocks: Mapping[int, Clock]  # by the number of the track
+    start_s: float  # zero of the clock
+    jumps: bool  # whether time stamps of the container may jump
+    edits: Mapping[int, Edits]  # pieces of the edit lists, by the number of the track
+    joins_s: tuple[float, ...]  # what to add to each later part of joined files
+
+    def length_s(self, track: int) -> float:
+        """Length of a track from zero to its end."""
+        clock = self.clocks[track]
+        if pieces := self.edits.get(track):
+            return pieces[-1].end_s
+        if self.jumps:
+            return clock.length_s + max(0.0, (clock.start_s or self.start_s) - self.start_s)
+        if self.joins_s:
+            return clock.parts[-1][1] + self.joins_s[-1] - self.start_s
+        return clock.end_s - self.start_s
+
+
 def describe(container: InputContainer, path: Path) -> Media:
     """Read the whole file, decode its first picture, and choose the tracks.
 
@@ -56,6 +77,10 @@ def describe(container: InputContainer, path: Path) -> Media:
     if edit_fault := _edit_fault(edits, clocks):
         edits = {}
     joins_s = () if jumps or edits else _joins_s([clocks[stream.index] for stream in used])
+    timeline = Timeline(clocks, start_s, jumps, edits, joins_s)
+    fault = edit_fault
+    if not (edits or edit_fault):
+        fault = _fault(video, audio, timeline, container)
     return Media(
         container=container.format.name,
         start_s=start_s,
@@ -63,12 +88,10 @@ def describe(container: InputContainer, path: Path) -> Media:
         jumps=jumps,
         length_s=_stated_s(container, 0.0 if jumps else start_s),
         program=program,
-        pictures=_pictures(video, clocks, start_s, jumps, edits, joins_s) if video else None,
-        sound=_sound(audio, clocks, start_s, jumps, edits, joins_s) if audio else None,
+        pictures=_pictures(video, timeline) if video else None,
+        sound=_sound(audio, timeline) if audio else None,
         joins_s=joins_s,
-        fault=""
-        if edits
-        else edit_fault or _fault(video, audio, clocks, container, jumps, joins_s),
+        fault=fault,
     )
 
 
@@ -141,25 +164,8 @@ def _parts(clocks: list[Clock]) -> Iterator[tuple[float, float]]:
         yield min(start_s for start_s, _ in spans), max(end_s for _, end_s in spans)
 
 
-def _length_s(
-    clock: Clock, start_s: float, jumps: bool, pieces: Edits, joins_s: tuple[float, ...]
-) -> float:
-    if pieces:
-        return pieces[-1].end_s
-    if jumps:
-        return clock.length_s + max(0.0, (clock.start_s or start_s) - start_s)
-    return clock.parts[-1][1] + joins_s[-1] - start_s if joins_s else clock.end_s - start_s
-
-
-def _pictures(
-    stream: VideoStream,
-    clocks: Mapping[int, Clock],
-    start_s: float,
-    jumps: bool,
-    edits: Mapping[int, Edits],
-    joins_s: tuple[float, ...],
-) -> Pictures:
-    clock, pieces = clocks[stream.index], edits.get(stream.index, ())
+def _pictures(stream: VideoStream, timeline: Timeline) -> Pictures:
+    clock = timeline.clocks[stream.index]
     first = clock.picture
     return Pictures(
         stream=stream.index,
@@ -172,8 +178,8 @@ def _pictures(
         wide_gamut=bool(first and first.color_primaries == BT2020),
         interlaced=bool(first and first.interlaced_frame),
         late_s=_late_s(stream, clock, first),
-        length_s=_length_s(clock, start_s, jumps, pieces, joins_s),
-        pieces=pieces,
+        length_s=timeline.length_s(stream.index),
+        pieces=timeline.edits.get(stream.index, ()),
     )
 
 
@@ -187,23 +193,16 @@ def _mirrored(picture: VideoFrame | None) -> bool:
     return bool(a * d < b * c)
 
 
-def _sound(
-    stream: AudioStream,
-    clocks: Mapping[int, Clock],
-    start_s: float,
-    jumps: bool,
-    edits: Mapping[int, Edits],
-    joins_s: tuple[float, ...],
-) -> Sound:
-    context, pieces = stream.codec_context, edits.get(stream.index, ())
+def _sound(stream: AudioStream, timeline: Timeline) -> Sound:
+    context = stream.codec_context
     return Sound(
         stream=stream.index,
         rate_hz=context.sample_rate,
         channels=context.channels,
         layout=context.layout.name,
-        length_s=_length_s(clocks[stream.index], start_s, jumps, pieces, joins_s),
-        packets_s=clocks[stream.index].packets_s,
-        pieces=pieces,
+        length_s=timeline.length_s(stream.index),
+        packets_s=timeline.clocks[stream.index].packets_s,
+        pieces=timeline.edits.get(stream.index, ()),
     )
 
 
@@ -224,16 +223,15 @@ def _late_s(stream: VideoStream, clock: Clock, first: VideoFrame | None) -> floa
 def _fault(
     video: VideoStream | None,
     audio: AudioStream | None,
-    clocks: Mapping[int, Clock],
+    timeline: Timeline,
     container: InputContainer,
-    jumps: bool,
-    joins_s: tuple[float, ...],
 ) -> str:
     """Where a track leaves the clock of the file, or is not all of what is played."""
+    clocks, jumps = timeline.clocks, timeline.jumps
     tracks = ((video, "pictures", PICTURES_GAP_S), (audio, "sound", SOUND_GAP_S))
     for stream, name, most_s in tracks:
         clock = clocks[stream.index] if stream else Clock()
-        if len(clock.parts) > 1 and not (jumps or joins_s):
+        if len(clock.parts) > 1 and not (jumps or timeline.joins_s):
             return f"the clock of its {name} is set back at {clock.parts[0][1]:.2f} s"
         if clock.gap_s > most_s:
             return f"a gap of {clock.gap_s:.2f} s in its {name} at {clock.gap_at_s:.2f} s"

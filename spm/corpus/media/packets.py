@@ -16,8 +16,6 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 BACK_S = 0.5  # a clock that goes back by more was set anew; less is overlap of joined files
-SOUND_GAP_S = 1.0  # sound that is missing for longer is a jump
-PICTURES_GAP_S = 10.0  # a picture can be shown for long
 RESET_S = 10.0  # ffmpeg removes larger jumps of the clock of a broadcast (-dts_delta_threshold)
 FIRST_PACKETS = 300  # in which a picture is looked for
 
