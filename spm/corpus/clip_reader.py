@@ -129,12 +129,6 @@ def numbers(column: pa.FixedSizeBinaryArray, dtype: str) -> np.ndarray:
     return values[column.offset : column.offset + len(column)]
 
 
-def pcm(rows: pa.Table, clips: Path) -> np.ndarray:
-    """The sound of each clip, (clips, 16000) int16."""
-    sounds = take_column(rows, clips, "pcm").to_pylist()
-    return np.stack([np.frombuffer(sound, "<i2") for sound in sounds])
-
-
 def frame_times(rows: pa.Table, clips: Path) -> list[list[float]]:
     """The times of each clip's frames, in s from the start of the video."""
     times: list[list[float]] = take_column(rows, clips, "frame_time_s").to_pylist()
