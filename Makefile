@@ -5,7 +5,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 IN := . .venv/bin/activate &&
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick check bench retry dag costs schema constraints
+.PHONY: help setup demo test quick check wheel bench retry dag costs schema constraints
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,10 +34,15 @@ quick: setup ## The tests without Snakemake, services and trainings that take se
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/
 	$(IN) ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile rules
 	$(IN) snakemake --lint && codespell
+	$(IN) hadolint Dockerfile && check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	$(IN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict  # --quiet would hide, and forgive, what is wrong
 
 # Without the modules that several benchmarks share, and those that take hours or need a GPU (gpu, scaling).
 BENCHMARKS := clips detect draw dryrun loader localize protocols review scale scores spectrograms steps
+
+wheel: setup ## The wheel, dist/*.whl, installed into a new environment outside the checkout and tried
+	.venv/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(IN) python -m pytest -q tests/workflow/test_wheel.py
 
 bench: setup ## Speed and memory, side by side
 	$(IN) for each in $(or $(ONLY),$(BENCHMARKS)); do echo "== $$each"; python -m benchmarks.$$each $(ARGS) || exit 1; done

@@ -1,15 +1,22 @@
 """From a list of videos to a scored sound localizer: snakemake --cores 8 --use-conda all"""
 
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
+from spm.base import project_files
 from spm.workflow import preemption
 
 min_version("9.20")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: str(project_files.CONFIG)
+
+
+for file in project_files.own_config(Path(workflow.basedir)):
+
+    configfile: str(file)
 
 
 report: "workflow/report/workflow.rst"
@@ -63,6 +70,7 @@ rule all:
             box_source=PLAN.box_sources if "test" in PLAN.mosaic_splits else [],
         ),
         expand(rules.train.output, run=PLAN.runs),
+        expand(rules.negatives.output, testset=PLAN.testsets),
         expand(rules.maps.output, run=PLAN.runs, testset=PLAN.testsets),
         expand(
             rules.baseline_maps.output,

@@ -29,8 +29,8 @@ from spm.demo.scenario import PAIRS, Demo, DemoVideo, encode, shoot
 from spm.fusion import methods
 from spm.fusion.settings import RunConfig
 from spm.inference import overlay, sheet, writing
-from spm.inference.localize import MAPS_PER_S, Localizer
-from spm.inference.sources import display_size, duration_s
+from spm.inference.localize import MAPS_PER_S, MEMORY_MB, Localizer
+from spm.inference.sources import display_size, inspect
 from spm.learn import weights
 
 TARGET = 5.0  # seconds of video per second
@@ -137,7 +137,8 @@ def main() -> None:
         localizer = Localizer(network, maps_per_s=given.maps_per_s)
         measure(localizer, video, folder)  # the first video is not counted
         rounds = [measure(localizer, video, folder) for _ in range(given.rounds)]
-        (width, height), seconds = display_size(video), duration_s(video)
+        media = inspect(video, MEMORY_MB)
+        (width, height), seconds = display_size(media), media.length_s or 0.0
     threads = f"{given.maps_per_s} maps per second, {torch.get_num_threads()} threads"
     print(f"{seconds:.0f} s of {width}×{height} px, {localizer.info}, {threads}")
     print_table(rounds, seconds)

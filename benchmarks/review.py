@@ -145,11 +145,12 @@ def serve(routes: Sequence[BaseRoute]) -> Iterator[str]:
     """Serve a page in a thread; its URL."""
     with socket.socket() as listening:
         listening.bind((web.HOST, 0))
-        app = web.build(routes, "token")
+        access = web.Access.random()
+        app = web.build(routes, access)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield f"http://{web.HOST}:{listening.getsockname()[1]}/?token=token"
+        yield access.url(listening.getsockname()[1])
         server.should_exit = True
         thread.join()
 

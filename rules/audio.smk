@@ -31,10 +31,12 @@ rule clusters:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "clusters"),
         clips=lambda wildcards, input: "results/corpus/clips" if input.clips else "",
         code=code_of("spm.audio.clusters"),
+        finished=untracked(config["state"]["finished"]),
     shell:
         "python -m spm.audio.clusters --config {params.config:q} --index {input.index:q}"
         " --spectrograms results/corpus/spectrograms --clips {params.clips} --out {output.table:q}"
         " --centroids {output.centroids:q} --history {output.history:q} --mapped state/mapped"
+        " --finished state/finished/clusters/{wildcards.audio} --finished-number {params.finished}"
         " 2> >(tee {log:q} >&2)"
 
 
@@ -64,10 +66,12 @@ rule pretrain:
         config=lambda wildcards: PLAN.audio_section(wildcards.audio, "pretrain"),
         clips=lambda wildcards, input: "results/corpus/clips" if input.clips else "",
         code=code_of("spm.audio.pretrain"),
+        finished=untracked(config["state"]["finished"]),
     shell:
         "python -m spm.audio.pretrain --config {params.config:q} --index {input.index:q}"
         " --clusters {input.clusters:q} --spectrograms results/corpus/spectrograms"
         " --clips {params.clips}"
         " --out {output.weights:q} --history {output.history:q}"
         " --state state/audio/pretrain/{wildcards.audio} --mapped state/mapped"
+        " --finished state/finished/pretrain/{wildcards.audio} --finished-number {params.finished}"
         " --tensorboard logs/audio/pretrain/{wildcards.audio}.tensorboard 2> >(tee {log:q} >&2)"

@@ -74,10 +74,12 @@ rule detector:
         code=code_of("spm.boxes.detector"),
         source=PLAN.detector_option(),
         given_boxes=PLAN.detector_boxes_digest(),
+        finished=untracked(config["state"]["finished"]),
     shell:
         "python -m spm.boxes.detector --config {params.config:q} {params.source}"
         " --boxes {input.boxes:q} --out {output.weights:q} --precision {output.precision:q}"
         " --history {output.history:q} --state state/boxes/detector --mapped state/mapped"
+        " --finished state/finished/detector/detector --finished-number {params.finished}"
         " --tensorboard logs/boxes/detector.tensorboard 2> >(tee {log:q} >&2)"
 
 
@@ -102,6 +104,7 @@ rule detect:
     params:
         config=section("detect"),
         code=code_of("spm.boxes.detect"),
+        detector=PLAN.named_detector_digest(),
     shell:
         "python -m spm.boxes.detect --config {params.config:q} --clips {input.clips:q}"
         " --weights {input.weights:q} --out {output.table:q} 2> >(tee {log:q} >&2)"
@@ -140,6 +143,7 @@ rule annotations:
         code=code_of("spm.boxes.annotations"),
         source=lambda wildcards: PLAN.boxes_option(wildcards.box_source),
         given_boxes=lambda wildcards: PLAN.boxes_digest(wildcards.box_source),
+        detector=lambda wildcards: PLAN.named_detector_digest(wildcards.box_source),
         manifest=PLAN.rows_digest,
         reviews=PLAN.reviews_digest,
     shell:

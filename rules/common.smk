@@ -3,17 +3,19 @@
 Needs: the config. Gives: PLAN, REPORT, and what params and resources of the rules are made of.
 """
 
+import os
 import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-from spm.base import validation, versions, yaml_file
+from spm.base import project_files, validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
+from spm.version import VERSION
 from spm.workflow import torchrun
-from spm.workflow.plan import Plan
+from spm.workflow.plan import CACHE, Plan
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, VERDICT, ReportPlan
 
 
@@ -29,29 +31,37 @@ wildcard_constraints:
     figure="|".join(FIGURE_TABLES),
 
 
-shell.prefix(f"export PYTHONPATH={shlex.quote(str(workflow.basedir))}; ")
+# Python would search the working directory for modules first: files beside the videos would run. The
+# jobs of a cluster are started with this environment; conda's activation keeps the prefix.
+os.environ["PYTHONSAFEPATH"] = "1"
+package = project_files.import_folder(CACHE)
+# Threads that wait for each other must not compute meanwhile: on busy cores, a step would take ten
+# times as long.
+variables = f"PYTHONSAFEPATH=1 OMP_WAIT_POLICY=passive PYTHONPATH={shlex.quote(str(package))}"
+shell.prefix(f"export {variables}; ")
 
 
 try:
     if workflow.is_main_process:  # Snakemake's own reader accepts keys that stand twice
         yaml_file.check(workflow.configfiles)
-    schema = Path(workflow.basedir, "workflow/schemas/config.schema.json")
-    config.update(validation.validate(config, schema))
+    if workflow.modifier.skip_configfile:  # this workflow is a module of another one
+        config.update(project_files.with_defaults(config))
+    config.update(validation.validate(config, project_files.SCHEMA))
     if workflow.is_main_process:
         from spm.workflow import preflight  # takes half a second, which jobs are spared
 
         runs_here = workflow.resource_settings.nodes is None  # else, the number of cluster jobs
         with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
         machine = preflight.Machine(local=runs_here, conda=with_conda)
-        preflight.report(preflight.problems(config, Path(workflow.basedir), machine))
-    PLAN = Plan.from_config(config, Path(workflow.basedir))
+        preflight.report(preflight.problems(config, project_files.FOLDER, machine))
+    PLAN = Plan.from_config(config, project_files.FOLDER)
     REPORT = ReportPlan(PLAN)
     box_warnings = REPORT.box_warnings() if workflow.is_main_process else []
     verdicts = REPORT.verdicts() if workflow.is_main_process else []
 except UserError as error:
     raise WorkflowError(str(error)) from None
 # For the first page of the report; no rule reads these.
-config["versions"] = versions.version_string()
+config["versions"] = f"spm {VERSION}, {versions.version_string()}"
 config["box_sources"] = PLAN.box_sources
 config["box_warnings"] = box_warnings
 config["verdicts"] = verdicts
@@ -62,6 +72,11 @@ GPUS = config["cluster"]["gpus"]  # of each node of a training
 def untracked_section(name):
     """A section for the command line only: Snakemake doesn't compare params made from threads."""
     return lambda wildcards, threads: section(name)
+
+
+def untracked(value):
+    """A value for the command line only, as `untracked_section`."""
+    return lambda wildcards, threads: value
 
 
 def memory(mb):

@@ -112,24 +112,52 @@ rule train:
         config=lambda wildcards: PLAN.run_section(wildcards.run),
         mosaics=lambda wildcards, input: ("results/fusion/mosaics/train" if input.mosaics else ""),
         code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.train"),
+        finished=untracked(config["state"]["finished"]),
     shell:
         "{params.launch} -m spm.fusion.train --config {params.config:q} --index {input.index:q}"
         " --clips results/corpus/clips --spectrograms results/corpus/spectrograms"
         " --pretrained {input.pretrained:q} --mosaics {params.mosaics}"
         " --out {output.network:q} --history {output.history:q}"
         " --state state/fusion/train/{wildcards.run} --mapped state/mapped"
+        " --finished state/finished/train/{wildcards.run} --finished-number {params.finished}"
         " --tensorboard logs/fusion/train/{wildcards.run}.tensorboard 2> >(tee {log:q} >&2)"
 
 
+rule negatives:
+    """Which clips of a test set are shown with silence, noise, or the sound of another clip."""
+    input:
+        index=lambda wildcards: PLAN.test_index(wildcards.testset),
+    output:
+        table="results/fusion/negatives/{testset}.parquet",
+    log:
+        "logs/fusion/negatives/{testset}.log",
+    benchmark:
+        "logs/fusion/negatives/{testset}.jsonl"
+    conda:
+        "../envs/fusion.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        config=section("negatives"),
+        code=code_of("spm.fusion.negatives"),
+    shell:
+        "python -m spm.fusion.negatives --config {params.config:q} --index {input.index:q}"
+        " --testset {wildcards.testset} --out {output.table:q} 2> >(tee {log:q} >&2)"
+
+
 rule maps:
-    """Heat maps of one run, one for every frame of a test set."""
+    """Heat maps of one run, one for every frame of a test set, and with other sounds."""
     input:
         network="results/fusion/train/{run}/network.safetensors",
         index=lambda wildcards: PLAN.test_index(wildcards.testset),
         clips=lambda wildcards: PLAN.test_tables(wildcards.testset, "clips"),
         spectrograms=lambda wildcards: PLAN.test_tables(wildcards.testset, "spectrograms"),
+        negatives="results/fusion/negatives/{testset}.parquet",
     output:
         table="results/fusion/maps/{run}/{testset}.parquet",
+        negatives="results/fusion/maps/{run}/negatives/{testset}.parquet",
     log:
         "logs/fusion/maps/{run}/{testset}.log",
     benchmark:
@@ -143,12 +171,14 @@ rule maps:
         runtime="4h",
     params:
         config=section("maps", without=["testsets", "prior_alpha", "prior", "prior_mean"]),
+        preset=config["spectrograms"]["preset"],
         code=lambda wildcards: PLAN.run_code(wildcards.run, "spm.fusion.maps"),
     shell:
         "python -m spm.fusion.maps --config {params.config:q} --network {input.network:q}"
         " --index {input.index:q} --clips $(dirname {input.clips[0]:q})"
         " --spectrograms $(dirname {input.spectrograms[0]:q}) --testset {wildcards.testset}"
-        " --mapped state/mapped --out {output.table:q} 2> >(tee {log:q} >&2)"
+        " --mapped state/mapped --negatives {input.negatives:q} --preset {params.preset}"
+        " --out {output.table:q} --out-negatives {output.negatives:q} 2> >(tee {log:q} >&2)"
 
 
 rule baseline_maps:
@@ -156,10 +186,15 @@ rule baseline_maps:
     input:
         index=lambda wildcards: PLAN.test_index(wildcards.testset),
         clips=lambda wildcards: PLAN.test_tables(wildcards.testset, "clips"),
+        negatives="results/fusion/negatives/{testset}.parquet",
     output:
         tables=expand(
             "results/fusion/baseline_maps/{{testset}}/{network}.parquet",
             network=PLAN.pretrained_networks or ["none"],  # which nothing reads
+        ),
+        negatives=expand(
+            "results/fusion/baseline_maps/{{testset}}/negatives/{network}.parquet",
+            network=PLAN.pretrained_networks or ["none"],
         ),
     log:
         "logs/fusion/baseline_maps/{testset}.log",
@@ -178,7 +213,8 @@ rule baseline_maps:
     shell:
         "python -m spm.fusion.baseline_maps --config {params.config:q} --index {input.index:q}"
         " --clips $(dirname {input.clips[0]:q}) --testset {wildcards.testset}"
-        " --mapped state/mapped --out {output.tables:q} 2> >(tee {log:q} >&2)"
+        " --mapped state/mapped --negatives {input.negatives:q} --out {output.tables:q}"
+        " --out-negatives {output.negatives:q} 2> >(tee {log:q} >&2)"
 
 
 rule prior_maps:

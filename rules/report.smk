@@ -18,6 +18,7 @@ rule tables:
     output:
         csv="results/report/tables/scores.csv",
         pairs="results/report/tables/pairs.csv",
+        negatives="results/report/tables/negatives.csv",
         verdict=VERDICT,
         markdown=report(
             "results/report/tables/scores.md",
@@ -41,6 +42,7 @@ rule tables:
     shell:
         "python -m spm.report.tables --config {params.config:q} --summaries {input.summaries:q}"
         " --box-counts {input.box_counts:q} --csv {output.csv:q} --pairs-table {output.pairs:q}"
+        " --negatives-table {output.negatives:q}"
         " --verdict-file {output.verdict:q} --markdown-table {output.markdown:q} 2> >(tee {log:q} >&2)"
 
 

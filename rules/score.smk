@@ -9,6 +9,8 @@ rule scores:
     input:
         maps=lambda wildcards: PLAN.run_maps(wildcards.run, wildcards.testset),
         baseline_maps=lambda wildcards: PLAN.baseline_maps(wildcards.testset),
+        negatives=lambda wildcards: PLAN.negative_maps(wildcards.run, wildcards.testset),
+        baseline_negatives=lambda wildcards: PLAN.baseline_negative_maps(wildcards.testset),
         annotations=lambda wildcards: PLAN.test_annotations(wildcards.testset, wildcards.box_source),
         index=lambda wildcards: PLAN.test_index(wildcards.testset),
     output:
@@ -35,6 +37,7 @@ rule scores:
     shell:
         "python -m spm.score.scores --config {params.config:q} --maps {input.maps:q}"
         " --annotations {input.annotations:q} --index {input.index:q}"
-        " --baseline-maps {input.baseline_maps:q}"
+        " --baseline-maps {input.baseline_maps:q} --negatives {input.negatives:q}"
+        " --baseline-negatives {input.baseline_negatives:q}"
         " --out results/score/scores/{wildcards.run}/{wildcards.testset}/{wildcards.box_source}"
         " 2> >(tee {log:q} >&2)"

@@ -13,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from spm.version import VERSION
 from tests.support import conda
 from tests.support.planner import planner_of
 from tests.support.project import ROOT
@@ -42,6 +43,7 @@ NOT_HERE = {
     "cd": "enters the cloned folder",
     "python3 -m venv": "make setup made the environment of the tests",
     "pip install": "make setup made the environment of the tests",
+    "docker": "needs Docker",
     ". .venv/bin/activate": "changes the shell of the reader",
     "export": "changes the shell of the reader",
     "sinfo": "needs a cluster",
@@ -150,9 +152,8 @@ def test_every_command_is_covered_by_a_test():
 
 
 def test_the_version_to_cite_is_that_of_the_package():
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
-    assert f"Version {version}." in (ROOT / "docs/citing.md").read_text()
-    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"Version {VERSION}." in (ROOT / "docs/citing.md").read_text()
+    assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_a_page_with_a_test_of_its_own_is_named_in_that_test():

@@ -19,7 +19,7 @@ from spm.fusion.dataset import ClipDataset, embed_audio_all, embed_frames_all, l
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.mosaic_boxes import mosaic_boxes, whole_frame
 from spm.fusion.settings import Train
-from spm.fusion.testsets import ClipFiles, index_rows, read_sounds
+from spm.fusion.testsets import ClipFiles, read_sounds
 from spm.learn.clip_files import PreparedSounds, Sounds, open_column
 from spm.score import aggregation, evaluation, protocols
 from spm.score.evaluation import Predictions, Truth
@@ -148,7 +148,7 @@ def mosaic_frames(out: Path, network: LocalizationNetwork, config: Mapping[str, 
     """Mosaics of test recordings; the truth is the two tiles that sound."""
     folders = Folders.of(out / "solos", "test")
     tiles = tables.read(folders.index.with_name("tiles.parquet")).to_pylist()
-    rows = index_rows(folders.index, "synthetic")
+    rows = clip_reader.testset_rows(folders.index, "synthetic")
     boxes = kept_boxes(by_frame(list(mosaic_boxes(tiles, lambda tile: [whole_frame(tile)]))))
     return test_frames("mosaics", rows, [0] * rows.num_rows, folders, boxes, network, config)
 
@@ -160,7 +160,7 @@ def boxed_frames(
     folders = Folders.of(out / "boxed")
     annotations = tables.read(out / "boxed/results/boxes/annotations/given.parquet").to_pylist()
     boxes = kept_boxes(by_frame(annotations))
-    index = index_rows(folders.index, "solo")
+    index = clip_reader.testset_rows(folders.index, "solo")
     places = {clip_id: n for n, clip_id in enumerate(index["clip_id"].to_pylist())}
     videos = index["video_id"].to_pylist()
     performers = set(tables.read(Folders.of(out / "solos").index)["video_id"].to_pylist())

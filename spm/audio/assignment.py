@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 
 def match_clusters(
@@ -22,6 +21,9 @@ def match_clusters(
     >>> match_clusters([0, 0, 1, 2], ["flute", "flute", "cello", "cello"])
     {'cello': 1, 'flute': 0}
     """
+    # Imported only here, because trainings import this module and few of them match clusters.
+    from scipy.optimize import linear_sum_assignment
+
     names, rows = np.unique(categories, return_inverse=True)
     counts = np.zeros((len(names), max([clusters, *(label + 1 for label in labels)])), int)
     np.add.at(counts, (rows, np.asarray(labels, int)), 1)

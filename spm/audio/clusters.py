@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,8 @@ from spm.audio.kmeans import Clustering, sampled_kmeans
 from spm.audio.network import predict
 from spm.audio.sounds import open_sounds, origin
 from spm.base import schemas, stage, tables
-from spm.base.config import Device, Section, Seed
+from spm.base.config import THREADS, Device, Section, Seed, Threads
+from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
@@ -34,6 +36,9 @@ from spm.learn.backbones import Audio
 from spm.learn.checkpoints import HistoryRow
 from spm.learn.clip_files import Sounds
 from spm.learn.device import pick_device
+from spm.learn.finished import Finished, work_digest
+
+MODULE = "spm.audio.clusters"
 
 
 class AudioFeatures(StrEnum):
@@ -94,7 +99,8 @@ class Clusters(Section):
     seed: Seed = Field(
         0, description="Random seed of the initializations and of the audio networks."
     )
-    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
     @property
     def network(self) -> Audio:
@@ -185,6 +191,19 @@ def label_agreement(rows: pa.Table, labels: np.ndarray) -> dict[str, float | int
     return {"purity": purity(labels[solo], categories), "nmi": nmi, "solo_clips": int(solo.sum())}
 
 
+def describe(
+    result: Clustering, rows: pa.Table, labels: np.ndarray, config: Clusters
+) -> dict[str, Any]:
+    """What the JSON beside the centroids says."""
+    return {
+        "iterations": len(result.history) - 1,
+        "mean_similarity": result.history[-1],
+        "sizes": np.bincount(labels, minlength=config.k).tolist(),
+        **label_agreement(rows, labels),
+        **origin(config.network),
+    }
+
+
 def training_rows(config: Clusters, index: Path) -> pa.Table:
     """The audible training clips; an error if there are fewer than clusters."""
     training_clips = clip_reader.select(index, split=Split.TRAIN)
@@ -207,20 +226,22 @@ def run(
     centroids: Path,
     history: Path,
     mapped: Path | None = None,
+    finished: Path | None = None,
+    finished_number: int | None = None,
 ) -> None:
     """Cluster the sounds of the training clips; a clip's pseudo-label is its nearest centroid."""
     rows = training_rows(config, index)
-    device = pick_device(config.device)
+    files = [index, *clip_reader.files(rows, clips or spectrograms)]
+    depends_on = work_digest(files, config.model_dump_json(), code_digest(MODULE))
+    outputs = (out, centroids, centroids.with_suffix(".json"), history)
+    earlier = Finished(finished, finished_number or 0, depends_on, outputs)
+    if earlier.restore():
+        return
+    device = pick_device(config.device, config.threads)
     sounds = open_sounds(config.network, rows, spectrograms, clips, mapped)
     result = _cluster(compute_features(sounds, config, device, mapped), config, device)
     labels = result.labels.cpu().numpy()
-    about = {
-        "iterations": len(result.history) - 1,
-        "mean_similarity": result.history[-1],
-        "sizes": np.bincount(labels, minlength=config.k).tolist(),
-        **label_agreement(rows, labels),
-        **origin(config.network),
-    }
+    about = describe(result, rows, labels, config)
     if "pretrained" in about:
         print(f"clusters: embeddings of {about['pretrained']}", file=sys.stderr)
     weights.save(centroids, {"centroids": result.centroids.float()}, about)
@@ -234,6 +255,7 @@ def run(
             pseudo_label=labels,
             similarity=result.similarity.cpu().float().numpy(),
         )
+    earlier.keep()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from torch import Tensor
 from spm.audio import classifier
 from spm.audio.sounds import Subset, open_sounds, origin, origin_of_labels
 from spm.base import stage, tables
-from spm.base.config import Device, Section, Seed
+from spm.base.config import THREADS, Device, Section, Seed, Threads
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.statuses import Split
@@ -25,6 +25,7 @@ from spm.learn import checkpoints, training, weights
 from spm.learn.backbones import Audio
 from spm.learn.clip_files import Sounds
 from spm.learn.device import pick_device
+from spm.learn.finished import Finished, work_digest
 
 HELD_OUT = 10  # every tenth clip is kept from training, to measure the accuracy on unseen clips
 MODULE = "spm.audio.pretrain"
@@ -67,7 +68,8 @@ class Pretrain(Section):
         " the GPU has no bfloat16.",
     )
     seed: Seed = Field(0, description="Random seed of weight initialization and shuffling.")
-    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
     def classifier_config(self) -> classifier.ClassifierConfig:
         """Settings of the classifier's training."""
@@ -127,24 +129,31 @@ def run(
     state: Path,
     mapped: Path | None = None,
     tensorboard: Path | None = None,
+    finished: Path | None = None,
+    finished_number: int | None = None,
 ) -> None:
     """Train on nine tenths of the clustered clips, and measure the accuracy on the others."""
     rows, labels = read_labels(index, clusters)
+    files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
+    about = {**origin_of_labels(clusters), **origin(config.network)}
+    depends_on = work_digest(files, config.model_dump_json(), code_digest(MODULE), str(about))
+    outputs = (out, out.with_suffix(".json"), history)
+    earlier = Finished(finished, finished_number or 0, depends_on, outputs)
+    if earlier.restore():
+        return
     sounds = open_sounds(config.network, rows, spectrograms, clips, mapped)
     seen, unseen = hold_out(len(labels))
     train = Subset(sounds, seen)
-    device, settings = pick_device(config.device), config.classifier_config()
+    device, settings = pick_device(config.device, config.threads), config.classifier_config()
     network = classifier.init_classifier(train, int(labels.max()) + 1, settings).to(device)
     trainer = classifier.ClassifierTrainer(network, train, labels[seen], settings)
-    files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
-    depends_on = checkpoints.fingerprint(files, config.model_dump_json(), code_digest(MODULE))
     folder, held_out = state / depends_on, (Subset(sounds, unseen), labels[unseen])
     rows_of_history = train_epochs(trainer, *held_out, config.epochs, folder, tensorboard)
     last_epoch = {f"{row.split} {row.name}": row.value for row in rows_of_history}
-    about = {"config": config.model_dump(), "last_epoch": last_epoch, **origin_of_labels(clusters)}
-    about |= origin(config.network)
+    about |= {"config": config.model_dump(), "last_epoch": last_epoch}
     weights.save(out, network.audio.state_dict(), about)
-    training.finish(rows_of_history, history, state)
+    training.finish(rows_of_history, history, folder)
+    earlier.keep()
 
 
 if __name__ == "__main__":

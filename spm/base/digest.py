@@ -6,6 +6,7 @@ imported: the sources are parsed.
 
 import ast
 import hashlib
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDe
 DESCRIPTION = "description"  # keyword argument that no job depends on, as in Field(description=…)
 
 
+@cache
 def _source_file(module: str) -> Path | None:
     """Source file of a module of this package; None where the name is no module."""
     path = ROOT.joinpath(*module.split("."))
@@ -38,10 +40,18 @@ def _with_parents(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
+def _statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """All statements, also inside others; expressions, which are most of a tree, are left out."""
+    for statement in body:
+        yield statement
+        for inner in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _statements(getattr(statement, inner, ()))
+
+
 def _imported_names(tree: ast.Module) -> set[str]:
     """Every name that an import statement gives, also inside functions."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree.body):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 raise ValueError(

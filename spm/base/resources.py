@@ -1,4 +1,4 @@
-"""Resources of jobs; no stage reads these settings, so changing them reruns nothing."""
+"""Resources of jobs, and what is kept of them; changing these settings reruns nothing."""
 
 from typing import Literal
 
@@ -27,4 +27,17 @@ class Cluster(Section):
         "submit",
         description="submit: CPU rules are submitted to the cluster too; local: they run where"
         " snakemake was started, and only GPU rules are submitted.",
+    )
+
+
+class StateFolder(Section):
+    """What is kept besides the results (docs/faults.md). Changing these settings reruns nothing."""
+
+    finished: int = Field(
+        3,
+        ge=0,
+        le=1_000,
+        description="Number of results that are kept of each detector, clustering, audio network"
+        " and run, in state/finished. If a setting is changed and put back, the earlier network"
+        " comes back without training. 0: none.",
     )

@@ -12,7 +12,15 @@ from typing import Literal
 import pyarrow as pa
 
 from spm.base.constants import FRAME_MATCH_S, FRAMES, N_MELS, SAMPLE_RATE_HZ
-from spm.base.statuses import Downmix, FetchStatus, Kind, Split, VideoStatus
+from spm.base.statuses import (
+    Downmix,
+    FetchStatus,
+    Kind,
+    NegativeUse,
+    PlayedSound,
+    Split,
+    VideoStatus,
+)
 
 TEXT = pa.string()
 INT32 = pa.int32()
@@ -232,6 +240,28 @@ MAPS = Table("maps", "fusion/*maps/*/*.parquet", (
     Column("map", pa.list_(FLOAT32), description="Heat in [0, 1], row by row from the top left."),
 ), description="A heat map of a frame, from a run on a test set; in `baseline_maps` from a "
    "network that is a baseline, in `prior_maps` mixed with the object prior.")
+PLAYED_SOUND = Column("sound", TEXT, description="What is heard: " + _values(PlayedSound) + ".")
+NEGATIVE_USE = Column("use", TEXT, description="What the frames of the clip are for: "
+                      + _values(NegativeUse) + ".")
+NEGATIVES = Table("negatives", "fusion/negatives/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    NEGATIVE_USE,
+    PLAYED_SOUND,
+    Column("sound_clip_id", TEXT, description="The clip that makes an off-screen sound; null: no "
+           "clip makes it."),
+    Column("seed", INT64, description="Random seed of a noise; null: it is no noise."),
+), description="A clip whose frames are shown with another sound. Clips of mosaics are not listed.")
+NEGATIVE_MAPS = Table("negative_maps", "fusion/*maps/*/negatives/*.parquet", (
+    CLIP_ID,
+    VIDEO_ID,
+    FRAME,
+    TIME_S,
+    NEGATIVE_USE,
+    PLAYED_SOUND,
+    *MAPS.columns[-3:],
+), description="A heat map of a frame that is shown with one of several sounds, on one scale for "
+   "all frames: it is not scaled to [0, 1] on its own, as the maps of some methods are.")
 SCORES = Table("scores", "score/scores/*/*/*/*.parquet", (
     CLIP_ID,
     VIDEO_ID,
@@ -275,7 +305,7 @@ TABLES = (
           description="A mosaic: its sounding categories and its split."),
     Table("mosaic_boxes", "fusion/mosaics/*/boxes/*.parquet", ANNOTATIONS.columns,
           description="A box of a tile of a mosaic."),
-    HISTORY, MAPS, SCORES,
+    HISTORY, MAPS, NEGATIVES, NEGATIVE_MAPS, SCORES,
 )
 # fmt: on
 

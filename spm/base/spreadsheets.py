@@ -6,15 +6,17 @@ Read are: UTF-8 and UTF-16, four separators, every form of line end, blank rows 
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from spm.base.errors import UserError
 
 SEPARATORS = ",;\t|"
-HEADER_CHARS = 100_000  # csv refuses longer cells
+HEADER_CHARS = 100_000
+LONGEST_CELL = 2**31 - 1  # characters
 # Removed at both ends of a cell: spaces (non-breaking ones too), and characters without width.
 BLANKS = (
     " \t\r\n\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -52,7 +54,7 @@ class Spreadsheet:
             When the quotes of a line are wrong.
         """
         lines = StringIO(self.text, newline="")
-        reader = csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True)
+        reader = _reader(lines, self.separator)
         line = 1  # where the row starts; a quoted cell may have several lines
         try:
             for cells in reader:
@@ -66,7 +68,7 @@ class Spreadsheet:
 
     def format(self, rows: Sequence[Sequence[str]]) -> bytes:
         """Rows as bytes to append to the file: in its encoding, with its separator and line end."""
-        start = "" if self.text.endswith(("\n", "\r")) else self._newline()
+        start = self._newline() if self.text and not self.text.endswith(("\n", "\r")) else ""
         return (start + self._format_rows(rows)).encode(self.encoding, "surrogatepass")
 
     def edit(
@@ -82,7 +84,7 @@ class Spreadsheet:
             Cells of new rows, which come last.
         """
         lines = list(StringIO(self.text, newline=""))
-        reader = csv.reader(lines, delimiter=self.separator, skipinitialspace=True, strict=True)
+        reader = _reader(lines, self.separator)
         parts, start = [], 0
         for _ in reader:
             cells = changed.get(start + 1)
@@ -110,6 +112,11 @@ class Spreadsheet:
         return match[0] if match else "\n"
 
 
+def _reader(lines: Iterable[str], separator: str) -> Any:
+    csv.field_size_limit(LONGEST_CELL)  # of all readers of this process; else 131,072
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+
+
 def is_blank(text: str) -> bool:
     """Whether a line or a row has nothing but spaces and separators."""
     return not text.strip(BLANKS + SEPARATORS)
@@ -130,7 +137,18 @@ def read(path: Path, columns: Collection[str]) -> Spreadsheet:
     UserError
         When the file can't be read, or has another encoding.
     """
-    text, encoding, mark = _decode(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}): expected a CSV file"
+        ) from error
+    return parse(path, content, columns)
+
+
+def parse(path: Path, content: bytes, columns: Collection[str]) -> Spreadsheet:
+    """The content of a CSV file, as `read` reads it; `path` is for messages."""
+    text, encoding, mark = _decode(path, content)
     number, header = _header_line(text)
     expected = set(columns)
     names = {name: _split(header[:HEADER_CHARS], name) for name in SEPARATORS}
@@ -156,14 +174,8 @@ def _split(line: str, separator: str) -> list[str]:
     return [cell.strip(BLANKS) for cell in cells]
 
 
-def _decode(path: Path) -> tuple[str, str, bytes]:
+def _decode(path: Path, content: bytes) -> tuple[str, str, bytes]:
     """The text of a file, its encoding, and its byte order mark."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}): expected a CSV file"
-        ) from error
     mark = next((mark for mark in ENCODINGS if content.startswith(mark)), b"")
     encoding = ENCODINGS.get(mark) or _without_mark(content[:2])
     try:

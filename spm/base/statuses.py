@@ -56,3 +56,26 @@ class Split(StrEnum):
     TRAIN = "train"
     VAL = "val"
     TEST = "test"
+
+
+class PlayedSound(StrEnum):
+    """The sound with which a test frame is shown to a network."""
+
+    OWN = "own"
+    SILENCE = "silence"
+    WHITE_NOISE = "white-noise"
+    PINK_NOISE = "pink-noise"  # its power falls with 1/f
+    OFF_SCREEN = "off-screen"  # of a clip of other categories
+    MIXED = "mixed"  # own and off-screen: the only one with a source in the frame besides own
+
+    @property
+    def is_negative(self) -> bool:
+        """Whether nothing in the frame makes this sound."""
+        return self not in (PlayedSound.OWN, PlayedSound.MIXED)
+
+
+class NegativeUse(StrEnum):
+    """What a frame with a negative sound is for."""
+
+    TEST = "test"  # it is scored
+    THRESHOLD = "threshold"  # the threshold of the run is chosen on it

@@ -23,11 +23,17 @@ BATCH_ROWS = 256
 
 
 def batches(
-    path: Path, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+    path: Path,
+    columns: Sequence[str] | None = None,
+    rows: int = BATCH_ROWS,
+    buffer_bytes: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """Read a table in batches, so that memory does not grow with the length of the table."""
-    with _readable(path):
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+    """Read a table in batches, so that memory does not grow with the length of the table.
+
+    A row group is in memory as it is stored, unless `buffer_bytes` says how much of it may be.
+    """
+    with readable(path):
+        file = pq.ParquetFile(path, page_checksum_verification=True, buffer_size=buffer_bytes)
         yield from file.iter_batches(rows, columns=columns)
 
 
@@ -38,12 +44,12 @@ def read(paths: Path | Sequence[Path], columns: Sequence[str] | None = None) -> 
 
 
 def _read_file(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    with _readable(path):
+    with readable(path):
         return pq.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn Arrow's errors of a damaged file into an error that names the file.
 
     For a damaged page, Arrow raises an `OSError` without `errno`; one with `errno` comes from the

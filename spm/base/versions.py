@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = (
-    "spm",
     "snakemake",
     "torch",
     "torchvision",
@@ -21,7 +20,7 @@ def _package_version(package: str) -> str:
         return f"{package} {version(package)}"
     except PackageNotFoundError:
         # With --use-conda, the jobs have environments of their own, and Snakemake's lacks torch.
-        return "spm from its folder" if package == "spm" else f"{package}: as in envs/"
+        return f"{package}: as in envs/"
 
 
 def version_string(packages: Iterable[str] = PACKAGES) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import Field
 
 from spm.base import schemas, stage, tables
@@ -303,7 +304,9 @@ def run(
     with tables.atomic_write(counts_table) as part:
         box_counts.table(rows, listed, detectable).to_csv(part, index=False)
     with tables.atomic_write(agreement) as part:
-        decisions.agreement(all_decisions).to_csv(part, index=False, float_format="%.4f")
+        pairs = decisions.agreement(all_decisions)
+        table = pd.DataFrame(pairs, columns=decisions.Agreement._fields)
+        table.to_csv(part, index=False, float_format="%.4f")
     source = "given" if boxes is not None else "detected"
     line = f"annotations: {source} boxes: {box_counts.summary(rows)}"
     if empty:

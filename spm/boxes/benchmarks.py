@@ -3,11 +3,15 @@
 python -m spm.boxes.benchmarks dsol-solo --out boxes.csv
 
 writes the boxes as the CSV that `corpus.given_boxes` names. The source is the name of a data set
-(dsol-solo, dsol-duet, dsol-audioset, vgg-ss), which is downloaded and checked by its sha256, or a
-file or folder in one of these formats:
+(docs/protocols.md lists them), which is downloaded and checked by its sha256; such a name with a
+folder, as flickr=annotations/, for a set that needs a local copy; or a file or folder in one of
+these formats:
 
     DSOL               JSON: {key: {"bbox": [{"category_id": …, "normbox": [x, y, w, h]}, …]}, …}
     VGG-SS             JSON: [{"file": …, "class": …, "bbox": [[x, y, x, y], …]}, …]
+    SSLalignment       JSON: [{"image": …, "audio": …, "gt_box": [x, y, x, y]}, …]
+    COCO               JSON with `segmentation`; the boxes are those of the masks
+    masks              a folder of .png files; the boxes are those of the masks
     Flickr-SoundNet    a folder of XML files, several annotators per image
     MUSIC-Synthetic    a folder of .npy files, rows x, y, w, h, category
     Open Images        CSV with ImageID, LabelName, XMin, XMax, YMin, YMax
@@ -17,51 +21,30 @@ file or folder in one of these formats:
 import argparse
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from spm.base import spreadsheets, tables
 from spm.base.errors import UserError
-from spm.boxes.formats import checks, csv, dsol, flickr, music_synthetic, openimages, vggss
+from spm.boxes.benchmark_sets import SETS, PublishedFile
+from spm.boxes.formats import (
+    checks,
+    csv,
+    dsol,
+    flickr,
+    masks,
+    music_synthetic,
+    openimages,
+    sslalignment,
+    vggss,
+)
 from spm.boxes.formats.frames import COLUMNS, BenchmarkBoxes, to_table
 
 CACHE = Path("~/.cache/spm").expanduser()
 TIMEOUT_S = 60
-
-
-class PublishedFile(NamedTuple):
-    """Address and digest of a published file."""
-
-    url: str
-    sha256: str
-
-
-_DSOL = (
-    "https://raw.githubusercontent.com/DTaoo/Discriminative-Sounding-Objects-Localization/"
-    "7f402071e2d654e4ff82791bfb3d5218f19f20df"
-)
-SETS = {
-    "dsol-solo": PublishedFile(
-        f"{_DSOL}/music-exp/solotest.json",
-        "57fb92b151f7306869f4f3395237d052395885dca226138539e93f72a952faa4",
-    ),
-    "dsol-duet": PublishedFile(
-        f"{_DSOL}/music-exp/duettest.json",
-        "d9f0a4faa8bebf3e281ea05d04597bf4070c2210aad137322d96d79c9d155fdd",
-    ),
-    "dsol-audioset": PublishedFile(
-        f"{_DSOL}/audioset-instrument/audioset_box.json",
-        "fa9f78ce83c1544ea780df6e4adb321ed34bd485f683f548b6f117add3417b74",
-    ),
-    "vgg-ss": PublishedFile(
-        "https://raw.githubusercontent.com/hche11/Localizing-Visual-Sounds-the-Hard-Way/"
-        "8fe8cbbf810e804cf8cc9b244bb5d77ec8aa8315/metadata/vggss.json",
-        "ae300b4a259267e6fe839970d495862edd70bfe3da63d925bcdb34054ed3b15e",
-    ),
-}
 
 
 def download(source: PublishedFile, cache: Path = CACHE) -> Path:
@@ -103,13 +86,39 @@ def read(name: str) -> BenchmarkBoxes:
     Raises
     ------
     UserError
-        If there is no such data set, file or folder, or its format is not one of these.
+        If there is no such data set, file or folder, its format is not one of these, or the data
+        set needs a local folder.
     """
-    path = download(SETS[name]) if name in SETS else Path(name)
+    set_name, _, folder = name.partition("=")
+    if set_name in SETS and not Path(name).exists():
+        return _read_set(set_name, folder)
+    path = Path(name)
     if not path.exists():
         raise UserError(f"{name}: expected a file or folder of boxes, or one of {', '.join(SETS)}")
-    try:
+    with _known_format(path):
         return _reader(path)(path)
+
+
+def _read_set(name: str, folder: str) -> BenchmarkBoxes:
+    """A data set of SETS, from its published files, and from its local folder if it has one."""
+    benchmark_set = SETS[name]
+    if benchmark_set.folder and not folder:
+        raise UserError(f"{name}: expected {name}=FOLDER, a folder with {benchmark_set.folder}")
+    if folder and not benchmark_set.folder:
+        raise UserError(f"{name}={folder}: {name} has no local files; expected {name} alone")
+    paths = [download(source) for source in benchmark_set.files]
+    local = [Path(folder)] if folder else []
+    if folder and not local[0].is_dir():
+        raise UserError(f"{name}={folder}: no such folder; expected {benchmark_set.folder}")
+    with _known_format(local[0] if folder else paths[0]):
+        return benchmark_set.read(*paths, *local)
+
+
+@contextmanager
+def _known_format(path: Path) -> Iterator[None]:
+    """Turn what a reader raises for another format into an error that names the file."""
+    try:
+        yield
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise UserError(
             f"{path}: not boxes in a known format ({type(error).__name__}: {error});"
@@ -120,10 +129,17 @@ def read(name: str) -> BenchmarkBoxes:
 def _reader(path: Path) -> Callable[[Path], BenchmarkBoxes]:
     """The reader of a file's or folder's format."""
     if path.is_dir():
-        return flickr.read if any(path.glob("*.xml")) else music_synthetic.read
+        if any(path.glob("*.xml")):
+            return flickr.read
+        is_masks = not any(path.glob("*.npy")) and any(path.rglob("*.png"))
+        return masks.read_folder if is_masks else music_synthetic.read
     if path.suffix == ".json":
-        is_list = isinstance(checks.read_json(path), list)
-        return vggss.read if is_list else dsol.read
+        content = checks.read_json(path)
+        if sslalignment.is_list(content):
+            return sslalignment.read
+        if masks.is_coco(content):
+            return masks.read_coco
+        return vggss.read if isinstance(content, list) else dsol.read
     header = spreadsheets.read(path, (*COLUMNS, "ImageID")).header
     return openimages.read if "ImageID" in header else csv.read_frames
 

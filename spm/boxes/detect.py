@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Device, Section, Text
+from spm.base.config import THREADS, Device, Section, Text, Threads
 from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.boxes.network import build, detect
@@ -49,7 +49,8 @@ class Detect(Section):
         le=10_000,
         description="Frames per batch on a GPU; on a CPU a batch has at most 8.",
     )
-    device: Device = Field("auto", description="auto, cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
 
 class FrameId(NamedTuple):
@@ -173,7 +174,7 @@ def _detect_all(
 def run(config: Detect, *, clips: Path, weights: Path, out: Path) -> None:
     """Detect on the frames of one shard's clips; memory does not grow with the shard."""
     network, categories = load(weights)
-    device = pick_device(config.device)
+    device = pick_device(config.device, config.threads)
     network.to(device)
     batch_size = min(config.batch, CPU_BATCH) if device.type == "cpu" else config.batch
     plans = _batched(_frames(clips, config.frames), batch_size)

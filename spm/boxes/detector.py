@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from spm.base import stage, tables
-from spm.base.config import Device, Section, Seed
+from spm.base.config import THREADS, Device, Section, Seed, Threads
 from spm.base.digest import code_digest
 from spm.base.errors import UserError
 from spm.base.progress import progress
@@ -36,6 +36,7 @@ from spm.corpus import clip_reader
 from spm.learn import checkpoints, dataloading, loader, training, weights
 from spm.learn.device import is_fused, pick_device
 from spm.learn.epoch import Epoch, EpochValues, step_count
+from spm.learn.finished import Finished, work_digest
 
 GRADIENT_NORM = 5.0  # gradients are clipped: an untrained proposal network produces large ones
 WARM_UP_STEPS = 50
@@ -100,7 +101,8 @@ class Detector(Section):
     seed: Seed = Field(
         0, description="Random seed of weight initialization, shuffling and mirroring."
     )
-    device: Device = Field("auto", description="auto, cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
 
 def make_optimizer(network: nn.Module, config: Detector) -> Optimizer:
@@ -196,8 +198,10 @@ def load_datasets(
     """The configured images, and the files that they come from."""
     if config.source == "given" and index and clips:
         datasets = detection_dataset.given_datasets(index, clips, boxes, mapped)
-        train_rows = clip_reader.select(index, split="train", audible=False)
-        files = [index, boxes, *clip_reader.files(train_rows, clips)]
+        files = [index, boxes]
+        for split in ("train", "test"):
+            rows = clip_reader.select(index, split=split, audible=False)
+            files += clip_reader.files(rows, clips)
     elif config.source == "openimages" and images:
         datasets = detection_dataset.openimages_datasets(images, boxes, config.size)
         files = [images, boxes]
@@ -234,7 +238,7 @@ def train(
     tensorboard: Path | None,
 ) -> tuple[nn.Module, list[checkpoints.HistoryRow]]:
     """Train, or resume an interrupted training: the network and the history."""
-    device = pick_device(config.device)
+    device = pick_device(config.device, config.threads)
     torch.manual_seed(config.seed)
     network = build(config.backend, config.model, categories, config.size, config.start).to(device)
     optimizer = make_optimizer(network, config)
@@ -269,12 +273,19 @@ def run(
     state: Path,
     mapped: Path | None = None,
     tensorboard: Path | None = None,
+    finished: Path | None = None,
+    finished_number: int | None = None,
 ) -> None:
     """Train, or resume an interrupted training; then measure average precision."""
     datasets, files = load_datasets(config, index, clips, images, boxes, mapped)
     categories = all_categories(datasets)
     code = code_digest("spm.boxes.detector")
-    folder = state / checkpoints.fingerprint(files, config.model_dump_json(), code)
+    depends_on = work_digest(files, config.model_dump_json(), code)
+    outputs = (out, out.with_suffix(".json"), precision, history)
+    earlier = Finished(finished, finished_number or 0, depends_on, outputs)
+    if earlier.restore():
+        return
+    folder = state / depends_on
     network, rows = train(config, datasets.train, categories, folder, tensorboard)
     table = measure(network, datasets.test, categories)
     description = {
@@ -287,7 +298,8 @@ def run(
     weights.save(out, network.state_dict(), description)
     with tables.atomic_write(precision) as part:
         table.to_csv(part, index=False, float_format="%.4f")
-    training.finish(rows, history, state)
+    training.finish(rows, history, folder)
+    earlier.keep()
 
 
 if __name__ == "__main__":

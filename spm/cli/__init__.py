@@ -11,14 +11,30 @@ from typing import Annotated
 
 import typer
 
-from spm.cli import doctor, fetch_status, localize, manifest, new_method, review, score
+from spm.cli import (
+    compare,
+    doctor,
+    fetch_status,
+    init,
+    localize,
+    manifest,
+    new_method,
+    path,
+    review,
+    score,
+    verify,
+)
+from spm.version import VERSION
 
 EPILOG = """\b
-Order of use: doctor, manifest, then snakemake; fetch-status, review; localize, score.
+Order of use: init, doctor, manifest, then snakemake; fetch-status, review; localize, score.
 Exit status: 0 success; 1 an error that you can correct, in one line;
 2 a wrong command line; 130 interrupted. --debug shows where an error occurred.
 """
-COMMANDS = (localize, score, review, manifest, fetch_status, doctor, new_method)
+COMMANDS = (
+    localize, score, compare, review, init, manifest, fetch_status, verify, doctor, path,
+    new_method,
+)  # fmt: skip
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG
@@ -29,8 +45,20 @@ for module in COMMANDS:
     add(getattr(module, name))
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
 def spm(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and exit."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show where an error occurred (traceback).")
     ] = False,
@@ -43,6 +71,7 @@ def spm(
 def main() -> None:
     """Run a command; an error that the user can correct is one line and status 1."""
     from spm.base.errors import UserError
+    from spm.base.printable import printable
     from spm.base.stage import machine_error_message
 
     words = [word for word in sys.argv[1:] if word != "--debug"]
@@ -53,5 +82,5 @@ def main() -> None:
         message = machine_error_message(error) if isinstance(error, OSError) else str(error)
         if debug or not message:
             raise
-        typer.echo(f"spm: error: {message}", err=True)
+        typer.echo(f"spm: error: {printable(message)}", err=True)
         sys.exit(1)

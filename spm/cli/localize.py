@@ -1,5 +1,6 @@
 """`spm localize`."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +14,10 @@ from spm.cli.options import Json, Quiet, print_result
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from spm.inference.jobs import Job
     from spm.inference.localize import Localizer
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
-SUFFIXES = ("mp4", "png", "parquet", "json")
 EXAMPLES = """\
   spm localize concert.mp4
   spm localize concert.mp4 --threshold 0.5 --maps-per-s 4
@@ -34,9 +35,7 @@ Weights = Annotated[
     ),
 ]
 OutFolder = Annotated[Path, typer.Option(help="Folder for the results.")]
-MaxSeconds = Annotated[
-    int | None, typer.Option(min=1, help="Use only the first seconds of each video.")
-]
+MaxSeconds = Annotated[int, typer.Option(min=1, help="Use only the first seconds of each video.")]
 MapsPerSecond = Annotated[
     int, typer.Option(min=1, max=60, help="Maps per second; the video interpolates between them.")
 ]
@@ -44,30 +43,59 @@ Threshold = Annotated[
     float,
     typer.Option(min=0, max=1, help="Score from which a frame has a box; heat has the same scale."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, or mps (GPU of a Mac).")]
+Memory = Annotated[
+    int,
+    typer.Option(
+        "--memory-mb", min=500, help="Most memory of a program that reads a video, in MB."
+    ),
+]
+Time = Annotated[
+    int,
+    typer.Option(
+        "--time-s",
+        min=1,
+        help="Longest time to decode a video, in s. To write its film may take as long, or ten"
+        " times the length of the video, if that is longer.",
+    ),
+]
+PrivateHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--private-host",
+        metavar="HOST",
+        help="A host of this machine's network that may be asked for videos; repeat for several.",
+    ),
+]
 
 
 def localize(
     videos: Videos,
     weights: Weights = None,
     out: OutFolder = Path("localized"),
-    max_s: MaxSeconds = None,
+    max_s: MaxSeconds = 3600,
     maps_per_s: MapsPerSecond = 2,
     threshold: Threshold = 0.25,
     device: Device = "auto",
+    memory_mb: Memory = 3000,
+    time_s: Time = 1800,
+    private_host: PrivateHosts = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show the source of the sound in videos.
 
     Writes the video with a heat map over it, a sheet of frames, and the maps as Parquet and JSON,
-    under the name of the video. All of them name the network.
+    under the name of the video. All of them name the network. Files that spm localize has not
+    written are never replaced.
     """
+    from spm.inference import jobs
     from spm.inference.localize import Localizer
 
-    localizer = Localizer(weights, device, maps_per_s, threshold)
-    out.mkdir(parents=True, exist_ok=True)
-    results = list(_localize_all(localizer, videos, out, max_s, quiet=quiet))
+    planned = jobs.plan(videos, out)
+    localizer = Localizer(weights, device, maps_per_s, threshold, memory_mb, time_s)
+    lengths_s = [job.prepare(private_host or (), memory_mb) for job in planned]
+    results = list(_localize_all(localizer, planned, lengths_s, max_s, quiet=quiet))
     errors = [result["reason"] for result in results if result["reason"]]
     for error in errors:
         typer.echo(f"spm: error: {error}", err=True)
@@ -75,6 +103,7 @@ def localize(
     lines = [
         f"network: {localizer.info}",
         *(summary(result["localization"]) for result in results if not result["reason"]),
+        *_cut_videos(planned, lengths_s, max_s),
         f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)",
     ]
     print_result(lines, results, as_json=as_json, quiet=quiet)
@@ -83,62 +112,35 @@ def localize(
 
 
 def _localize_all(
-    localizer: "Localizer", videos: list[str], out: Path, max_s: int | None, *, quiet: bool
+    localizer: "Localizer",
+    jobs: "Sequence[Job]",
+    lengths_s: Sequence[float],
+    max_s: int,
+    *,
+    quiet: bool,
 ) -> Iterator[dict[str, Any]]:
     """The result of each video.
 
     The progress bar counts seconds of video: half for the maps, half for the overlay video.
     """
     from spm.base.progress import progress
-    from spm.inference.sources import duration_s
 
-    copies = _local_copies(videos, out)
-    files = [copy for copy in copies.values() if isinstance(copy, Path)]
-    names = dict(zip(files, output_names(files), strict=True))
-    total_s = sum(min(duration_s(file), max_s or math.inf) for file in files)
+    total_s = sum(min(length_s, max_s) for length_s in lengths_s)
     bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), bar_format=BAR, quiet=quiet)
 
     def on_progress(seconds: float) -> None:
         bar.update(seconds / 2)
 
     with bar:
-        for video, copy in copies.items():
-            if isinstance(copy, Path):
-                yield _localize(localizer, video, copy, out / names[copy], max_s, on_progress)
-            else:
-                yield _result(video, reason=copy)
+        for job in jobs:
+            yield _localize(localizer, job, max_s, on_progress)
 
 
-def _local_copies(videos: list[str], out: Path) -> dict[str, Path | str]:
-    """For each video the path of a local file, or the reason why there is none."""
-    from spm.base.errors import UserError
-    from spm.inference.sources import local_copy
-
-    copies: dict[str, Path | str] = {}
-    for video in videos:
-        try:
-            copies[video] = local_copy(video, out)
-        except UserError as error:  # the other videos are localized
-            copies[video] = str(error)
-    return copies
-
-
-def output_names(files: Sequence[Path]) -> list[str]:
-    """A name for the results of each file: its own, with the folder's name where two are equal.
-
-    Unlike `spm.corpus.ids.unique_ids`, this keeps every character of a file's name, spaces too:
-    names of results don't have to be legal ids.
-
-    >>> output_names([Path("a/x.mp4"), Path("b/x.mp4"), Path("y.mkv")])
-    ['a-x', 'b-x', 'y']
-    """
-    counts = Counter(file.stem for file in files)
-    names = []
-    for file in files:
-        unique = counts[file.stem] == 1
-        names.append(file.stem if unique else f"{file.absolute().parent.name}-{file.stem}")
-    counts = Counter(names)
-    return [name if counts[name] == 1 else f"{n}-{name}" for n, name in enumerate(names)]
+def _cut_videos(jobs: "Sequence[Job]", lengths_s: Sequence[float], max_s: int) -> Iterator[str]:
+    """A line for each video that is longer than the part that was used."""
+    for job, length_s in zip(jobs, lengths_s, strict=True):
+        if length_s >= max_s + 1 and not job.reason:
+            yield f"{job.video}: only the first {max_s} of {length_s:.0f} s were used (--max-s)"
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -161,7 +163,7 @@ def summary(document: dict[str, Any]) -> str:
 
 
 def _result(
-    video: str,
+    job: "Job",
     *,
     reason: str = "",
     files: dict[str, Path] | None = None,
@@ -169,31 +171,25 @@ def _result(
 ) -> dict[str, Any]:
     """The JSON of one video; `reason` says why it has no files."""
     paths = {suffix: str(path) for suffix, path in (files or {}).items()}
-    return {"video": video, "reason": reason, "files": paths, "localization": localization}
+    return {"video": job.video, "reason": reason, "files": paths, "localization": localization}
 
 
 def _localize(
-    localizer: "Localizer",
-    video: str,
-    path: Path,
-    stem: Path,
-    max_s: int | None,
-    on_progress: Callable[[float], object],
+    localizer: "Localizer", job: "Job", max_s: int, on_progress: Callable[[float], object]
 ) -> dict[str, Any]:
     """Write all files of one video; if that fails, the result has the reason."""
     from spm.base.errors import UserError
     from spm.inference import overlay, sheet, writing
 
-    files = {suffix: stem.with_name(f"{stem.name}.{suffix}") for suffix in SUFFIXES}
+    if job.reason:
+        return _result(job, reason=job.reason)
     try:
-        if files["mp4"].absolute() == path.absolute():
-            raise UserError(
-                f"{path}: the overlay video would replace this file: name another folder with --out"
-            )
-        localization = localizer.localize(path, max_s, on_progress)
-        document = writing.write(localization, files["parquet"])
-        sheet.write(localization, files["png"])
-        overlay.write(localization, files["mp4"], max_s, on_progress)
+        localization = localizer.localize(job.path, max_s, on_progress, job.outputs.name)
+        with job.outputs.written(job.source) as parts:
+            writing.write(localization, parts["parquet"])
+            sheet.write(localization, parts["png"])
+            overlay.write(localization, parts["mp4"], max_s, on_progress)
     except UserError as error:
-        return _result(video, reason=str(error))
-    return _result(video, files=files, localization=document)
+        return _result(job, reason=str(error))
+    document = json.loads(job.outputs.files["json"].read_text(encoding="utf-8"))
+    return _result(job, files=job.outputs.files, localization=document)

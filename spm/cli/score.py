@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spm.score.evaluation import Predictions
-    from spm.score.external_maps import Matched, ScoreRow
+    from spm.score.external_maps import Matched
     from spm.score.protocols import Protocol
+    from spm.score.score_rows import ScoreRow
 
 EXAMPLES = """\
   spm score maps.npz --boxes dsol-solo --protocol dsol-solo
@@ -30,7 +31,9 @@ MapsFile = Annotated[
 ]
 Boxes = Annotated[
     str,
-    typer.Option(help="Boxes: dsol-solo, dsol-duet, dsol-audioset or vgg-ss, or a file or folder."),
+    typer.Option(
+        help="Boxes or masks: a set of docs/protocols.md, as vgg-ss or is3, or a file or folder."
+    ),
 ]
 Manifest = Annotated[
     Path | None,
@@ -58,6 +61,20 @@ Partial = Annotated[
         "--partial", help="Allow boxed frames without a map; the scores are then not comparable."
     ),
 ]
+Segmentation = Annotated[
+    bool,
+    typer.Option(
+        "--segmentation",
+        help="Add mIoU and F of AVSBench; frames without a mask have the union of their boxes.",
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Of all maps, for frames in which nothing sounds. Default: above it, a quarter of these"
+        " frames have a pixel."
+    ),
+]
 OutFile = Annotated[Path | None, typer.Option(help="CSV to write, with every figure.")]
 Resamples = Annotated[int, typer.Option(min=1, help="Number of resamples behind each interval.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed of the resampling.")]
@@ -72,6 +89,8 @@ def score(
     all_protocols: AllProtocols = False,
     classes: Classes = "",
     partial: Partial = False,
+    segmentation: Segmentation = False,
+    threshold: Threshold = None,
     out: OutFile = None,
     bootstrap: Resamples = 1000,
     seed: Seed = 0,
@@ -84,7 +103,7 @@ def score(
     """
     from spm.boxes import benchmarks, status_counts
     from spm.boxes.annotations import Annotations
-    from spm.score import external_maps, map_files, protocols
+    from spm.score import external_maps, map_files, protocols, score_rows
 
     benchmark, listed = benchmarks.read(boxes), None
     if manifest:
@@ -99,9 +118,13 @@ def score(
         chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), matched.predictions)
         notes += more_notes
     networks = _networks(matched, videos) if videos else {}
-    tables = list(
-        external_maps.scores(matched, chosen, resamples=bootstrap, seed=seed, networks=networks)
-    )
+    draws = {"resamples": bootstrap, "seed": seed}
+    tables = list(score_rows.scores(matched, chosen, **draws, networks=networks))
+    if matched.predictions.frame_maps is not None:
+        if segmentation or matched.truth.masks:
+            tables += score_rows.of_masks(matched, **draws)
+        if matched.silent:
+            tables += score_rows.of_silent_frames(matched, threshold, **draws)
     if not quiet:
         for note in notes:
             typer.echo(note, err=True)
@@ -158,7 +181,7 @@ def _report(
     from rich.console import Console
 
     from spm.base.tables import atomic_write
-    from spm.score.external_maps import csv_rows
+    from spm.score.score_rows import csv_rows
 
     rows = [row for table in tables for row in table]
     if out:
@@ -176,12 +199,12 @@ def _table(rows: Sequence["ScoreRow"]) -> "Table":
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from spm.score import external_maps
+    from spm.score import score_rows
 
     metrics = list(dict.fromkeys(row.metric for row in rows))
     title = f"protocol {rows[0].protocol}, {rows[0].frames} frames"
     table = Table(
-        title=f"{title}\n{external_maps.describe_intervals(rows[0])}",
+        title=f"{title}\n{score_rows.describe_intervals(rows[0])}",
         title_justify="left",
         box=SIMPLE,
         collapse_padding=True,
@@ -192,7 +215,7 @@ def _table(rows: Sequence["ScoreRow"]) -> "Table":
         table.add_column(metric.replace("_", " "), justify="right", min_width=9, max_width=9)
     for system in dict.fromkeys(row.system for row in rows):
         by_metric = {row.metric: row for row in rows if row.system == system}
-        is_maps, is_difference = system == external_maps.MAPS, external_maps.MINUS in system
+        is_maps, is_difference = system == score_rows.MAPS, score_rows.MINUS in system
         sign = "+" if is_difference else ""
         values = [_value(by_metric.get(metric), sign) for metric in metrics]
         table.add_row(system, *values, style="bold" if is_maps else "")

@@ -11,7 +11,7 @@ from spm.base import tables
 from spm.base.constants import FRAMES, N_MELS
 from spm.base.errors import UserError
 from spm.base.shards import table_of
-from spm.base.statuses import Kind
+from spm.base.statuses import Kind, Split
 from spm.base.words import count, shown
 
 
@@ -36,6 +36,15 @@ def select(index: Path, *, split: str, audible: bool = True, kind: str | None = 
     if kind:
         mask = pc.and_(mask, pc.equal(table["kind"], kind))
     return table.filter(mask)
+
+
+def testset_rows(index: Path, name: str) -> pa.Table:
+    """The rows of the index whose clips are a test set, silent ones included, sorted by shard."""
+    split, kind = Split.TEST, name
+    if name == "validation":
+        split, kind = Split.VAL, Kind.SOLO
+    rows = select(index, split=split, kind=kind, audible=False)
+    return rows.take(np.argsort(rows["shard"].to_numpy(), kind="stable"))
 
 
 def require_rows(rows: pa.Table, name: str) -> pa.Table:

@@ -27,8 +27,10 @@ from spm.base import schemas, stage, tables
 from spm.base.config import Section
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
+from spm.base.printable import printable
 from spm.base.progress import progress
 from spm.base.statuses import Downmix, FetchStatus, VideoStatus
+from spm.corpus.fetched_files import content_fault
 from spm.corpus.media import limits
 from spm.corpus.media.contents import Media, Unusable
 from spm.corpus.media.cut import cut, level_db, place, split_pictures
@@ -123,13 +125,14 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
         job = Job(Path(row["path"]), media, config.frames, part, files)
         pictures, sound = job.tracks
     except Unusable as error:
-        return Decoded(facts | {"status": error.status, "reason": error.reason}, files)
+        reason = printable(error.reason)
+        return Decoded(facts | {"status": error.status, "reason": reason}, files)
     folder.mkdir()
     code, message, mix = job.decode(config.bounds, row["video_id"])
     found, measured = _measure(files, config)
     stated_s = 0.0 if media.jumps else media.length_s or 0.0  # a broadcast states none
     lengths = Lengths(stated_s, pictures.length_s, sound.length_s).within(part)
-    message = message or media.fault or silenced(sound, measured, part)
+    message = printable(message) or media.fault or silenced(sound, measured, part)
     status = judge(found, lengths, code, message)
     mix = Downmix.DIFFERENCE if measured.inverted else mix
     facts |= found | status | {"downmix": mix}
@@ -148,7 +151,11 @@ def _part(row: dict[str, Any], config: Clips) -> Extent:
 def _probe(row: dict[str, Any], config: Clips) -> Media:
     if row["status"] != FetchStatus.OK:
         raise Unusable(VideoStatus.MISSING, f"{row['status']}: {row['reason']}")
-    return probe_in_subprocess(Path(row["path"]), config.bounds._replace(time_s=PROBE_S))
+    if row["sha256"] and (fault := content_fault(row)):
+        raise UserError(fault)
+    time_s = max(config.time_s, PROBE_S)
+    bounds = config.bounds._replace(time_s=time_s, cpu_s=PROBE_S)
+    return probe_in_subprocess(Path(row["path"]), bounds)
 
 
 def _media_facts(media: Media) -> dict[str, Any]:

@@ -27,20 +27,13 @@ from spm.base.errors import UserError
 from spm.base.progress import progress
 from spm.base.shards import shard_of
 from spm.base.statuses import FetchStatus
-from spm.corpus.fetching import proxy
+from spm.corpus.fetching import plugins, proxy
 from spm.corpus.fetching.downloads import download
 from spm.corpus.fetching.local import local_record
 from spm.corpus.fetching.session import Session
 from spm.corpus.fetching.settings import Fetch
-from spm.corpus.fetching.sources import Source, group, part_name
-from spm.corpus.fetching.store import (
-    MediaRecord,
-    is_current,
-    ledger_row,
-    load,
-    media_path,
-    prepare,
-)
+from spm.corpus.fetching.sources import Source, group
+from spm.corpus.fetching.store import MediaRecord, ledger_row, look_up, media_path, prepare
 from spm.corpus.manifest import Video, is_remote, read
 
 __all__ = ["Fetch", "run"]
@@ -50,32 +43,19 @@ LOG = logging.getLogger(__name__)
 
 def fetch(source: Source, session: Session) -> list[dict[str, Any]]:
     """The rows of the videos of one source; a valid record in the store needs no request."""
-    if not is_remote(source.location):
-        records = [local_record(source.name, Path(source.location))]
-    else:
+    if is_remote(source.location):
         records = _stored_or_downloaded(source, session)
+    else:
+        records = [local_record(source.name, Path(source.location))]
     return [_row(video, records, session.store) for video in source.videos]
 
 
-def _stored_or_downloaded(source: Source, session: Session) -> list[MediaRecord]:
+def _stored_or_downloaded(source: Source, session: Session) -> Sequence[MediaRecord]:
     """Records of the whole video or of the parts that its windows need."""
     wanted = session.new_record(source.name, source.location)
-    stored = _stored(wanted, source.name, session)
-    if stored and stored.status is FetchStatus.OK:
-        return [stored]
-    missing, records = [], []
-    for part in source.parts if session.config.windows_only else []:
-        record = _stored(wanted, part_name(source.name, part), session)
-        missing += [] if record else [part]
-        records += [record] if record else []
-    if records and not missing:
-        return records
-    return [*records, *([stored] if stored else download(wanted, session, missing))]
-
-
-def _stored(wanted: MediaRecord, name: str, session: Session) -> MediaRecord | None:
-    record = load(session.store, name)
-    return record if record and is_current(session.store, record, wanted) else None
+    parts = source.parts if session.config.windows_only else []
+    stored = look_up(session.store, wanted, parts)
+    return stored.records if stored.complete else download(wanted, session, parts)
 
 
 def _row(video: Video, records: Sequence[MediaRecord], store: Path) -> dict[str, Any]:
@@ -126,6 +106,7 @@ def read_cookies(config: Fetch) -> str | None:
 
 def check_format(config: Fetch) -> None:
     """Raise a `UserError` when yt-dlp can't parse the format selector."""
+    plugins.load(config.plugins)
     try:
         YoutubeDL({"logger": LOG}).build_format_selector(config.format)
     except SyntaxError as error:

@@ -124,17 +124,23 @@ def resolve_url(url: str, manifest: Path) -> str:
         return f"https://{url}"
     scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)", url)
     if not scheme:
-        return os.path.realpath(manifest.parent / url)
+        return os.path.realpath(manifest.parent / _without_nul(url, url))
     with suppress(ValueError):  # brackets without an IPv6 address
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.netloc:
             return url
         if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
-            return unquote(parts.path)
+            return _without_nul(unquote(parts.path), url)
     raise UserError(
         f"url {url[:SHOWN_CHARS]!r}: expected http://, https:// or file:///, a YouTube id, or a"
         " path (write ./ in front of a path with a colon)"
     )
+
+
+def _without_nul(path: str, url: str) -> str:
+    if "\0" in path:
+        raise UserError(f"url {url[:SHOWN_CHARS]!r}: expected a path without a zero byte")
+    return path
 
 
 def is_remote(location: str) -> bool:

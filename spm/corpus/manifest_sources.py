@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spm.base import spreadsheets
+from spm.base import project_files, spreadsheets
 from spm.base.errors import UserError
 from spm.base.spreadsheets import BLANKS
 from spm.base.statuses import Kind
@@ -193,7 +193,13 @@ def _renamed(rows: Iterable[ManifestRow], files: Iterable[Path]) -> Iterator[str
 
 
 def workflow_command(manifest: Path) -> str:
-    """The command that runs the workflow on a manifest."""
+    """The command that runs the workflow on a manifest, from the current folder."""
     config = "corpus=" + json.dumps({"manifest": str(manifest)}, ensure_ascii=False)
-    local = "workflow/configs/local.yaml"
-    return f"snakemake all --cores 2 --configfile {local} --config {shlex.quote(config)}"
+    local = Path("workflow/configs/local.yaml")
+    command = "snakemake all --cores 2"
+    if project_files.own_config(Path()):
+        return f"{command} --config {shlex.quote(config)}"
+    if not local.is_file():
+        local = project_files.FOLDER / local
+        command += f" --snakefile {shlex.quote(str(project_files.SNAKEFILE))}"
+    return f"{command} --configfile {shlex.quote(str(local))} --config {shlex.quote(config)}"

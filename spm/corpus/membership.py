@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from spm.base.file_digest import known_digests
 from spm.base.json_cache import cached
 from spm.base.shards import members, name_of, shard_of
 from spm.base.statuses import Kind, Split
@@ -98,7 +98,7 @@ def shard_digests(path: Path, shards: int, cache: Path) -> dict[str, str]:
 
 
 def local_digest(path: Path, shards: int, shard: str, cache: Path) -> str:
-    """Digest of the sizes and times of a shard's local videos; empty if there are none.
+    """Digest of the content of a shard's local videos; empty if there are none.
 
     Parameters are those of `shard_digests`, and the name of the shard.
     """
@@ -112,13 +112,7 @@ def local_digest(path: Path, shards: int, shard: str, cache: Path) -> str:
         return urls
 
     urls = cached(path, f"{shards}-local", __name__, cache, compute).get(shard, [])
-    lines = [f"{url} {_size_and_time(url, path)}" for url in sorted(set(urls))]
+    files = {url: manifest.resolve_url(url, path) for url in sorted(set(urls))}
+    digests = known_digests(files.values(), cache / f"local-{shards}-{shard}.json")
+    lines = [f"{url} {digests[file]}" for url, file in files.items()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
-
-
-def _size_and_time(url: str, path: Path) -> str:
-    try:
-        stat = os.stat(manifest.resolve_url(url, path))
-    except OSError:
-        return "missing"
-    return f"{stat.st_size} {stat.st_mtime_ns}"

@@ -16,7 +16,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import pad
-from torchaudio.functional import melscale_fbanks
 
 from spm.base import schemas, stage, tables
 from spm.base.config import Section
@@ -72,6 +71,9 @@ class Spectrograms(Section):
 @cache
 def _transform(preset: str, dtype: torch.dtype) -> tuple[Tensor, np.ndarray]:
     """The window, (n_fft,), and the mel filters, (n_fft // 2 + 1, 64)."""
+    # Imported only here, because networks import this module too, and few of them call it.
+    from torchaudio.functional import melscale_fbanks
+
     n_fft, window, _, _ = PRESETS[preset]
     margin = (n_fft - window) // 2
     with warnings.catch_warnings():

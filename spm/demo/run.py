@@ -170,8 +170,12 @@ def summary(scores: Path) -> str:
 
 
 def verdict(path: Path) -> str:
-    """The verdict on the run under the first protocol, in lines for a terminal."""
-    return textwrap.fill(path.read_text(encoding="utf-8").splitlines()[0], 100)
+    """The verdict on the run under the first protocol, in lines for a terminal.
+
+    The last sentence says what the run does on silence, noise and off-screen sound.
+    """
+    sentences = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(textwrap.fill(sentence, 100) for sentence in (sentences[0], sentences[-1]))
 
 
 def closing(out: Path) -> str:

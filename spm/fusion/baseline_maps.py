@@ -6,23 +6,25 @@ python -m spm.fusion.baseline_maps --config '{}' --index clips.parquet --clips c
 The name of each table is that of its network, a PretrainedBaseline.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from spm.base import schemas, stage, tables
-from spm.base.config import Device, Section
+from spm.base.config import THREADS, Device, Section, Threads
 from spm.base.errors import UserError
 from spm.base.statuses import PretrainedBaseline
-from spm.fusion import testsets
+from spm.corpus import clip_reader
+from spm.fusion import negative_maps, testsets
+from spm.fusion.cached_features import cached
 from spm.fusion.maps import Categories, Columns, columns, layers
 from spm.fusion.methods import object_prior, zero_shot
-from spm.fusion.testsets import ClipBatch, ClipFiles, index_rows
+from spm.fusion.testsets import ClipBatch, ClipFiles
 from spm.fusion.untrained import CROP, UntrainedNetwork, frames_per_pass
 from spm.learn.device import pick_device
 
@@ -39,24 +41,8 @@ class BaselineMaps(Section):
         description="Width and height of a frame for these networks, in px; their maps have a cell"
         " per 32 px. Fewer px take less time and give coarser maps.",
     )
-    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
-
-
-class CachedTrunk(nn.Module):
-    """An image trunk that keeps the features of the last frames of each size."""
-
-    def __init__(self, trunk: nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.cache: dict[torch.Size, tuple[Tensor, Tensor]] = {}  # frames, features
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Features of frames: (N, 3, H, W) → (N, c, h, w)."""
-        last, features = self.cache.get(frames.shape, (None, None))
-        if features is None or last is None or not torch.equal(frames, last):
-            features = self.trunk(frames)
-            self.cache[frames.shape] = (frames, features)
-        return features
+    device: Device = "auto"
+    threads: Threads = THREADS
 
 
 def build(names: Sequence[str]) -> Networks:
@@ -87,7 +73,7 @@ def share_trunk(networks: Networks) -> None:
     """Give all networks the trunk of the first one: their pretrained trunks are equal."""
     trunk: nn.Sequential | None = None
     for network in networks.values():
-        trunk = trunk or nn.Sequential(CachedTrunk(network.visual))
+        trunk = trunk or cached(network.visual)
         network.visual = trunk
 
 
@@ -101,17 +87,16 @@ def categories_of(rows: pa.Table) -> list[str]:
 
 @torch.inference_mode()
 def compute(
-    networks: Networks, maps_of: Mapping[str, Categories], clips: Iterable[ClipBatch]
-) -> Iterator[dict[str, Columns]]:
-    """Columns of the maps of each network for each batch of clips."""
-    for batch in clips:
-        found = {}
-        for (name, network), sounds in zip(networks.items(), batch.sounds, strict=True):
-            maps = network.heat_maps(batch.images, sounds)
-            categories = maps_of[name] if maps.clusters is not None else {}
-            stacked = layers(maps, categories)  # (B, f, 1 + c, h, w)
-            found[name] = columns(batch.rows, batch.times_s, stacked, sorted(categories))
-        yield found
+    networks: Networks, maps_of: Mapping[str, Categories], batch: ClipBatch
+) -> dict[str, Columns]:
+    """Columns of the maps of each network for a batch of clips."""
+    found = {}
+    for (name, network), sounds in zip(networks.items(), batch.sounds, strict=True):
+        maps = network.heat_maps(batch.images, sounds)
+        categories = maps_of[name] if maps.clusters is not None else {}
+        stacked = layers(maps, categories)  # (B, f, 1 + c, h, w)
+        found[name] = columns(batch.rows, batch.times_s, stacked, sorted(categories))
+    return found
 
 
 def run(
@@ -122,26 +107,34 @@ def run(
     testset: str,
     out: list[Path],
     mapped: Path | None = None,
+    negatives: Path | None = None,
+    out_negatives: list[Path],
 ) -> None:
-    """Compute the maps of each network, of every frame and of every category, shard by shard."""
-    networks, device = build([path.stem for path in out]), pick_device(config.device)
-    chosen = ClipFiles(index_rows(index, testset), clips, None, mapped)
+    """Compute the maps of each network, of every frame and of every category, shard by shard.
+
+    `negatives` lists other sounds for the same frames. Their maps go to other tables.
+    """
+    networks, device = build([path.stem for path in out]), pick_device(config.device, config.threads)
+    chosen = ClipFiles(clip_reader.testset_rows(index, testset), clips, None, mapped)
     names = categories_of(chosen.rows)
     maps_of = {name: network.match_categories(names) for name, network in networks.items()}
     # The networks take no more frames at once.
     size = max(1, frames_per_pass(device) // max(chosen.frames_per_clip, 1))
+    every = [*networks.values()]
+    for network in every:
+        network.to(device)
+    opened = negative_maps.opened(negatives, index, chosen, "dsol", every, out_negatives)
     with ExitStack() as stack:
         writers = {
             path.stem: stack.enter_context(tables.writer(path, schemas.MAPS)) for path in out
         }
-        for network in networks.values():
-            network.to(device)
-        batches = testsets.batches(
-            chosen, [*networks.values()], size, config.image_px, f"baselines {testset}"
-        )
-        for found in compute(networks, maps_of, batches):
-            for name, write in writers.items():
-                write(**found[name])
+        others = stack.enter_context(opened)
+        title = f"baselines {testset}"
+        for batch in testsets.batches(chosen, every, size, config.image_px, title, others.readers):
+            for name, found in compute(networks, maps_of, batch).items():
+                writers[name](**found)
+            others.write(every, batch)
+        others.write_threshold(every, size, config.image_px)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spm.fusion import negative_sounds
 from spm.fusion.dataset import ClipDataset, sample_pairs
 from spm.fusion.losses import Negatives, negative_mask, sample_one_negative
 from spm.fusion.settings import Train
@@ -22,13 +23,14 @@ from spm.learn.transforms import Augmentation
 class Batch(NamedTuple):
     """A batch of B clips, of which this process reads b: all, or its part of a distributed batch.
 
-    Features of frozen networks are those of all B clips.
+    Features of frozen networks are those of all B clips. A sounds are those of the clips, and after
+    them the batch's negative sounds.
     """
 
     indices: Tensor  # (B,) indices of the clips
     images: Tensor  # (views · b, 3, crop, crop) a random frame of each, or its features
-    sounds: Tensor  # (b, …) log-mels, or (B, …) the features of a frozen audio network
-    negative: Tensor  # (B, B) bool: the pairs that are negatives
+    sounds: Tensor  # (a, …) log-mels, or (A, …) the features of a frozen audio network
+    negative: Tensor  # (A, B) bool: the pairs of sound and frame that are negatives
 
 
 class WholeFrames(NamedTuple):
@@ -45,10 +47,11 @@ class _Plan(NamedTuple):
     indices: Tensor  # (B,)
     frames: Tensor  # (B,) clips that give the frames
     draws: Tensor  # (B,) in [0, 1): which frame of the clip
-    sounds: Tensor  # (B,) clips that give the sounds
-    part: slice  # rows that this process reads
+    sounds: Tensor  # (A,) clips that give the sounds, and negative sounds
+    part: slice  # frames that this process reads
+    sound_part: slice  # sounds that it reads
     params: Augmentation | None = None  # (views · B,) each; None: whole frames
-    negative: Tensor | None = None  # (B, B)
+    negative: Tensor | None = None  # (A, B)
 
 
 class _Request(NamedTuple):
@@ -56,7 +59,7 @@ class _Request(NamedTuple):
 
     frames: np.ndarray  # (b,) clips that give the frames
     draws: np.ndarray  # (b,)
-    sounds: np.ndarray  # (b,) clips that give the sounds
+    sounds: np.ndarray  # (a,) clips that give the sounds, and negative sounds
     params: tuple[np.ndarray, ...]  # of an `Augmentation`, (views · b,) each; (): whole frames
 
 
@@ -73,7 +76,7 @@ class _Reader:
         if clips.visual_features is None:
             images = self._images(request)
         if clips.audio_embeddings is None:
-            sounds = clips.sounds.sounds(request.sounds)
+            sounds = clips.read_sounds(request.sounds)
         return images, sounds
 
     def _images(self, request: _Request) -> Tensor:
@@ -159,18 +162,21 @@ def _plans(
             copies = [transforms.sample_params(len(indices), margin, generator)
                       for _ in range(views)]  # fmt: skip
             params = Augmentation(*map(torch.cat, zip(*copies, strict=True)))
-        negative = negative_mask(clips.videos[indices])
+        others = negative_sounds.sample(len(clips), len(indices), config, generator)
+        own_and_others = clips.videos_of_sounds(torch.cat([indices, others]))
+        negative = negative_mask(clips.videos[indices], own_and_others)
         if config.negatives is Negatives.ONE:
             negative = sample_one_negative(negative, generator)
-        part = distributed.own_part(len(indices))
-        yield _Plan(indices, frames, draws, sounds, part, params, negative)
+        sounds = torch.cat([sounds, others])
+        part, sound_part = distributed.own_part(len(indices)), distributed.own_part(len(sounds))
+        yield _Plan(indices, frames, draws, sounds, part, sound_part, params, negative)
 
 
 def _whole_plan(indices: Tensor, generator: torch.Generator | None) -> _Plan:
     draws = torch.zeros(len(indices))
     if generator is not None:
         draws = torch.rand(len(indices), generator=generator)
-    return _Plan(indices, indices, draws, indices, slice(None))
+    return _Plan(indices, indices, draws, indices, slice(None), slice(None))
 
 
 def _own_views(params: Augmentation, plan: _Plan) -> Augmentation:
@@ -186,7 +192,7 @@ def _request(plan: _Plan) -> _Request:
     return _Request(
         plan.frames[part].numpy(),
         plan.draws[part].numpy(),
-        plan.sounds[part].numpy(),
+        plan.sounds[plan.sound_part].numpy(),
         tuple(value.numpy() for value in params),
     )
 
@@ -215,7 +221,7 @@ def _read(
         if clips.visual_features is not None:
             images = clips.visual_features.select(plan.frames, plan.draws)
         if clips.audio_embeddings is not None:
-            sounds = clips.audio_embeddings[plan.sounds]
+            sounds = clips.select_embeddings(plan.sounds)
         assert images is not None
         assert sounds is not None
         yield plan, images.to(device, non_blocking=True), sounds.to(device, non_blocking=True)

@@ -1,6 +1,6 @@
 """The clips of a run: columns in mapped files, features of frozen networks, and augmented pairs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from spm.audio.network import BATCH
+from spm.fusion import negative_sounds
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import Augment, Outside, Train
 from spm.learn import transforms
@@ -49,6 +50,11 @@ class ClipDataset:
     audio_embeddings: Tensor | None = None  # (clips, …) features of a frozen audio network
     nearest: Tensor | None = None  # (clips,) clip with the most similar sound: augment B and C
     visual_features: FrameFeatures | None = None  # of a frozen visual network
+    # Silence, and noises, numbered after the clips: prepared sounds (n, …), and their features by a
+    # frozen audio network (n, …).
+    negative_sounds: Tensor | None = None
+    negative_embeddings: Tensor | None = None
+    labels: Tensor | None = None  # (clips, classes) bool, of a method that learns categories
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -59,6 +65,30 @@ class ClipDataset:
         """Indices of the clips of each video."""
         order = self.videos.argsort(stable=True)
         return list(order.split(torch.bincount(self.videos).tolist()))
+
+    def read_sounds(self, numbers: np.ndarray) -> Tensor:
+        """Sounds of clips, (n, …), and after them negative sounds."""
+        if self.negative_sounds is None:
+            return self.sounds.sounds(numbers)
+        is_clip = numbers < len(self)
+        sounds = self.sounds.sounds(numbers[is_clip])
+        others = self.negative_sounds[numbers[~is_clip] - len(self)]
+        return torch.cat([sounds, others.to(sounds.dtype)])
+
+    def select_embeddings(self, numbers: Tensor) -> Tensor:
+        """Features of sounds by a frozen audio network: (n, …)."""
+        assert self.audio_embeddings is not None
+        if self.negative_embeddings is None:
+            return self.audio_embeddings[numbers]
+        is_clip = numbers < len(self)
+        others = self.negative_embeddings[numbers[~is_clip] - len(self)]
+        return torch.cat([self.audio_embeddings[numbers[is_clip]], others])
+
+    def videos_of_sounds(self, numbers: Tensor) -> Tensor:
+        """Number of the video of each sound; `NO_VIDEO` of silence and noise."""
+        clips = numbers[numbers < len(self)]
+        nowhere = torch.full((len(numbers) - len(clips),), negative_sounds.NO_VIDEO)
+        return torch.cat([self.videos[clips], nowhere])
 
     @cached_property
     def frame_px(self) -> int:
@@ -100,12 +130,28 @@ def load(
     else:
         sounds = open_column(rows, spectrograms, "log_mel", mapped)
     jpegs = open_column(rows, clips, "frames", mapped)
-    embeddings, features = None, None
+    embeddings, features, others, other_embeddings = None, None, None, None
+    if network and config:
+        others = negative_sounds.prepare(config, network.prepare_sound)
     if network and config and config.frozen:
         embeddings = embed_audio_all(network, sounds, state)
+        if others is not None:
+            other_embeddings = next(network.apply_all(network.audio_features, [others]))
     if network and config and config.freeze_visual:
         features = embed_frames_all(network, jpegs, config.crop, state)
-    return ClipDataset(jpegs, sounds, _video_numbers(rows), embeddings, None, features)
+    labels = label_matrix(rows, config.label_names) if config and config.label_names else None
+    videos = _video_numbers(rows)
+    return ClipDataset(
+        jpegs, sounds, videos, embeddings, None, features, others, other_embeddings, labels
+    )
+
+
+def label_matrix(rows: pa.Table, names: Sequence[str]) -> Tensor:
+    """Which of the named categories each clip has: (clips, names), bool."""
+    matrix = torch.zeros(rows.num_rows, len(names), dtype=torch.bool)
+    for row, categories in zip(matrix, rows["categories"].to_pylist(), strict=True):
+        row[:] = torch.tensor([name in categories for name in names])
+    return matrix
 
 
 def _video_numbers(rows: pa.Table) -> Tensor:

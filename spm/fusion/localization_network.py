@@ -92,9 +92,10 @@ class LocalizationNetwork(nn.Module):
             A frame of each clip; in training (views · B, 3, H, W), the first views of all clips
             first. In a training with several processes these are only the process's own frames
             (`distributed.own_part`): `visual_features`, called for one view, gives those of all B.
-        features : Tensor, shape (B, …)
-            Output of `audio_features` for each clip.
-        negative : Tensor, shape (B, B), bool
+        features : Tensor, shape (A, …)
+            Output of `audio_features` for each clip, and for the A - B negative sounds of the
+            batch, which no frame shows (`spm/fusion/negative_sounds.py`).
+        negative : Tensor, shape (A, B), bool
             The pairs of sound (row) and frame (column) that are negatives; the diagonal has the
             positives.
         """
@@ -103,6 +104,14 @@ class LocalizationNetwork(nn.Module):
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Heat maps of clips with f frames each: (B, f, 3, H, W) and (B, 201, 64)."""
         raise NotImplementedError
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Maps of the sound on one scale for all frames and sounds: (B, f, h, w), in [0, 1].
+
+        The parameters are those of `heat_maps`. A method whose `heat_maps` scales each map to
+        [0, 1] on its own overrides this.
+        """
+        return self.heat_maps(images, log_mels).sounding
 
     def predict_clusters(self, log_mels: Tensor) -> Tensor:
         """Cluster of each sound, (B,), by a class-aware method."""
@@ -181,6 +190,11 @@ def flatten_frames(images: Tensor) -> Tensor:
 def unflatten_frames(values: Tensor, images: Tensor) -> Tensor:
     """Undo `flatten_frames` on values that were computed for each frame: (B·f, …) → (B, f, …)."""
     return values.view(*images.shape[:2], *values.shape[1:])
+
+
+def unit_scale(cosines: Tensor) -> Tensor:
+    """Cosines of any shape, from [-1, 1] to [0, 1]: one scale for all maps."""
+    return ((cosines + 1) / 2).clamp(0, 1)
 
 
 def min_max(maps: Tensor) -> Tensor:

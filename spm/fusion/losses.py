@@ -14,13 +14,23 @@ class Negatives(StrEnum):
     ALL = "all"
 
 
-def negative_mask(videos: Tensor) -> Tensor:
-    """Which pairs of a batch come from different videos: (B,) numbers → (B, B) bool."""
-    return videos[:, None] != videos[None, :]
+def negative_mask(frames: Tensor, sounds: Tensor | None = None) -> Tensor:
+    """Which pairs of sound and frame come from different videos.
+
+    Parameters
+    ----------
+    frames, sounds : Tensor, shapes (B,) and (A,)
+        Number of the video of each; without `sounds`, each frame's own sound.
+
+    Returns
+    -------
+    Tensor, shape (A, B), bool
+    """
+    return (frames if sounds is None else sounds)[:, None] != frames
 
 
 def sample_one_negative(pairs: Tensor, generator: torch.Generator) -> Tensor:
-    """Keep one random true entry of each row that has any: (B, B) bool → (B, B) bool."""
+    """Keep one random true entry of each row that has any: (A, B) bool → (A, B) bool."""
     priority = torch.rand(pairs.shape, generator=generator) * pairs
     kept = torch.zeros_like(pairs)
     kept.scatter_(1, priority.argmax(1, keepdim=True), True)
@@ -51,10 +61,10 @@ def matching_loss(scores: Tensor, negative: Tensor) -> Tensor:
 
     Parameters
     ----------
-    scores : Tensor, shape (B, B)
+    scores : Tensor, shape (A, B)
         Logit of each sound (row) with each frame (column): the maximum of the map. The diagonal
-        has the positives.
-    negative : Tensor, shape (B, B), bool
+        has the positives; rows after the first B are sounds without a frame.
+    negative : Tensor, shape (A, B), bool
         The pairs that are negatives.
 
     Returns
@@ -79,14 +89,29 @@ def matching_accuracy(scores: Tensor, negative: Tensor) -> Tensor:
     return _half_each(accepted, mean_where((scores <= 0).float(), negative), negative)
 
 
+def silent_map_loss(cosines: Tensor, negative: Tensor) -> Tensor:
+    """Mean of the positive maxima of maps that should be low; 0 without any.
+
+    For methods whose own loss has no negatives.
+
+    Parameters
+    ----------
+    cosines : Tensor, shape (…, h, w)
+        Maps of negative sounds.
+    negative : Tensor, shape (…), bool
+        The maps that count.
+    """
+    return mean_where(cosines.float().amax((-2, -1)).relu(), negative)
+
+
 def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tensor:
     """½ [y d² + (1 - y) max(0, margin - d)²]; positives and negatives have the same weight.
 
     Parameters
     ----------
-    distances : Tensor, shape (B, B)
+    distances : Tensor, shape (A, B)
         From each sound (row) to each frame (column). The diagonal has the positives.
-    negative : Tensor, shape (B, B), bool
+    negative : Tensor, shape (A, B), bool
         The pairs that are negatives.
     margin : float
         Negatives that are farther away than this add nothing to the loss.
@@ -101,9 +126,14 @@ def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tens
 def ranking_accuracy(scores: Tensor, negative: Tensor) -> Tensor:
     """Fraction of the negatives that score less than the sound's own frame; 1 without negatives.
 
-    It is used for scores that have no threshold.
+    It is used for scores that have no threshold, (A, B). A sound without a frame of its own, in a
+    row after the first B, has to score less than the frame's own sound.
     """
-    is_less = (scores < scores.diagonal()[:, None]).float()
+    own = scores.diagonal()
+    own_of_pair = own[:, None].expand(-1, len(own))
+    if len(scores) > len(own):
+        own_of_pair = torch.cat([own_of_pair, own.expand(len(scores) - len(own), -1)])
+    is_less = (scores < own_of_pair).float()
     return torch.where(negative.any(), mean_where(is_less, negative), 1.0)
 
 

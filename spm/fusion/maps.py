@@ -4,7 +4,7 @@ python -m spm.fusion.maps --config '{}' --network network.safetensors --index cl
     --clips clips --spectrograms spectrograms --testset solo --out maps.parquet
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +13,13 @@ from pydantic import Field
 from torch import Tensor
 
 from spm.base import schemas, stage, tables
-from spm.base.config import UNIQUE, Device, Section
+from spm.base.config import THREADS, UNIQUE, Device, Section, Threads
 from spm.base.statuses import PretrainedBaseline
-from spm.fusion import methods, testsets
+from spm.corpus import clip_reader
+from spm.fusion import methods, negative_maps, testsets
 from spm.fusion.localization_network import HeatMaps, LocalizationNetwork
 from spm.fusion.settings import RunConfig
-from spm.fusion.testsets import ClipBatch, ClipFiles, index_rows
+from spm.fusion.testsets import ClipBatch, ClipFiles
 from spm.learn import transforms, weights
 from spm.learn.device import pick_device
 
@@ -61,7 +62,8 @@ class Maps(Section):
         " the size of the frames in training. With twice the crop, a tile is as large as they are.",
     )
     batch: int = Field(64, ge=1, le=10_000, description="Clips per batch.")
-    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
 
 def load(path: Path) -> tuple[LocalizationNetwork, int, Categories]:
@@ -110,18 +112,15 @@ def decode(jpegs: Sequence[Sequence[bytes]], crop: int) -> Tensor:
 
 
 @torch.inference_mode()
-def compute(
-    network: LocalizationNetwork, categories: Categories, clips: Iterable[ClipBatch]
-) -> Iterator[Columns]:
-    """Columns of the maps of each batch of clips.
+def compute(network: LocalizationNetwork, categories: Categories, clips: ClipBatch) -> Columns:
+    """Columns of the maps of a batch of clips.
 
     Also a GPU computes with 32 bits: in half precision a sharp map has many equal cells, so that
     its hottest cell and its area depend on rounding.
     """
-    for batch in clips:
-        maps = network.heat_maps(batch.images, batch.sounds[0])
-        names = sorted(categories) if maps.clusters is not None else []
-        yield columns(batch.rows, batch.times_s, layers(maps, categories), names)
+    maps = network.heat_maps(clips.images, clips.sounds[0])
+    names = sorted(categories) if maps.clusters is not None else []
+    return columns(clips.rows, clips.times_s, layers(maps, categories), names)
 
 
 def run(
@@ -134,17 +133,28 @@ def run(
     testset: str,
     out: Path,
     mapped: Path | None = None,
+    negatives: Path | None = None,
+    preset: str | None = None,
+    out_negatives: Path | None = None,
 ) -> None:
-    """Compute the maps of a test set, or of the validation solos, shard by shard."""
+    """Compute the maps of a test set, or of the validation solos, shard by shard.
+
+    `negatives` lists other sounds for the same frames. Their maps go to another table.
+    """
     model, crop, categories = load(network)
-    model.to(pick_device(config.device))
+    model.to(pick_device(config.device, config.threads))
     if testset == "synthetic" and config.mosaic_px:
         crop = config.mosaic_px
-    chosen = ClipFiles(index_rows(index, testset), clips, spectrograms, mapped)
-    batches = testsets.batches(chosen, [model], config.batch, crop, f"maps {testset}")
-    with tables.writer(out, schemas.MAPS) as write:
-        for found in compute(model, categories, batches):
-            write(**found)
+    chosen = ClipFiles(clip_reader.testset_rows(index, testset), clips, spectrograms, mapped)
+    outs = [out_negatives] if out_negatives else []
+    opened = negative_maps.opened(negatives, index, chosen, preset or "dsol", [model], outs)
+    with tables.writer(out, schemas.MAPS) as write, opened as others:
+        others.hear(model, chosen, config.batch)
+        title = f"maps {testset}"
+        for batch in testsets.batches(chosen, [model], config.batch, crop, title, others.readers):
+            write(**compute(model, categories, batch))
+            others.write([model], batch)
+        others.write_threshold([model], config.batch, crop)
 
 
 if __name__ == "__main__":

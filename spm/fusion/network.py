@@ -83,8 +83,8 @@ class FusionNetwork(LocalizationNetwork):
         return (cosine - self.epsilon) * self.scale
 
     def scores(self, images: Tensor, features: Tensor) -> Tensor:
-        """Maximum logit of each sound with each frame of a batch: (B, B)."""
-        cosine = all_cosines(self.embed_audio(features), self.embed_image(images))  # (B, B, h, w)
+        """Maximum logit of each sound with each frame of a batch: (A, B)."""
+        cosine = all_cosines(self.embed_audio(features), self.embed_image(images))  # (A, B, h, w)
         return self.logits(cosine.float()).amax((2, 3))
 
     def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
@@ -114,6 +114,11 @@ def all_cosines(audio: Tensor, visual: Tensor) -> Tensor:
     """
     with torch.autocast(audio.device.type, enabled=False):
         return torch.einsum("ad,bdhw->abhw", audio.float(), visual.float())
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over the positions: (…, h, w) and (…, h, w) → (…)."""
+    return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp_min(1e-30)
 
 
 def potential_objects(visual: Tensor, mask: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """Settings that all runs have; each method adds its own keys."""
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from spm.base.config import UNIQUE, Device, Section, Seed, Text
+from spm.base.config import THREADS, UNIQUE, Device, Section, Seed, Text, Threads
 from spm.base.statuses import Kind
 from spm.fusion.losses import Negatives
 from spm.learn.backbones import Audio, Start, Visual
@@ -132,6 +133,27 @@ class Train(Section):
         Negatives.ONE,
         description="Negatives per sound: one frame of another video, or all of them in the batch.",
     )
+    silence_share: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Silent sounds added to each batch, as a fraction of its clips. They are"
+        " negatives of all its frames, so that a map of silence becomes low. 0: none.",
+    )
+    noise_share: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="White and pink noises added to each batch, as a fraction of its clips:"
+        " further negatives.",
+    )
+    offscreen_share: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Sounds of other videos added to each batch, as a fraction of its clips:"
+        " further negatives of the frames of all other videos.",
+    )
     lr: float = Field(1e-4, gt=0, le=10, description="Learning rate of Adam for both backbones.")
     projection_lr: float = Field(
         1e-4,
@@ -176,7 +198,8 @@ class Train(Section):
         " after the last one.",
     )
     seed: Seed = Field(0, description="Random seed of initial weights, shuffling and frames.")
-    device: Device = Field("auto", description="Device: auto (GPU if there is one), cpu or cuda.")
+    device: Device = "auto"
+    threads: Threads = THREADS
 
     @property
     def frozen(self) -> bool:
@@ -187,6 +210,15 @@ class Train(Section):
     def total_epochs(self) -> int:
         """Number of epochs in all; a method with several stages adds theirs."""
         return self.epochs
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The categories that a method learns from the labels of the videos."""
+        return ()
+
+    def with_categories(self, names: Sequence[str]) -> Self:
+        """These settings with what depends on the categories of the training clips, sorted."""
+        return self
 
     @property
     def extra_data(self) -> tuple[Literal["mosaics", "duets"], ...]:

@@ -1,6 +1,6 @@
 """The clips of a test set in batches: frames and sounds, as the networks' `heat_maps` take them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
@@ -16,20 +16,23 @@ from torch import Tensor
 
 from spm.base.errors import UserError
 from spm.base.progress import progress
-from spm.base.statuses import Kind, Split
+from spm.base.statuses import PlayedSound
 from spm.corpus import clip_reader
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.learn import clip_files, loader, transforms
-from spm.learn.clip_files import ClipColumn, Indices, PreparedSounds
+from spm.learn.clip_files import ClipColumn, Indices, PreparedSounds, Sounds
 
 SOUNDS = 256  # clips whose samples are in memory as 32-bit numbers
+ReadSounds = Callable[[Indices], Tensor]  # sounds of some clips as `heat_maps` takes them: (n, …)
+# For a network and the clips of a shard: how other sounds than their own are read.
+OtherSounds = Callable[[LocalizationNetwork, pa.Table], Mapping[PlayedSound, ReadSounds]]
 
 
 @dataclass(frozen=True)
 class ClipFiles:
     """Clips of a test set, and where they are."""
 
-    rows: pa.Table  # of `index_rows`
+    rows: pa.Table  # of `clip_reader.testset_rows`
     clips: Path
     spectrograms: Path | None  # None: no network reads them
     mapped: Path | None  # folder of memory-mapped clips; None: tables stay in memory
@@ -48,32 +51,26 @@ class ClipBatch(NamedTuple):
     times_s: list[list[float]]  # of the frames
     images: Tensor  # (B, f, 3, size, size), on the device
     sounds: list[Tensor]  # for each network: (B, …), on the device
+    other_sounds: list[dict[PlayedSound, Tensor]]  # the same
 
 
-def index_rows(index: Path, name: str) -> pa.Table:
-    """The rows of the index whose clips are a test set, silent ones included, sorted by shard."""
-    split, kind = Split.TEST, name
-    if name == "validation":
-        split, kind = Split.VAL, Kind.SOLO
-    rows = clip_reader.select(index, split=split, kind=kind, audible=False)
-    return rows.take(np.argsort(rows["shard"].to_numpy(), kind="stable"))
-
-
-def read_sounds(
-    network: LocalizationNetwork, testset: ClipFiles, rows: pa.Table
-) -> Callable[[Indices], Tensor]:
+def read_sounds(network: LocalizationNetwork, testset: ClipFiles, rows: pa.Table) -> ReadSounds:
     """The function that gives sounds of the rows' clips as `heat_maps` takes them: (n, …).
 
     A network without ears gets (n, 0).
     """
-    everything = torch.arange(rows.num_rows)
     if network.reads == "log_mel":
         if testset.spectrograms is None:
             return lambda indices: torch.empty(len(indices), 0)
         return clip_files.open_column(rows, testset.spectrograms, "log_mel", testset.mapped).sounds
     pcm = clip_files.open_column(rows, testset.clips, "pcm", testset.mapped)
+    return prepare_sounds(network, pcm, rows)
+
+
+def prepare_sounds(network: LocalizationNetwork, pcm: Sounds, rows: pa.Table) -> ReadSounds:
+    """The same for samples of the rows' clips that a network prepares and smooths itself."""
     made = PreparedSounds(pcm, network.prepare_sound)
-    parts = everything.split(SOUNDS)
+    parts = torch.arange(rows.num_rows).split(SOUNDS)
     prepared = torch.cat([made.sounds(part) for part in parts]).float()
     # The tiles of two mosaics differ, so each mosaic is a video of its own.
     is_mosaic = pc.equal(rows["kind"], "synthetic")
@@ -95,7 +92,12 @@ def plan_batches(shards: NDArray[Any], size: int) -> Iterator[range]:
 
 
 def batches(
-    testset: ClipFiles, networks: Sequence[LocalizationNetwork], size: int, crop: int, title: str
+    testset: ClipFiles,
+    networks: Sequence[LocalizationNetwork],
+    size: int,
+    crop: int,
+    title: str,
+    others: OtherSounds = lambda _network, _rows: {},
 ) -> Iterator[ClipBatch]:
     """All clips, at most `size` at once, with their frames resized to `crop` px.
 
@@ -111,6 +113,7 @@ def batches(
         rows = testset.rows.filter(pc.equal(testset.rows["shard"], pa.scalar(shard)))
         times_s = clip_reader.frame_times(rows, testset.clips)
         sounds = [read_sounds(network, testset, rows) for network in networks]
+        other_sounds = [others(network, rows) for network in networks]
         clip_rows, done = rows.to_pylist(), 0
         for plan in group:
             first, done = done, done + len(plan)
@@ -120,7 +123,25 @@ def batches(
                 times_s[first:done],
                 resized.view(len(plan), -1, *resized.shape[1:]),
                 [read(range(first, done)).to(device) for read in sounds],
+                [_read_each(reads, range(first, done), device) for reads in other_sounds],
             )
+
+
+def sound_batches(testset: ClipFiles, network: LocalizationNetwork, size: int) -> Iterator[Tensor]:
+    """The own sounds of `batches`, alone: (B, …), on the device."""
+    device = next(network.parameters()).device
+    shards = testset.rows["shard"].to_numpy()
+    for shard in np.unique(shards).tolist():
+        rows = testset.rows.filter(pc.equal(testset.rows["shard"], pa.scalar(shard)))
+        read = read_sounds(network, testset, rows)
+        for plan in plan_batches(rows["shard"].to_numpy(), size):
+            yield read(plan).to(device)
+
+
+def _read_each(
+    reads: Mapping[PlayedSound, ReadSounds], clips: range, device: torch.device
+) -> dict[PlayedSound, Tensor]:
+    return {sound: read(clips).to(device) for sound, read in reads.items()}
 
 
 def _load_frames(

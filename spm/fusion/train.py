@@ -35,6 +35,7 @@ from spm.learn import checkpoints, distributed, training, weights
 from spm.learn.clip_files import Sounds
 from spm.learn.device import channels_last, compiles, pick_device
 from spm.learn.epoch import step_count
+from spm.learn.finished import Finished, work_digest
 from spm.learn.loader import sound_batches
 
 
@@ -62,6 +63,11 @@ class ClipTables:
 def select_kinds(rows: pa.Table, kinds: Sequence[Kind]) -> pa.Table:
     """Rows of clips of these kinds."""
     return rows.filter(pc.is_in(rows["kind"], pa.array(kinds)))
+
+
+def categories_of(rows: pa.Table) -> list[str]:
+    """Names of all categories of the clips, sorted."""
+    return sorted({name for listed in rows["categories"].to_pylist() for name in listed})
 
 
 def with_audio_network(config: Train, pretrained: Path | None) -> Train:
@@ -100,7 +106,7 @@ def prepare(config: Train, pretrained: Path | None, clips: int = 0) -> Localizat
 
     `clips` is the number of training clips: `compile: auto` depends on the number of steps.
     """
-    network = build(config, pretrained).to(pick_device(config.device))
+    network = build(config, pretrained).to(pick_device(config.device, config.threads))
     device = next(network.parameters()).device
     channels_last(network.visual)
     steps = config.total_epochs * step_count(clips, config.batch)
@@ -169,7 +175,7 @@ def fingerprint(config: Train, parts: Sequence[ClipTables], pretrained: Path | N
     modules = ("spm.fusion.train", f"spm.fusion.methods.{config.method}")
     digests = [code_digest(module) for module in modules]
     settings = config.model_dump_json(exclude={"checkpoint_minutes"})
-    return checkpoints.fingerprint(files, settings, *digests)
+    return work_digest(files, settings, *digests)
 
 
 def select_training(
@@ -182,11 +188,10 @@ def select_training(
 
 
 def load_validation(
-    config: Train, corpus: ClipTables, network: LocalizationNetwork, state: Path
+    config: Train, clips: ClipTables, network: LocalizationNetwork, state: Path
 ) -> ClipDataset:
     """The validation clips; an error if there are none and `keep` needs them."""
-    rows = clip_reader.select(corpus.index, split=Split.VAL)
-    data = replace(corpus, rows=rows).load(network, config, state)
+    data = clips.load(network, config, state)
     if config.keep is Keep.BEST and not len(data):
         raise UserError(
             "train.keep: best, but there are no validation clips: set index.val_solos, or"
@@ -203,15 +208,14 @@ def describe(
     return about | pretrained_audio(settings, pretrained)
 
 
-def write_untrained(settings: Train, index: Path, out: Path, history: Path, state: Path) -> None:
+def write_untrained(settings: Train, index: Path, out: Path, history: Path) -> None:
     """Write the pretrained weights of a method without training, and an empty history."""
     if distributed.is_main_process():
         network = methods.build(settings)
         assert isinstance(network, UntrainedNetwork)
-        names = {name for row in tables.read(index)["categories"].to_pylist() for name in row}
-        categories = network.match_categories(names)
+        categories = network.match_categories({*categories_of(tables.read(index))})
         weights.save(out, network.state_dict(), describe(settings, categories, None))
-        training.finish([], history, state)
+        training.write_history([], history)
 
 
 def train_epochs(
@@ -250,26 +254,38 @@ def run(
     state: Path,
     mapped: Path | None = None,
     tensorboard: Path | None = None,
+    finished: Path | None = None,
+    finished_number: int | None = None,
 ) -> None:
-    """Train on the audible training clips; a killed run resumes at its last checkpoint."""
+    """Train on the audible training clips; a killed run resumes at its last checkpoint.
+
+    If the folder `finished` has a network that was trained on the same data with the same settings,
+    that network is the result.
+    """
     settings = with_audio_network(methods.settings_of(config), pretrained)
     if not settings.total_epochs:
-        write_untrained(settings, index, out, history, state)
-        return
+        return write_untrained(settings, index, out, history)
     corpus = select_training(settings, index, clips, spectrograms, mapped)
+    settings = settings.with_categories(categories_of(corpus.rows))
+    validation_clips = replace(corpus, rows=clip_reader.select(index, split=Split.VAL))
+    extra = extra_tables(settings, corpus, mosaics)
+    depends_on = fingerprint(settings, [corpus, validation_clips, *extra.values()], pretrained)
+    outputs = (out, out.with_suffix(".json"), history)
+    earlier = Finished(finished, finished_number or 0, depends_on, outputs)
+    if earlier.restore():
+        return
     network = prepare(settings, pretrained, corpus.rows.num_rows)
     data = with_nearest(corpus.load(network, settings, state), network, settings)
-    validation = load_validation(settings, corpus, network, state)
-    extra = extra_tables(settings, corpus, mosaics)
+    validation = load_validation(settings, validation_clips, network, state)
     extra_data = {name: part.load(network, settings, state) for name, part in extra.items()}
     trainer = methods.trainer_class(settings)(network, settings, data, extra_data)
-    depends_on = fingerprint(settings, [corpus, *extra.values()], pretrained)
     folder = state / depends_on
     rows_of_history = train_epochs(trainer, validation, folder, state.name, tensorboard)
     categories = match_categories(network, corpus.rows, data.sounds)
     if distributed.is_main_process():
         weights.save(out, network.state_dict(), describe(settings, categories, pretrained))
-        training.finish(rows_of_history, history, state)
+        training.finish(rows_of_history, history, folder)
+        earlier.keep()
 
 
 if __name__ == "__main__":

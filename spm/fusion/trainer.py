@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from spm.fusion.batches import Batch, batches, whole_frames
+from spm.fusion.batches import Batch, WholeFrames, batches, whole_frames
 from spm.fusion.dataset import ClipDataset
-from spm.fusion.localization_network import LocalizationNetwork
+from spm.fusion.localization_network import LocalizationNetwork, StepOutput
 from spm.fusion.losses import negative_mask
 from spm.fusion.settings import Train
 from spm.learn import dataloading
@@ -21,7 +21,7 @@ class Trainer:
     """Trains a network on the clips of a run.
 
     A method with its own training procedure has a subclass in its file that overrides
-    `train_epoch`.
+    `train_epoch`, or `batch_loss` if only the loss of a batch differs.
 
     Parameters
     ----------
@@ -103,13 +103,19 @@ class Trainer:
                 self.scaler.step(optimizer)
             self.scaler.update()
 
+    def batch_loss(
+        self, clips: ClipDataset, batch: Batch | WholeFrames, negative: Tensor
+    ) -> StepOutput:
+        """Loss and accuracy of a batch of `clips`, in training and in validation."""
+        features = self.audio_features(clips, batch.sounds)
+        return self.network.loss(batch.images, features, negative)
+
     def train_epoch(self, epoch: Epoch) -> EpochValues:
         """One pass over the clips with the network's loss; the values are means over the steps."""
         self.network.set_train_mode(self.config)
         for batch in self.steps(epoch, self.clips, self.generator(epoch)):
             with self.autocast():
-                features = self.audio_features(self.clips, batch.sounds)
-                step = self.network.loss(batch.images, features, batch.negative)
+                step = self.batch_loss(self.clips, batch, batch.negative)
             self.optimizer_step(step.loss)
             epoch.add(len(batch.indices), **step._asdict())
         return epoch.means()
@@ -124,8 +130,7 @@ class Trainer:
             negative = negative_mask(clips.videos[batch.indices])
             negative = negative.to(self.device, non_blocking=True)
             with self.autocast():
-                features = self.audio_features(clips, batch.sounds)
-                step = self.network.loss(batch.images, features, negative)
+                step = self.batch_loss(clips, batch, negative)
             measured.add(len(batch.indices), **step._asdict())
         return measured.means("val") if len(clips) > 1 else {}
 

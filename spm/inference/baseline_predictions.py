@@ -75,7 +75,7 @@ def predict(
     categories : sequence of str
         Categories of which zero-shot makes a map each.
     device_name : str
-        auto, cpu or cuda.
+        auto, cpu, cuda or mps.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def network(name: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise UserError(
-            f"{name}: the client of the hub isn't installed: pip install 'spm[hub]'"
+            f"{name}: the client of the hub isn't installed: pip install 'sound-promotion[hub]'"
         ) from error
     repository, _, revision = name.partition("@")
     try:

@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spm.corpus.media.contents import Media
+
 BOX_THRESHOLD = 0.25  # score from which a frame has a box
 BOX_EXTENT = 0.5  # share of a frame's maximum; cells above it belong to the box
 SILENT_DB = -60.0  # re full scale; a quieter second counts as silent
@@ -27,7 +29,10 @@ NAMED_SHARE = 0.8  # of the frame's score, that the hottest category must have
 SECOND_SHARE = 0.5  # of the hottest category's score, that other categories must have
 SIDES = ("x", "y", "w", "h")
 # Methods that scale each map from its own minimum to its own maximum.
-RELATIVE_METHODS = {"attention", "dmc", "ez_vsl", "lvs", "object_prior", "sound_of_pixels", "sspl"}
+RELATIVE_METHODS = {
+    "attention", "dmc", "ez_vsl", "iterative_contrastive", "lcbm", "lvs", "object_prior",
+    "sound_of_pixels", "sspl",
+}  # fmt: skip
 
 Maps = NDArray[np.float32]
 
@@ -84,6 +89,8 @@ class Localization:
     class_scores: ClassScores | None = None  # None: the network has no audio classes
     generic: frozenset[str] = frozenset()  # categories whose maps show any object
     threshold: float = BOX_THRESHOLD
+    media: Media | None = None  # the tracks of the video
+    name: str = ""  # of the video in the table of maps; empty: that of its file
 
     @cached_property
     def audible(self) -> NDArray[np.bool_]:

@@ -42,6 +42,12 @@ MARGIN = 8 / 7
 WORKERS = 2  # processes that decode frames for a GPU
 BATCH = 32  # frames
 MAPS_PER_S = 2  # the overlay video interpolates between maps
+# Limits of what one video, which may be damaged, can use
+MAX_S = (
+    3600  # of the video; its decoded frames and sound need up to 1 GB of temporary files per hour
+)
+MEMORY_MB = 3000  # of each process that reads the video
+TIME_S = 1800  # to decode it
 
 Clip = dict[str, Any]  # a row of the table of clips
 
@@ -53,7 +59,7 @@ def ignore(seconds: float) -> None:
 def video(
     path: str | Path,
     weights: str | Path | None = None,
-    max_s: int | None = None,
+    max_s: int | None = MAX_S,
     threshold: float = BOX_THRESHOLD,
 ) -> Localization:
     """The maps of one video; for several videos, create one `Localizer`.
@@ -66,7 +72,7 @@ def video(
         `network.safetensors` of a run, the folder of a run, or OWNER/NAME of a hub; by default the
         zero-shot network, which needs no training.
     max_s : int, optional
-        Use only the first seconds of the video.
+        Use only the first seconds of the video; None: all of it.
     threshold : float
         Score from which a frame has a box, in [0, 1].
 
@@ -92,6 +98,10 @@ class Localizer:
         Number of maps per second of video.
     threshold : float
         Score from which a frame has a box, in [0, 1].
+    memory_mb : int
+        Largest address space of a process that reads a video, in MB.
+    time_s : int
+        Longest time to decode a video, in s.
 
     Raises
     ------
@@ -105,6 +115,8 @@ class Localizer:
         device_name: str = "auto",
         maps_per_s: int = MAPS_PER_S,
         threshold: float = BOX_THRESHOLD,
+        memory_mb: int = MEMORY_MB,
+        time_s: int = TIME_S,
     ) -> None:
         self.network, self.categories, self.info = model.load(weights)
         self.is_default = weights is None
@@ -112,14 +124,16 @@ class Localizer:
         self.network.to(self.device)
         self.threshold = threshold
         size = self.info.crop if self.is_default else round(self.info.crop * MARGIN)
-        self.clips = Clips(size=size, frames_per_clip=maps_per_s)
+        limits = {"memory_mb": memory_mb, "time_s": time_s}
+        self.clips = Clips(size=size, frames_per_clip=maps_per_s, **limits)
         self.batch = max(1, BATCH // maps_per_s)  # clips
 
     def localize(
         self,
         video: str | Path,
-        max_s: int | None = None,
+        max_s: int | None = MAX_S,
         on_progress: Callable[[float], object] = ignore,
+        name: str = "",
     ) -> Localization:
         """Compute the maps of one video.
 
@@ -128,9 +142,11 @@ class Localizer:
         video : path
             A video file.
         max_s : int, optional
-            Use only the first seconds of the video.
+            Use only the first seconds of the video; None: all of it.
         on_progress : callable
             Called after each batch with the number of seconds of video in it.
+        name : str
+            Of the video in the table of maps; by default that of its file.
 
         Raises
         ------
@@ -138,6 +154,7 @@ class Localizer:
             When the video has no pictures or no sound, or can't be decoded; with the reason.
         """
         path = Path(video)
+        media = sources.inspect(path, self.clips.memory_mb)
         clips = decode(path, self.clips.model_copy(update={"max_s": max_s}))
         pcm = np.stack([np.frombuffer(clip["pcm"], "<i2") for clip in clips])
         sounds = self._sounds(torch.from_numpy(pcm * np.float32(PCM_SCALE)), path.stem, clips)
@@ -152,7 +169,7 @@ class Localizer:
             by_category = listening.hottest(by_category)
         return Localization(
             video=path,
-            size=sources.display_size(path),
+            size=sources.display_size(media),
             network=self.info,
             maps_per_s=repeats,
             times_s=np.concatenate([clip["frame_time_s"] for clip in clips]),
@@ -163,6 +180,8 @@ class Localizer:
             class_scores=listening.class_scores(self.network, sounds, categories, repeats),
             generic=listening.generic(self.network, categories),
             threshold=self.threshold,
+            media=media,
+            name=name,
         )
 
     @torch.inference_mode()
@@ -210,6 +229,7 @@ def decode(path: Path, config: Clips) -> list[Clip]:
     row = {
         "video_id": path.stem,
         "path": str(path.absolute()),
+        "sha256": "",  # was not compared before
         "status": FetchStatus.OK,
         "reason": "",
     }

@@ -1,11 +1,18 @@
 """The video with the heat and the boxes over it, a strip of text below it, and its sound."""
 
 import math
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from threading import Timer
+from typing import IO, NamedTuple
 
 import ffmpeg
 import numpy as np
@@ -13,12 +20,13 @@ from PIL import Image, ImageDraw
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.corpus.media import limits
+from spm.corpus.media.contents import Media
 from spm.corpus.media.ffmpeg import binary
-from spm.corpus.media.probe import probe
-from spm.inference import drawing
+from spm.corpus.media.formats import INPUT_OPTIONS
+from spm.inference import drawing, sources
 from spm.inference.localization import Localization, Maps
-from spm.inference.localize import ignore
-from spm.inference.sources import duration_s
+from spm.inference.localize import MAX_S, MEMORY_MB, TIME_S, ignore
 
 FPS = 12  # frame rate of the heat, which is interpolated between maps
 SIDE = 96  # px of the heat before ffmpeg scales it to the size of the video
@@ -29,6 +37,9 @@ STRIP_LINES = 2
 LEGEND_SHARE = 0.35  # of the width, at most
 SHORTEST_END_S = 0.1  # of the time after the last map, from which it has an image of its own
 FIRST_PNG = 1  # level of compression: the fastest one
+SLOWEST = 10  # times the length of the video that its film may take, if that is more than time_s
+MESSAGE_LINES, MESSAGE_CHARS = 5, 4096  # of ffmpeg's messages that are kept
+BOUNDS = limits.Bounds(MEMORY_MB, TIME_S)
 
 
 class Layout(NamedTuple):
@@ -123,37 +134,45 @@ def write_annotations(
 def write(
     localization: Localization,
     out: Path,
-    max_s: int | None = None,
+    max_s: int | None = MAX_S,
     on_progress: Callable[[float], object] = ignore,
+    bounds: limits.Bounds = BOUNDS,
 ) -> None:
     """Write the video with heat, boxes, legend, scores and its sound: H.264 and AAC in mp4.
 
     Browsers play such files. `on_progress` is called with the seconds of video that were written.
+    `bounds` limit ffmpeg; for a long video, it may take more time.
 
     Raises
     ------
     UserError
-        When ffmpeg fails.
+        When ffmpeg fails, or exceeds its limits.
     """
     layout = Layout.of(localization.size)
-    length_s = min(duration_s(localization.video), max_s or math.inf)
+    media = localization.media or sources.inspect(localization.video, bounds.memory_mb)
+    length_s = min(media.length_s or 0.0, max_s or math.inf)
+    bounds = bounds._replace(time_s=max(bounds.time_s, SLOWEST * length_s))
     frames = (drawing.rgba(heat, (SIDE, SIDE)).tobytes() for heat in interpolate(localization))
     with tempfile.TemporaryDirectory() as scratch, tables.atomic_write(out) as part:
         annotations = Path(scratch, "annotations.png")
         write_annotations(localization, layout, annotations, length_s)
-        command = _command(localization, layout, annotations, max_s, part)
-        _run(command, frames, out, on_progress)
+        command = _command(localization, media, layout, annotations, max_s, part)
+        _run(command, frames, out, on_progress, bounds)
 
 
 def _command(
-    localization: Localization, layout: Layout, annotations: Path, max_s: int | None, out: Path
+    localization: Localization,
+    media: Media,
+    layout: Layout,
+    annotations: Path,
+    max_s: int | None,
+    out: Path,
 ) -> list[str]:
     """Ffmpeg's command line; it reads the heat from its standard input."""
-    media = probe(localization.video)
     assert media.pictures is not None
     assert media.sound is not None
     limit = {} if max_s is None else {"t": max_s}
-    source = ffmpeg.input(f"file:{localization.video.absolute()}", **limit)
+    source = ffmpeg.input(f"file:{localization.video.absolute()}", **INPUT_OPTIONS, **limit)
     heat = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgba", s=f"{SIDE}x{SIDE}", r=FPS)
     texts = ffmpeg.input(
         f"file:{annotations}", format="png_pipe", framerate=localization.maps_per_s
@@ -184,19 +203,47 @@ def _command(
 
 
 def _run(
-    command: list[str], frames: Iterator[bytes], out: Path, on_progress: Callable[[float], object]
+    command: Sequence[str],
+    frames: Iterator[bytes],
+    out: Path,
+    on_progress: Callable[[float], object],
+    bounds: limits.Bounds,
 ) -> None:
-    """Run ffmpeg and write the frames to its standard input."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    """Run ffmpeg within limits, and write the frames to its standard input."""
+    process = subprocess.Popen(
+        limits.limited(command, bounds), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdin is not None
     assert process.stderr is not None
-    try:
+    clock, end_s = Timer(bounds.time_s, process.kill), time.monotonic() + bounds.time_s
+    clock.start()
+    with ThreadPoolExecutor(1) as pool:
+        # A damaged video may have many messages. They are read all the time, or ffmpeg would wait.
+        lines = iter(partial(process.stderr.readline, MESSAGE_CHARS), b"")
+        messages = pool.submit(deque[bytes], lines, MESSAGE_LINES)
+        try:
+            _feed(process.stdin, frames, on_progress)
+            status = process.wait()
+        finally:
+            clock.cancel()
+            process.kill()
+    if status:
+        late = status == -signal.SIGKILL and time.monotonic() >= end_s
+        reason = f"took more than {bounds.time_s:g} s" if late else _last(messages.result())
+        raise UserError(f"{out.name} could not be written by {binary()}: {reason}")
+
+
+def _feed(
+    target: IO[bytes], frames: Iterator[bytes], on_progress: Callable[[float], object]
+) -> None:
+    """Write the frames; where ffmpeg has ended before, its exit status says why."""
+    with suppress(BrokenPipeError), target:
         for frame in frames:
-            process.stdin.write(frame)
+            target.write(frame)
             on_progress(1 / FPS)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # ffmpeg has ended: its message is raised below
-    message = process.stderr.read().decode(errors="replace").strip().splitlines()
-    if process.wait():
-        raise UserError(f"{binary()} could not write {out}: {' '.join(message[-1:])}")
+
+
+def _last(messages: Iterable[bytes]) -> str:
+    """The last line of ffmpeg's messages."""
+    lines = [message.decode(errors="replace").strip() for message in messages]
+    return next((line for line in reversed(lines) if line), "no message")

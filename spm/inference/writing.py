@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from spm.inference.localization import (
     Localization,
     Maps,
 )
+from spm.version import VERSION
 
 SCORE = (
     "confidence of the network, from 0 to 1, that the sound comes from this place: the maximum of"
@@ -43,14 +43,6 @@ UNITS = {
 }
 
 
-def spm_version() -> str | None:
-    """Version of the installed package; None if spm runs from its folder."""
-    try:
-        return version("spm")
-    except PackageNotFoundError:
-        return None
-
-
 def document(localization: Localization) -> dict[str, Any]:
     """The content of the JSON file: what made the maps, what was heard, and a row per second."""
     network, (height, width) = localization.network, localization.maps.shape[1:]
@@ -58,7 +50,7 @@ def document(localization: Localization) -> dict[str, Any]:
     score = RELATIVE_SCORE if network.method in RELATIVE_METHODS else SCORE
     columns = {key: text for key, text in UNITS.items() if key.split(", ")[0] in rows[0]}
     return {
-        "spm": spm_version(),
+        "spm": VERSION,
         "network": {"name": network.name, "method": network.method, "sha256": network.digest},
         "video": {
             "file": localization.video.name,
@@ -100,7 +92,7 @@ def _map_rows(
     localization: Localization, category: str | None, maps: Maps
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table of maps."""
-    name, (height, width) = localization.video.stem, maps.shape[1:]
+    name, (height, width) = localization.name or localization.video.stem, maps.shape[1:]
     for frame, time_s in enumerate(localization.times_s.tolist()):
         yield {
             "clip_id": f"{name}_{1000 * int(time_s):07d}",

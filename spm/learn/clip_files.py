@@ -154,7 +154,7 @@ class PreparedSounds:
     `prepare` takes mono sound at 16 kHz in [-1, 1], (n, 16000), and gives (n, …).
     """
 
-    pcm: ClipColumn
+    pcm: Sounds
     prepare: Callable[[Tensor], Tensor]
 
     def __len__(self) -> int:

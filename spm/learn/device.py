@@ -13,21 +13,40 @@ from spm.base.errors import UserError
 COMPILE_STEPS = 20_000  # at 10 ms saved per step, the three minutes that compiling takes
 
 
-def pick_device(name: str) -> torch.device:
-    """Device of a config's `auto`, `cpu`, `cuda`, `cuda:1`, …; `auto` is the GPU, if there is one.
+def use_threads(number: int) -> None:
+    """Compute with so many threads on a CPU, on any number of cores.
+
+    Sums are split among the threads, so another number gives other last digits. Snakemake sets
+    OMP_NUM_THREADS to the cores of a job, which must not change its result. The processes that
+    torchrun started on this machine share the threads.
+    """
+    torch.set_num_threads(max(1, number // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def pick_device(name: str, threads: int | None = None) -> torch.device:
+    """Device of a config: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    `auto` is the GPU, if there is one: NVIDIA's, or that of a Mac. `threads` are the setting of the
+    stage (`use_threads`); None: as many as torch chooses.
 
     Raises
     ------
     UserError
-        If the config names a GPU and torch finds none.
+        If there is no such device, or torch finds no GPU.
     """
+    if threads is not None:
+        use_threads(threads)
+    has_gpu = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+        name = next((kind for kind, found in has_gpu.items() if found), "cpu")
+    if not has_gpu.get(name.split(":")[0], True):
         raise UserError(
             f"device: {name!r}, but torch finds no GPU on this machine: set device to auto or cpu"
         )
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device: {name!r}; expected auto, cpu, cuda or mps") from None
 
 
 def half_type() -> torch.dtype:

@@ -20,7 +20,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.tensor import DTensor, Partial, Shard
 from torch.nn.functional import pad
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -42,10 +41,7 @@ def is_main_process() -> bool:
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Join the processes that torchrun started, if any; each uses the GPU of its local rank.
-
-    The processes of a node share the threads of the job.
-    """
+    """Join the processes that torchrun started, if any; each uses the GPU of its local rank."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -53,8 +49,6 @@ def process_group() -> Iterator[None]:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
-    local_processes = int(os.environ["LOCAL_WORLD_SIZE"])
-    torch.set_num_threads(max(1, torch.get_num_threads() // local_processes))
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield
@@ -91,6 +85,9 @@ def gather(part: Tensor) -> Tensor:
     """
     if not dist.is_initialized() or not torch.is_grad_enabled():
         return part
+    # Imported only here: it takes as long as half of torch, and most stages run in one process.
+    from torch.distributed.tensor import DTensor, Partial, Shard
+
     lengths = _all_lengths(part)
     longest = max(lengths)
     padded = pad(part, [0] * (2 * part.dim() - 1) + [longest - len(part)])

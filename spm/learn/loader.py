@@ -208,7 +208,7 @@ def load(
     slots = _Slots(count)
     items = _Items(make, slots)
     if not count:
-        yield from _finished(map(items.__getitem__, plans), slots, device)
+        yield from _finished(map(_on_one_thread(items), plans), slots, device)
         return
     loader = DataLoader(
         items,
@@ -223,6 +223,20 @@ def load(
     )
     _end_workers_at_exit()
     yield from _one_ahead(_finished(iter(loader), slots, device))
+
+
+def _on_one_thread(items: _Items) -> Callable[[Any], Any]:
+    """Make each item on one thread, as a worker does: sums depend on the number of threads."""
+
+    def make(plan: Any) -> Any:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return items[plan]
+        finally:
+            torch.set_num_threads(threads)
+
+    return make
 
 
 def _finished(items: Iterator[Any], slots: _Slots, device: torch.device) -> Iterator[Any]:

@@ -22,11 +22,13 @@ from spm.learn import checkpoints, distributed
 from spm.learn.checkpoints import Checkpoints, HistoryRow, Progress
 from spm.learn.epoch import Epoch as Epoch
 from spm.learn.epoch import EpochValues as EpochValues
+from spm.learn.finished import keep_newest
 from spm.learn.monitor import Monitor
 
 # Steps, or seconds, between two looks at the values, each of which waits for the GPU.
 LOG_STEPS, LOG_S = 20, 10.0
 CHECKPOINT_MINUTES = 10.0
+UNFINISHED = 3  # trainings of one network, with other settings, that can be continued
 
 
 def _check_finite(values: EpochValues, title: str) -> None:
@@ -178,7 +180,7 @@ def train(
         Number of epochs in all, including those before a kill.
     state : Path
         Folder of the checkpoints, named by what the training depends on
-        (`checkpoints.fingerprint`).
+        (`finished.work_digest`).
     title : str
         Title of the progress bar.
     best_by : (split, name), optional
@@ -226,6 +228,12 @@ def write_history(history: Sequence[HistoryRow], out: Path) -> None:
 
 
 def finish(history: Sequence[HistoryRow], out: Path, state: Path) -> None:
-    """Write the history, and delete the checkpoints; call this after the weights are saved."""
+    """Write the history, and delete the checkpoints; call this after the weights are saved.
+
+    Of the trainings with other settings that were stopped, the last few keep their checkpoints.
+    """
     write_history(history, out)
     shutil.rmtree(state, ignore_errors=True)
+    keep_newest(state.parent, UNFINISHED)
+    with suppress(OSError):  # unless it has other checkpoints
+        state.parent.rmdir()

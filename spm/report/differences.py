@@ -32,12 +32,12 @@ def pairs(paths: Iterable[Path]) -> pd.DataFrame:
     for key, group in groups.items():
         about = dict(zip(KEY, key, strict=True))
         for first, second in combinations(sorted(group), 2):
-            found += [about | row for row in _differences(first, second)]
+            found += [about | row for row in between(first, second)]
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _differences(first: Path, second: Path) -> Iterator[dict[str, Any]]:
-    """Differences between two runs under one protocol, a row per metric."""
+def between(first: Path, second: Path) -> Iterator[dict[str, Any]]:
+    """Differences between the runs of two summaries under one protocol, a row per metric."""
     summary = summaries.read(first)
     protocol, bootstrap = Protocol(**summary["protocol"]), summary["bootstrap"]
     left, right = (_frame_scores(path) for path in (first, second))

@@ -1,6 +1,6 @@
 """Parts of Markdown tables: their first lines, and scores with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,6 +9,20 @@ import pandas as pd
 def head(columns: Sequence[str]) -> list[str]:
     """The first two lines of a Markdown table whose first column has no title."""
     return ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+
+
+def cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
+    """A score with its interval; a dash where the row does not have this score.
+
+    >>> cell({"auc": 0.5, "auc low": 0.4, "auc high": 0.6}, "auc", 2)
+    '0.50 [0.40, 0.60]'
+    """
+    if pd.isna(row[score]):  # the no-sounding area needs a map per category
+        return "–"
+    bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
+    if pd.isna(bounds).any():
+        return f"{row[score]:.{digits}f}"
+    return f"{row[score]:.{digits}f} [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
 
 
 def signed(value: float, low: Any, high: Any, digits: int) -> str:

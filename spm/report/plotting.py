@@ -26,7 +26,10 @@ COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"]
 HATCHES = ["", "////", "....", "xxxx", "\\\\\\\\", "++++"]  # tell bars apart when printed in gray
 MARKERS = "os^DvP"
 HEAT = "inferno"  # its lightness rises, so maps can also be read in gray
+# Matplotlib's own defaults first: a file `matplotlibrc` in the working directory has no effect.
+DEFAULTS = {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if "backend" not in name}
 RC: Any = {
+    **DEFAULTS,
     "svg.hashsalt": "spm",
     "font.size": 9,
     "axes.spines.top": False,

@@ -3,12 +3,13 @@
 python -m spm.report.tables --config '{}'
     --summaries results/score/scores/spm/solo/given/spm-paper.json …
     --box-counts results/boxes/annotations/given.csv …
-    --csv scores.csv --pairs-table pairs.csv --verdict-file verdict.txt --markdown-table scores.md
+    --csv scores.csv --pairs-table pairs.csv --negatives-table negatives.csv
+    --verdict-file verdict.txt --markdown-table scores.md
 
 The scores per frame lie beside each summary, in a file of the same name with the suffix `.parquet`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from pydantic import Field
 from spm.base import stage, tables
 from spm.base.config import Section
 from spm.boxes import status_counts
-from spm.report import differences, verdict
-from spm.report.markdown import head
+from spm.report import differences, negatives, verdict
+from spm.report.markdown import cell, head
 from spm.report.summaries import COUNTS, KEY, ORACLE, SummaryKey, read, summary_key
 
 
@@ -102,16 +103,6 @@ def box_lines(paths: Iterable[Path]) -> str:
     return "\n".join(lines)
 
 
-def _cell(row: Mapping[Any, Any], score: str, digits: int) -> str:
-    """A score with its interval; a dash where the run does not have this score."""
-    if pd.isna(row[score]):  # the no-sounding area needs a map per category
-        return "–"
-    bounds = [row.get(f"{score} {side}") for side in ("low", "high")]
-    if pd.isna(bounds).any():
-        return f"{row[score]:.{digits}f}"
-    return f"{row[score]:.{digits}f} [{bounds[0]:.{digits}f}, {bounds[1]:.{digits}f}]"
-
-
 def _markdown_rows(group: pd.DataFrame, digits: int) -> str:
     """The rows of one group as a Markdown table; trained runs are bold."""
     other = {*KEY, *COUNTS, "run", "trained"}
@@ -120,7 +111,7 @@ def _markdown_rows(group: pd.DataFrame, digits: int) -> str:
     lines = head(scores)
     for row in group.to_dict("records"):
         name = f"**{row['run']}**" if row["trained"] else row["run"]
-        cells = [name, *(_cell(row, score, digits) for score in scores)]
+        cells = [name, *(cell(row, score, digits) for score in scores)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -144,6 +135,7 @@ def run(
     box_counts: list[Path],
     csv: Path,
     pairs_table: Path,
+    negatives_table: Path,
     verdict_file: Path,
     markdown_table: Path,
 ) -> None:
@@ -151,14 +143,18 @@ def run(
     table = ordered(list(rows(summaries)))
     between = differences.pairs(summaries)
     from_baselines = differences.from_baselines(summaries)
-    for path, content in ((csv, table), (pairs_table, _stacked(between, from_baselines))):
+    other_sounds = negatives.table(summaries)
+    differences_table = _stacked(between, from_baselines)
+    written_tables = {csv: table, pairs_table: differences_table, negatives_table: other_sounds}
+    for path, content in written_tables.items():
         with tables.atomic_write(path) as part:
             content.to_csv(part, index=False)
-    sentences = verdict.sentences(summaries, config.digits)
+    sentences = verdict.sentences(summaries, config.digits) + negatives.sentences(summaries)
     texts = [
         box_lines(box_counts),
         verdict.markdown(sentences),
         markdown(table, config.digits),
+        negatives.tables_markdown(other_sounds, config.digits),
         differences.baselines_markdown(from_baselines, config.digits),
         differences.pairs_markdown(between, config.digits),
     ]

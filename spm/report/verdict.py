@@ -93,20 +93,23 @@ def sentence(key: SummaryKey, summary: Mapping[str, Any], digits: int = 3) -> st
     videos = count(summary["videos"], "video")
     counts = f"{count(summary['frames'], 'frame')} of {videos}"
     few = "" if summary["videos"] > 1 else ", too few for an interval"
-    judged = f" is {_listed(clauses)}" if clauses else " is a baseline itself"
+    judged = f" is {listed(clauses)}" if clauses else " is a baseline itself"
     return f"{place}: `{key.run}`{judged}; {counts}{few}."
 
 
-def _listed(clauses: Sequence[str]) -> str:
+def listed(clauses: Sequence[str]) -> str:
     """Clauses with commas and `and` between them."""
     return " and ".join(filter(None, [", ".join(clauses[:-1]), *clauses[-1:]]))
 
 
-def first_of_each(paths: Iterable[Path]) -> list[Path]:
-    """The first summary of each run and test set: of the first box source and protocol."""
-    firsts: dict[tuple[str, str], Path] = {}
+def first_of_each(paths: Iterable[Path], *, box_sources: bool = False) -> list[Path]:
+    """The first summary of each run and test set: of the first protocol and box source.
+
+    With `box_sources`, the first of each run, test set and box source.
+    """
+    firsts: dict[tuple[str, ...], Path] = {}
     for path in paths:
-        firsts.setdefault(summary_key(path)[:2], path)
+        firsts.setdefault(summary_key(path)[: 3 if box_sources else 2], path)
     return list(firsts.values())
 
 

@@ -4,16 +4,18 @@ Pure functions: the stage `scores` and the command `spm score` read and write th
 `spm.score.aggregation` turns the scores per frame into figures.
 """
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from spm.base.errors import UserError
-from spm.boxes.formats.frames import Box, Form
-from spm.score import baselines, masks, metrics
+from spm.boxes.formats.frames import Box, Form, MaskSource
+from spm.score import baselines, map_streams, masks, metrics
+from spm.score.map_streams import MapArray
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles
 from spm.score.protocols import EmptyTruth, Precision, Protocol
@@ -28,6 +30,7 @@ class Truth:
     boxes: Mapping[FrameKey, Sequence[Box]]
     form: Form = "xywh"
     annotators: int = 1  # boxes that make a pixel full truth; 2: a pixel in one box counts half
+    masks: Mapping[FrameKey, MaskSource] = field(default_factory=dict)  # of frames that have one
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,29 @@ class Predictions:
 
     keys: Sequence[FrameKey]
     videos: Sequence[tuple[str, ...]]  # of each frame: one video, or those of a mosaic
-    frame_maps: Maps | None = None  # (n, h, w)
-    class_maps: Maps | None = None  # (n, classes, h, w)
+    frame_maps: MapArray | None = None  # (n, h, w); in memory, or in a file
+    class_maps: MapArray | None = None  # (n, classes, h, w)
     classes: tuple[str, ...] = ()
+
+    def parts(self) -> Iterator[tuple[slice, "Predictions"]]:
+        """Ranges of frames, with their maps in memory: never more of them than of one range."""
+        for part in map_streams.chunks(self.frame_maps, self.class_maps):
+            numbers = range(part.start, part.stop)
+            frame_maps, class_maps = (
+                None if store is None else store[numbers]
+                for store in (self.frame_maps, self.class_maps)
+            )
+            yield (
+                part,
+                Predictions(
+                    self.keys[part], self.videos[part], frame_maps, class_maps, self.classes
+                ),
+            )
 
     def map_shape(self) -> tuple[int, int]:
         """Height and width of the maps."""
         maps = self.frame_maps if self.frame_maps is not None else self.class_maps
-        return maps.shape[-2:] if maps is not None else (1, 1)
+        return (maps.shape[-2], maps.shape[-1]) if maps is not None else (1, 1)
 
     def uses_class_maps(self, protocol: Protocol) -> bool:
         """Whether a protocol scores the class maps; otherwise it scores the one map per frame."""
@@ -66,6 +84,18 @@ class Selection:
     targets: list[Target] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)  # number of frames per reason
 
+    def part(self, numbers: slice) -> "Selection":
+        """The selected frames among a range of the predictions, counted from its start."""
+        first, end = (bisect_left(self.frames, bound) for bound in (numbers.start, numbers.stop))
+        start, stop = (
+            bisect_left(self.targets, bound, key=lambda target: target.frame)
+            for bound in (first, end)
+        )
+        return Selection(
+            [number - numbers.start for number in self.frames[first:end]],
+            [target._replace(frame=target.frame - first) for target in self.targets[start:stop]],
+        )
+
 
 @dataclass(frozen=True)
 class FrameScores:
@@ -76,6 +106,23 @@ class FrameScores:
     nsa: Doubles | None = None  # (frames,)
     pixel_ap: Doubles | None = None  # (frames,): the mean over a frame's targets
     pointing_game: Doubles | None = None  # (frames,): the same; None for a binary mask
+
+    @classmethod
+    def join(cls, parts: Sequence["FrameScores"]) -> "FrameScores":
+        """The scores of the frames of all parts; None where a part has none."""
+        return cls(
+            np.concatenate([part.target_ious for part in parts]),
+            np.concatenate([part.ious for part in parts]),
+            _join([part.nsa for part in parts]),
+            _join([part.pixel_ap for part in parts]),
+            _join([part.pointing_game for part in parts]),
+        )
+
+
+def _join(columns: Sequence[Doubles | None]) -> Doubles | None:
+    """All values, or None if a part has none."""
+    present = [column for column in columns if column is not None]
+    return np.concatenate(present) if len(present) == len(columns) else None
 
 
 def targets(
@@ -126,12 +173,12 @@ def _target_maps(protocol: Protocol, predictions: Predictions, selection: Select
     if predictions.uses_class_maps(protocol):
         assert predictions.class_maps is not None
         channels = [_channel(predictions, target) for target in selection.targets]
-        return predictions.class_maps[frames, channels]
+        return np.asarray(predictions.class_maps[frames, channels])
     if predictions.frame_maps is None:
         raise UserError(
             f"protocol {protocol.name} needs one map per frame, but there are only maps of classes"
         )
-    return predictions.frame_maps[frames]
+    return np.asarray(predictions.frame_maps[frames])
 
 
 def _channel(predictions: Predictions, target: Target) -> int:
@@ -168,13 +215,19 @@ def score(
     passes: dict[Any, list[Protocol]] = defaultdict(list)
     for protocol in protocols:
         passes[protocol.pass_key].append(protocol)
+    selections = {
+        key: select(group[0], predictions, truth, skip_reason) for key, group in passes.items()
+    }
+    found: dict[Any, list[list[FrameScores]]] = {key: [] for key in passes}  # per part, protocol
+    for numbers, loaded in predictions.parts():
+        for key, group in passes.items():
+            if (selection := selections[key].part(numbers)).frames:
+                found[key].append(_score_pass(group, loaded, selection, truth))
     results: dict[str, tuple[Selection, FrameScores]] = {}
-    for group in passes.values():
-        selection = select(group[0], predictions, truth, skip_reason)
-        for protocol, scores in zip(
-            group, _score_pass(group, predictions, selection, truth), strict=True
-        ):
-            results[protocol.name] = (selection, scores)
+    for key, group in passes.items():
+        parts = found[key] or [_score_pass(group, predictions, Selection(), truth)]
+        for protocol, scores in zip(group, zip(*parts, strict=True), strict=True):
+            results[protocol.name] = (selections[key], FrameScores.join(scores))
     return {protocol.name: results[protocol.name] for protocol in protocols}
 
 

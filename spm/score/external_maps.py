@@ -1,4 +1,4 @@
-"""Match maps of any system with boxes, and score them: what `spm score` does.
+"""Match maps of any system with boxes; `score_rows` scores them.
 
 Maps and boxes belong together by their keys, or, if both have a video and a time, by time: a box
 belongs to the nearest map within FRAME_MATCH_S, as in the workflow.
@@ -6,46 +6,26 @@ belongs to the nearest map within FRAME_MATCH_S, as in the workflow.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from spm.base.constants import FRAME_MATCH_S
 from spm.base.errors import UserError
 from spm.boxes import ground_truth
 from spm.boxes.category_map import name_in_video
-from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
+from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, MaskSource
 from spm.boxes.statuses import BoxStatus
-from spm.score import aggregation, evaluation
-from spm.score.evaluation import FrameScores, Predictions, Truth
+from spm.score import map_streams
+from spm.score.evaluation import Predictions, Truth
 from spm.score.map_arrays import ExternalMaps
-from spm.score.protocols import Protocol
 
 Listed = Mapping[str, Collection[str]]  # the categories of each video of a manifest
 
 KEYS_SHOWN = 3  # in a message
-MAPS = "maps"  # the system's name in a table of scores; the others are baselines
-MINUS = " − "  # between the names of two systems: a row of differences
-CSV_COLUMNS = [
-    "protocol", "metric", "value", "frames", "low", "high", "interval_over", "interval_groups",
-]  # fmt: skip
+IMAGE = re.compile(r"\.(?:jpe?g|png)$", re.IGNORECASE)
 KEY_OF_TIME = re.compile(r"(.+)/(\d+\.\d+)")  # what frames.frame_key writes
-
-
-class ScoreRow(NamedTuple):
-    """One figure."""
-
-    protocol: str
-    system: str  # "maps", the name of a baseline, or "maps − " and the name of a baseline
-    metric: str
-    value: float
-    interval: tuple[float, float] | None  # 95 % bootstrap; None with fewer than two groups
-    frames: int
-    interval_over: str  # what the bootstrap draws: videos, or frames if the boxes name no videos
-    interval_groups: int  # the number of these videos or frames
 
 
 @dataclass(frozen=True)
@@ -59,6 +39,8 @@ class Matched:
     notes: list[str] = field(default_factory=list)  # on what only the maps or only the boxes have
     # Video and time in s of each frame whose boxes or map name both.
     times: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    silent: bool = False  # whether nothing visible sounds in frames without boxes
+    missing: int = 0  # number of frames of the set that have no map
 
 
 def rename_unlisted(
@@ -102,7 +84,7 @@ def match_to_truth(
         comparable with published ones.
     """
     frames = benchmark.frames
-    boxed = {key for key, frame in frames.items() if _kept(frame, listed)}
+    boxed = {key for key, frame in frames.items() if _kept(frame, listed) or benchmark.silent}
     map_of_frame = _by_time(stored, frames) | _by_key(stored, frames)
     missing = boxed - map_of_frame.keys()
     if not boxed:
@@ -125,7 +107,8 @@ def match_to_truth(
         "maps without a frame in the boxes": surplus,
     }
     notes = [f"{len(keys)} {noun}: {_shown(keys)}" for noun, keys in unmatched.items() if keys]
-    return _matched(stored, benchmark, map_of_frame, listed, notes)
+    matched = _matched(stored, benchmark, map_of_frame, listed, notes)
+    return replace(matched, silent=benchmark.silent, missing=len(missing))
 
 
 def _status(box: Box, frame: Frame, listed: Listed | None, *, has_map: bool = True) -> BoxStatus:
@@ -146,10 +129,11 @@ def _kept(frame: Frame, listed: Listed | None) -> list[Box]:
 
 
 def _by_key(stored: ExternalMaps, frames: Mapping[str, Frame]) -> dict[str, int]:
-    """The map of each frame with the same key; the name of a .npy file may lack a .jpg."""
-    numbers = {f"{key}.jpg": number for number, key in enumerate(stored.keys)}
-    numbers |= {key: number for number, key in enumerate(stored.keys)}
-    return {key: numbers[key] for key in frames if key in numbers}
+    """The map of each frame with the same key; one of the two may lack a .jpg or .png."""
+    numbers = {IMAGE.sub("", key): number for number, key in enumerate(stored.keys)}
+    exact = {key: number for number, key in enumerate(stored.keys)}
+    found = {key: exact.get(key, numbers.get(IMAGE.sub("", key))) for key in frames}
+    return {key: number for key, number in found.items() if number is not None}
 
 
 def _by_time(stored: ExternalMaps, frames: Mapping[str, Frame]) -> dict[str, int]:
@@ -190,11 +174,12 @@ def _matched(
     listed: Listed | None,
     notes: list[str],
 ) -> Matched:
-    """The maps that have a frame, sorted by the key of their first frame, with all its boxes."""
+    """The maps that have a frame, in their order, under the key of their first frame."""
     boxes: dict[str, list[Box]] = {}
     first_key: dict[int, str] = {}
     videos: dict[str, str] = {}
     times: dict[str, tuple[str, float]] = {}
+    masks: dict[str, MaskSource] = {}
     statuses: Counter[str] = Counter()
     for key, frame in sorted(benchmark.frames.items()):
         number = map_of_frame.get(key)
@@ -204,6 +189,8 @@ def _matched(
         if number is not None:
             name = first_key.setdefault(number, key)
             boxes.setdefault(name, []).extend(_kept(frame, listed))
+            if frame.mask is not None:
+                masks.setdefault(name, frame.mask)
             videos.setdefault(name, _video(stored, stored.keys[number], key, frame))
             if found := _place(stored, stored.keys[number], key, frame):
                 times.setdefault(name, found)
@@ -211,8 +198,10 @@ def _matched(
     resampled = "frames" if unnamed == len(videos) else "videos"
     if 0 < unnamed < len(videos):
         notes = [*notes, f"{unnamed} frames name no video; each counts as a video of its own"]
-    predictions = _predictions(stored, list(first_key), list(first_key.values()), videos)
-    truth = Truth(boxes, benchmark.form, benchmark.annotators)
+    numbers = sorted(first_key)  # the order of the file: a large one is then read once, in order
+    keys = [first_key[number] for number in numbers]
+    predictions = _predictions(stored, numbers, keys, videos)
+    truth = Truth(boxes, benchmark.form, benchmark.annotators, masks)
     return Matched(predictions, truth, resampled, statuses, notes, times)
 
 
@@ -238,8 +227,8 @@ def _predictions(
     return Predictions(
         keys,
         [(videos[key],) for key in keys],
-        None if stored.maps is None else stored.maps[numbers],
-        None if stored.class_maps is None else stored.class_maps[numbers],
+        map_streams.select(stored.maps, numbers),
+        map_streams.select(stored.class_maps, numbers),
         stored.classes,
     )
 
@@ -248,94 +237,3 @@ def _shown(keys: Iterable[str]) -> str:
     """The first keys, for a message."""
     names = sorted(keys)
     return ", ".join(names[:KEYS_SHOWN]) + (", …" if len(names) > KEYS_SHOWN else "")
-
-
-def scores(
-    matched: Matched,
-    protocols: Sequence[Protocol],
-    *,
-    resamples: int,
-    seed: int,
-    networks: Mapping[str, Predictions] | None = None,
-) -> Iterator[list[ScoreRow]]:
-    """Every figure of the maps and of the baselines on the same frames, a list per protocol.
-
-    `networks` has the maps of networks that are baselines, of the same frames in the same order.
-    The differences between the maps and these networks have rows of their own.
-    """
-    predictions, truth = matched.predictions, matched.truth
-    results = evaluation.score(protocols, predictions, truth)
-    of_networks = {
-        name: evaluation.score(protocols, maps, truth) for name, maps in (networks or {}).items()
-    }
-    for protocol in protocols:
-        selection, frame_scores = results[protocol.name]
-        if not selection.frames:
-            raise UserError(
-                f"protocol {protocol.name}: no frame has a map and a box; expected at least one"
-            )
-        systems = {MAPS: frame_scores}
-        systems |= evaluation.score_baselines(
-            selection, predictions.map_shape(), np.empty((0, 4)), protocol, truth
-        )
-        systems |= {name: found[protocol.name][1] for name, found in of_networks.items()}
-        videos = {predictions.videos[number] for number in selection.frames}
-        drawn = (matched.resampled, len(videos))
-        draws = aggregation.draw_videos(predictions, selection, resamples=resamples, seed=seed)
-        rows = []
-        for system, system_scores in systems.items():
-            bounds = aggregation.intervals(system_scores, protocol, draws)
-            rows += _rows(protocol, system, system_scores, bounds, drawn)
-        for name in of_networks:
-            gains = aggregation.differences(frame_scores, systems[name], protocol, draws)
-            rows += _difference_rows(protocol, f"{MAPS}{MINUS}{name}", gains, rows[0])
-        yield rows
-
-
-def _rows(
-    protocol: Protocol,
-    system: str,
-    frame_scores: FrameScores,
-    bounds: aggregation.Figures,
-    drawn: tuple[str, int],
-) -> list[ScoreRow]:
-    frames = len(frame_scores.ious)
-    return [
-        ScoreRow(protocol.name, system, metric, value, bounds[metric], frames, *drawn)
-        for metric, value in aggregation.figures(frame_scores, protocol).items()
-    ]
-
-
-def _difference_rows(
-    protocol: Protocol, system: str, gains: aggregation.Figures, like: ScoreRow
-) -> list[ScoreRow]:
-    """Rows of paired differences, with the counts of another row."""
-    rows = []
-    for metric, gain in gains.items():
-        bounds = None if gain["low"] is None else (gain["low"], gain["high"])
-        about = {"system": system, "metric": metric, "value": gain["value"], "interval": bounds}
-        rows.append(like._replace(protocol=protocol.name, **about))
-    return rows
-
-
-def describe_intervals(row: ScoreRow) -> str:
-    """One line on what the intervals of a protocol draw, or why there are none."""
-    if row.interval_groups < 2:
-        noun = "video" if row.interval_over == "videos" else "frame"
-        return f"no intervals: there is one {noun} only"
-    reason = ", because the boxes name no videos" if row.interval_over == "frames" else ""
-    return f"95 % intervals over {row.interval_groups} {row.interval_over}{reason}"
-
-
-def csv_rows(rows: Iterable[ScoreRow]) -> pd.DataFrame:
-    """A row per figure; a name of the baseline comes before its metric."""
-    records: list[dict[str, Any]] = []
-    for row in rows:
-        low, high = row.interval or (None, None)
-        metric = row.metric if row.system == MAPS else f"{row.system} {row.metric}"
-        values = (
-            *(row.protocol, metric, row.value, row.frames, low, high),
-            *(row.interval_over, row.interval_groups),
-        )
-        records.append(dict(zip(CSV_COLUMNS, values, strict=True)))
-    return pd.DataFrame(records, columns=CSV_COLUMNS)

@@ -4,13 +4,19 @@ tests/score/whole_images.py computes the same with NumPy, an image at a time; th
 both, bit by bit.
 """
 
+import os
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.core import config as numba_config
 from numpy.typing import NDArray
 
+# Numba reads a file .numba_config.yaml of the working directory, which may name a folder of compiled
+# code: it is not used.
+numba_config._config_fname = os.devnull
+numba_config.reload_config()  # type: ignore[no-untyped-call]
 BINS = 4096  # of the histogram that narrows the search for an order statistic
 
 
@@ -323,3 +329,35 @@ def inactive_fraction(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray
             first = end
         fractions[n] = count / px**2
     return fractions
+
+
+@njit(cache=True)
+def threshold_counts(
+    maps: Any, truth: Any, thresholds: Any
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Number of pixels from each threshold on: those in the truth, and all of them, (n, t) each.
+
+    Parameters
+    ----------
+    maps : float32 array, shape (n, h, w)
+    truth : bool array, shape (n, h, w)
+    thresholds : float32 array, shape (t,)
+        Rising from 0 to 1 in about equal steps.
+    """
+    n, steps = len(maps), len(thresholds)
+    hits, found = np.zeros((n, steps), np.int32), np.zeros((n, steps), np.int32)
+    for i in range(n):
+        pixels, inside = maps[i].ravel(), truth[i].ravel()
+        for j in range(pixels.size):
+            step = min(max(int(pixels[j] * (steps - 1)), -1), steps - 1)
+            while step + 1 < steps and thresholds[step + 1] <= pixels[j]:
+                step += 1
+            while step >= 0 and thresholds[step] > pixels[j]:
+                step -= 1
+            if step >= 0:
+                found[i, step] += 1
+                hits[i, step] += inside[j]
+        for step in range(steps - 2, -1, -1):
+            found[i, step] += found[i, step + 1]
+            hits[i, step] += hits[i, step + 1]
+    return hits, found

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spm.base.errors import UserError
+from spm.score.map_streams import MapArray, StreamedMaps
 from spm.score.masks import Maps
 
 ARRAYS = ("keys", "maps", "classes", "cluster_of_class")
@@ -36,8 +37,8 @@ class ExternalMaps:
     """Maps of some frames by key: one per frame, one per frame and class, or both."""
 
     keys: list[str]
-    maps: Maps | None = None  # (n, h, w)
-    class_maps: Maps | None = None  # (n, classes, h, w)
+    maps: MapArray | None = None  # (n, h, w)
+    class_maps: MapArray | None = None  # (n, classes, h, w)
     classes: tuple[str, ...] = ()
     # Video and time of the frames whose file has them in columns beside the key.
     times: Mapping[str, tuple[str, float]] = field(default_factory=dict)
@@ -103,9 +104,13 @@ def from_arrays(
     if missing := sorted({"keys", "maps"} - arrays.keys()):
         held = ", ".join(names) or "nothing"
         raise UserError(f"{path}: no array named {' or '.join(missing)}: it holds {held}")
-    keys, maps = _texts(path, "keys", arrays["keys"]), numbers(path, arrays["maps"])
+    keys, maps = _texts(path, "keys", arrays["keys"]), arrays["maps"]
+    if not isinstance(maps, StreamedMaps):
+        maps = numbers(path, maps)
     if maps.ndim == 4 and "cluster_of_class" in arrays:
-        maps = maps[:, _clusters(path, arrays["cluster_of_class"], maps.shape[1])]
+        clusters = _clusters(path, arrays["cluster_of_class"], maps.shape[1])
+        is_stream = isinstance(maps, StreamedMaps)
+        maps = maps.of_channels(clusters) if is_stream else maps[:, clusters]
     if "classes" in arrays and not classes:
         classes = tuple(_texts(path, "classes", arrays["classes"]))
     return _checked(path, keys, maps, classes)
@@ -123,11 +128,13 @@ def _clusters(path: Path, values: Any, count: int) -> NDArray[np.int64]:
     return clusters.astype(np.int64)
 
 
-def from_array(path: Path, maps: Maps, classes: tuple[str, ...]) -> ExternalMaps:
+def from_array(
+    path: Path, values: StreamedMaps | NDArray[Any], classes: tuple[str, ...]
+) -> ExternalMaps:
     """Maps of an array that has no keys: they are in a file beside it."""
-    keys_file = path.with_suffix(".keys.txt")
-    maps, keys = numbers(path, maps), [path.stem]
-    if maps.ndim == 2:
+    keys_file, keys = path.with_suffix(".keys.txt"), [path.stem]
+    maps = values if isinstance(values, StreamedMaps) else numbers(path, values)
+    if not isinstance(maps, StreamedMaps) and maps.ndim == 2:
         maps = maps[None]  # (1, h, w)
     if keys_file.exists():
         with one_line_errors(keys_file):
@@ -155,16 +162,26 @@ def from_maps(path: Path, maps: Mapping[str, Maps], classes: tuple[str, ...]) ->
     return _checked(path, list(maps), np.stack(list(maps.values())), classes)
 
 
-def _checked(path: Path, keys: list[str], maps: Maps, classes: tuple[str, ...]) -> ExternalMaps:
-    """Maps with their keys, if nothing is wrong with them."""
+def from_stream(keys: list[str], maps: StreamedMaps, classes: tuple[str, ...]) -> ExternalMaps:
+    """Maps that stay in their file."""
+    return _checked(maps.path, keys, maps, classes)
+
+
+def _checked(
+    path: Path, keys: list[str], maps: Maps | StreamedMaps, classes: tuple[str, ...]
+) -> ExternalMaps:
+    """Maps with their keys, if nothing is wrong with them; streamed values are checked later."""
     if fault := _fault(keys, maps, classes):
         raise UserError(f"{path}: {fault}")
+    if isinstance(maps, StreamedMaps):
+        check_memory(path, 4 * int(np.prod(maps.shape[1:], dtype=object)))  # of one frame
+        maps.keys = keys
     if maps.ndim == 3:
         return ExternalMaps(keys, maps)
     return ExternalMaps(keys, None, maps, classes)
 
 
-def _fault(keys: Sequence[str], maps: Maps, classes: Sequence[str]) -> str:
+def _fault(keys: Sequence[str], maps: Maps | StreamedMaps, classes: Sequence[str]) -> str:
     """What is wrong with the maps; empty if nothing is."""
     if maps.ndim not in (3, 4) or 0 in maps.shape:
         return f"maps of shape {maps.shape}; expected (n, h, w) or (n, classes, h, w)"
@@ -179,6 +196,8 @@ def _fault(keys: Sequence[str], maps: Maps, classes: Sequence[str]) -> str:
         )
     if maps.ndim == 4 and len(set(classes)) < len(classes):
         return f"class {_repeated(classes)!r} is repeated; expected each class once"
+    if isinstance(maps, StreamedMaps):
+        return ""
     finite = np.isfinite(maps).all(tuple(range(1, maps.ndim)))
     if not finite.all():
         return f"{keys[int(finite.argmin())]}: NaN or infinity; expected finite numbers"

@@ -28,8 +28,9 @@ from PIL import Image
 
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import frame_key
-from spm.score import map_arrays, map_tables
+from spm.score import map_arrays, map_streams, map_tables
 from spm.score.map_arrays import ExternalMaps
+from spm.score.map_streams import StreamedMaps
 from spm.score.map_tables import TableRow
 from spm.score.masks import Maps
 
@@ -57,7 +58,6 @@ def read(path: Path, classes: Sequence[str] = ()) -> ExternalMaps:
         )
     with map_arrays.one_line_errors(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch and Pillow warn of files before they fail
-        map_arrays.check_memory(path, path.stat().st_size)
         return reader(path, tuple(classes))
 
 
@@ -66,14 +66,19 @@ def _read_npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
         raise ValueError("not a zip archive, or its end is missing")
     with np.load(path, allow_pickle=False) as file:
         wanted = [name for name in file.files if name in map_arrays.ARRAYS]
+        arrays: dict[str, Any] = {}
+        if "maps" in wanted and (maps := map_streams.from_npz(path, file.zip, "maps.npy")):
+            arrays["maps"] = maps
+        wanted = [name for name in wanted if name not in arrays]
         sizes = [file.zip.getinfo(f"{name}.npy").file_size for name in wanted]
         map_arrays.check_memory(path, sum(sizes))
-        arrays, names = {name: file[name] for name in wanted}, file.files
+        arrays, names = arrays | {name: file[name] for name in wanted}, file.files
     return map_arrays.from_arrays(path, arrays, names, classes)
 
 
 def _read_npy(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
-    return map_arrays.from_array(path, _load_npy(path), classes)
+    maps = map_streams.from_npy(path)
+    return map_arrays.from_array(path, _load_npy(path) if maps is None else maps, classes)
 
 
 def _load_npy(path: Path) -> Maps:
@@ -88,19 +93,42 @@ def _load_npy(path: Path) -> Maps:
 def _read_torch(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     import torch
 
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    # Large files are mapped, so that the maps of a few frames can be read.
+    is_mapped = path.stat().st_size > map_streams.STREAM_BYTES // 8 and zipfile.is_zipfile(path)
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     if isinstance(content, torch.Tensor):
         return map_arrays.from_array(path, _array(path, content), classes)
     if not isinstance(content, Mapping):
         raise ValueError(f"it holds a {type(content).__name__}, not a dict or a tensor")
+    tensors = [value for value in content.values() if isinstance(value, torch.Tensor)]
+    if tensors and "maps" not in content and _is_stream(tensors, len(content)):
+        shape = tuple(tensors[0].shape)
+        load = map_streams.from_items(
+            path, list(map(str, content)), shape, lambda n: tensors[n].float().numpy()
+        )
+        return map_arrays.from_stream(list(map(str, content)), load, classes)
     arrays = {str(name): _array(path, value) for name, value in content.items()}
     return map_arrays.from_dict(path, arrays, classes)
+
+
+def _is_stream(arrays: Sequence[Any], count: int) -> bool:
+    """Whether `count` entries are all maps, of two or three dimensions, and take much memory."""
+    is_maps = len(arrays) == count and len(arrays[0].shape) in (2, 3)
+    return is_maps and map_streams.is_large((count, *arrays[0].shape))
 
 
 def _array(path: Path, value: Any) -> Any:
     """A tensor, or a list of tensors, as an array; other values are left as they are."""
     import torch
 
+    if (
+        isinstance(value, torch.Tensor)
+        and value.ndim in (3, 4)
+        and map_streams.is_large(value.shape)
+    ):
+        tensor = value.detach()
+        if not tensor.is_complex() and tensor.layout == torch.strided:
+            return StreamedMaps(path, tuple(tensor.shape), lambda n: tensor[n].float().numpy())
     if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
         value = torch.stack(value)
     if not isinstance(value, torch.Tensor):
@@ -112,23 +140,36 @@ def _array(path: Path, value: Any) -> Any:
 def _read_hdf5(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     import h5py
 
-    arrays: dict[str, Any] = {}
+    nodes: dict[str, Any] = {}
 
     def collect(name: str, node: object) -> None:
-        """Read a dataset; the names of groups are a part of its name."""
+        """Find a dataset; the names of groups are a part of its name."""
         if isinstance(node, h5py.Dataset):
-            map_arrays.check_memory(path, node.nbytes)
-            arrays[name] = node[()]
+            nodes[name] = node
 
-    with h5py.File(path, "r") as file:
-        file.visititems(collect)
+    file = h5py.File(path, "r")  # streamed maps keep it open
+    file.visititems(collect)
+    found = list(nodes.values())
+    if found and not {"keys", "maps"} & nodes.keys() and _is_stream(found, len(found)):
+        maps = map_streams.from_items(path, list(nodes), found[0].shape, lambda n: found[n][()])
+        return map_arrays.from_stream(list(nodes), maps, classes)
+    arrays = {name: _dataset(path, name, node) for name, node in nodes.items()}
+    if not any(isinstance(values, StreamedMaps) for values in arrays.values()):
+        file.close()
     return map_arrays.from_dict(path, arrays, classes)
 
 
+def _dataset(path: Path, name: str, node: Any) -> Any:
+    """The values of a dataset of HDF5; large maps stay in the file."""
+    is_maps = name == "maps" and node.ndim in (3, 4) and node.dtype.kind in "fiub"
+    if is_maps and map_streams.is_large(node.shape) and node.id.get_storage_size():
+        return StreamedMaps(path, node.shape, lambda rows: node[rows])
+    map_arrays.check_memory(path, node.nbytes)
+    return node[()]
+
+
 def _read_parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
-    file = pq.ParquetFile(path)
-    map_arrays.check_memory(path, 4 * _count_values(file.metadata))
-    by_key = "key" in file.schema_arrow.names
+    by_key = "key" in pq.ParquetFile(path).schema_arrow.names
     columns = ["key"] if by_key else ["video_id", "time_s"]
     table = map_tables.read(path, _key if by_key else _key_of_time, columns)
     times = {}
@@ -145,15 +186,6 @@ def _key(row: TableRow) -> str:
 
 def _key_of_time(row: TableRow) -> str:
     return frame_key(str(row["video_id"]), float(row["time_s"]))
-
-
-def _count_values(metadata: pq.FileMetaData) -> int:
-    """Number of values in all columns of a Parquet file."""
-    count = 0
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        count += sum(group.column(column).num_values for column in range(group.num_columns))
-    return count
 
 
 READERS: Mapping[str, Callable[[Path, tuple[str, ...]], ExternalMaps]] = {
@@ -176,8 +208,13 @@ def _read_folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
         load, selected = _load_png, [file for file in files if file.suffix == ".png"]
     if not selected:
         raise UserError(f"{path}: no .npy or .png file in this folder")
-    maps = {file.relative_to(path).with_suffix("").as_posix(): load(file) for file in selected}
-    return map_arrays.from_maps(path, maps, classes)
+    keys = [file.relative_to(path).with_suffix("").as_posix() for file in selected]
+    first = load(selected[0])
+    if first.ndim in (2, 3) and map_streams.is_large((len(keys), *first.shape)):
+        maps = map_streams.from_items(path, keys, first.shape, lambda n: load(selected[n]))
+        return map_arrays.from_stream(keys, maps, classes)
+    others = [load(file) for file in selected[1:]]
+    return map_arrays.from_maps(path, dict(zip(keys, [first, *others], strict=True)), classes)
 
 
 def _load_png(path: Path) -> Maps:

@@ -1,19 +1,22 @@
 """Read tables (Parquet) with one map per row: the workflow's, and those of `spm localize`."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.score.map_streams import CHUNK_BYTES, MapArray, MapWriter
 from spm.score.masks import Maps
 
 SHAPE = ("height", "width")
+BUFFER_BYTES = 1 << 20  # of a column that are in memory as they are stored
 TableRow = dict[str, Any]
 
 
@@ -25,7 +28,6 @@ class Sortable(Protocol):
 
 
 Key = TypeVar("Key", bound=Sortable)
-Channels = dict[str | None, dict[Key, Maps]]  # by category, None for the map of the whole frame
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class MapTable(Generic[Key]):
     """The maps of a table: one per frame, one per frame and category, or both."""
 
     frames: Mapping[Key, TableRow]  # sorted; the other columns of each frame
-    frame_maps: Maps | None  # (n, h, w)
-    class_maps: Maps | None  # (n, classes, h, w)
+    frame_maps: MapArray | None  # (n, h, w)
+    class_maps: MapArray | None  # (n, classes, h, w)
     classes: tuple[str, ...]  # sorted
 
 
@@ -57,46 +59,95 @@ def read(path: Path, key: Callable[[TableRow], Key], key_columns: Sequence[str])
         than the first, has too few or too many values for its size, or holds a value that is not
         finite.
     """
-    table = tables.read(path)
-    _check_columns(path, table, [*key_columns, *SHAPE, "map"])
-    _check_types(path, table)
-    rows = table.drop_columns(["map"]).to_pylist()
-    shape = (rows[0]["height"], rows[0]["width"]) if rows else (1, 1)
-    channels: Channels[Key] = defaultdict(dict)
+    schema = _schema(path)
+    _check_columns(path, schema.names, [*key_columns, *SHAPE, "map"])
+    table = tables.read(path, [name for name in schema.names if name != "map"])
+    _check_values(path, table, [*key_columns, *SHAPE])
+    _check_types(path, schema)
+    rows = table.to_pylist()
     frames: dict[Key, TableRow] = {}
-    for row, values in zip(rows, table["map"], strict=True):
-        frame = key(row)
-        with np.errstate(over="ignore"):  # too large for float32: infinity, which _fault finds
-            cells = values.values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-        channel = channels[row.get("category")]
-        fault = "two maps; expected one" if frame in channel else _fault(row, cells, shape)
-        if fault:
-            raise UserError(f"{path}: {frame}: {fault}")
-        channel[frame] = cells
+    channels: dict[str | None, set[Key]] = defaultdict(set)
+    for row in rows:
+        frame, channel = key(row), channels[row.get("category")]
+        if frame in channel:
+            raise UserError(f"{path}: {frame}: two maps; expected one")
+        channel.add(frame)
         frames.setdefault(frame, row)
     _check_channels(path, channels, frames)
-    return _stacked(channels, dict(sorted(frames.items())), shape)
+    return _read_maps(path, schema, rows, dict(sorted(frames.items())), key)
 
 
-def _check_columns(path: Path, table: pa.Table, names: Sequence[str]) -> None:
-    """Every column is there, and has a value in every row."""
-    if missing := [name for name in names if name not in table.column_names]:
-        raise UserError(
-            f"{path}: no column {' or '.join(missing)}: it has {', '.join(table.column_names)}"
-        )
+def _schema(path: Path) -> pa.Schema:
+    with tables.readable(path):
+        return pq.read_schema(path)
+
+
+def _read_maps(
+    path: Path,
+    schema: pa.Schema,
+    rows: Sequence[TableRow],
+    frames: dict[Key, TableRow],
+    key: Callable[[TableRow], Key],
+) -> MapTable[Key]:
+    """The maps in the order of `frames`, from batches of the column `map`."""
+    shape = (rows[0]["height"], rows[0]["width"]) if rows else (1, 1)
+    places = {frame: number for number, frame in enumerate(frames)}
+    names = {row.get("category") for row in rows}
+    classes = tuple(sorted(name for name in names if name is not None))
+    dtype = np.dtype(np.float16 if schema.field("map").type.value_type == pa.float16() else "f4")
+    of_frames = of_classes = None
+    if None in names or not rows:
+        of_frames = MapWriter(path, (len(frames), *shape), dtype)
+    if classes:
+        of_classes = MapWriter(path, (len(frames), len(classes), *shape), dtype)
+    for row, values in zip(rows, _cells(path, shape), strict=True):
+        frame, category = key(row), row.get("category")
+        if fault := _fault(row, values, shape):
+            raise UserError(f"{path}: {frame}: {fault}")
+        writer = of_frames if category is None else of_classes
+        place = (places[frame],) if category is None else (places[frame], classes.index(category))
+        assert writer is not None
+        writer.write(place, values)
+    frame_maps, class_maps = (
+        None if writer is None else writer.maps(list(map(str, frames)))
+        for writer in (of_frames, of_classes)
+    )
+    return MapTable(frames, frame_maps, class_maps, classes)
+
+
+def _cells(path: Path, shape: tuple[int, int]) -> Iterator[Maps]:
+    """The values of each row's map."""
+    count = max(1, CHUNK_BYTES // max(1, 4 * shape[0] * shape[1]))
+    for batch in tables.batches(path, ["map"], min(count, 4096), buffer_bytes=BUFFER_BYTES):
+        if batch.column("map").null_count:
+            raise UserError(f"{path}: a row without map; expected a value in every row")
+        for values in batch.column("map"):
+            with np.errstate(over="ignore"):  # too large for float32: infinity, which _fault finds
+                cells = values.values.to_numpy(zero_copy_only=False)
+                yield cells.astype(np.float32, copy=False)
+
+
+def _check_columns(path: Path, found: Sequence[str], names: Sequence[str]) -> None:
+    """Every column is there."""
+    if missing := [name for name in names if name not in found]:
+        raise UserError(f"{path}: no column {' or '.join(missing)}: it has {', '.join(found)}")
+
+
+def _check_values(path: Path, table: pa.Table, names: Sequence[str]) -> None:
+    """Every row has a value in every column."""
     if empty := [name for name in names if table[name].null_count]:
         raise UserError(f"{path}: a row without {empty[0]}; expected a value in every row")
 
 
-def _check_types(path: Path, table: pa.Table) -> None:
+def _check_types(path: Path, schema: pa.Schema) -> None:
     """Sizes are integers, maps are lists of numbers."""
     for name in SHAPE:
-        if not pa.types.is_integer(table[name].type):
-            raise UserError(f"{path}: {name} of type {table[name].type}; expected integers")
-    values = getattr(table["map"].type, "value_type", pa.null())
+        if not pa.types.is_integer(schema.field(name).type):
+            raise UserError(f"{path}: {name} of type {schema.field(name).type}; expected integers")
+    values = getattr(schema.field("map").type, "value_type", pa.null())
     if not pa.types.is_floating(values) and not pa.types.is_integer(values):
         raise UserError(
-            f"{path}: map of type {table['map'].type}; expected lists of numbers, row by row"
+            f"{path}: map of type {schema.field('map').type}; expected lists of numbers, row by row"
         )
 
 
@@ -110,24 +161,11 @@ def _fault(row: TableRow, values: Maps, shape: tuple[int, int]) -> str:
     return "" if np.isfinite(values).all() else "NaN or infinity; expected finite numbers"
 
 
-def _check_channels(path: Path, channels: Channels[Key], frames: Collection[Key]) -> None:
+def _check_channels(
+    path: Path, channels: dict[str | None, set[Key]], frames: Collection[Key]
+) -> None:
     """Every frame needs a map in every channel."""
     for category, channel in sorted(channels.items(), key=lambda item: item[0] or ""):
-        if missing := sorted(set(frames) - channel.keys()):
+        if missing := sorted(set(frames) - channel):
             subject = category or "the whole frame"
             raise UserError(f"{path}: {missing[0]}: no map of {subject}; expected one of each")
-
-
-def _stacked(
-    channels: Channels[Key], frames: dict[Key, TableRow], shape: tuple[int, int]
-) -> MapTable[Key]:
-    """The maps stacked in the order of `frames`."""
-    stacks: dict[str | None, Maps] = {}
-    for category, channel in channels.items():
-        stacks[category] = np.array([channel[frame] for frame in frames], np.float32).reshape(
-            -1, *shape
-        )
-    classes = tuple(sorted(category for category in stacks if category is not None))
-    class_maps = np.stack([stacks[name] for name in classes], axis=1) if classes else None
-    frame_maps = stacks.get(None) if stacks else np.zeros((0, 1, 1), np.float32)
-    return MapTable(frames, frame_maps, class_maps, classes)

@@ -19,7 +19,7 @@ from spm.base.config import UNIQUE, Section, Seed
 from spm.base.statuses import PretrainedBaseline
 from spm.boxes.formats.frames import Box
 from spm.corpus import ids
-from spm.score import aggregation, evaluation, protocols, workflow_tables
+from spm.score import aggregation, evaluation, negative_scores, protocols, workflow_tables
 from spm.score.evaluation import FrameScores, Predictions, Selection, Truth
 from spm.score.map_tables import TableRow
 from spm.score.metrics import Doubles
@@ -51,6 +51,14 @@ class Scores(Section):
         description="Number of resamples of the videos behind each 95 % interval.",
     )
     seed: Seed = Field(0, description="Random seed of the resampling.")
+    negative_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Threshold of all maps for the figures on silence, noise and off-screen sound."
+        " null: that of the run at which three quarters of its maps of clips with such sounds are"
+        " empty (negatives.threshold_clips), the universal threshold of Juanola et al.",
+    )
 
 
 def skip_reason(rows: Sequence[TableRow]) -> str:
@@ -156,6 +164,24 @@ def _summary(
     }
 
 
+def negative_figures(
+    config: Scores, boxes: dict[FrameKey, list[Box]], maps: Path | None, baselines: Sequence[Path]
+) -> TableRow | None:
+    """Figures of the run and of the networks on negative sounds; None without such maps."""
+    if maps is None:
+        return None
+    found = {}
+    for path in (maps, *baselines):
+        found[path] = negative_scores.summarize(
+            negative_scores.read(path),
+            boxes,
+            config.negative_threshold,
+            resamples=config.bootstrap,
+            seed=config.seed,
+        )
+    return {"run": found.pop(maps), "baselines": {path.stem: each for path, each in found.items()}}
+
+
 def _common(
     predictions: Predictions,
     boxes: dict[FrameKey, list[Box]],
@@ -178,10 +204,13 @@ def run(
     index: Path,
     baseline_maps: list[Path],
     out: Path,
+    negatives: Path | None = None,
+    baseline_negatives: list[Path],
 ) -> None:
     """Score every map whose frame has a truth, and the baselines on the same frames.
 
-    Each protocol leaves two files in `out`: the scores per frame, and a summary.
+    Each protocol leaves two files in `out`: the scores per frame, and a summary. `negatives` and
+    `baseline_negatives` are the maps of the run and of the baselines with other sounds.
     """
     predictions = workflow_tables.read_maps(maps)
     clips = workflow_tables.read_clips(index, maps, predictions)
@@ -190,6 +219,7 @@ def run(
     truth, training = Truth(boxes), workflow_tables.training_boxes(boxes, clips)
     without_map = count_without_map(set(predictions.keys), set(boxes), clips)
     common = _common(predictions, boxes, clips, training)
+    common["negatives"] = negative_figures(config, boxes, negatives, baseline_negatives)
     chosen = [protocols.find(name) for name in config.protocols]
     results = evaluation.score(
         chosen, predictions, truth, lambda key: skip_reason(annotated.get(key, []))

@@ -4,15 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
-from spm.score.metrics import Doubles
+from spm.score.metrics import Doubles, Floats
+
+BLOCK_VALUES = 1 << 22  # draws that are handled at once: bounds the memory
 
 
 class Draws(NamedTuple):
     """Resamples of the videos of some frames. Frames of the same videos form a group."""
 
     group: NDArray[np.intp]  # (n,): the group of each frame
-    weights: NDArray[np.float64]  # (resamples, groups): product of the draws of a group's videos
+    # (resamples, groups): product of the draws of a group's videos, small integers
+    weights: NDArray[np.int16]
 
 
 def draw(videos: ArrayLike, *, resamples: int, seed: int) -> Draws | None:
@@ -26,17 +30,44 @@ def draw(videos: ArrayLike, *, resamples: int, seed: int) -> Draws | None:
     if len(groups) < 2:
         return None
     even = np.full(len(names), 1 / len(names))
-    draws = np.random.default_rng(seed).multinomial(len(names), even, size=resamples)
-    return Draws(group.reshape(-1), draws[:, groups].prod(-1).astype(np.float64))
+    generator, weights = np.random.default_rng(seed), np.empty((resamples, len(groups)), np.int16)
+    step = max(1, BLOCK_VALUES // len(names))
+    for start in range(0, resamples, step):  # blocks of one stream of random numbers
+        size = min(step, resamples - start)
+        draws = generator.multinomial(len(names), even, size=size)
+        weights[start : start + size] = draws[:, groups].prod(-1)
+    return Draws(group.reshape(-1), weights)
 
 
-def _means(values: ArrayLike, group: NDArray[np.intp], weights: NDArray[np.float64]) -> Doubles:
-    """Mean over the frames of the drawn videos, one per resample that has frames."""
-    sums, counts = np.bincount(group, np.asarray(values, np.float64)), weights @ np.bincount(group)
-    return np.asarray((weights @ sums)[counts > 0] / counts[counts > 0], np.float64)
+def resampled_sums(columns: Floats, draws: Draws) -> Doubles:
+    """Sums over the frames of the drawn videos: (n, k) → (resamples, k).
+
+    For figures that are not a mean over frames: they are computed from the sums of each resample.
+    """
+    frames, groups = len(columns), draws.weights.shape[1]
+    members = csr_array((np.ones(frames), (draws.group, np.arange(frames))), (groups, frames))
+    per_group = members @ np.asarray(columns, np.float64)  # (groups, k)
+    step = max(1, BLOCK_VALUES // groups)
+    return np.concatenate(
+        [
+            draws.weights[start : start + step].astype(np.float64) @ per_group
+            for start in range(0, len(draws.weights), step)
+        ]
+    )
 
 
-def _quantiles(means: Doubles, confidence: float) -> tuple[float, float] | None:
+def column_means(values: Floats, draws: Draws) -> Doubles:
+    """Means of several columns over the frames of the drawn videos: (n, k) → (resamples, k).
+
+    A resample without frames is left out.
+    """
+    sums = resampled_sums(np.hstack([values, np.ones((len(values), 1))]), draws)
+    sums = sums[sums[:, -1] > 0]
+    return np.asarray(sums[:, :-1] / sums[:, -1:])
+
+
+def quantiles(means: Doubles, confidence: float = 0.95) -> tuple[float, float] | None:
+    """The ends of the interval of resampled figures, (resamples,); None without a resample."""
     if not len(means):
         return None
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -49,7 +80,7 @@ def interval_of(
     """`interval` of a mean over frames whose videos are drawn already."""
     if draws is None:
         return None
-    return _quantiles(_means(values, *draws), confidence)
+    return quantiles(column_means(np.asarray(values, np.float64)[:, None], draws)[:, 0], confidence)
 
 
 def interval(

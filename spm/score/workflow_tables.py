@@ -14,7 +14,7 @@ from spm.base.statuses import Split
 from spm.boxes.formats.frames import Box
 from spm.boxes.statuses import BoxStatus
 from spm.corpus import ids
-from spm.score import map_tables
+from spm.score import map_streams, map_tables
 from spm.score.evaluation import Predictions
 from spm.score.map_tables import TableRow
 from spm.score.metrics import Doubles
@@ -70,8 +70,8 @@ def on_frames_of(predictions: Predictions, path: Path) -> Predictions:
         found,
         keys=predictions.keys,
         videos=predictions.videos,
-        frame_maps=None if found.frame_maps is None else found.frame_maps[wanted],
-        class_maps=None if found.class_maps is None else found.class_maps[wanted],
+        frame_maps=map_streams.select(found.frame_maps, wanted),
+        class_maps=map_streams.select(found.class_maps, wanted),
     )
 
 

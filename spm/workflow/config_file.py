@@ -9,13 +9,13 @@ from typing import Any, TypeGuard
 
 import yaml
 
-from spm.base.digest import ROOT
+from spm.base import project_files
 from spm.fusion import methods
 from spm.fusion.methods import METHODS
 from spm.fusion.settings import Train
 from spm.workflow import schema
 
-FILE = ROOT / "config.yaml"
+FILE = project_files.CONFIG
 WIDTH = 100
 INDENT = "  "
 HEAD = (

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import requests
 
 from spm.base import runs
-from spm.base.digest import ROOT
 from spm.base.errors import UserError
+from spm.base.project_files import PROFILE
 from spm.corpus.media import ffmpeg
 from spm.workflow.preflight import Severity
 from spm.workflow.project import Project, load_project
@@ -277,7 +277,7 @@ def findings(
     yield from media(ffmpeg.binary())
     yield from gpu()
     yield from conda()
-    yield from slurm(ROOT / "workflow/profiles/slurm/profile.yaml")
+    yield from slurm(PROFILE)
     try:
         project = load_project(folder, config_files, overrides)
     except UserError as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from spm.base import runs
 from spm.base.digest import code_digest
+from spm.base.file_digest import known_digests
 from spm.base.statuses import PretrainedBaseline
 from spm.corpus import membership
 
@@ -202,6 +203,24 @@ class Plan:
             return [f"{TEST_MOSAICS}/{stage}/0000.parquet"]
         return self.shard_tables(stage)
 
+    @property
+    def negative_testsets(self) -> list[str]:
+        """Test sets whose frames are shown with other sounds, too."""
+        has_sounds = bool(self.config["negatives"]["sounds"])
+        return [name for name in self.testsets if has_sounds and name != "synthetic"]
+
+    def negative_maps(self, run: str, testset: str) -> list[str]:
+        """The maps of a run with other sounds; runs of `mixed_runs` have none."""
+        listed = testset in self.negative_testsets and run in self.runs
+        return [f"results/fusion/maps/{run}/negatives/{testset}.parquet"] if listed else []
+
+    def baseline_negative_maps(self, testset: str) -> list[str]:
+        """The maps of the pretrained baselines with other sounds."""
+        listed = testset in self.negative_testsets
+        names = self.config["scores"]["pretrained_baselines"] if listed else []
+        folder = f"results/fusion/baseline_maps/{testset}/negatives"
+        return [f"{folder}/{name}.parquet" for name in names]
+
     # Maps of networks that were not trained here
 
     @property
@@ -311,6 +330,18 @@ class Plan:
         """The file that lists the classes of the detector; given boxes need none."""
         classes = str(Path(self.detector_weights).with_suffix(".json"))
         return [classes] if box_source == "detector" else []
+
+    def named_detector_digest(self, box_source: str = "detector") -> str:
+        """Digests of the weights and classes that the config names; empty if it names none.
+
+        Given boxes need none.
+        """
+        weights = self.config["detect"]["weights"]
+        if not weights or box_source != "detector":
+            return ""
+        files = [weights, *self.detector_classes(box_source)]
+        digests = known_digests(files, CACHE / "detector.json")
+        return " ".join(digests[file] for file in files)
 
     def detector_input(self) -> dict[str, str | list[str]]:
         """Files that the detector learns from: Open Images, or frames with given boxes."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from spm.base import validation, yaml_file
-from spm.base.digest import ROOT
+from spm.base import project_files, validation, yaml_file
 from spm.base.errors import UserError
+from spm.base.project_files import merge
 from spm.corpus.manifest import Video, address, is_remote
 from spm.workflow import preflight
 from spm.workflow.preflight import Machine, Problem
@@ -53,14 +53,14 @@ def load_project(
         If the config has a fault, so that nothing else can be checked.
     """
     config: Any = {}
-    for file in (ROOT / "config.yaml", *config_files):
+    for file in (project_files.CONFIG, *project_files.own_config(folder), *config_files):
         config = merge(config, yaml_file.read(file))
     config = merge(config, _parse_overrides(overrides))
-    config = validation.validate(config, ROOT / "workflow/schemas/config.schema.json")
+    config = validation.validate(config, project_files.SCHEMA)
     # The jobs may run on a cluster and in conda's environments: who has them isn't asked for less.
     machine = Machine(local=not shutil.which("sbatch"), conda=bool(shutil.which("conda")))
     with chdir(folder):
-        facts, problems = preflight.check(config, ROOT, machine)
+        facts, problems = preflight.check(config, project_files.FOLDER, machine)
     manifest = folder / facts.plan.manifest
     return Project(folder, config, manifest, facts.videos, problems)
 
@@ -81,10 +81,3 @@ def _parse_overrides(overrides: Sequence[str]) -> Any:
             )
         changes = merge(changes, {name: setting})
     return changes
-
-
-def merge(config: Any, changes: Any) -> Any:
-    """A config with changes, section by section, as Snakemake merges config files."""
-    if not (isinstance(config, Mapping) and isinstance(changes, Mapping)):
-        return changes
-    return {**config, **{key: merge(config.get(key), changes[key]) for key in changes}}

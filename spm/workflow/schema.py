@@ -7,10 +7,10 @@ from typing import Any
 
 from spm.audio.clusters import Clusters
 from spm.audio.pretrain import Pretrain
+from spm.base import project_files
 from spm.base.config import Section
-from spm.base.digest import ROOT
 from spm.base.errors import UserError
-from spm.base.resources import Cluster
+from spm.base.resources import Cluster, StateFolder
 from spm.boxes.annotations import Annotations
 from spm.boxes.detect import Detect
 from spm.boxes.detector import Detector
@@ -26,6 +26,7 @@ from spm.fusion.baseline_maps import BaselineMaps
 from spm.fusion.maps import Maps
 from spm.fusion.mosaic_boxes import MosaicBoxes
 from spm.fusion.mosaics import Mosaics
+from spm.fusion.negatives import Negatives
 from spm.fusion.settings import Train
 from spm.report.best_worst import BestWorst
 from spm.report.cards import Cards
@@ -40,6 +41,7 @@ from spm.score.scores import Scores
 SECTIONS: dict[str, type[Section]] = {
     "corpus": Corpus,
     "cluster": Cluster,
+    "state": StateFolder,
     "fetch": Fetch,
     "clips": Clips,
     "spectrograms": Spectrograms,
@@ -53,6 +55,7 @@ SECTIONS: dict[str, type[Section]] = {
     "pretrain": Pretrain,
     "mosaics": Mosaics,
     "train": Train,
+    "negatives": Negatives,
     "maps": Maps,
     "baseline_maps": BaselineMaps,
     "scores": Scores,
@@ -75,7 +78,7 @@ INTRODUCTIONS = {
     "runs": "Trained localizers, by name. A row changes settings of `train` and of the section of"
     " its method; `false` leaves the run out.",
 }
-FILE = ROOT / "workflow" / "schemas" / "config.schema.json"
+FILE = project_files.SCHEMA
 # Defaults are left out because config.yaml has every key; `$defs` because they are inlined.
 LEFT_OUT = {"title", "default", "$defs"}
 FILE_NAME = {"pattern": r"^\w[\w-]*$", "maxLength": 100}

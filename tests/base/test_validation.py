@@ -17,7 +17,7 @@ SCHEMA = json.loads(FILE.read_text())
 # Text that users choose freely; all other text is one of a list.
 FREE_TEXT = {
     *("audio", "classes", "class_map", "cookies", "format", "given_boxes", "license", "manifest"),
-    *("mirror", "name", "private_hosts", "reviews", "sha256", "store", "url", "weights"),
+    *("mirror", "name", "plugins", "private_hosts", "reviews", "sha256", "store", "url", "weights"),
     *("table1", "table2", "ablation", "promotion"),
 }
 PAIRS = {"promotion"}  # a run may be in several pairs

@@ -7,7 +7,8 @@ from spm.boxes import annotations, box_counts
 from spm.boxes.annotations import Annotations, annotate_detections, annotate_given
 from spm.boxes.category_map import CategoryMap
 from spm.boxes.geometry import iou
-from spm.boxes.review.decisions import Decision, append, box_name, resolve
+from spm.boxes.review.decision_log import append
+from spm.boxes.review.decisions import Decision, box_name, resolve
 
 CLASSES = ["guitar", "violin", "cello", "flute"]
 CLIP = {"clip_id": "c", "video_id": "v", "categories": ["acoustic_guitar"], "audible": True}

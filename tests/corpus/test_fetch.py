@@ -1,5 +1,6 @@
 """The stage fetch with a real HTTP server on this machine."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -14,11 +15,13 @@ import pytest
 
 from spm.base import schemas
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.base.statuses import FetchStatus
 from spm.corpus.fetch import Fetch, run
-from spm.corpus.fetching import downloader, downloads, leftover, local, parts, store
+from spm.corpus.fetching import attempt, downloader, leftover, parts, store
 from spm.corpus.manifest import write
-from spm.corpus.media import ffmpeg
+from spm.corpus.media import ffmpeg, forks
+from spm.corpus.media.limits import Bounds
 from tests.support.web import WebServer
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +64,7 @@ def test_a_video_that_is_served_is_kept_whole_with_its_digest(site, corpus, medi
     assert time.monotonic() - start < 30  # nothing to wait for
     assert (row["status"], row["reason"], row["extractor"]) == ("ok", "", "generic")
     assert Path(row["path"]).read_bytes() == media.read_bytes()
-    assert (row["bytes"], row["sha256"]) == (media.stat().st_size, store.digest_of(media))
+    assert (row["bytes"], row["sha256"]) == (media.stat().st_size, file_digest(media))
     assert pq.read_schema(corpus.ledger).equals(schemas.LEDGER.schema)
 
 
@@ -119,6 +122,11 @@ def leave_a_part(site: WebServer, corpus: Corpus, address: str) -> Path:
     return part
 
 
+def ask_here(request: object, module: str, bounds: Bounds, is_wanted: object) -> forks.Ending:
+    """`forks.ask` for an attempt in this process."""
+    return forks.Ending(json.dumps(attempt.attempt(request)), 0, timed_out=False)
+
+
 def changed(media: bytes) -> bytes:
     """Another film of the same length: the rest of a file that is joined to it would be wrong."""
     return media[:64] + bytes(255 - byte for byte in media[64:])
@@ -134,8 +142,8 @@ OTHER_FILES = {
 
 @pytest.mark.parametrize("case", OTHER_FILES)
 def test_a_left_over_part_is_never_joined_to_another_file(site, corpus, case, monkeypatch):
-    monkeypatch.setattr(local, "check_media", lambda path: None)  # the files are not all films
-    monkeypatch.setattr(downloads, "check_media", lambda path: None)
+    monkeypatch.setattr(attempt, "check_media", lambda *_: None)  # the files are not all films
+    monkeypatch.setattr(forks, "ask", ask_here)
     etag, change = OTHER_FILES[case]
     site.etag = etag and '"a"'
     leave_a_part(site, corpus, f"{site.root}/a.mp4")
@@ -439,7 +447,7 @@ def test_local_files_stay_at_their_places(corpus, media, tmp_path):
     ).fetch()
     assert statuses(rows) == {"-x": "ok", "y": "ok", "z": "bad", "f": "bad", "n": "gone"}
     assert rows["-x"]["path"] == str(tmp_path / "my film.mp4")
-    assert {rows[name]["sha256"] for name in ("-x", "y")} == {store.digest_of(media)}
+    assert {rows[name]["sha256"] for name in ("-x", "y")} == {file_digest(media)}
     assert all(row["extractor"] == "local" for row in rows.values())
     assert not list(corpus.store.iterdir())
 

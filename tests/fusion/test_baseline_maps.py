@@ -10,7 +10,8 @@ from spm.base.errors import UserError
 from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
 from spm.fusion import baseline_maps
-from spm.fusion.baseline_maps import BaselineMaps, CachedTrunk, run
+from spm.fusion.baseline_maps import BaselineMaps, run
+from spm.fusion.cached_features import CachedTrunk
 from tests.support import corpora
 
 pytestmark = pytest.mark.usefixtures("parts")
@@ -27,7 +28,8 @@ def few(tmp_path_factory):
 def maps(corpus, folder, names, testset="solo"):
     """Run the stage: the tables of the networks by their names."""
     paths = {name: folder / testset / f"{name}.parquet" for name in names}
-    run(SMALL, index=corpus.index, clips=corpus.clips, testset=testset, out=list(paths.values()))
+    files = {"index": corpus.index, "clips": corpus.clips, "out": list(paths.values())}
+    run(SMALL, **files, testset=testset, out_negatives=[])
     return {name: tables.read(path).to_pandas() for name, path in paths.items()}
 
 

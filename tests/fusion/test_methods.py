@@ -15,9 +15,9 @@ from spm.base.errors import UserError
 from spm.boxes.formats import csv
 from spm.corpus import clip_reader
 from spm.fusion import methods, trainer
-from spm.fusion.localization_network import LocalizationNetwork, min_max
+from spm.fusion.localization_network import LocalizationNetwork, StepOutput, min_max
 from spm.fusion.losses import negative_mask
-from spm.fusion.methods import dsol
+from spm.fusion.methods import iterative_contrastive, lcbm
 from spm.fusion.settings import RunConfig
 from spm.learn import transforms, weights
 from spm.learn.backbones import visual_trunk
@@ -29,6 +29,7 @@ from tests.support import corpora
 
 # Those of methods without training are in test_untrained.py.
 NOT_CLASS_AWARE = sorted({*methods.METHODS} - {"dsol"} - runs.UNTRAINED)
+OWN_TRAINERS = {"dsol", "iterative_contrastive", "lcbm"}
 # How often the center of the frame is in the square; a random position is in it in 16 %.
 CENTER_HITS = 0.44
 SHORT = 12  # frames of a log-mel (60 ms), where whole log-mels take long
@@ -40,6 +41,7 @@ SETTINGS = {
     "lvs": {"epsilon": 0.3, "epsilon_negative": 0.1, "tau": 0.1},
     "sspl": {"width": 64, "projected": 256},
     "sound_of_pixels": {"components": 8},
+    "lcbm": {"classes": ("cello", "flute")},
 }
 # First parts of the names of the weights. Published weights have these names: a change would make
 # them unreadable.
@@ -52,6 +54,8 @@ WEIGHT_NAMES = {
     "object_that_sound": FUSION_NAMES,
     "lvs": FUSION_NAMES,
     "ez_vsl": FUSION_NAMES,
+    "iterative_contrastive": FUSION_NAMES | {"previous"},
+    "lcbm": FUSION_NAMES | {"class_head"},
     "attention": BASE_NAMES | {"audio_norm", "query_mlp", "decoder"},
     "dmc": BASE_NAMES | {"visual_proj", "audio_norm", "audio_proj"},
     "sound_of_pixels": BASE_NAMES | {"visual_proj", "decoder", "component_head", "scale", "bias"},
@@ -142,19 +146,35 @@ def features(corpus, audio):
     return [compute_features(corpus, split, audio.feature_map) for split in ("train", "test")]
 
 
+def loss_of(
+    network: LocalizationNetwork, images: Tensor, audio_features: Tensor, negative: Tensor,
+    categories: list[str], epoch: int = 0,
+) -> StepOutput:  # fmt: skip
+    """The loss of a batch, as the method's trainer asks for it."""
+    if isinstance(network, lcbm.Network):
+        labels = torch.tensor([[name == "cello", name == "flute"] for name in categories])
+        return network.classification_loss(images, audio_features, negative, labels)
+    if isinstance(network, iterative_contrastive.Network) and epoch:
+        return network.iteration_loss(images, audio_features, negative, audio_features)
+    return network.loss(images, audio_features, negative)
+
+
 def train(network: LocalizationNetwork, clips: Features, epochs: int) -> None:
     """Train the method's own part, on features of frozen backbones."""
     optimizer = torch.optim.Adam(network.parameters(), 1e-3, weight_decay=1e-4)
     network.train()
     for epoch in range(epochs):
         generator = make_generator(0, epoch)
+        if isinstance(network, iterative_contrastive.Network) and epoch:
+            network.keep_iteration()
         for indices in shuffled_batches(len(clips.videos), 32, generator):
             size = (network.views, len(indices))
             frames = torch.randint(clips.visual.shape[1], size, generator=generator)
             images = clips.visual[indices, frames].flatten(0, 1)
             audio_features = network.audio_features(clips.audio[indices])
             negative = negative_mask(clips.videos[indices])
-            step = network.loss(images, audio_features, negative)
+            categories = [clips.boxes[number][0]["category"] for number in indices.tolist()]
+            step = loss_of(network, images, audio_features, negative, categories, epoch)
             optimizer.zero_grad()
             step.loss.backward()
             optimizer.step()
@@ -164,6 +184,8 @@ def train_method(method: str, clips: Features) -> LocalizationNetwork:
     """The method's network, trained on features."""
     network = build(method, **SETTINGS.get(method, {}))
     network.visual, network.audio = nn.Identity(), PrecomputedAudio()
+    if isinstance(network, iterative_contrastive.Network):
+        network.previous.visual, network.previous.audio = network.visual, network.audio
     train(network, clips, EPOCHS.get(method, 10))
     return network
 
@@ -220,7 +242,8 @@ def accuracy(network: LocalizationNetwork, clips: Features) -> float:
 
 
 @pytest.mark.parametrize(
-    "method", ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl"]
+    "method",
+    ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl", "iterative_contrastive"],
 )
 def test_it_finds_the_sounding_square_more_often_than_the_center_does(features, method):
     """Of DSOL, this is the matching of stage one."""
@@ -252,6 +275,10 @@ def test_sspl_recognizes_a_clip_in_another_view(features):
     assert accuracy(train_method("sspl", features[0]), features[1]) > 0.75
 
 
+def test_lcbm_finds_the_sounding_square_by_learning_categories(features):
+    assert hit_rate(train_method("lcbm", features[0]), features[1]) > CENTER_HITS + 0.05
+
+
 def test_dmc_covers_the_sounding_square_more_often_than_any_centre_square(features):
     """Its maps have many maxima: shares of 1."""
     train_clips, test = features
@@ -268,7 +295,7 @@ def test_it_matches_sounds_and_frames_more_often_than_chance(features, method):
 
 @pytest.mark.parametrize("method", WEIGHT_NAMES)
 def test_the_names_of_the_weights_are_fixed(method):
-    names = {name.split(".")[0] for name in build(method).state_dict()}
+    names = {name.split(".")[0] for name in build(method, **SETTINGS.get(method, {})).state_dict()}
     assert names == WEIGHT_NAMES[method]
 
 
@@ -280,7 +307,7 @@ def test_the_names_of_sspls_predictive_coding_are_fixed():
 def test_methods_use_the_shared_trainer_unless_they_define_their_own():
     for method in methods.METHODS:
         settings = methods.settings_of(RunConfig(method=method))
-        expected = dsol.Trainer if method == "dsol" else trainer.Trainer
+        expected = methods.named(method).Trainer if method in OWN_TRAINERS else trainer.Trainer
         assert methods.trainer_class(settings) is expected
 
 
@@ -294,8 +321,9 @@ def inputs(count: int = 2) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 @pytest.mark.parametrize("method", NOT_CLASS_AWARE)
 def test_it_has_a_finite_loss_and_a_map_in_0_to_1_for_every_frame(method):
-    network, (images, mels) = build(method).eval(), inputs()
-    loss, accuracy = network.loss(images, network.audio_features(mels), off_diagonal(2))
+    network, (images, mels) = build(method, **SETTINGS.get(method, {})).eval(), inputs()
+    features = network.audio_features(mels)
+    loss, accuracy = loss_of(network, images, features, off_diagonal(2), ["flute", "cello"])
     assert torch.isfinite(loss)
     assert 0 <= accuracy <= 1
     frames = torch.stack([images, images.flip(0), images], 1)
@@ -352,6 +380,65 @@ def test_lvs_ignores_positions_between_its_two_thresholds():
     assert negative.round().flatten().tolist() == [0, 0, 1, 1]
     mean = (cosine * negative).sum() / negative.sum()
     assert mean.item() == pytest.approx((0.1 - 0.2) / 2, abs=0.01)
+
+
+@torch.inference_mode()
+def test_lcbm_classifies_means_and_its_heat_is_the_cosine_of_sound_and_position():
+    classes = ("cello", "flute", "harp")
+    network, (images, mels) = build("lcbm", classes=classes, standardize=False).eval(), inputs()
+    features = network.audio_features(mels)
+    labels = torch.tensor([[True, False, False], [False, True, True]])
+    frames = network.visual_proj(network.visual(images)).flatten(2).mean(2)
+    sounds = network.audio_proj(features[:, :, None, None]).flatten(1)
+    likelihood = [network.class_head(vectors).log_softmax(1) for vectors in (frames, sounds)]
+    expected = [-(log[0, 0] + log[1, 1:].mean()) / 2 for log in likelihood]
+    step = network.classification_loss(images, features, off_diagonal(2), labels)
+    torch.testing.assert_close(step.loss, sum(expected) / 2)
+    position = network.visual_proj(network.visual(images))[1, :, 2, 3]
+    heat = network.absolute_maps(images[:, None], mels)[1, 0, 2, 3]
+    torch.testing.assert_close(heat, (cosine_similarity(position, sounds[1], dim=0) + 1) / 2)
+
+
+def test_lcbm_learns_the_categories_of_the_corpus_and_of_nothing_else():
+    settings = methods.settings_of(RunConfig(method="lcbm"))
+    assert settings.with_categories(["drum", "harp"]).label_names == ("drum", "harp")
+    chosen = methods.settings_of(RunConfig(method="lcbm", classes=["harp"]))
+    assert chosen.with_categories(["drum", "harp"]).label_names == ("harp",)
+    with pytest.raises(UserError, match="no training video has a category"):
+        settings.with_categories([])
+
+
+def test_the_pseudo_labels_of_an_iteration_are_maps_and_sounds_of_the_one_before():
+    network, (images, mels) = build("iterative_contrastive").eval(), inputs(3)
+    assert not any(part.requires_grad for part in network.previous.parameters())
+    network.keep_iteration()
+    with torch.no_grad():
+        heat, cosines = network.pseudo_labels(images, network.audio_features(mels))
+        vectors = network.embed_audio(network.audio_features(mels))
+        torch.testing.assert_close(cosines, vectors @ vectors.T)
+        torch.testing.assert_close(heat[:, None], network.heat_maps(images[:, None], mels).sounding)
+        network.audio_proj[0].weight.zero_()
+        network.visual_proj[0].weight.zero_()
+        again, _ = network.pseudo_labels(images, network.previous.audio_features(mels))
+    torch.testing.assert_close(again, heat)
+
+
+def test_positives_are_sounding_positions_of_the_own_frame_and_of_related_videos():
+    network = build("iterative_contrastive", temperature=0.5)
+    scores, background = torch.rand(4, 3), torch.rand(3)  # the last sound is silence
+    related = torch.zeros(3, 3, dtype=torch.bool)
+    related[0, 1] = True
+    negative = torch.cat([off_diagonal(3), torch.ones(1, 3, dtype=torch.bool)])
+    step = network.contrast(scores, background, negative, related)
+    weight, other_positions = (2 * scores).exp(), (2 * background).exp()
+    losses = []
+    for sound in range(3):
+        kept = [sound, 1] if sound == 0 else [sound]
+        others = [frame for frame in range(3) if frame not in kept]
+        positive = weight[sound, kept].sum()
+        rejected = weight[sound, others].sum() + other_positions[sound] + weight[3, sound]
+        losses.append(-(positive / (positive + rejected)).log())
+    torch.testing.assert_close(step.loss, torch.stack(losses).mean())
 
 
 @torch.inference_mode()

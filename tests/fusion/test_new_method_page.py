@@ -4,12 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.support import preloaded
 from tests.support.project import ROOT, checkout
 
 pytestmark = pytest.mark.slow
@@ -23,8 +23,7 @@ def tutorial(tmp_path_factory) -> tuple[Path, list[str]]:
     root = checkout(tmp_path_factory.mktemp("tutorial") / "spm")
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PATH": preloaded.search_path(), "PYTHONPATH": str(root)}
     outputs = []
     for language, file, text in BLOCKS:
         if language == "bash":

@@ -9,7 +9,7 @@ from spm.base.shards import table_of
 from spm.corpus import clip_reader
 from spm.fusion import methods
 from spm.fusion.settings import RunConfig
-from spm.fusion.testsets import ClipFiles, batches, index_rows, plan_batches
+from spm.fusion.testsets import ClipFiles, batches, plan_batches
 from spm.learn import transforms
 from tests.support import corpora
 
@@ -31,7 +31,7 @@ def network():
 
 def read(corpus, network, size, mapped=None, clips=None):
     folder = clips or corpus.clips
-    rows = index_rows(corpus.index, "solo")
+    rows = clip_reader.testset_rows(corpus.index, "solo")
     testset = ClipFiles(rows, folder, corpus.spectrograms, mapped)
     return list(batches(testset, [network], size, CROP, "test"))
 
@@ -72,7 +72,7 @@ def test_a_frame_that_is_no_image_is_an_error_that_names_the_clip(few, network, 
 
 
 def test_a_test_set_without_clips_has_no_batch(few, network):
-    rows = index_rows(few.index, "duet")
+    rows = clip_reader.testset_rows(few.index, "duet")
     testset = ClipFiles(rows, few.clips, few.spectrograms, None)
     assert testset.frames_per_clip == 0
     assert list(batches(testset, [network], 4, CROP, "test")) == []

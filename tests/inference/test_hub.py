@@ -16,7 +16,7 @@ from spm.inference import hub
 from spm.inference.model import find_weights
 from tests.support.project import ROOT
 
-pytest.importorskip("huggingface_hub", reason="pip install 'spm[hub]'")
+pytest.importorskip("huggingface_hub", reason="pip install 'sound-promotion[hub]'")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OFFLINE = "http://127.0.0.1:1"  # nothing answers here
 

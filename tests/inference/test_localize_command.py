@@ -4,8 +4,6 @@ import inspect
 import json
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from spm.cli.localize import localize as command
 from spm.inference.localization import BOX_THRESHOLD
 from spm.inference.localize import MAPS_PER_S
+from tests.support import preloaded
 from tests.support.media import make_video
 from tests.support.project import ROOT
 
@@ -24,11 +23,8 @@ def spm(tmp_path):
     """Run a command of spm in an empty folder."""
 
     def run(*words):
-        command = [sys.executable, "-m", "spm.cli", *map(str, words)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
-        )
+        return preloaded.run(["-m", "spm.cli", *words], cwd=tmp_path, env=environment)
 
     return run
 

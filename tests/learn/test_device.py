@@ -23,6 +23,20 @@ def test_auto_is_the_gpu_if_there_is_one():
 def test_a_missing_gpu_is_an_error_with_the_remedy():
     with pytest.raises(UserError, match=r"device: 'cuda', but torch finds no GPU.*auto or cpu"):
         pick_device("cuda")
+    with pytest.raises(UserError, match=r"device: 'mps', but torch finds no GPU"):
+        pick_device("mps")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:first", "0.5"])
+def test_another_word_is_an_error_with_the_words_that_are_known(name):
+    with pytest.raises(UserError, match=r"expected auto, cpu, cuda or mps|torch finds no GPU"):
+        pick_device(name)
+
+
+def test_auto_is_the_gpu_of_a_mac(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto").type == "mps"
 
 
 @pytest.mark.parametrize("half", [True, False])

@@ -51,6 +51,26 @@ def class_maps(testset: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.floa
     return arrays[f"{testset}_maps"][:, arrays["cluster_of_class"]]
 
 
+def negative_inputs() -> dict[str, NDArray[Any]]:
+    """Positive and negative frames made of the solo maps, with the same values everywhere.
+
+    `own` and `other`, (800, 14, 14): the maps scaled to maxima between 0.2 and 1, and other maps
+    scaled to maxima between 0 and 0.9, of which the first 40 are silent and the next 20 are full.
+    `picture`, (800,): a number that two successive frames share.
+    """
+    cells = maps()["solo_maps"].astype(np.float64)
+    unit = cells / cells.max((1, 2), keepdims=True)
+    steps = np.arange(len(unit))
+    own = unit * (0.2 + 0.8 * ((steps * 37) % 101) / 100)[:, None, None]
+    other = unit[::-1] * (0.9 * ((steps * 53) % 97) / 96)[:, None, None]
+    other[:40], other[40:60] = 0, 1
+    return {
+        "own": own.astype(np.float32),
+        "other": other.astype(np.float32),
+        "picture": steps // 2,
+    }
+
+
 def solo_boxes(content: dict[str, Any], keys: Iterable[Any]) -> list[NDArray[np.float64]]:
     """Boxes (k, 4) of each frame, whatever their class."""
     frames = []

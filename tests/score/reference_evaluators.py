@@ -5,7 +5,8 @@ the authors' own code, and stores the scores that they give to the maps of tests
 benchmarks/scores.py measures how fast such loops are.
 
 Sources: DSOL (music-exp/tools.py, eval_duet.py, eval.py), LVS (utils.py), EZ-VSL (utils.py), SSPL
-(sspl_w_pcm/test.py), SSLalignment (utils.py), AVGN (utils.py, datasets.py).
+(sspl_w_pcm/test.py), SSLalignment (utils.py), AVGN (utils.py, datasets.py). Of negative frames:
+SLAVC (utils.py), vssl_eval (utils_dir/eval_utils.py), SSLalignment (utils.py).
 """
 
 from collections.abc import Sequence
@@ -135,3 +136,66 @@ def area_under_success(ious: Sequence[float]) -> float:
     """Area under the curve of success rates at IoU 0, 0.05, …, 1, by the trapezoid rule."""
     rates = [np.sum(np.array(ious) >= 0.05 * i) / len(ious) for i in range(21)]
     return float(np.trapezoid(rates, [0.05 * i for i in range(21)]))
+
+
+def above(cells: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Foreground of a map (h, w) under one threshold for all frames."""
+    return enlarge(cells) > threshold
+
+
+def precision_recall(
+    ious: Sequence[float], confidences: Sequence[float], sounding: Sequence[bool], least: float
+) -> tuple[float, float]:
+    """SLAVC's precision and recall of the frames with at least this confidence."""
+    right = wrong = missed = 0
+    for iou_of_frame, confidence, sounds in zip(ious, confidences, sounding, strict=True):
+        if confidence >= least and sounds and iou_of_frame >= 0.5:
+            right += 1
+        elif confidence >= least:
+            wrong += 1
+        elif sounds:
+            missed += 1
+    precision = right / (right + wrong) if right + wrong else 1.0
+    return precision, right / (right + missed) if right + missed else 1.0
+
+
+def average_precision(
+    ious: Sequence[float], confidences: Sequence[float], sounding: Sequence[bool]
+) -> float:
+    """SLAVC's average precision over confidence."""
+    thresholds = sorted(confidences)[:-1][:: -max(1, len(ious) // 200)]
+    points = [precision_recall(ious, confidences, sounding, least) for least in thresholds]
+    area = 0.0
+    for number in range(len(points) - 1):
+        best = max(precision for precision, _ in points[number:])
+        area += best * (points[number + 1][1] - points[number][1])
+    return area
+
+
+def largest_f1(
+    ious: Sequence[float], confidences: Sequence[float], sounding: Sequence[bool]
+) -> float:
+    """The largest of SLAVC's ten values of F1."""
+    found = []
+    for least in sorted(confidences)[:: max(1, len(ious) // 10)]:
+        precision, recall = precision_recall(ious, confidences, sounding, least)
+        total = precision + recall
+        found.append(2 * precision * recall / total if total else 0.0)
+    return max(found)
+
+
+def area_under_inactivity(shares: Sequence[float]) -> float:
+    """Area under the share of frames whose foreground is at most 0, 0.05, …, 1 of the image."""
+    rates = [np.sum(np.array(shares) <= 0.05 * i) / len(shares) for i in range(21)]
+    return float(np.trapezoid(rates, [0.05 * i for i in range(21)]))
+
+
+def pictures_that_pass(
+    ious: Sequence[float], picture: Sequence[int], threshold: float
+) -> list[bool]:
+    """Whether every sound of each picture has at least this IoU."""
+    pairs = list(zip(ious, picture, strict=True))
+    return [
+        min(value for value, owner in pairs if owner == name) >= threshold
+        for name in sorted(set(picture))
+    ]

@@ -15,7 +15,7 @@ from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, frame_key
 from spm.cli import main
-from spm.score import external_maps, map_files
+from spm.score import external_maps, map_files, score_rows
 from spm.score.map_arrays import ExternalMaps
 from tests.score import golden
 from tests.score.reference_evaluators import area_under_success
@@ -235,7 +235,7 @@ def test_the_command_prints_maps_and_baselines_and_writes_every_figure(npz, boxe
     assert "protocol sspl, 2 frames" in done.stdout
     assert "centre-square-50%" in done.stdout
     table = pd.read_csv(out)
-    assert table.columns.tolist() == external_maps.CSV_COLUMNS
+    assert table.columns.tolist() == score_rows.CSV_COLUMNS
     assert set(zip(table["interval_over"], table["interval_groups"], strict=True)) == {
         ("frames", 2)
     }

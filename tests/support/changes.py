@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 from jsonschema import Draft202012Validator
 
+from spm.base.shards import name_of, shard_of
 from tests.support import flow
 from tests.support.project import ROOT
 
@@ -42,6 +43,7 @@ class Change(NamedTuple):
     files: Edits = MappingProxyType({})  # of the working directory
     code: Edits = MappingProxyType({})  # of the checkout
     older: bool = False  # the files come from a backup, with old times
+    same_time: bool = False  # the files keep their times, as with `cp -p` and `touch -r`
     moved: bool = False  # the checkout lies in another folder
 
 
@@ -223,6 +225,26 @@ def of_boxes() -> Iterator[Change]:
     yield Change("boxes.csv: touched", (), files={"boxes.csv": unchanged})
 
 
+def of_media() -> Iterator[Change]:
+    """Changes of local videos, and of the weights and classes of a detector."""
+    other = {"a.mp4": lambda text: text[::-1]}
+    fetch = (f"fetch[{name_of(shard_of('a', flow.CONFIG['corpus']['shards']))}]",)
+    yield Change("a local video: other content, same size and time", fetch, files=other,
+                 same_time=True)  # fmt: skip
+    yield Change("a local video: an older file", fetch, files=other, older=True)
+    yield Change("a local video: touched", (), files={"a.mp4": unchanged})
+    arrived = (f"fetch[{name_of(shard_of('b', flow.CONFIG['corpus']['shards']))}]",)
+    yield Change("a local video: one that was missing", arrived, files={"b.mp4": lambda _: "film"})
+    weights = {"weights.safetensors": lambda _: "other"}
+    classes = {"weights.json": lambda text: text.replace("cello", "viola")}
+    detect = ("detect",)
+    yield Change("detect.weights: another file", detect, files=weights, same_time=True)
+    yield Change("detect.weights: an older file", detect, files=weights, older=True)
+    both = ("detect", "annotations[detector]")
+    yield Change("detect.weights: other classes, same size and time", both, files=classes,
+                 same_time=True)  # fmt: skip
+
+
 def of_texts() -> Iterator[Change]:
     """Changes of code, rules and config that change no result, and one that does."""
     comments = dict.fromkeys(RULES, lambda text: text + "\n\n# A comment.\n")
@@ -237,7 +259,7 @@ def of_texts() -> Iterator[Change]:
 
 def changes() -> list[Change]:
     """All changes, each with a name of its own."""
-    parts = (of_config, of_modules, of_environments, of_manifest, of_boxes, of_texts)
+    parts = (of_config, of_modules, of_environments, of_manifest, of_boxes, of_media, of_texts)
     return [change for part in parts for change in part()]
 
 

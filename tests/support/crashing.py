@@ -9,12 +9,14 @@ from spm.corpus.media import forks
 
 
 def end(path: str) -> str:
-    """Die of the signal that the file is named after, hang, use memory, or raise an error."""
+    """Die of the signal that the file is named after, hang, compute, use memory, or raise."""
     name = Path(path).stem
     if name.startswith("SIG"):
         os.kill(os.getpid(), signal.Signals[name])
     if name == "hang":
         time.sleep(987)
+    while name == "busy":
+        pass
     if name == "memory":
         return str(len(bytes(8 << 30)))
     raise KeyError(name)

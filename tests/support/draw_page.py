@@ -55,6 +55,7 @@ class DrawServer:
         self.title = self.process.stderr.readline()
         self.address = re.search(r"http://\S+", self.title)[0]
         self.root = self.address.split("/?")[0]
+        self.origin = self.root.rsplit("/", 1)[0]
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.get(self.address).raise_for_status()
@@ -94,7 +95,7 @@ class DrawPage:
     """The open page, with the gestures of a person."""
 
     def __init__(self, page, server, first=0):
-        self.page, self.errors = page, []
+        self.page, self.server, self.errors = page, server, []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(server.address)
         self.wait_for(first)
@@ -132,6 +133,18 @@ class DrawPage:
             self.page.wait_for_timeout(FINGER_MS)
             send("touchMove", [a + (b - a) * n / steps for a, b in zip(start, end, strict=True)])
         send("touchEnd")
+
+    def pinch(self, center, start, end, steps=4):
+        """Move two fingers apart, from one distance to another one, around a point."""
+        client = self.page.context.new_cdp_session(self.page)
+        for n in range(steps + 1):
+            half = (start + (end - start) * n / steps) / 2
+            places = [self.point(center[0] + side * half, center[1]) for side in (-1, 1)]
+            points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+            kind = "touchMove" if n else "touchStart"
+            client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+            self.page.wait_for_timeout(FINGER_MS)
+        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
     def text(self, selector):
         return self.page.inner_text(selector)

@@ -1,9 +1,12 @@
 """Kill a workflow at random moments, let it finish, and compare its results with undisturbed ones.
 
 python -m tests.support.faults --moments 50     on the smallest corpus
+
+A server on this machine serves the videos slowly, so that kills also hit downloads.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -17,11 +20,28 @@ from random import Random
 import psutil
 
 from tests.support.project import Project
+from tests.support.web import serving
 from tests.workflow.conftest import new_project, results, write_videos
 
 AFTER_S = (2.0, 14.0)  # after the start of Snakemake; the first two seconds are its own
 KILLS = ("everything", "snakemake", "a job")
 RERUN = ("all", "--rerun-incomplete")
+PAUSE_S = 0.05  # after each KiB that is served: a video takes some seconds
+
+
+def served_project(videos: Path, root: str, folder: Path) -> Project:
+    """The smallest project, with addresses in place of the paths of its videos."""
+    project = new_project(videos, folder)
+    manifest = folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(str(videos), root))
+    project.config["fetch"] = {"sleep_s": 0, "backoff_s": 0.1, "private_hosts": ["127.0.0.1"]}
+    return project
+
+
+def compared(project: Project) -> dict[str, str]:
+    """Digests of the results, without those that name the places of the videos."""
+    places = ("corpus/fetch/", "report/cards/", "report/costs")
+    return {name: value for name, value in results(project).items() if not name.startswith(places)}
 
 
 def _descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -81,7 +101,7 @@ def disturb(project: Project, moments: int, rng: Random) -> Counter[tuple[str, s
         else:
             assert snakemake.returncode == 0, log.read_text()
             _kill(orphans)
-            for name in ("results", "state", ".snakemake"):
+            for name in ("results", "state", "store", ".snakemake"):
                 shutil.rmtree(project.folder / name)
         project.run("--unlock")
     project.run(*RERUN)
@@ -99,13 +119,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         videos = write_videos(Path(scratch, "videos"))
+        os.environ["no_proxy"] = "*"
         undisturbed = new_project(videos, Path(scratch, "undisturbed"))
-        disturbed = new_project(videos, Path(scratch, "disturbed"))
         undisturbed.run("all")
-        hits = disturb(disturbed, options.moments, Random(options.seed))
+        with serving(videos, PAUSE_S) as root:
+            disturbed = served_project(videos, root, Path(scratch, "disturbed"))
+            hits = disturb(disturbed, options.moments, Random(options.seed))
         for (target, stage), count in sorted(hits.items()):
             print(f"{count:3} × {target} killed during {stage}")
-        expected, actual = results(undisturbed), results(disturbed)
+        expected, actual = compared(undisturbed), compared(disturbed)
         different = sorted(name for name in expected if actual.get(name) != expected[name])
         print(f"{hits.total()} kills; {len(expected)} results, {len(different)} of them differ")
         print("\n".join(different))

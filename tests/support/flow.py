@@ -184,6 +184,8 @@ CONFIG: dict[str, Any] = {
               "table2": [], "ablation": [], "promotion": []},
 }  # fmt: skip
 
+OWN_WEIGHTS = {"detect": {"weights": "weights.safetensors"}}  # of the project with a named detector
+
 
 class Enters(NamedTuple):
     """Another value of a key, and the jobs that it makes stale directly."""
@@ -199,6 +201,7 @@ ENTERS = {
     "cluster.cpu_rules": Enters("local", ()),
     "cluster.nodes": Enters(2, ()),
     "cluster.gpus": Enters(2, ()),
+    "state.finished": Enters(1, ()),
     "corpus.manifest": Enters("again.manifest.csv", ("fetch", "index")),
     "corpus.shards": Enters(4, ("fetch", "index")),
     "corpus.store": Enters("elsewhere", ("fetch", "openimages")),
@@ -207,6 +210,7 @@ ENTERS = {
     "corpus.reviews": Enters("again.reviews.csv", ("annotations",)),
     "fetch.cookies": Enters("cookies.txt", ("fetch",)),
     "fetch.private_hosts": Enters(["media.example.org"], ("fetch",)),
+    "fetch.plugins": Enters(["plugins"], ("fetch",)),
     "detector.backend": Enters(
         "detectron2", ("detector", "detect"), {"model": "resnet50_fpn", "start": "none"}
     ),

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import yaml
 
+from tests.support import preloaded
 from tests.support.planner import planner_of
 
 ROOT = Path(__file__).parents[2]
@@ -32,26 +33,43 @@ def checkout(folder: Path) -> Path:
 
 
 class Project:
-    """A working directory with a config of its own."""
+    """A working directory with a config of its own.
+
+    Snakemake and its jobs are forks of processes that have imported Snakemake (planner.py) and
+    torch (preloaded.py), which takes a tenth of the time.
+
+    Parameters
+    ----------
+    folder : Path
+        The working directory.
+    config : mapping
+        What differs from the defaults.
+    environment : mapping of str to str
+        Environment variables that differ from those of this process.
+    as_users : bool
+        Start Snakemake and its jobs as users do. `start` and `running` always do.
+    """
 
     def __init__(
         self,
         folder: Path,
         config: Mapping[str, object],
         environment: Mapping[str, str] = MappingProxyType({}),
+        *,
+        as_users: bool = False,
     ) -> None:
-        self.folder, self.environment = folder, environment
+        self.folder, self.environment, self.as_users = folder, environment, as_users
         self.config = json.loads(json.dumps(config))
         self.cores = ["--cores", "2"]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake; `stdout` has its output and its errors.
-
-        The planner makes dry runs: in a process that has imported Snakemake already.
-        """
+        """Run Snakemake; `stdout` has its output and its errors."""
         words = self._arguments(arguments)
         if WITHOUT_JOBS.intersection(arguments):
             return planner_of(ROOT).run(words, self.folder, self.environment)
+        if not self.as_users:
+            environment = {"PATH": preloaded.search_path(), **self.environment}
+            return planner_of(ROOT).run(words, self.folder, environment)
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *words],
             stdout=subprocess.PIPE,

@@ -20,8 +20,13 @@ from tests.support.project import ROOT, checkout
 
 
 @contextmanager
-def edited(folder: Path, edits: Edits, *, older: bool = False) -> Iterator[list[Path]]:
-    """Files of a folder with other texts, for a while; `older` sets their times to 1970."""
+def edited(
+    folder: Path, edits: Edits, *, older: bool = False, same_time: bool = False
+) -> Iterator[list[Path]]:
+    """Files of a folder with other texts, for a while.
+
+    `older` sets their times to 1970; with `same_time` they keep their times.
+    """
     before = {}
     for name, edit in edits.items():
         file = folder / name
@@ -29,6 +34,8 @@ def edited(folder: Path, edits: Edits, *, older: bool = False) -> Iterator[list[
         file.write_text(edit(file.read_text() if file.exists() else ""))
         if older:
             os.utime(file, (0, 0))
+        if same_time and before[file]:
+            os.utime(file, ns=(before[file][1], before[file][1]))
     try:
         yield list(before)
     finally:
@@ -62,6 +69,7 @@ def restore(file: Path, state: tuple[str, int] | None) -> None:
 def write_project(folder: Path) -> Path:
     """Config, manifest, boxes and reviews of a project."""
     folder.mkdir()
+    (folder / "plugins").mkdir()
     manifest = HEADER + "".join(map(row_of, flow.VIDEOS))
     inputs = {
         "manifest.csv": manifest,
@@ -70,6 +78,7 @@ def write_project(folder: Path) -> Path:
         "cookies.txt": "",
         "weights.safetensors": "",
         "weights.json": json.dumps({"categories": ["flute", "cello"]}),
+        "a.mp4": "film",
     }
     for name, text in inputs.items():
         (folder / name).write_text(text)
@@ -107,6 +116,10 @@ class Matrix:
         self._plans: dict[str, Plan] = {}
         write_outputs(self.plain, self._run(self.plain, "--summary"))
         self.with_conda = Path(shutil.copytree(self.plain, scratch / "with-conda"))
+        self.with_weights = Path(shutil.copytree(self.plain, scratch / "with-weights"))
+        own = laid_over(flow.CONFIG, flow.OWN_WEIGHTS)
+        (self.with_weights / "mine.yaml").write_text(yaml.safe_dump(own))
+        self._run(self.with_weights, "--touch", "--forceall")
         self._run(self.plain, "--touch", "--forceall")
         self._run(self.with_conda, "--touch", "--forceall", "--use-conda")
 
@@ -123,6 +136,8 @@ class Matrix:
         project, options, config, basedir = self.plain, ["--dry-run"], None, self.checkout
         if name.startswith("envs/") or name == "detector.backend":  # needs another environment
             project, options = self.with_conda, ["--dry-run", "--use-conda"]
+        if name.startswith("detect.weights:"):
+            project = self.with_weights
         if name == "cluster.nodes":  # needs a cluster
             options = ["--dry-run", "--jobs", "1"]
         if change.config:
@@ -132,7 +147,7 @@ class Matrix:
             basedir = self.scratch / "moved"
             shutil.copytree(self.checkout, basedir, dirs_exist_ok=True)
         with (
-            edited(project, change.files, older=change.older),
+            edited(project, change.files, older=change.older, same_time=change.same_time),
             edited(self.checkout, change.code) as code,
         ):
             yield Changed(command_line(basedir, project, options, config), code)

@@ -3,9 +3,12 @@
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from spm.corpus.media import ffmpeg
 
@@ -33,6 +36,7 @@ class WebServer:
     media: bytes
     answers: dict[str, list[str]] = field(default_factory=dict)
     etag: str = ""  # of the media; empty: the server sends none
+    pause_s: float = 0.0  # after each block
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # path, Range header
 
     def behavior(self, path: str, given: str | None) -> str:
@@ -98,9 +102,20 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             for start in range(0, len(body), block):
                 self.wfile.write(body[start : start + block])
-                time.sleep(0.1 if slow else 0)
+                time.sleep(0.1 if slow else self.server_state.pause_s)
         except ConnectionError:
             self.close_connection = True
+
+
+@contextmanager
+def serving(files: Path, pause_s: float) -> Iterator[str]:
+    """Serve the files of a folder slowly; gives the root of their addresses."""
+    site = WebServer("", files, b"", pause_s=pause_s)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler(site)) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def handler(site: WebServer) -> type[BaseHTTPRequestHandler]:

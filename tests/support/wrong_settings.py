@@ -103,6 +103,7 @@ COMBINATIONS = [
     Wrong("corpus: {given_boxes: none.csv}\n", r"corpus\.boxes: .* needs the file none\.csv"),
     Wrong("corpus: {reviews: none.csv}\n", r"corpus\.reviews: there is no file none\.csv"),
     Wrong("fetch: {cookies: none.txt}\n", r"fetch\.cookies: there is no file none\.txt"),
+    Wrong("fetch: {plugins: [none]}\n", r"fetch\.plugins: there is no folder none"),
     Wrong("{detect: {weights: no.safetensors}, corpus: {boxes: [detector]}}",
           r"detect\.weights: there is no file no\.safetensors"),
     Wrong("{detector: {model: resnet50_fpn}, corpus: {boxes: [detector]}}",

@@ -103,7 +103,7 @@ def blocks_of(package: str) -> list[str]:
 
 @pytest.mark.parametrize("package", PRINTED)
 def test_the_blocks_of_the_page_on_data_run(package, results, tmp_path):
-    pytest.importorskip(package, reason="pip install 'spm[data]' mlcroissant")
+    pytest.importorskip(package, reason="pip install 'sound-promotion[data]' mlcroissant")
     environment = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",

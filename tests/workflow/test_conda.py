@@ -114,7 +114,7 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
     videos, undisturbed, tmp_path
 ):
     environment = conda.install(tmp_path / "conda", conda.tested())
-    project = new_project(videos, tmp_path / "project", environment=environment)
+    project = new_project(videos, tmp_path / "project", environment=environment, as_users=True)
     project.run("all", "--use-conda")
     ran = stages_run(project.folder / ".snakemake/conda")
     helpers = {"media", "fetching"}  # modules that a stage starts in its own environment

@@ -9,22 +9,27 @@ from random import Random
 import pytest
 
 from spm.corpus.manifest import write
-from tests.support.faults import disturb
+from tests.support.faults import PAUSE_S, compared, disturb, served_project
 from tests.support.project import Project
 from tests.support.slurm import until
-from tests.workflow.conftest import new_project, results
+from tests.support.web import serving
+from tests.workflow.conftest import new_project
 
 pytestmark = pytest.mark.slow
 DAY_S = 86_400.0
 
 
 def test_a_workflow_killed_at_random_moments_ends_with_the_same_bytes(
-    videos, undisturbed, tmp_path
+    videos, undisturbed, tmp_path, monkeypatch
 ):
     """Two kills; `python -m tests.support.faults` kills fifty times."""
-    project = new_project(videos, tmp_path / "project")
-    assert disturb(project, 2, Random(1)).total() == 2
-    assert results(project) == results(undisturbed)
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(videos, PAUSE_S) as root:
+        project = served_project(videos, root, tmp_path / "project")
+        hits = disturb(project, 2, Random(1))
+    assert hits.total() == 2
+    assert "fetch" in {stage for _, stage in hits}
+    assert compared(project) == compared(undisturbed)
 
 
 def test_a_second_snakemake_in_the_same_folder_is_refused(videos, tmp_path):

@@ -66,7 +66,7 @@ def test_the_doctor_compares_the_partitions_of_the_profile_and_of_the_cluster(cl
 def done(cluster, undisturbed, tmp_path) -> Project:
     """A finished project that submits only its GPU rules."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = Project(tmp_path / "project", undisturbed.config)
+    project = Project(tmp_path / "project", undisturbed.config, as_users=True)
     project.config["cluster"] = {"cpu_rules": "local"}
     project.cores = []
     return project
@@ -112,7 +112,7 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
 ):
     """All stages from the index on; the stages of shards are those of the test of arrays."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = Project(tmp_path / "project", undisturbed.config)
+    project = Project(tmp_path / "project", undisturbed.config, as_users=True)
     project.cores = []
     shards = project.folder / "results/corpus"
     kept = {shards / stage for stage in ("fetch", "clips", "videos", "spectrograms")}
@@ -295,7 +295,7 @@ def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it
 def test_shards_are_submitted_as_arrays_and_a_failed_shard_is_named(
     cluster, videos, undisturbed, tmp_path
 ):
-    project = new_project(videos, tmp_path / "project")
+    project = new_project(videos, tmp_path / "project", as_users=True)
     project.cores = []
     targets = [f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2)]
     project.run("--until", "fetch", "--cores", "2", "--", *targets)

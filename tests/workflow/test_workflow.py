@@ -12,7 +12,7 @@ import yaml
 
 from spm.base import tables
 from spm.boxes.formats.openimages import CLASSES
-from spm.boxes.review import decisions
+from spm.boxes.review import decision_log
 from spm.boxes.review.decisions import Decision
 from tests.support.openimages import publish
 from tests.support.project import ROOT, Project
@@ -159,7 +159,7 @@ def test_a_changed_setting_reruns_its_stage_and_the_later_ones(done, section, ke
 def decide(project, row, verdict):
     sides = {side: row[side] for side in "xywh"}
     about = {"category": row["category"], **sides, "reviewer": "ada"}
-    decisions.append(
+    decision_log.append(
         project.folder / "reviews.csv",
         Decision(row["clip_id"], row["frame"], row["box"], verdict, **about),
     )
@@ -295,7 +295,7 @@ def test_real_recordings_become_scores_with_the_command_of_the_readme(shared, tm
     config["clips"] |= {"max_s": 8, "size": 96}
     config["clusters"]["k"] = 2
     config["train"] |= {"crop": 80, "epochs": 1}
-    project = Project(tmp_path, config)
+    project = Project(tmp_path, config, as_users=True)
     output = project.run("all")
     assert "warning: 3 training videos of 4 categories: in a study with 81 of 25, no" in output
     table = pd.read_csv(tmp_path / "results/report/tables/scores.csv")

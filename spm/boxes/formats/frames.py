@@ -7,9 +7,11 @@ key; `to_table` turns them into rows of given boxes.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 T = TypeVar("T")
 BoxRow = dict[str, Any]  # at least COLUMNS
@@ -26,6 +28,13 @@ class Box(NamedTuple):
     sides: Sides  # fractions of the frame, in the form of its data set
 
 
+class MaskSource(Protocol):
+    """The pixels of a frame that sound; they are read when they are needed."""
+
+    def read(self) -> NDArray[np.bool_]:
+        """The mask (h, w), in the size in which it is stored."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """The boxes of one frame; a frame without boxes was annotated and shows nothing that sounds."""
@@ -33,6 +42,8 @@ class Frame:
     boxes: tuple[Box, ...]
     video_id: str
     time_s: float | None = None  # from the start of the video; None: a still image
+    mask: MaskSource | None = None
+    sound: str = ""  # id of the clip whose sound the frame is shown with, if it is not its own
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class BenchmarkBoxes:
     frames: Mapping[str, Frame] = field(default_factory=dict)
     form: Form = "xywh"
     annotators: int = 1  # boxes that must agree on a pixel; Flickr-SoundNet's consensus needs two
+    silent: bool = False  # whether nothing visible sounds in frames without boxes
 
 
 class KeyedBox(NamedTuple):
@@ -90,14 +102,19 @@ def group_by_key(boxes: Iterable[KeyedBox], form: Form) -> BenchmarkBoxes:
 
 
 def to_table(benchmark: BenchmarkBoxes) -> pd.DataFrame:
-    """Given boxes: x, y, w, h clipped to the frame; still images have time 0."""
+    """Given boxes: x, y, w, h clipped to the frame; a still image is a video, its box at time 0."""
     rows = [
-        (frame.video_id, frame.time_s or 0.0, box.category, *_clip(box.sides, benchmark.form))
-        for frame in benchmark.frames.values()
+        (*_place(key, frame), box.category, *_clip(box.sides, benchmark.form))
+        for key, frame in benchmark.frames.items()
         for box in frame.boxes
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table[(table["w"] > 0) & (table["h"] > 0)].sort_values(COLUMNS, ignore_index=True)
+
+
+def _place(key: str, frame: Frame) -> tuple[str, float]:
+    """Video and time; two still images of one picture, with different sounds, stay apart."""
+    return (key, 0.0) if frame.time_s is None else (frame.video_id, frame.time_s)
 
 
 def _clip(sides: Sides, form: Form) -> Sides:

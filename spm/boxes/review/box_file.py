@@ -23,10 +23,10 @@ from spm.base.errors import UserError
 from spm.base.spreadsheets import Spreadsheet
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import COLUMNS, KeyedBox
+from spm.boxes.review.file_state import Signature, is_same_file, signature_of, sync_folder
 
 NUMBERS = ("time_s", "x", "y", "w", "h")  # columns
 ATTEMPTS = 20  # to write while another program keeps changing the file
-Signature = tuple[int, int, int]  # changes whenever the file does: inode, size, time of its change
 
 
 class Answer(NamedTuple):
@@ -95,7 +95,7 @@ class BoxFile:
         UserError
             If it is not a file of given boxes (names the line).
         """
-        signature = _signature(self.target)
+        signature = signature_of(self.target)
         with self.thread_lock:
             if self.cached is None or self.cached.signature != signature:
                 self.cached = self._read(self.target, signature)
@@ -149,8 +149,8 @@ class BoxFile:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            new = self._read(part, _signature(part))  # a file with a fault is never written
-            if _signature(self.target) != old.signature:
+            new = self._read(part, signature_of(part))  # a file with a fault is never written
+            if signature_of(self.target) != old.signature:
                 return False
             if old.signature:
                 shutil.copymode(self.target, part)
@@ -159,28 +159,10 @@ class BoxFile:
             raise UserError(str(error).replace(str(part), str(self.path))) from error
         finally:
             part.unlink(missing_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
         with self.thread_lock:
             self.cached = new
         return True
-
-
-def _signature(path: Path) -> Signature | None:
-    """What tells two versions of a file apart; None if there is no file."""
-    try:
-        stat = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names of the folder's files permanent."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -190,18 +172,10 @@ def _locked(path: Path) -> Iterator[None]:
     while True:
         with lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_same_file(lock, file.fileno()):
+            if not is_same_file(lock, file.fileno()):
                 continue  # its last holder has deleted it
             try:
                 yield
             finally:
                 lock.unlink(missing_ok=True)
             return
-
-
-def _is_same_file(path: Path, descriptor: int) -> bool:
-    """Whether a path still leads to an open file."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

@@ -1,25 +1,22 @@
-"""Decisions of reviewers about boxes: an append-only CSV file, and the agreement of reviewers.
+"""Decisions of reviewers about boxes: a CSV file, and the agreement of reviewers.
 
 A decision names its box as it was before review: `category x y w h` with four digits. So it can be
 read and cited without any other file, and it applies whatever other boxes were detected.
 """
 
-import csv
-import fcntl
 import math
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
-from sklearn.metrics import cohen_kappa_score
-
+from spm.base import spreadsheets
 from spm.base.errors import UserError
+from spm.base.spreadsheets import Spreadsheet
+from spm.boxes.formats import checks, csv
 
 SIDES = ("x", "y", "w", "h")
 MARGIN = 1e-3  # by which a side may leave the frame: sides are rounded to four digits
@@ -92,11 +89,11 @@ def check(decision: Decision) -> None:
         raise ValueError(f"x, y, w, h {sides}: expected a box inside the frame, with an area")
 
 
-def _parse_row(row: Mapping[str, str]) -> Decision:
-    numbers = {side: float(row[side]) for side in SIDES}
-    decision = Decision(**{**row, "frame": int(row["frame"]), **numbers})  # type: ignore[arg-type]
-    check(decision)
-    return decision
+class Parsed(NamedTuple):
+    """The content of a file of decisions."""
+
+    decisions: list[Decision]  # in the order of the file
+    fragment: str  # an incomplete last line, which a killed process left
 
 
 def read(path: Path) -> list[Decision]:
@@ -107,80 +104,37 @@ def read(path: Path) -> list[Decision]:
     UserError
         If a line is not a valid decision (names the line).
     """
-    text = path.read_text(encoding="utf-8")
-    return _parse(text[: text.rfind("\n") + 1], path)
+    return parse(spreadsheets.read(path, COLUMNS)).decisions
 
 
-def _parse(text: str, path: Path) -> list[Decision]:
-    reader = csv.DictReader(text.splitlines())
-    if reader.fieldnames != COLUMNS:
-        raise UserError(
-            f"{path}: the columns are {reader.fieldnames}; expected {','.join(COLUMNS)}"
-        )
-    decisions = []
-    for line, row in enumerate(reader, 2):
-        try:
-            decisions.append(_parse_row(row))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path}, line {line}: {error}") from error
-    return decisions
+def parse(sheet: Spreadsheet) -> Parsed:
+    """The decisions of a file in any form that spreadsheet programs write.
 
-
-class DecisionLog:
-    """The decisions of a file that other processes may append to; each line is read once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.bytes_read = 0
-        self.by_key: defaultdict[BoxKey, list[Decision]] = defaultdict(list)
-
-    def refresh(self) -> set[BoxKey]:
-        """Read new lines; returns the boxes that they are about."""
-        if not self.path.exists() or self.path.stat().st_size == self.bytes_read:
-            return set()
-        with self.path.open("rb") as file:
-            file.seek(self.bytes_read)
-            new = file.read()
-        new = new[: new.rfind(b"\n") + 1]
-        header = "" if self.bytes_read == 0 else ",".join(COLUMNS) + "\n"
-        added = _parse(header + new.decode(), self.path) if new else []
-        for decision in added:
-            self.by_key[decision.key].append(decision)
-        self.bytes_read += len(new)
-        return {decision.key for decision in added}
-
-    def current(self, key: BoxKey, reviewer: str | None = None) -> Decision | None:
-        """The current decision about a box: of all reviewers, or of one reviewer."""
-        decisions = [d for d in self.by_key.get(key, []) if reviewer in (None, d.reviewer)]
-        return resolve(decisions).get(key)
-
-
-def append(path: Path, decision: Decision) -> None:
-    """Append a decision; it is on the disk when this returns.
-
-    Several processes may append to one file: a lock separates their lines.
+    A last line without a line break is a decision if it is complete: editors leave such lines.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", newline="", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if _drop_incomplete_line(file) == 0:
-            writer.writeheader()
-        sides = {side: f"{getattr(decision, side):.4f}" for side in SIDES}
-        writer.writerow({**asdict(decision), **sides})
-        file.flush()
-        os.fsync(file.fileno())
+    header, text = ",".join(COLUMNS), sheet.text.strip(spreadsheets.BLANKS)
+    if header.startswith(text) and text != header:
+        return Parsed([], sheet.text if text else "")  # not even a complete header
+    try:
+        return Parsed(list(parse_rows(sheet)), "")
+    except UserError:
+        end = max(sheet.text.rfind("\n"), sheet.text.rfind("\r")) + 1
+        complete, fragment = sheet.text[:end], sheet.text[end:]
+        if not fragment:
+            raise
+        return Parsed(list(parse_rows(replace(sheet, text=complete))), fragment)
 
 
-def _drop_incomplete_line(file: Any) -> int:
-    """Remove a last line without a line break (of a killed process); returns the length left."""
-    file.seek(0)
-    text = file.read()
-    complete = text[: text.rfind("\n") + 1]
-    if complete != text:
-        file.truncate(len(complete.encode()))
-        file.seek(0, os.SEEK_END)
-    return len(complete)
+def parse_rows(sheet: Spreadsheet) -> Iterator[Decision]:
+    """The decisions of a file all of whose lines are complete."""
+    for row in csv.rows_of(sheet, COLUMNS):
+        with checks.named(f"{sheet.path}, line {row.line}"):
+            texts = {name: row.values[name] for name in COLUMNS}
+            numbers = {side: float(row.number_text(side)) for side in SIDES}
+            values: dict[str, Any] = {**texts, "frame": int(texts["frame"]), **numbers}
+            decision = Decision(**values)
+            check(decision)
+        yield decision
 
 
 def resolve(decisions: Iterable[Decision]) -> dict[BoxKey, Decision]:
@@ -211,14 +165,20 @@ def filter_reviewer(decisions: Sequence[Decision], reviewer: str) -> list[Decisi
     return [decision for decision in decisions if decision.reviewer == reviewer]
 
 
-def agreement(decisions: Sequence[Decision]) -> pd.DataFrame:
-    """Agreement of each pair of reviewers on the boxes that both decided about.
+class Agreement(NamedTuple):
+    """The agreement of two reviewers on the boxes that both decided about."""
 
-    Returns
-    -------
-    DataFrame with the columns reviewer, other, boxes, agreed, kappa
-        `agreed` is the fraction of equal verdicts. `kappa` is Cohen's: 1 for full agreement, 0 for
-        agreement by chance; it is missing if both gave only one and the same verdict.
+    reviewer: str
+    other: str
+    boxes: int
+    agreed: float | None  # fraction of equal verdicts
+    kappa: float | None  # Cohen's: 1 for full agreement, 0 for agreement by chance
+
+
+def agreement(decisions: Sequence[Decision]) -> list[Agreement]:
+    """Agreement of each pair of reviewers, by their names.
+
+    Kappa is missing if both gave only one and the same verdict.
     """
     rows = []
     for (reviewer, own), (other, others) in combinations(by_reviewer(decisions).items(), 2):
@@ -230,12 +190,15 @@ def agreement(decisions: Sequence[Decision]) -> pd.DataFrame:
             equal = [a == b for a, b in zip(verdicts, other_verdicts, strict=True)]
             agreed = sum(equal) / len(equal)
             kappa = _kappa(verdicts, other_verdicts)
-        rows.append((reviewer, other, len(common), agreed, kappa))
-    return pd.DataFrame(rows, columns=["reviewer", "other", "boxes", "agreed", "kappa"])
+        rows.append(Agreement(reviewer, other, len(common), agreed, kappa))
+    return rows
 
 
 def _kappa(verdicts: Sequence[str], other_verdicts: Sequence[str]) -> float | None:
     """Cohen, Educational and Psychological Measurement 20 (1960); None where it is 0 / 0."""
     if len({*verdicts, *other_verdicts}) == 1:
         return None
+    # Imported only here: it takes a second, and the stages of boxes need no kappa.
+    from sklearn.metrics import cohen_kappa_score
+
     return float(cohen_kappa_score(verdicts, other_verdicts))

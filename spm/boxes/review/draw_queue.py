@@ -21,6 +21,7 @@ from spm.corpus import clip_reader
 SUGGESTED = (BoxStatus.KEPT, BoxStatus.LOW_SCORE)  # statuses of detections
 MIN_SCORE = 0.1
 MAX_SUGGESTIONS = 4  # on a frame
+SQUARE = 1.0  # aspect ratio of a video whose size is not known
 SAME_IOU = 0.7  # of two suggestions for one object
 
 

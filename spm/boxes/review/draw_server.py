@@ -5,8 +5,6 @@ answer to a frame whose boxes have changed in the meantime, by another page or a
 stored: the page gets the new boxes and adds its own to them.
 """
 
-import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
@@ -26,9 +24,7 @@ from spm.boxes.review.box_file import BoxFile, Contents, Edit
 from spm.boxes.review.clip_media import ClipMedia
 from spm.boxes.review.draw_answers import NO_ROWS, Conflict, FrameAnswer, FrameId, FrameRows
 from spm.boxes.review.draw_queue import frame_id
-from spm.corpus.manifest_sources import workflow_command
-
-SQUARE = 1.0  # aspect ratio of a video whose size is not known
+from spm.boxes.review.next_step import next_command
 
 
 class DrawApp:
@@ -58,10 +54,15 @@ class DrawApp:
                 "categories": self._categories(),
                 "answered": answered,
                 "progress": draw_answers.progress(self.frames, stored),
-                "command": next_command(self.file.path),
+                "command": self._command(),
                 "server": self.token,
             }
         )
+
+    def _command(self) -> str:
+        path = self.file.path
+        settings = {"boxes": ["given"], "given_boxes": str(path.resolve())}
+        return next_command(path, "boxes.csv", settings)
 
     def _categories(self) -> list[str]:
         """Categories of all videos."""
@@ -126,21 +127,6 @@ def _description(frame: BoxRow) -> dict[str, Any]:
     return {name: frame[name] for name in columns}
 
 
-def next_command(path: Path) -> str:
-    """The command that scores maps with the boxes of a file.
-
-    If the file is where the workflow looks for it, beside a manifest as `spm manifest` writes it,
-    the command is that of the tutorial. Otherwise it names the file, and the config is not known.
-    """
-    manifest = path.with_name("manifest.csv")
-    if path.name == "boxes.csv" and manifest.is_file():
-        return workflow_command(manifest)
-    setting = shlex.quote(
-        "corpus=" + json.dumps({"boxes": ["given"], "given_boxes": str(path.resolve())})
-    )
-    return f"snakemake all --cores 2 --configfile CONFIG.yaml --config {setting}"
-
-
 def routes_of(draw_app: DrawApp) -> list[BaseRoute]:
     """The page, and what it asks for."""
     return [
@@ -169,7 +155,7 @@ def load_draw_app(boxes: Path, results: Path, per_video: int, split: str = Split
     frames = draw_queue.choose_frames(clips, per_video, answered.keys())
     ratios = draw_queue.aspect_ratios(results / "corpus/videos", {clip["shard"] for clip in clips})
     for frame in frames:
-        frame["aspect"] = ratios.get(frame["video_id"], SQUARE)
+        frame["aspect"] = ratios.get(frame["video_id"], draw_queue.SQUARE)
     detections = draw_queue.read_detections(results / "boxes/annotations/detector.parquet", frames)
     return DrawApp(file, clips, frames, ClipMedia(results / "corpus/clips"), detections)
 
@@ -204,4 +190,4 @@ def serve(
     videos = {frame["video_id"] for frame in draw_app.frames}
     frames = count(len(draw_app.frames), "frame")
     title = f"{frames} of {count(len(videos), f'{split} video')}, boxes in {boxes}"
-    web.serve(routes_of(draw_app), title, port=port, browse=browse)
+    web.serve(routes_of(draw_app), title, boxes, port=port, browse=browse)

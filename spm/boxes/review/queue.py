@@ -13,7 +13,16 @@ import numpy as np
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import BoxRow
-from spm.boxes.review.decisions import BoxKey, Decision, DecisionLog, ReviewVerdict
+from spm.boxes.review.decision_log import DecisionLog
+from spm.boxes.review.decisions import (
+    SIDES,
+    Agreement,
+    BoxKey,
+    Decision,
+    ReviewVerdict,
+    agreement,
+    box_name,
+)
 from spm.boxes.statuses import BoxStatus
 
 FILTER_COLUMNS = ("category", "status", "video_id")
@@ -60,6 +69,7 @@ class Queue:
         self.scores = self._column("score")
         self.number_of = {box_key(box): n for n, box in enumerate(self.boxes)}
         self.current: dict[int, CurrentDecisions] = {}
+        self.by_others: list[int] = []  # numbers, in the order in which others decided
         self.lock = Lock()
         self.in_frame: dict[tuple[str, int], list[int]] = {}
         for n, box in enumerate(self.boxes):
@@ -76,6 +86,8 @@ class Queue:
                     self.log.current(key), self.log.current(key, self.reviewer)
                 )
                 self.current[self.number_of[key]] = current
+                if any(other.reviewer != self.reviewer for other in self.log.by_key[key]):
+                    self.by_others.append(self.number_of[key])
             return {
                 number: current
                 for number, current in self.current.items()
@@ -113,6 +125,12 @@ class Queue:
             "own": sum(current.own is not None for current in decided),
         }
 
+    def agreement(self) -> list[Agreement]:
+        """The agreement of the reviewer with each other one."""
+        pairs = agreement(self.log.parsed.decisions)
+        own = [pair for pair in pairs if self.reviewer in (pair.reviewer, pair.other)]
+        return [pair for pair in own if pair.boxes]
+
     def describe(self, number: int) -> dict[str, Any]:
         """A box after the reviewer's own decision, and the other boxes of its frame, for the page.
 
@@ -128,7 +146,7 @@ class Queue:
             **{key: getattr(reviewed, key) for key in REVIEWED},
             "number": number,
             "verdict": decision and decision.verdict,
-            "others": [_outline(self.boxes[n]) for n in in_frame if n != number],
+            "others": [{**_outline(self.boxes[n]), "number": n} for n in in_frame if n != number],
         }
 
 
@@ -154,11 +172,22 @@ def as_decision(box: BoxRow) -> Decision:
 
 
 def decide(queue: Queue, number: int, verdict: str, changes: dict[str, Any]) -> Decision:
-    """A decision about a box; `undo` gives it its values before review."""
+    """A decision about a box.
+
+    A box that is not rejected is accepted as it is, relabeled, or redrawn, perhaps with another
+    category too: `changes` has its category and its sides, which tell what was changed. The other
+    verdicts leave the box as it was before.
+    """
     accepted = as_decision(queue.boxes[number])
-    if verdict == ReviewVerdict.UNDO:
-        changes = {}
-    return replace(accepted, **changes, verdict=verdict, reviewer=queue.reviewer)
+    if verdict in (ReviewVerdict.REJECT, ReviewVerdict.UNDO):
+        return replace(accepted, verdict=verdict, reviewer=queue.reviewer)
+    decision = replace(accepted, **changes, reviewer=queue.reviewer)
+    # The name of a box has its sides before any review.
+    drawn = box_name({"category": "", **{side: getattr(decision, side) for side in SIDES}})
+    if not accepted.box.endswith(drawn):
+        return replace(decision, verdict=ReviewVerdict.REDRAW.value)
+    is_renamed = decision.category != accepted.category
+    return replace(decision, verdict=ReviewVerdict.RELABEL.value) if is_renamed else decision
 
 
 def load(annotations: Path, index: Path, sample: int | None = None) -> list[BoxRow]:
@@ -171,7 +200,17 @@ def load(annotations: Path, index: Path, sample: int | None = None) -> list[BoxR
     sample : int, optional
         Number of boxes, drawn by a checksum of their names: every reviewer gets the same boxes,
         so that agreement can be measured.
+
+    Raises
+    ------
+    UserError
+        If a table is missing, or there is no box.
     """
+    if missing := next((path for path in (annotations, index) if not path.exists()), None):
+        raise UserError(
+            f"there is no {missing}: run the workflow first, with snakemake {annotations} --cores 2"
+            " and the config of your videos. To draw boxes without a detector: spm review --draw"
+        )
     columns = ["clip_id", "shard", "row", "categories"]
     clips = {row["clip_id"]: row for row in tables.read(index, columns).to_pylist()}
     found = [row for row in tables.read(annotations).to_pylist() if row["clip_id"] in clips]

@@ -22,9 +22,11 @@ from starlette.routing import BaseRoute, Route
 
 from spm.base import tables
 from spm.base.errors import UserError
-from spm.boxes.review import decisions, web
+from spm.boxes.review import draw_queue, web
 from spm.boxes.review.clip_media import ClipMedia
-from spm.boxes.review.decisions import DecisionLog, ReviewVerdict
+from spm.boxes.review.decision_log import DecisionLog
+from spm.boxes.review.decisions import ReviewVerdict, check
+from spm.boxes.review.next_step import next_command
 from spm.boxes.review.queue import Filter, Queue, decide, load
 
 MAX_BOXES = 12  # per request of the page
@@ -41,28 +43,60 @@ class DecisionRequest(BaseModel):
     y: float
     w: float
     h: float
+    seen: int = 0  # decisions of others that the page knows
 
 
 class ReviewApp:
     """Answers the page's requests."""
 
-    def __init__(
-        self, queue: Queue, media: ClipMedia, reviews: Path, categories: list[str]
-    ) -> None:
-        self.queue, self.media = queue, media
-        self.reviews, self.categories = reviews, categories
+    def __init__(self, queue: Queue, media: ClipMedia, categories: list[str]) -> None:
+        self.queue, self.media, self.categories = queue, media, categories
 
     def session(self, request: Request) -> Response:
         """Reviewer, categories and values of the filters; the page asks for them once."""
         values = {name: sorted(set(column.tolist())) for name, column in self.queue.columns.items()}
+        path = self.queue.log.path
+        command = next_command(path, "reviews.csv", {"reviews": str(path.resolve())})
         return JSONResponse(
             {
                 "reviewer": self.queue.reviewer,
                 "categories": self.categories,
-                "progress": self.queue.progress(),
                 "filters": values,
+                "file": str(path),
+                "command": command,
+                **self._news(0),
             }
         )
+
+    def _news(self, seen: int) -> dict[str, Any]:
+        """The progress, and the boxes that others have decided about since the page asked."""
+        progress = self.queue.progress()
+        by_others = self.queue.by_others
+        return {
+            "progress": progress,
+            "by_others": by_others[seen:],
+            "seen": len(by_others),
+            "notices": self._take_notices(),
+        }
+
+    def _take_notices(self) -> list[str]:
+        """What the reviewer should know about the file, once; it is printed too."""
+        log = self.queue.log
+        notices, log.notices = log.notices, []
+        for notice in notices:
+            print(f"spm review: {notice}", file=sys.stderr)
+        return notices
+
+    def close(self) -> None:
+        """Add the decisions again that another program has removed from the file."""
+        self.queue.log.close()
+        self._take_notices()
+
+    def news(self, request: Request) -> Response:
+        """What has changed by others, and the agreement with them; asked for all the time."""
+        news = self._news(int(request.query_params["seen"]))
+        agreement = [pair._asdict() for pair in self.queue.agreement()]
+        return JSONResponse({**news, "agreement": agreement})
 
     def numbers(self, request: Request) -> Response:
         """Numbers of the boxes that pass the filters, in order."""
@@ -70,8 +104,9 @@ class ReviewApp:
         for name in ("min_score", "max_score"):
             if name in params:
                 params[name] = float(params[name])
+        seen = int(params.pop("seen", 0))
         numbers = self.queue.numbers(Filter(**params))
-        return JSONResponse({"numbers": numbers, "progress": self.queue.progress()})
+        return JSONResponse({"numbers": numbers, **self._news(seen)})
 
     def boxes(self, request: Request) -> Response:
         """Boxes by number, each with the other boxes of its frame."""
@@ -92,11 +127,11 @@ class ReviewApp:
 
     def _decide(self, body: bytes) -> Response:
         values = DecisionRequest.model_validate_json(body).model_dump()
-        number, verdict = values.pop("number"), values.pop("verdict").value
-        decision = decide(self.queue, number, verdict, values)
-        decisions.check(decision)
-        decisions.append(self.reviews, decision)
-        return JSONResponse({"box": self.queue.describe(number), "progress": self.queue.progress()})
+        number, seen = values.pop("number"), values.pop("seen")
+        decision = decide(self.queue, number, values.pop("verdict").value, values)
+        check(decision)
+        self.queue.log.append(decision)
+        return JSONResponse({"box": self.queue.describe(number), **self._news(seen)})
 
 
 def routes_of(review_app: ReviewApp) -> list[BaseRoute]:
@@ -104,6 +139,7 @@ def routes_of(review_app: ReviewApp) -> list[BaseRoute]:
     return [
         Route("/", lambda request: FileResponse(web.PAGE / "review.html")),
         Route("/session", review_app.session),
+        Route("/news", review_app.news),
         Route("/numbers", review_app.numbers),
         Route("/boxes", review_app.boxes),
         Route("/frame/{number:int}", review_app.frame),
@@ -122,6 +158,8 @@ def load_review_app(
 ) -> ReviewApp:
     """Load the boxes, and the decisions so far.
 
+    The tables of videos, beside the folder of clips, have the sizes of the videos.
+
     Raises
     ------
     UserError
@@ -129,12 +167,16 @@ def load_review_app(
     """
     if not (reviewer.strip() and reviewer.isprintable()):
         raise UserError(f"reviewer {reviewer!r}: expected a non-empty name on one line")
-    queue = Queue(load(annotations, index, sample), DecisionLog(reviews), reviewer)
+    boxes = load(annotations, index, sample)
+    ratios = draw_queue.aspect_ratios(clips.with_name("videos"), {box["shard"] for box in boxes})
+    for box in boxes:
+        box["aspect"] = ratios.get(box["video_id"], draw_queue.SQUARE)
+    queue = Queue(boxes, DecisionLog(reviews), reviewer.strip())
     queue.decided()  # reads the file now, so that errors in it stop the start
     categories = {box["category"] for box in queue.boxes}
     for row in tables.read(index, ["categories"]).to_pylist():
         categories.update(row["categories"])
-    return ReviewApp(queue, ClipMedia(clips), reviews, sorted(categories))
+    return ReviewApp(queue, ClipMedia(clips), sorted(categories))
 
 
 def serve(
@@ -166,7 +208,10 @@ def serve(
     """
     review_app = load_review_app(annotations, index, clips, reviews, reviewer, sample)
     title = f"{len(review_app.queue.boxes)} boxes, the most uncertain first"
-    web.serve(routes_of(review_app), title, port=port, browse=browse)
+    try:
+        web.serve(routes_of(review_app), title, reviews, port=port, browse=browse)
+    finally:
+        review_app.close()
 
 
 def main() -> None:

@@ -1,17 +1,25 @@
 """What the pages of `spm review` share: the server of this machine, and who may use it.
 
-Only this machine can open a page, and only with the token in its address. A request that changes
-something must come from the page itself: a page of another website is rejected.
+Only this machine can open a page, and only with the address that the server prints. The address has
+two secrets: the folder of the page, and a token that becomes a cookie of this folder. A browser
+sends a cookie to every port of a host, but only to its own folder, so no other server of this
+machine receives it. The browser that the command opens reads the address from a file that only the
+user can read: a command line can be read by all users of a machine. Requests of other pages are
+refused, those of pages on other ports of this machine too.
 """
 
+import os
 import secrets
+import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
 
 import uvicorn
 from pydantic import ValidationError
@@ -20,7 +28,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
@@ -30,46 +38,84 @@ from spm.boxes.formats.frames import BoxRow
 PAGE = Path(__file__).with_name("page")
 HOST = "127.0.0.1"
 COOKIE = "spm-review"
-CONTENT_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
 CACHE_CONTROL = "private, max-age=3600"
-SAFE_METHODS = ("GET", "HEAD")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+REDIRECT = (
+    '<!DOCTYPE html><title>spm review</title><link rel="icon" href="data:,">'
+    '<meta http-equiv="refresh" content="0; url={}">'
+)
 
 
-class TokenMiddleware(BaseHTTPMiddleware):
+class Access(NamedTuple):
+    """The secrets of a page."""
+
+    folder: str
+    token: str
+
+    @classmethod
+    def random(cls) -> "Access":
+        """New secrets."""
+        return cls(secrets.token_urlsafe(8), secrets.token_urlsafe(16))
+
+    def url(self, port: int) -> str:
+        """The address of the page."""
+        return f"http://{HOST}:{port}/{self.folder}/?token={self.token}"
+
+
+class AccessMiddleware(BaseHTTPMiddleware):
     """Rejects requests without the token; a request with it in its address gets a cookie."""
 
-    def __init__(self, app: Any, token: str) -> None:
+    def __init__(self, app: Any, access: Access) -> None:
         super().__init__(app)
-        self.token = token
+        self.access = access
 
     async def dispatch(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         """Answer a request of the page that has the token or the cookie."""
-        cookie = f"{COOKIE}-{request.url.port}"  # cookies of a host are shared by all its ports
+        folder = f"/{self.access.folder}/"
+        cookie = f"{COOKIE}-{request.url.port}"  # two servers in one browser have two cookies
         if not _is_of_page(request):
             response = Response("This request comes from another website.", 403)
-        elif self._is_token(request.query_params.get("token")):
-            response = RedirectResponse(request.url.path, status_code=303)
-            response.set_cookie(cookie, self.token, httponly=True, samesite="strict")
+        elif request.url.path == folder and self._is_token(request.query_params.get("token")):
+            # Not a redirect by status: after a link in a file, a browser would follow it without
+            # the cookie, because the file is another website.
+            response = HTMLResponse(REDIRECT.format(folder), headers={"Cache-Control": "no-store"})
+            response.set_cookie(
+                cookie, self.access.token, path=folder, httponly=True, samesite="strict"
+            )
         elif self._is_token(request.cookies.get(cookie)):
             response = await call_next(request)
         else:
             response = Response(
                 "No token: open the address that spm review printed, with its token.", 403
             )
-        response.headers["Content-Security-Policy"] = CONTENT_POLICY
+        response.headers.update(HEADERS)
         return response
 
     def _is_token(self, value: str | None) -> bool:
-        return value is not None and secrets.compare_digest(value.encode(), self.token.encode())
+        expected = self.access.token.encode()
+        return value is not None and secrets.compare_digest(value.encode(), expected)
 
 
 def _is_of_page(request: Request) -> bool:
-    """Whether a request reads only, or comes from a page of this server (or from no page)."""
-    origin = request.headers.get("Origin")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("Host")
-    return request.method in SAFE_METHODS or same
+    """Whether a request comes from a page of this server, from the user, or from no browser.
+
+    Another page, or another port of this machine, may only lead the user to an address.
+    """
+    headers = request.headers
+    origin = headers.get("Origin")
+    if origin is not None and origin != f"{request.url.scheme}://{headers.get('Host')}":
+        return False
+    if headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
+        return True
+    is_page = headers.get("Sec-Fetch-Dest") == "document"
+    return request.method == "GET" and headers.get("Sec-Fetch-Mode") == "navigate" and is_page
 
 
 def _bad_request(request: Request, error: Exception) -> Response:
@@ -77,16 +123,17 @@ def _bad_request(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 400)
 
 
-def build(routes: Sequence[BaseRoute], token: str) -> Starlette:
+def build(routes: Sequence[BaseRoute], access: Access) -> Starlette:
     """The web application: the files of the pages, and the routes that one of them uses."""
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-        Middleware(TokenMiddleware, token=token),
+        Middleware(AccessMiddleware, access=access),
     ]
     bad_requests = [UserError, ValidationError, ValueError, TypeError, LookupError]
     handlers = dict.fromkeys(bad_requests, _bad_request)
     page = Mount("/page", StaticFiles(directory=PAGE))
-    return Starlette(routes=[*routes, page], middleware=middleware, exception_handlers=handlers)
+    folder = Mount(f"/{access.folder}", routes=[*routes, page])
+    return Starlette(routes=[folder], middleware=middleware, exception_handlers=handlers)
 
 
 def media_response(
@@ -98,7 +145,7 @@ def media_response(
     return Response(read(row), media_type=media_type, headers=headers)
 
 
-def serve(routes: Sequence[BaseRoute], title: str, *, port: int, browse: bool) -> None:
+def serve(routes: Sequence[BaseRoute], title: str, file: Path, *, port: int, browse: bool) -> None:
     """Serve a page until Ctrl-C, and print its address after the title.
 
     Parameters
@@ -107,12 +154,16 @@ def serve(routes: Sequence[BaseRoute], title: str, *, port: int, browse: bool) -
         What the page asks for.
     title : str
         What the page shows, for the line with the address.
+    file : Path
+        The file that the page writes. The address for the browser is stored beside it for as long
+        as the server runs.
     port : int
         0: any free port.
     browse : bool
         Whether to open the page in a browser.
     """
-    token = secrets.token_urlsafe(16)
+    access = Access.random()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without cleanup
     with socket.socket() as listening:
         try:
             listening.bind((HOST, port))
@@ -122,9 +173,28 @@ def serve(routes: Sequence[BaseRoute], title: str, *, port: int, browse: bool) -
             raise UserError(
                 f"port {port}: {error.strerror}: expected a free port; 0 takes any free one"
             ) from error
-        url = f"http://{HOST}:{listening.getsockname()[1]}/?token={token}"
+        url = access.url(listening.getsockname()[1])
         print(f"{title}: {url}\nCtrl-C stops it", file=sys.stderr)
-        if browse:
-            webbrowser.open(url)
-        config = uvicorn.Config(build(routes, token), log_level="warning")
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(uvicorn.Config(build(routes, access), log_level="warning"))
+        if not browse:
+            server.run(sockets=[listening])
+            return
+        with redirect_file(url, file) as redirect:
+            webbrowser.open(redirect.as_uri())
+            server.run(sockets=[listening])
+
+
+@contextmanager
+def redirect_file(url: str, beside: Path) -> Iterator[Path]:
+    """A file for a browser, readable by the user only, that leads to an address.
+
+    It lies beside another file: some browsers can't read the folder of temporary files.
+    """
+    folder = next(parent for parent in beside.absolute().parents if parent.is_dir())
+    place = folder if os.access(folder, os.W_OK) else None
+    with NamedTemporaryFile(
+        "w", prefix="spm-review-", suffix=".html", dir=place, encoding="utf-8"
+    ) as file:
+        file.write(REDIRECT.format(escape(url)))
+        file.flush()
+        yield Path(file.name)

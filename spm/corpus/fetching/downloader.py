@@ -4,6 +4,7 @@ One finished video, pages of bounded size, no file joined from two, and parts of
 proxy.
 """
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor import FFmpegPostProcessor
 
 from spm.base.statuses import FetchStatus
-from spm.corpus.fetching import leftover, parts
+from spm.corpus.fetching import leftover, parts, plugins
 from spm.corpus.fetching.errors import FetchError
 
 # Largest page or list of fragments, which are read as a whole. Media are read block by block.
@@ -45,17 +46,6 @@ class TooLarge(FetchError):
     """A video or a page that exceeds the limit of its size."""
 
     msg = f"larger than fetch.max_mb, or a page of more than {PAGE_BYTES >> 20} MiB"
-
-
-class TooSlow(FetchError):
-    """A download that exceeds the time limit."""
-
-    msg = "took longer than fetch.give_up_s"
-    status = FetchStatus.RETRY
-
-
-class NotMedia(FetchError):
-    """A file without readable pictures or sound."""
 
 
 def reject_playlists(info: dict[str, Any], *, incomplete: bool = False) -> None:
@@ -108,10 +98,12 @@ class BoundedYoutubeDL(YoutubeDL):  # type: ignore[misc]
         self.leftover: leftover.Leftover | None = None  # of the file that is being downloaded
         # As yt-dlp's command line does: parts are refused where no ffmpeg is known.
         FFmpegPostProcessor._ffmpeg_location.set(options["ffmpeg_location"])
+        plugins.load(options.get("plugin_dirs", ()))
         super().__init__(options)
 
     def dl(self, name: str, info: dict[str, Any], *args: Any, **options: Any) -> tuple[bool, bool]:
         """Download one file; yt-dlp calls it for each format."""
+        signal.alarm(0)  # the pages are read
         if info.get("section_end") is not None:
             parts.download(self, info, Path(name), self.bounds)
             return True, True
@@ -121,6 +113,8 @@ class BoundedYoutubeDL(YoutubeDL):  # type: ignore[misc]
         self.leftover = leftover.Leftover(name) if in_one_file else None
         try:
             done: tuple[bool, bool] = super().dl(name, info, *args, **options)
+            if self.leftover:
+                self.leftover.check_length()
             return done
         finally:
             self.leftover = None

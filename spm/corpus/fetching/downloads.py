@@ -1,46 +1,30 @@
-"""One download: attempts, what each attempt ended with, and the record of the outcome."""
+"""The download of one video: attempts in processes of their own, and what the last one gave."""
 
-import errno
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import signal
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from http.client import HTTPException
-from pathlib import Path
-from typing import Any
-
-from yt_dlp.utils import YoutubeDLError
 
 from spm.base.errors import UserError
 from spm.base.statuses import FetchStatus
-from spm.corpus.fetching import media_check
-from spm.corpus.fetching.downloader import BoundedYoutubeDL
-from spm.corpus.fetching.errors import classify_error, reason_of
-from spm.corpus.fetching.leftover import OtherFile
-from spm.corpus.fetching.local import check_media
-from spm.corpus.fetching.parts import InFragments, PartFailed
-from spm.corpus.fetching.session import Session, ydl_options
+from spm.corpus.fetching import attempt
+from spm.corpus.fetching.session import Session
 from spm.corpus.fetching.settings import Fetch
-from spm.corpus.fetching.sources import part_name
-from spm.corpus.fetching.store import MediaRecord, commit, discard, partial_folder, save
-from spm.corpus.media.contents import Unusable
-from spm.corpus.media.probe import probe_in_subprocess
+from spm.corpus.fetching.store import MediaRecord
+from spm.corpus.fetching.task import RESULT, TASK, Result
+from spm.corpus.media import forks
+from spm.corpus.media.limits import Bounds
 from spm.corpus.windows import Window
 
-# Faults of this machine: no space left, quota exceeded, file too large, read-only file system.
-MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-# A page that an extractor can't read may raise any of these.
-EXTRACTION_ERRORS = (
-    YoutubeDLError, HTTPException, OSError, LookupError, ValueError, TypeError, AttributeError,
-)  # fmt: skip
-FINAL_FAILURES = (FetchStatus.GONE, FetchStatus.BLOCKED, FetchStatus.BAD)
-MOST_LATE_S = 0.05  # that a part may start after its window
+MEMORY_MB = 3000  # of an attempt
+LOCKED_S = 1.0  # between two looks at a video that another process downloads
+BUSY = "another process downloads this video"
 
 
 def download(
-    record: MediaRecord, session: Session, wanted: Sequence[Window] = ()
-) -> list[MediaRecord]:
-    """Download a video, with repeated attempts, and store the outcome.
+    record: MediaRecord, session: Session, parts: Sequence[Window] = ()
+) -> Sequence[MediaRecord]:
+    """Download a video, with repeated attempts, into the store.
 
     It ends with a final outcome, after `fetch.retries` attempts, when the site refuses automatic
     access, or at the end of the run.
@@ -51,28 +35,27 @@ def download(
         As `Session.new_record` gives it.
     session : Session
         The settings and the shared state.
-    wanted : sequence of Window
+    parts : sequence of Window
         Parts of the video that suffice; none: all of it.
 
     Returns
     -------
-    list of MediaRecord
-        One of the whole video or of its failure, or one per part.
+    sequence of MediaRecord
+        One of the whole video, one per part, or one of the failure after those of the parts that
+        are there.
     """
     session.pause()
-    records = [record]
+    records: Sequence[MediaRecord] = [record]
     for pause_s in _pauses_s(session.config):
         session.stop.wait(pause_s)
         if session.throttled or session.stop.is_set():
             break
-        records = attempt(record, session, wanted)
-        if records[0].status is not FetchStatus.RETRY:
+        result = _when_unlocked(record, session, parts)
+        records = result.records
+        session.in_fragments.update(result.in_fragments)
+        session.count_refusal(throttled=result.throttled)
+        if all(found.status is not FetchStatus.RETRY for found in records):
             break
-    last = records[0]
-    if last.status in FINAL_FAILURES:
-        discard(session.store, record.video_id)
-    if last.status is not FetchStatus.OK:
-        save(session.store, last)
     return records
 
 
@@ -83,82 +66,46 @@ def _pauses_s(config: Fetch) -> Iterator[float]:
         yield config.backoff_s * 2**n
 
 
-def attempt(
-    record: MediaRecord, session: Session, wanted: Sequence[Window] = ()
-) -> list[MediaRecord]:
-    """Try to download a video once; parameters and result as those of `download`.
+def _when_unlocked(record: MediaRecord, session: Session, parts: Sequence[Window]) -> Result:
+    """The result of one attempt; a download by another process is waited for."""
+    end_s = time.monotonic() + session.config.give_up_s
+    while (result := _attempt(record, session, parts)).busy:
+        if session.stop.wait(LOCKED_S) or time.monotonic() > end_s:
+            return Result((replace(record, reason=BUSY),))
+    return result
+
+
+def _attempt(record: MediaRecord, session: Session, parts: Sequence[Window]) -> Result:
+    """One attempt in a process of its own.
 
     Raises
     ------
     UserError
-        When this machine can't store the media (no space, no permission).
+        When this machine is at fault, or somebody stopped the process.
     """
+    request = TASK.dump_python(session.task(record, parts), mode="json")
+    bounds = Bounds(MEMORY_MB, session.config.give_up_s, only_data=True)
     try:
-        info = _request(record, session, wanted)
-        records = _commit(record, info, session, wanted)
-    except PartFailed as error:
-        if isinstance(error, InFragments):
-            session.in_fragments.add(error.extractor)
-        return attempt(record, session)
-    except EXTRACTION_ERRORS as error:
-        _check_machine(error, session.store)
-        outcome = classify_error(error)
-        session.count_refusal(throttled=outcome.throttled)
-        return [replace(record, status=outcome.status, reason=reason_of(error))]
-    session.count_refusal(throttled=False)
-    return records
+        ending = forks.ask(request, attempt.HELPER, bounds, lambda: session.show(record))
+    except forks.Unwanted:
+        return Result((record,))
+    if ending.was_stopped:
+        raise UserError(
+            f"{record.address}: its download was stopped from outside: run again; if it happens"
+            " again, with more memory"
+        )
+    if ending.exit_status:
+        return Result((replace(record, reason=_reason(ending)),))
+    result: Result = RESULT.validate_json(ending.output)
+    if result.fault:
+        raise UserError(result.fault)
+    return result
 
 
-def _request(record: MediaRecord, session: Session, wanted: Sequence[Window]) -> dict[str, Any]:
-    """Extract and download; a left-over part of another file is removed, and not continued."""
-    folder = partial_folder(session.store, record.video_id)
-    for _ in range(2):
-        options = ydl_options(session, folder, wanted)
-        with suppress(OtherFile), BoundedYoutubeDL(options, session.limits) as ydl:
-            found: dict[str, Any] = ydl.extract_info(record.address)
-            return found
-        discard(session.store, record.video_id)
-    raise OtherFile
-
-
-def _commit(
-    record: MediaRecord, info: Mapping[str, Any], session: Session, wanted: Sequence[Window]
-) -> list[MediaRecord]:
-    """Check what was downloaded, and move it to its place in the store."""
-    complete = replace(
-        record, status=FetchStatus.OK, reason="", extractor=info["extractor"].lower()
-    )
-    downloads = info["requested_downloads"]
-    if downloads[0].get("section_end") is None:
-        path = Path(downloads[0]["filepath"])
-        check_media(path)
-        return [commit(session.store, complete, path)]
-    found = [_part(complete, file, wanted[file["section_number"]]) for file in downloads]
-    records = [commit(session.store, *pair) for pair in found]
-    discard(session.store, record.video_id)
-    return records
-
-
-def _part(record: MediaRecord, file: Mapping[str, Any], part: Window) -> tuple[MediaRecord, Path]:
-    """The record of a part, and its file, after a check that the part covers its window."""
-    path = Path(file["filepath"])
-    try:
-        media = probe_in_subprocess(path, media_check.BOUNDS)
-    except Unusable as error:
-        raise PartFailed(error.reason) from error
-    if not (media.pictures and media.sound) or media.start_s > part.start_s + MOST_LATE_S:
-        raise PartFailed("the part lacks a track, or its start")
-    name = part_name(record.video_id, part)
-    in_matroska = path.with_suffix(".mkv")
-    path.replace(in_matroska)
-    start_s = max(media.start_s, 0.0)
-    return replace(record, video_id=name, offset_s=start_s, part=tuple(part)), in_matroska
-
-
-def _check_machine(error: Exception, folder: Path) -> None:
-    """Raise a `UserError` where this machine is at fault. yt-dlp keeps only the message."""
-    message = str(error)
-    for number in MACHINE_ERRORS:
-        text = os.strerror(number)
-        if f"[Errno {number}]" in message or text in message:
-            raise UserError(f"store {folder}: {text}: expected space for the media") from error
+def _reason(ending: forks.Ending) -> str:
+    """Why an attempt has ended without a result."""
+    if ending.timed_out:
+        return "took longer than fetch.give_up_s"
+    if -ending.exit_status == signal.SIGALRM:
+        return f"its pages took longer than {attempt.READ_PAGES_S} s to read"
+    return f"its download ended with {signal.Signals(-ending.exit_status).name}"

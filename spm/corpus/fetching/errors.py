@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from yt_dlp.utils import DownloadCancelled, YoutubeDLError
 
+from spm.base.printable import printable
 from spm.base.statuses import FetchStatus
 from spm.corpus.fetching.proxy import REFUSAL_CODE
 
@@ -84,7 +85,7 @@ def classify_error(error: Exception) -> ErrorClass:
     for cause in _causes(error):
         if isinstance(cause, FetchError):
             return ErrorClass(cause.status)
-    if REFUSAL_CODE in str(error):
+    if isinstance(error, MemoryError) or REFUSAL_CODE in str(error):
         return ErrorClass(FetchStatus.BAD)
     return classify_message(reason_of(error))
 
@@ -140,4 +141,4 @@ def normalize_message(message: str) -> str:
     text = re.sub(rf"(HTTP Error \d+: )?{REFUSAL_CODE} ", "", text)
     text = re.sub(r"\d+ bytes read, \d+ more expected", "the connection was cut", text)
     text = re.sub(r"^(ERROR: )?(\[[\w:+.-]+\] (\S+: )?)?", "", text)  # [extractor] video:
-    return re.sub(r"\s+", " ", text).strip()[:REASON_CHARS]
+    return printable(re.sub(r"\s+", " ", text).strip())[:REASON_CHARS]

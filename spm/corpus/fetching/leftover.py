@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spm.base.statuses import FetchStatus
 from spm.corpus.fetching.errors import FetchError
 
 OVERLAP_BYTES = 4096
@@ -23,10 +24,17 @@ class OtherFile(FetchError):
     msg = "the address now serves another file"
 
 
+class Incomplete(FetchError):
+    """A file that is shorter or longer than the server said."""
+
+    status = FetchStatus.RETRY
+
+
 class Leftover:
     """The part of one file, `name` being that of the complete file."""
 
     def __init__(self, name: str) -> None:
+        self.file = Path(name)
         self.part, self.origin = Path(f"{name}.part"), Path(f"{name}.origin")
         if Path(name).is_file():  # pictures whose sound is missing: both must be of one film
             Path(name).replace(self.part)
@@ -76,6 +84,19 @@ class Leftover:
             raise OtherFile
         return again
 
+    def check_length(self) -> None:
+        """Compare the length of the complete file with what the server said.
+
+        Raises
+        ------
+        Incomplete
+            When it differs.
+        """
+        received, stated = self.file.stat().st_size, self.known.get("length")
+        if stated and received != int(stated):
+            self.file.unlink()
+            raise Incomplete(f"{received} bytes were received, of {stated}")
+
     def _write(self, found: dict[str, str]) -> None:
         self.known = found
         self.origin.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +110,8 @@ def describe(headers: Mapping[str, str], status: int) -> dict[str, str]:
     {'ETag': '"a"', 'length': '10'}
     """
     found = {name: headers[name] for name in ("ETag", "Last-Modified") if headers.get(name)}
+    if (headers.get("Content-Encoding") or "identity") != "identity":
+        return found  # the lengths are those of what is sent
     whole = re.fullmatch(r"bytes \d+-\d+/(\d+)", headers.get("Content-Range") or "")
     length = whole[1] if whole else headers.get("Content-Length") if status == 200 else None
     return found | ({"length": length} if length else {})
@@ -105,6 +128,12 @@ def _range_start(request: Any) -> int:
     """First byte that a request asks for."""
     match = re.match(r"bytes=(\d+)-", request.headers.get("Range") or "")
     return int(match[1]) if match else 0
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what ffmpeg has not finished: the ffmpeg of a killed job may still write to it."""
+    for path in folder.glob("*.temp.*"):
+        path.unlink(missing_ok=True)
 
 
 def remove_fragments(name: str) -> None:

@@ -3,31 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+from spm.base.file_digest import file_digest
 from spm.base.statuses import FetchStatus
-from spm.corpus.fetching import media_check
-from spm.corpus.fetching.downloader import NotMedia
 from spm.corpus.fetching.errors import REASON_CHARS
-from spm.corpus.fetching.store import MediaRecord, digest_of
-
-
-def check_media(path: Path) -> None:
-    """Raise `NotMedia` when a file has no media, or `OSError` when it can't be read."""
-    if fault := media_check.fault(path):
-        raise NotMedia(f"not media: {fault}")
+from spm.corpus.fetching.media_check import NotMedia, NotRead, check_media
+from spm.corpus.fetching.store import MediaRecord
 
 
 def local_record(name: str, path: Path) -> MediaRecord:
-    """The outcome for a local file: `ok`, `gone` when there is no such file, or `bad`."""
+    """The outcome for a local file: `ok`, `gone` when there is no such file, `bad` or `retry`."""
     record = MediaRecord(name, str(path), "", FetchStatus.BAD, "", extractor="local")
     shown = str(path)[-REASON_CHARS:]
     try:
         size = path.stat().st_size
         if size and path.is_file():
             check_media(path)
-            return replace(record, status=FetchStatus.OK, sha256=digest_of(path), bytes=size)
+            return replace(record, status=FetchStatus.OK, sha256=file_digest(path), bytes=size)
         reason = f"{shown}: {'an empty file' if path.is_file() else 'not a file'}"
-    except NotMedia as error:
-        reason = str(error)
+    except (NotMedia, NotRead) as error:
+        return replace(record, status=error.status, reason=str(error))
     except FileNotFoundError:
         record = replace(record, status=FetchStatus.GONE)
         reason = f"{shown}: no such file"

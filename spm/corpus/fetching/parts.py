@@ -11,11 +11,13 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from yt_dlp.dependencies import certifi
 
 from spm.corpus.fetching.errors import FetchError
 from spm.corpus.media import ffmpeg, limits
+from spm.corpus.media.formats import FORMAT_LIST
 
 PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
 MOST_START_S = 0.1  # of the clock of a file: it should start at zero
@@ -71,7 +73,7 @@ def download(ydl: Any, info: Mapping[str, Any], out: Path, bounds: Limits) -> No
     for number in range(len(formats)):
         command += ["-map", f"{number}:v?", "-map", f"{number}:a?"]
     command += ["-c", "copy", "-fs", str(round(1e6 * bounds.max_mb)), "-f", "matroska"]
-    unfinished = out.with_name(f"{out.name}.part")
+    unfinished = out.with_name(f"{out.stem}.temp{out.suffix}")
     out.parent.mkdir(parents=True, exist_ok=True)
     _run([*command, f"file:{unfinished}"], ydl.params["proxy"], bounds.time_s)
     unfinished.replace(out)
@@ -79,10 +81,10 @@ def download(ydl: Any, info: Mapping[str, Any], out: Path, bounds: Limits) -> No
 
 def _input(ydl: Any, form: Mapping[str, Any], info: Mapping[str, Any], bounds: Limits) -> list[str]:
     start_s, end_s = info["section_start"], info["section_end"]
-    headers = form.get("http_headers") or info.get("http_headers") or {}
-    cookies = ydl.cookiejar.get_cookie_header(form["url"])
-    lines = {**headers, **({"Cookie": cookies} if cookies else {})}
+    lines = form.get("http_headers") or info.get("http_headers") or {}
+    _check_secrets(form["url"], lines, ydl.cookiejar.get_cookie_header(form["url"]))
     options = {
+        "-format_whitelist": FORMAT_LIST,
         "-protocol_whitelist": PROTOCOLS,
         **(_tls() if form["url"].startswith("https:") else {}),
         "-rw_timeout": str(round(1e6 * bounds.timeout_s)),
@@ -92,6 +94,13 @@ def _input(ydl: Any, form: Mapping[str, Any], info: Mapping[str, Any], bounds: L
         "-i": form["url"],
     }
     return [word for option in options.items() for word in option]
+
+
+def _check_secrets(url: str, headers: Mapping[str, str], cookies: str | None) -> None:
+    """Raise `PartFailed` where ffmpeg would need a login: other users can see its command line."""
+    names = {name.lower() for name in headers}
+    if cookies or urlsplit(url).username or names & {"cookie", "authorization"}:
+        raise PartFailed("the site wants a login")
 
 
 def _tls() -> dict[str, str]:

@@ -4,15 +4,21 @@ Manifests and web pages come from untrusted sources. An address, or a redirect, 
 fragment that follows from it, may point to this machine, its network, or a cloud's metadata server
 (169.254.169.254). The proxy resolves a name once, checks the resulting addresses, and connects to
 exactly these addresses (no second resolution that could give another answer).
+
+Each proxy has a password of its own, because other users of this machine can reach it too. They
+could otherwise send requests in the name of this user, with the password of the environment's
+proxy.
 """
 
 import base64
+import hmac
 import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from secrets import token_urlsafe
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -24,15 +30,22 @@ CHUNK_BYTES = 1 << 16
 HEAD_BYTES = 1 << 16  # most of a request or response before its body
 NAT64 = ip_network("64:ff9b::/96")  # IPv4 addresses behind a NAT64 gateway
 HOP_HEADERS = re.compile(rb"(?im)^(?:Proxy-[\w-]+|Connection|Keep-Alive):[^\n]*\n")
+LOGIN = re.compile(rb"(?im)^Proxy-Authorization:[ \t]*([^\r\n]*)\r?\n")
+ASK_LOGIN = 'Proxy-Authenticate: Basic realm="spm"\r\n'
+USER = "spm"
 PORTS = {"http": 80, "https": 443}
 # First word of the reason phrase of a refusal. `errors` recognizes refusals by this code; the
 # sentence behind it is for people. (A header would be lost: HTTP clients drop those of a refused
 # CONNECT.) A server that sends the code itself only makes its own video `bad`.
 REFUSAL_CODE = "spm-refused"
+REMEDY = "Add it to fetch.private_hosts to allow it."
 
 
 class PrivateHost(Exception):
     """A host with a private address: this machine or its network."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host} resolves to a private address.")
 
 
 def is_public(address: str) -> bool:
@@ -51,7 +64,7 @@ def is_public(address: str) -> bool:
 
 
 def resolve(host: str, port: int, allowed: Sequence[str]) -> list[str]:
-    """The numeric addresses of a host.
+    """The numeric addresses of a host; hosts and `host:port` of `allowed` may be private.
 
     Raises
     ------
@@ -62,10 +75,9 @@ def resolve(host: str, port: int, allowed: Sequence[str]) -> list[str]:
     """
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(sockaddr[0]) for *_, sockaddr in infos]
-    if host.lower() not in allowed and not all(map(is_public, addresses)):
-        raise PrivateHost(
-            f"{host} resolves to a private address. Add it to fetch.private_hosts to allow it."
-        )
+    is_allowed = not {host.lower(), f"{host.lower()}:{port}"}.isdisjoint(allowed)
+    if not is_allowed and not all(map(is_public, addresses)):
+        raise PrivateHost(host)
     return addresses
 
 
@@ -82,9 +94,23 @@ def upstream(scheme: str, host: str) -> SplitResult | None:
     if not url or proxy_bypass(host):
         return None
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
-        raise UserError(f"{scheme}_proxy {url!r}: expected http://host:port")
+    if parts.scheme != "http" or not parts.hostname or not _has_port(parts):
+        shown = url.rpartition("@")[2]  # without the password
+        raise UserError(f"{scheme}_proxy {shown!r}: expected http://host:port")
     return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is a number, or the usual one."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+
+
+def basic_login(user: str, password: str) -> bytes:
+    """The value of a header Proxy-Authorization."""
+    return b"Basic " + base64.b64encode(f"{user}:{password}".encode())
 
 
 class Request:
@@ -109,11 +135,11 @@ class Request:
 
     def head_for_proxy(self, proxy: SplitResult) -> bytes:
         """The head that another proxy expects, with its login."""
-        head = self.head if self.tunnel else _closing(self.head)
+        head = LOGIN.sub(b"", self.head) if self.tunnel else _closing(self.head)
         login = b""
         if proxy.username:
-            account = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-            login = b"Proxy-Authorization: Basic " + base64.b64encode(account) + b"\r\n"
+            account = basic_login(unquote(proxy.username), unquote(proxy.password or ""))
+            login = b"Proxy-Authorization: " + account + b"\r\n"
         return head[:-2] + login + b"\r\n"
 
 
@@ -154,16 +180,27 @@ class SsrfFilterProxy(ThreadingTCPServer):
         Longest wait for a connection.
     limit_s : float
         Longest duration of a connection.
+    remedy : str
+        What the user can do when a host is refused.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, allowed: Sequence[str], timeout_s: float, limit_s: float) -> None:
+    def __init__(
+        self, allowed: Sequence[str], timeout_s: float, limit_s: float, remedy: str
+    ) -> None:
         super().__init__(("127.0.0.1", 0), ProxyHandler)
         self.allowed = [host.lower() for host in allowed]
-        self.timeout_s, self.limit_s = timeout_s, limit_s
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.timeout_s, self.limit_s, self.remedy = timeout_s, limit_s, remedy
+        password = token_urlsafe(24)
+        self.login = basic_login(USER, password)
+        self.url = f"http://{USER}:{password}@127.0.0.1:{self.server_address[1]}"
+
+    def admits(self, head: bytes) -> bool:
+        """Whether a request has the password of this proxy."""
+        found = LOGIN.search(head)
+        return bool(found and hmac.compare_digest(found[1].rstrip(), self.login))
 
     def connect(self, request: Request) -> tuple[socket.socket, bytes]:
         """Connect towards the requested host; the socket, and the bytes to send there first."""
@@ -193,13 +230,22 @@ class ProxyHandler(StreamRequestHandler):
 
     def handle(self) -> None:
         """Check the host, connect, and copy bytes in both directions until one side closes."""
-        head, rest = _read_head(self.connection)
-        if not head:
-            return
+        self.connection.settimeout(self.server.timeout_s)
+        with suppress(TimeoutError):
+            head, rest = _read_head(self.connection)
+            self.connection.settimeout(None)
+            if head and self.server.admits(head):
+                self._answer(head, rest)
+            elif head:
+                self._send_error(407, "the password of this proxy is missing", ASK_LOGIN)
+
+    def _answer(self, head: bytes, rest: bytes) -> None:
         try:
             request = Request(head)
             remote, first = self.server.connect(request)
-        except (PrivateHost, ValueError, UserError) as error:
+        except PrivateHost as error:
+            self._send_error(403, f"{REFUSAL_CODE} {error} {self.server.remedy}")
+        except (ValueError, UserError) as error:
             self._send_error(403, f"{REFUSAL_CODE} {error}")
         except OSError as error:
             self._send_error(502, error.strerror or str(error))
@@ -220,16 +266,22 @@ class ProxyHandler(StreamRequestHandler):
             self.connection.sendall(_closing(head) + body if head else body)
         _relay(remote, self.connection, until_s)
 
-    def _send_error(self, code: int, message: str) -> None:
+    def _send_error(self, code: int, message: str, header: str = "") -> None:
         phrase = re.sub(r"[^ -~]", "?", message)[:200]
-        answer = f"HTTP/1.1 {code} {phrase}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        answer = (
+            f"HTTP/1.1 {code} {phrase}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
         with suppress(OSError):
             self.connection.sendall(answer.encode("ascii"))
 
 
 @contextmanager
-def running(allowed: Sequence[str], timeout_s: float, limit_s: float) -> Iterator[str]:
-    """Run a proxy while the context lasts; gives the proxy's URL.
+def running(
+    allowed: Sequence[str], timeout_s: float, limit_s: float, remedy: str = REMEDY
+) -> Iterator[str]:
+    """Run a proxy while the context lasts; gives the proxy's URL, which has its password.
+
+    The parameters are those of `SsrfFilterProxy`.
 
     Raises
     ------
@@ -238,7 +290,7 @@ def running(allowed: Sequence[str], timeout_s: float, limit_s: float) -> Iterato
     """
     for scheme in PORTS:
         upstream(scheme, "example.org")
-    with SsrfFilterProxy(allowed, timeout_s, limit_s) as server:
+    with SsrfFilterProxy(allowed, timeout_s, limit_s, remedy) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield server.url

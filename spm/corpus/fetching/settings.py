@@ -70,6 +70,12 @@ class Fetch(Section):
         " these parts are downloaded, where the site serves single files over HTTP. false: the"
         " whole video. In both cases the windows of a video share its download.",
     )
+    plugins: tuple[Text, ...] = Field(
+        (),
+        json_schema_extra=UNIQUE,
+        description="Folders with plugins of yt-dlp: FOLDER/NAME/yt_dlp_plugins/extractor/….py."
+        " Their code is executed. Plugins at other places, such as your home, are not loaded.",
+    )
     private_hosts: tuple[Text, ...] = Field(
         (),
         json_schema_extra=UNIQUE,

@@ -51,15 +51,6 @@ def _name(location: str) -> str:
     return f"source-{sanitize_id(location[-60:], 60)}-{digest}"
 
 
-def part_name(name: str, part: Window) -> str:
-    """Name of a part in the store.
-
-    >>> part_name("source-a", Window(30, 40.5))
-    'source-a_30000-40500'
-    """
-    return f"{windows.window_id(name, part.start_s)}-{round(1000 * part.end_s)}"
-
-
 def is_worth(parts: Sequence[Window], duration_s: float | None) -> bool:
     """Whether parts of a video are downloaded, and not all of it."""
     length_s = sum(part.end_s - part.start_s for part in parts)

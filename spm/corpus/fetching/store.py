@@ -3,6 +3,7 @@
     store/3f/3f9a…e1_jW_AuF6dQYY.mp4     the media; the name appears only when the file is complete
     store/3f/3f9a…e1_jW_AuF6dQYY.json    the record: status, reason, digest
     store/3f/3f9a…e1_jW_AuF6dQYY.part/   an unfinished download, which the next run continues
+    store/3f/3f9a…e1_jW_AuF6dQYY.lock    is locked by the process that downloads the video
 
 Names start with a digest of the name. So no file name starts with a hyphen, and names that differ
 only by case get different files on file systems that ignore case. The record tells the next run
@@ -16,14 +17,21 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, NamedTuple
+
+from filelock import FileLock
 
 from spm.base import schemas, tables
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
+from spm.base.printable import printable
 from spm.base.statuses import FetchStatus
+from spm.corpus import windows
 from spm.corpus.manifest import Video
 from spm.corpus.windows import Window
 
@@ -130,10 +138,55 @@ def is_current(root: Path, record: MediaRecord, wanted: MediaRecord) -> bool:
     return record.terms == wanted.terms and same_login
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class StoredRecords(NamedTuple):
+    """What the store has of a video."""
+
+    records: list[MediaRecord]
+    missing: list[Window]  # parts of which there is no valid record
+    complete: bool  # whether nothing has to be requested
+
+
+def look_up(root: Path, wanted: MediaRecord, parts: Sequence[Window]) -> StoredRecords:
+    """The valid records of a video, or of the `parts` of it that suffice."""
+    whole = _current(root, wanted, wanted.video_id)
+    if whole and whole.status is FetchStatus.OK:
+        return StoredRecords([whole], [], complete=True)
+    found = {part: _current(root, wanted, part_name(wanted.video_id, part)) for part in parts}
+    records = [record for record in found.values() if record]
+    missing = [part for part, record in found.items() if not record]
+    if whole:  # a failure
+        return StoredRecords([*records, whole], missing, complete=True)
+    return StoredRecords(records, missing, complete=bool(records and not missing))
+
+
+def _current(root: Path, wanted: MediaRecord, name: str) -> MediaRecord | None:
+    record = load(root, name)
+    return record if record and is_current(root, record, wanted) else None
+
+
+def part_name(name: str, part: Window) -> str:
+    """Name of a part in the store.
+
+    >>> part_name("source-a", Window(30, 40.5))
+    'source-a_30000-40500'
+    """
+    return f"{windows.window_id(name, part.start_s)}-{round(1000 * part.end_s)}"
+
+
+@contextmanager
+def locked(root: Path, video_id: str) -> Iterator[None]:
+    """Lock a video for this process; a process that is killed unlocks its videos.
+
+    Raises
+    ------
+    filelock.Timeout
+        When another process has locked it.
+    """
+    path = _path(root, video_id, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, blocking=False):
+        yield
+        path.unlink(missing_ok=True)  # others that have opened it see that it has no name
 
 
 def commit(root: Path, record: MediaRecord, downloaded: Path) -> MediaRecord:
@@ -143,7 +196,7 @@ def commit(root: Path, record: MediaRecord, downloaded: Path) -> MediaRecord:
     and finds them in the folder of unfinished downloads.
     """
     size, ext = downloaded.stat().st_size, downloaded.suffix.lstrip(".")
-    complete = replace(record, sha256=digest_of(downloaded), bytes=size, ext=ext)
+    complete = replace(record, sha256=file_digest(downloaded), bytes=size, ext=ext)
     save(root, complete)
     downloaded.replace(media_path(root, complete))
     discard(root, record.video_id)
@@ -161,6 +214,7 @@ def ledger_row(video: Video, record: MediaRecord, path: Path | None) -> dict[str
     window = video.window
     return facts | {
         "video_id": video.video_id,
+        "reason": printable(record.reason),
         "path": str(path) if path else "",
         "window_start_s": window and window.start_s - record.offset_s,
         "window_end_s": window and window.end_s - record.offset_s,

@@ -23,6 +23,7 @@ class Pictures:
     stream: int  # its number in the file
     width: int  # px, as stored: before rotation
     height: int
+    pixel_aspect: float  # width of a pixel per height, as players show it
     fps: float | None  # mean rate
     rotation_deg: int  # counter-clockwise, as players apply it
     mirrored: bool

@@ -27,6 +27,7 @@ from spm.corpus.media.filters import (
     picture_filters,
     sound_filters,
 )
+from spm.corpus.media.formats import INPUT_OPTIONS
 from spm.corpus.media.temporary import Files, chunks
 
 SEEK_S = 5.0  # before a part: a decoder needs what precedes it
@@ -179,7 +180,7 @@ class Job:
         pictures, _ = self.tracks
         if pictures.quarter_turns is not None:  # or else ffmpeg turns pictures, as well as it can
             options |= {"reinit_filter:v": 0, "noautorotate": None}
-        return ffmpeg.input(f"file:{self.path}", threads=1, protocol_whitelist="file", **options)
+        return ffmpeg.input(f"file:{self.path}", threads=1, **INPUT_OPTIONS, **options)
 
     def _compile(self, *outputs: Any) -> list[str]:
         options = OPTIONS if self.media.jumps else [*OPTIONS, "-copyts"]

@@ -171,6 +171,7 @@ def _pictures(stream: VideoStream, timeline: Timeline) -> Pictures:
         stream=stream.index,
         width=stream.codec_context.width,
         height=stream.codec_context.height,
+        pixel_aspect=float(stream.sample_aspect_ratio or 1),
         fps=float(stream.average_rate) if stream.average_rate else None,
         rotation_deg=first.rotation if first else 0,
         mirrored=_mirrored(first),

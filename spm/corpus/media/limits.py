@@ -1,5 +1,6 @@
 """Processes that read untrusted files, with limits on memory and time."""
 
+import math
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,9 @@ class Bounds(NamedTuple):
     """Limits of one process."""
 
     memory_mb: int  # of its address space
-    time_s: int  # elapsed time
+    time_s: float  # elapsed time
+    cpu_s: int | None = None  # processor time of a process that `forks` makes; None: no limit
+    only_data: bool = False  # memory_mb limits what is written, and not what is only reserved
 
 
 class Timeout(Exception):
@@ -35,6 +38,12 @@ def pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         executor.shutdown(cancel_futures=True)
 
 
+def limited(command: Sequence[str], bounds: Bounds) -> list[str]:
+    """The command line of a program that has the limits of memory and processor time."""
+    memory_kib, cpu_s = bounds.memory_mb << 10, math.ceil(PROCESSORS * bounds.time_s)
+    return ["/bin/sh", "-c", SHELL, "sh", str(memory_kib), str(cpu_s), *command]
+
+
 def run_limited(
     command: Sequence[str], bounds: Bounds, env: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[bytes]":
@@ -45,11 +54,9 @@ def run_limited(
     Timeout
         When it exceeds its time limit; the process has ended.
     """
-    memory_kib, cpu_s = bounds.memory_mb << 10, PROCESSORS * bounds.time_s
-    limited = ["/bin/sh", "-c", SHELL, "sh", str(memory_kib), str(cpu_s), *command]
     try:
         return subprocess.run(
-            limited,
+            limited(command, bounds),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -57,4 +64,4 @@ def run_limited(
             env=env,
         )
     except subprocess.TimeoutExpired as error:
-        raise Timeout(f"took more than {bounds.time_s} s") from error
+        raise Timeout(f"took more than {bounds.time_s:g} s") from error

@@ -19,30 +19,36 @@ import av
 
 from spm.base.errors import UserError
 from spm.base.statuses import VideoStatus
-from spm.corpus.media import forks, limits
+from spm.corpus.media import forks, formats, limits
 from spm.corpus.media.contents import Media, Pictures, Sound, Unusable
 from spm.corpus.media.describe import describe
 from spm.corpus.media.edits import Piece
 
 HELPER = "spm.corpus.media.probe"  # main module of the process that forks the readers
 # A transport stream keeps a track whose PID changes under way; other formats ignore this option.
-OPTIONS = {"protocol_whitelist": "file", "merge_pmt_versions": "1"}
+OPTIONS = {**formats.INPUT_OPTIONS, "merge_pmt_versions": "1"}
 
 
-def probe_in_subprocess(path: Path, bounds: limits.Bounds) -> Media:
-    """Probe a file in a separate process with limits.
+def probe_in_subprocess(path: Path, bounds: limits.Bounds, reader: forks.Reader = HELPER) -> Media:
+    """Probe a file in a separate process with limits; `reader` may be `contents`.
 
     Raises
     ------
     Unusable
         As `probe` does, and with the status `unreadable` when the file crashes the process.
     UserError
-        When the file exists but can't be opened, or somebody stopped the process.
+        When the file exists but can't be opened, somebody stopped the process, or a process with a
+        limit of processor time exceeds its limit of elapsed time.
     """
     _check(path)
-    output, exit_status, timed_out = forks.ask_about(path, HELPER, bounds)
-    if timed_out:
-        reason = f"reading its header took more than {bounds.time_s} s"
+    output, exit_status, timed_out = forks.ask_about(path, reader, bounds)
+    if timed_out and bounds.cpu_s:  # the file system does not answer
+        raise UserError(
+            f"{path}: not read within {bounds.time_s:g} s: expected a file system that answers; run"
+            " again"
+        )
+    if timed_out or -exit_status == signal.SIGXCPU:
+        reason = f"reading its header took more than {bounds.cpu_s or bounds.time_s:g} s"
         raise Unusable(VideoStatus.UNREADABLE, reason)
     if exit_status < 0:
         name = signal.Signals(-exit_status).name
@@ -70,8 +76,7 @@ def _media(fields: dict[str, Any]) -> Media:
 def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     """An open file; each fault of it is `Unusable` with the status `unreadable`."""
     try:
-        # A playlist named like a video could otherwise make ffmpeg open other files or addresses.
-        with av.open(f"file:{path}", options=OPTIONS) as container:
+        with _open(path) as container:
             yield container
     except av.FFmpegError as error:
         raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
@@ -80,6 +85,15 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         raise Unusable(VideoStatus.UNREADABLE, reason) from error
     except (ArithmeticError, ValueError) as error:  # numbers out of range, names that are not text
         raise Unusable(VideoStatus.UNREADABLE, f"its header: {error}") from error
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    try:
+        return av.open(f"file:{path}", options=OPTIONS)
+    except (av.ArgumentError, av.InvalidDataError) as error:
+        refused = isinstance(error, av.ArgumentError)  # libav's answer to another format
+        reason = formats.describe(path) or (formats.REFUSED if refused else str(error.strerror))
+        raise Unusable(VideoStatus.UNREADABLE, reason) from error
 
 
 def probe(path: Path) -> Media:

@@ -17,6 +17,7 @@ from spm.fusion.localization_network import (
     flatten_frames,
     min_max,
     unflatten_frames,
+    unit_scale,
 )
 from spm.fusion.losses import contrastive_loss, ranking_accuracy
 from spm.fusion.network import all_cosines, audio_normalization
@@ -64,9 +65,9 @@ class Network(LocalizationNetwork):
         return normalize(self.query_mlp(self.audio_norm(features)), dim=1)
 
     def distances(self, visual: Tensor, features: Tensor) -> Tensor:
-        """From each sound to the features that it attends to: (B, c, h, w), (B, 512) → (B, B)."""
+        """From each sound to the features that it attends to: (B, c, h, w), (A, 512) → (A, B)."""
         cosine = all_cosines(self.query(features), normalize(visual, dim=1)).float()
-        attention = (cosine / self.temperature).flatten(2).softmax(2)  # (B, B, h·w)
+        attention = (cosine / self.temperature).flatten(2).softmax(2)  # (A, B, h·w)
         attended = torch.einsum("abp,bcp->abc", attention, visual.float().flatten(2))
         difference: Tensor = self.decoder(attended) - self.audio_norm(features).float()[:, None]
         return difference.norm(dim=2)  # type: ignore[no-any-return]
@@ -79,7 +80,15 @@ class Network(LocalizationNetwork):
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Cosines with the query, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.cosines(images, log_mels)))
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines with the query, from [-1, 1] to [0, 1]."""
+        return unit_scale(self.cosines(images, log_mels))
+
+    def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines of each position with the query: (B, f, h, w)."""
         visual = normalize(self.visual_features(flatten_frames(images)), dim=1)
         visual = unflatten_frames(visual, images)  # (B, f, c, h, w)
         query = self.query(self.audio_features(log_mels))
-        return HeatMaps(min_max(torch.einsum("bc,bfchw->bfhw", query, visual)))
+        return torch.einsum("bc,bfchw->bfhw", query, visual)

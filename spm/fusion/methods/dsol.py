@@ -8,6 +8,7 @@ a frozen copy of stage one hears. Equation numbers (1)-(9) are those of docs/met
 Source: Hu et al., NeurIPS 2020, and their published code.
 """
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import torch
@@ -36,6 +37,7 @@ from spm.learn.epoch import Epoch, EpochValues
 
 EXTRACT, CLASSIFY = 1, 2  # numbers of the parts of an epoch with their own random generators
 CLASSIFIERS = ("image accuracy", "audio accuracy")
+PUBLISHED_CLUSTERS = 11
 
 
 class Settings(Train):
@@ -49,7 +51,13 @@ class Settings(Train):
         le=10_000,
         description="Initial value of the learned scale of the cosines, w in (1).",
     )
-    clusters: int = Field(11, ge=2, le=10_000, description="Number of clusters of objects.")
+    clusters: int | None = Field(
+        None,
+        ge=2,
+        le=10_000,
+        description="Number of clusters of objects. null: the number of categories of the training"
+        " clips, as in the paper, whose MUSIC has 11.",
+    )
     restarts: int = Field(10, ge=1, le=10_000, description="Number of initializations of k-means.")
     mask_above: float = Field(
         0.05, ge=0, lt=1, description="A position with more heat than this belongs to the object."
@@ -99,6 +107,17 @@ class Settings(Train):
             data.append("duets")
         return tuple(data)
 
+    @property
+    def cluster_count(self) -> int:
+        """Number of clusters: as published, if neither the settings nor a corpus tell it."""
+        return self.clusters or PUBLISHED_CLUSTERS
+
+    def with_categories(self, names: Sequence[str]) -> Self:
+        """These settings with a cluster for each category of a corpus, unless `clusters` is set."""
+        if self.clusters or not names:
+            return self
+        return self.model_copy(update={"clusters": max(2, len(names))})
+
     @model_validator(mode="after")
     def _has_clustering(self) -> Self:
         if self.epochs <= self.first_epochs:
@@ -125,9 +144,9 @@ class Network(FusionNetwork):
             standardize=settings.standardize,
         )
         super().__init__(config, settings.start)
-        self.settings, self.cluster_count = settings, settings.clusters
+        self.settings, self.cluster_count = settings, settings.cluster_count
         self.epsilon.requires_grad_(False)  # (1) has a scale but no offset
-        width, k = CHANNELS[settings.visual], settings.clusters
+        width, k = CHANNELS[settings.visual], settings.cluster_count
         self.visual_head = nn.Linear(width, k)
         self.audio_head = nn.Linear(self.audio.channels, k)
         self.register_buffer("dictionary", torch.zeros(k, width))  # (4): D
@@ -182,13 +201,13 @@ class Network(FusionNetwork):
         visual = self.visual_features(images)
         visual_embedding = normalize(self.visual_proj(visual), dim=1)
         cosine = all_cosines(self.embed_audio(features), visual_embedding)
-        logits = self.logits(cosine.float())  # (B, B, h, w)
+        logits = self.logits(cosine.float())  # (A, B, h, w)
         own = logits.diagonal().permute(2, 0, 1)  # (B, h, w)
         # (7): the mean is over clusters too, as in the published code.
         seen = self.cluster_maps(visual, own).mean((2, 3)).log_softmax(1)
         alignment = kl_div(seen, expected, reduction="none").mean()
         # (8): of a negative, the maxima of all four quarters of the map must be 0.
-        positives, quarters = own.amax((1, 2)), adaptive_max_pool2d(logits, 2)  # (B, B, 2, 2)
+        positives, quarters = own.amax((1, 2)), adaptive_max_pool2d(logits, 2)  # (A, B, 2, 2)
         positive_loss = bce(positives, torch.ones_like(positives))
         chosen = negative[:, :, None, None].expand_as(quarters)
         location = (positive_loss + rejection_loss(quarters, chosen)) / 2
@@ -257,7 +276,7 @@ class Trainer(trainer.Trainer):
 
     def _cluster_objects(self, epoch: int) -> Tensor:
         """(4): pseudo-labels by k-means of the objects' directions; D is each cluster's mean."""
-        k = self.config.clusters
+        k = self.config.cluster_count
         if len(self.clips) < k:
             raise UserError(
                 f"methods.dsol.clusters: {k}, but there are only {len(self.clips)} training clips:"
@@ -295,7 +314,7 @@ class Trainer(trainer.Trainer):
                 visual = network.visual_features(batch.images)
                 image_logits = network.visual_head(visual.mean((2, 3)))
                 features = self.audio_features(self.clips, batch.sounds)
-                audio_logits = network.audio_head(features)
+                audio_logits = network.audio_head(features[: len(target)])
             image_loss = cross_entropy(image_logits.float(), target)
             loss = image_loss + cross_entropy(audio_logits.float(), target)
             self.optimizer_step(loss, optimizer)
@@ -321,6 +340,7 @@ class Trainer(trainer.Trainer):
             frozen_features = batch.sounds
             if clips.audio_embeddings is None:
                 frozen_features = network.frozen_audio(batch.sounds)
+            frozen_features = frozen_features[: len(batch.indices)]
             expected = network.frozen_audio_head(frozen_features).softmax(1)  # has no gradients
             with self.autocast():
                 features = self.audio_features(clips, batch.sounds)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max
+from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
@@ -41,14 +41,22 @@ class Network(FusionNetwork):
         super().__init__(config, settings.start)
 
     def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
-        """Cross-entropy of rows and of columns; pairs of the same video are left out."""
-        scores = self.scores(images, features)
-        diagonal = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+        """Cross-entropy of rows and of columns; pairs of the same video are left out.
+
+        Negative sounds are in the columns only, because no frame is theirs.
+        """
+        scores = self.scores(images, features)  # (A, B)
+        count = scores.shape[1]
+        diagonal = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
         logits = scores.masked_fill(~(negative | diagonal), -torch.inf)
-        target = torch.arange(len(scores), device=scores.device)
-        loss = (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+        target = torch.arange(count, device=scores.device)
+        loss = (cross_entropy(logits[:count], target) + cross_entropy(logits.T, target)) / 2
         return StepOutput(loss, ranking_accuracy(scores, negative))
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Cosines, scaled to [0, 1] per map."""
         return HeatMaps(min_max(self.cosines(images, log_mels)))
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines, from [-1, 1] to [0, 1]."""
+        return unit_scale(self.cosines(images, log_mels))

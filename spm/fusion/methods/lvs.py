@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max
+from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
 from spm.fusion.losses import Negatives, ranking_accuracy
-from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines
+from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines, weighted_mean
 from spm.fusion.settings import Train
 
 
@@ -59,17 +59,19 @@ class Network(FusionNetwork):
 
         The paper averages other frames over all positions. Its code, as here, averages over their
         positive positions; otherwise a map with a peak in every frame, for any sound, would do.
+        Each clip has further negatives: the positives of its frame for each negative sound.
         """
         settings = self.settings
         cosine = all_cosines(self.embed_audio(features), self.embed_image(images)).float()
         own = cosine.diagonal().permute(2, 0, 1)  # (B, h, w)
         positive_weight = self.soft_threshold(cosine, settings.epsilon)
         negative_weight = 1 - self.soft_threshold(own, settings.epsilon_negative)
-        scores = weighted_mean(cosine, positive_weight)  # (B, B)
+        scores = weighted_mean(cosine, positive_weight)  # (A, B)
         hard_negatives = weighted_mean(own, negative_weight)  # (B,)
         # Column 0 has the positive of each sound, so that the target of every row is 0.
         others = scores.masked_fill(~negative, -torch.inf)
-        columns = [scores.diagonal()[:, None], hard_negatives[:, None], others]
+        others, of_negative_sounds = others[: len(own)], others[len(own) :].T
+        columns = [scores.diagonal()[:, None], hard_negatives[:, None], others, of_negative_sounds]
         logits = torch.cat(columns, 1) / settings.temperature
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         return StepOutput(cross_entropy(logits, target), ranking_accuracy(scores, negative))
@@ -78,7 +80,6 @@ class Network(FusionNetwork):
         """Cosines, scaled to [0, 1] per map."""
         return HeatMaps(min_max(self.cosines(images, log_mels)))
 
-
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean over the positions: (…, h, w) and (…, h, w) → (…)."""
-    return (values * weights).sum((-2, -1)) / weights.sum((-2, -1)).clamp_min(1e-30)
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines, from [-1, 1] to [0, 1]."""
+        return unit_scale(self.cosines(images, log_mels))

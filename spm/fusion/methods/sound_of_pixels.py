@@ -91,24 +91,35 @@ class Network(LocalizationNetwork):
         """Mix each sound with one of another video; a mask should be 1 where its sound is louder.
 
         Magnitudes are added, without their phases. Each mel band and time is weighted by its
-        loudness. The accuracy is that of the masks.
+        loudness. The accuracy is that of the masks. A negative sound is mixed with the sound of a
+        frame that does not show it, and only the mask of this frame counts.
         """
         partner, mixed = negative.int().argmax(1), negative.any(1)
+        count = negative.shape[1]
+        frame = torch.cat([torch.arange(count, device=partner.device), partner[count:]])
         own = magnitudes(features)
         other = own[partner]
         weights = self.visual_proj(self.visual_features(images)).amax((2, 3)).sigmoid().float()
-        pairs = torch.stack([weights, weights[partner]], 1)  # (B, 2, K)
+        pairs = torch.stack([weights[frame], weights[partner]], 1)  # (A, 2, K)
         logits = self.mask_logits(pairs, self.components(decibels(own + other)).float())
         target = torch.stack([own >= other, own < other], 1).float()
         importance = (own + other).log1p().clamp(1e-3, 10) * mixed[:, None, None]
         importance = importance[:, None].expand_as(target)
+        if len(own) > count:
+            is_shown = torch.ones(len(own), 2, device=own.device)
+            is_shown[count:, 0] = 0
+            importance = importance * is_shown[:, :, None, None]
         total = importance.sum().clamp_min(1e-3)
         losses = bce(logits, target, reduction="none")
         correct = (logits > 0) == target.bool()
         return StepOutput((losses * importance).sum() / total, (correct * importance).sum() / total)
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Σ M_uv |S| / Σ |S| of each position's mask M_uv, scaled to [0, 1] per map."""
+        """Shares of the loudness in each position's mask, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.absolute_maps(images, log_mels)))
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Σ M_uv |S| / Σ |S| of each position's mask M_uv: (B, f, h, w)."""
         weights = self.visual_proj(self.visual_features(flatten_frames(images))).sigmoid()
         weights = unflatten_frames(weights, images)  # (B, f, K, h, w)
         positions = weights.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, f·h·w, K)
@@ -116,7 +127,7 @@ class Network(LocalizationNetwork):
         # One clip at a time, because a mask for each position needs much memory.
         clips = zip(positions, self.components(log_mels), loudness, strict=True)
         kept = torch.stack([self.kept_share(*clip) for clip in clips])
-        return HeatMaps(min_max(kept.view(*weights.shape[:2], *weights.shape[3:])))
+        return kept.view(*weights.shape[:2], *weights.shape[3:])
 
     def kept_share(self, positions: Tensor, components: Tensor, loudness: Tensor) -> Tensor:
         """Share of the loudness (201, 64) in each mask: (n, K) and (K, 201, 64) → (n,)."""

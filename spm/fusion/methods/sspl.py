@@ -18,8 +18,9 @@ from spm.fusion.localization_network import (
     flatten_frames,
     min_max,
     unflatten_frames,
+    unit_scale,
 )
-from spm.fusion.losses import ranking_accuracy
+from spm.fusion.losses import ranking_accuracy, silent_map_loss
 from spm.fusion.network import audio_normalization
 from spm.fusion.settings import Train
 from spm.learn import distributed
@@ -160,11 +161,14 @@ class Network(LocalizationNetwork):
         No gradient flows through the projection. `images` are both views of every clip, first all
         first views; or one view, which is then compared with itself. The accuracy is that of
         telling a clip's other view from those of other videos: it shows a collapse of the
-        features, which the loss does not show.
+        features, which the loss does not show. The cosines of negative sounds should be below 0;
+        the paper has no negatives.
         """
-        own = distributed.own_part(len(features))  # the clips of `images`
-        views = images.chunk(2) if len(images) > own.stop - own.start else (images, images)
-        one, two = (self.projector(self.attended(view, features)) for view in views)
+        count = negative.shape[1]
+        own = distributed.own_part(count)  # the clips of `images`
+        pair = images.chunk(2) if len(images) > own.stop - own.start else (images, images)
+        views = [self.visual_features(view) for view in pair]
+        one, two = (self.projector(self.attended(view, features[:count])) for view in views)
         predictions = self.predictor(one), self.predictor(two)
         targets = two.detach(), one.detach()
         cosines = [
@@ -172,15 +176,31 @@ class Network(LocalizationNetwork):
             for prediction, target in zip(predictions, targets, strict=True)
         ]
         loss = -torch.stack(cosines).mean()
+        if len(features) > count:
+            loss = loss + self.rejection(views[0], features[count:], negative[count:])
         predicted, projected = predictions[0].float().detach(), two.float().detach()
         similarity = normalize(predicted) @ normalize(projected).T
-        return StepOutput(loss, ranking_accuracy(similarity, negative))
+        return StepOutput(loss, ranking_accuracy(similarity, negative[:count]))
+
+    def rejection(self, visual: Tensor, features: Tensor, negative: Tensor) -> Tensor:
+        """Loss of N negative sounds, each with one frame that does not show it."""
+        frames = negative.int().argmax(1)
+        _, cosines = self.encode(visual[frames], features)
+        return silent_map_loss(cosines, negative.any(1))
 
     def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
         """Cosines, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.cosines(images, log_mels)))
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines, from [-1, 1] to [0, 1]."""
+        return unit_scale(self.cosines(images, log_mels))
+
+    def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines of each position with its clip's sound: (B, f, h, w)."""
         features = self.audio_features(log_mels).repeat_interleave(images.shape[1], 0)
         _, cosine = self.encode(flatten_frames(images), features)
-        return HeatMaps(unflatten_frames(min_max(cosine), images))
+        return unflatten_frames(cosine, images)
 
 
 def _layer(inputs: int, outputs: int) -> list[nn.Module]:

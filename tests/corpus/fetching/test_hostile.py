@@ -1,14 +1,21 @@
 """Hostile ids, addresses and pages: each gives a row with its reason, without other effects."""
 
 import csv
+import subprocess
+import sys
+import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from spm.base import tables
 from spm.corpus import clips, fetch
 from spm.corpus.fetch import Fetch
-from spm.corpus.fetching import proxy
+from spm.corpus.fetching import attempt, downloads, proxy
+from spm.corpus.media import forks
+from spm.corpus.media.limits import Bounds
+from spm.corpus.membership import local_digest
 from tests.support.web import WebServer
 
 pytestmark = pytest.mark.slow
@@ -18,7 +25,7 @@ PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{}#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n
 IDS = [
     "$(touch canary)", "`touch canary`", "; touch canary", "| touch canary", "a'b\"c", "../canary",
     "..", "/etc/passwd", "a\x00b", "a\x1b[31mb", "x" * 5000, "\u202egpj.exe", "a b", "-rf /",
-    "%(title)s", "{shard}", "*", "C:\\canary",
+    "%(title)s", "{shard}", "*", "C:\\canary", "y" * 200_000,
 ]  # fmt: skip
 VALID_IDS = ["ویدیو", "видео", "動画", "-rf", "--exec", "con", "é" * 60]  # unusual
 ADDRESSES = [
@@ -30,7 +37,9 @@ ADDRESSES = [
     "http://127.0.0.1;touch canary/", "http://a@b@c/", "http://\u2024.com/", "x" * 100_000,
     "--exec=touch canary", "-o/tmp/canary", "http://169.254.169.254/latest/meta-data/",
     "http://localhost:22/", "http://[::ffff:127.0.0.1]:22/", "http://0/", "rtmp://127.0.0.1/live",
-    "%(id)s", "a\nb", "http://" + "a" * 70 + ".example/",
+    "%(id)s", "a\nb", "http://" + "a" * 70 + ".example/", "x" * 200_000, "a" * 300, "d/" * 4000,
+    "file:///tmp/a%00b", "file:///%ED%A0%80", "file:///%1B%5B31m", "http://127.0.0.1:1/%00",
+    "\u202egpj.exe", "http://\u202e.example/", "http://example.invalid/\x9b31m",
 ]  # fmt: skip
 
 
@@ -91,6 +100,7 @@ def test_hostile_ids_become_rows_and_unusual_ids_are_accepted(folder, media):
 def test_hostile_addresses_become_rows(folder, site):
     videos = {f"v{n:02d}": address for n, address in enumerate(ADDRESSES)}
     found = rows(folder, videos)
+    assert local_digest(folder / "manifest.csv", 1, "0000", folder / "cache")  # of the plan
     outcomes = {videos[name][:60]: (row["status"], row["reason"]) for name, row in found.items()}
     assert {status for status, _ in outcomes.values()} <= {"bad", "gone", "retry"}, outcomes
     for address, (_, reason) in outcomes.items():
@@ -200,6 +210,54 @@ def test_a_title_is_not_used_as_a_file_name(folder, site, title):
     stored = [path for path in (folder / "store").rglob("*") if path.is_file()]
     assert len(stored) == 2  # media and record
     assert not list(folder.parents[1].rglob("*canary*"))
+
+
+def test_a_page_that_keeps_an_extractor_busy_ends_with_its_process(folder, site):
+    (site.files / "page.html").write_text("<html><head>" + "<meta " * 10_000)
+    start = time.monotonic()
+    row = fetch_one(folder, f"{site.root}/page.html", QUICK.model_copy(update={"give_up_s": 3.0}))
+    assert time.monotonic() - start < 60  # the regular expressions need minutes
+    assert (row["status"], row["reason"]) == ("retry", "took longer than fetch.give_up_s")
+
+
+def test_pages_are_read_for_a_limited_time(folder, site, monkeypatch):
+    """The limit is that of the process itself: nothing in Python can interrupt an expression."""
+    (site.files / "page.html").write_text("<html><head>" + "<meta " * 10_000)
+    monkeypatch.setattr(attempt, "READ_PAGES_S", 1)
+    monkeypatch.setattr(forks, "ask", ask_in_fork)
+    row = fetch_one(folder, f"{site.root}/page.html")
+    assert (row["status"], row["reason"]) == ("retry", "its pages took longer than 1 s to read")
+
+
+def ask_in_fork(request: object, module: str, bounds: Bounds, wanted: object) -> forks.Ending:
+    """`forks.ask` without a helper."""
+    ending = forks.answer(attempt.attempt, request, bounds)
+    assert ending.exit_status <= 0, ending.output
+    return ending
+
+
+def test_an_exception_of_an_extractor_is_a_row(folder, site, monkeypatch):
+    """Extractors raise any exception for pages that they do not expect."""
+    for error in (RecursionError("deep"), MemoryError(), AssertionError("\ud800\x1b[31m\u202e")):
+        monkeypatch.setattr(attempt, "_request", Mock(side_effect=error))
+        monkeypatch.setattr(forks, "ask", ask_in_fork)
+        row = fetch_one(folder, f"{site.root}/{type(error).__name__}.mp4")
+        assert row["status"] == ("bad" if isinstance(error, MemoryError) else "retry")
+        assert row["reason"].startswith(type(error).__name__)
+        assert row["reason"].isprintable()
+
+
+def test_the_javascript_runtime_of_an_extractor_may_reserve_address_space():
+    """V8 reserves far more than it uses: only written memory is limited."""
+    reserve = "import mmap; mmap.mmap(-1, 64 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 0)"
+    bounds = Bounds(memory_mb=downloads.MEMORY_MB, time_s=60, only_data=True)
+
+    def program(_: object) -> int:
+        return subprocess.run([sys.executable, "-c", reserve], check=False).returncode
+
+    assert forks.answer(program, None, bounds).output == "0"
+    use = forks.answer(lambda _: len(bytearray(4 << 30)), None, bounds)
+    assert "MemoryError" in use.output
 
 
 def test_an_endless_page_is_not_read_to_its_end(folder, site):

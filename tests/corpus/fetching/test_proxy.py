@@ -1,11 +1,15 @@
 """The proxy, used by Python's own HTTP client."""
 
 import http.client
+import os
+import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 
 from spm.base.errors import UserError
 from spm.corpus.fetching import proxy
+from spm.corpus.media import ffmpeg
 
 HERE = ("127.0.0.1",)
 
@@ -18,12 +22,20 @@ def no_proxies(monkeypatch):
 
 
 def connect(address_of_proxy: str) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(address_of_proxy.removeprefix("http://"), timeout=10)
+    parts = urlsplit(address_of_proxy)
+    assert parts.hostname
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+
+
+def login(address_of_proxy: str) -> dict[str, str]:
+    parts = urlsplit(address_of_proxy)
+    value = proxy.basic_login(parts.username or "", parts.password or "")
+    return {"Proxy-Authorization": value.decode()}
 
 
 def ask(address_of_proxy: str, address: str) -> tuple[int, str, bytes]:
     connection = connect(address_of_proxy)
-    connection.request("GET", address)
+    connection.request("GET", address, headers=login(address_of_proxy))
     answer = connection.getresponse()
     return answer.status, answer.reason, answer.read()
 
@@ -69,12 +81,12 @@ def test_the_target_of_a_tunnel_is_checked(site, no_proxies):
     site.answers["/a"] = ["page"]
     with proxy.running(HERE, 5, 60) as address_of_proxy:
         through = connect(address_of_proxy)
-        through.set_tunnel(host)
+        through.set_tunnel(host, headers=login(address_of_proxy))
         through.request("GET", "/a")
         assert through.getresponse().status == 200
         through.close()
         refused = connect(address_of_proxy)
-        refused.set_tunnel(host.replace("127.0.0.1", "localhost"))
+        refused.set_tunnel(host.replace("127.0.0.1", "localhost"), headers=login(address_of_proxy))
         with pytest.raises(OSError, match=f"{proxy.REFUSAL_CODE} .*private address"):
             refused.request("GET", "/a")
 
@@ -83,7 +95,8 @@ def test_one_connection_carries_one_request(site, no_proxies):
     site.answers["/a"] = ["page"]
     with proxy.running(HERE, 5, 60) as address_of_proxy:
         connection = connect(address_of_proxy)
-        connection.request("GET", f"{site.root}/a", headers={"Proxy-Connection": "keep-alive"})
+        headers = {"Proxy-Connection": "keep-alive", **login(address_of_proxy)}
+        connection.request("GET", f"{site.root}/a", headers=headers)
         answer = connection.getresponse()
         assert answer.getheader("Connection") == "close"
         assert answer.read()
@@ -116,11 +129,80 @@ def test_the_proxy_of_the_environment_is_used_for_public_addresses_only(
     assert list(site.counts()) == ["http://93.184.215.14/a"]
 
 
-@pytest.mark.parametrize("url", ["socks5://127.0.0.1:1080", "http://"])
-def test_a_proxy_that_is_not_http_is_named(no_proxies, monkeypatch, url):
+@pytest.mark.parametrize(
+    "url",
+    ["socks5://127.0.0.1:1080", "http://", "socks5://me:secret@127.0.0.1", "http://me:secret@a:b"],
+)
+def test_a_proxy_that_is_not_http_is_named_without_its_password(no_proxies, monkeypatch, url):
     monkeypatch.setenv("https_proxy", url)
     with (
-        pytest.raises(UserError, match=r"https_proxy .*expected http://host:port"),
+        pytest.raises(UserError, match=r"https_proxy .*expected http://host:port") as caught,
         proxy.running([], 5, 60),
     ):
         pass
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("header", [{}, {"Proxy-Authorization": "Basic c3BtOg=="}])
+def test_who_does_not_know_the_password_of_the_proxy_gets_nothing(site, no_proxies, header):
+    site.answers["/a"] = ["page"]
+    with proxy.running(HERE, 5, 60) as address_of_proxy:
+        connection = connect(address_of_proxy)
+        connection.request("GET", f"{site.root}/a", headers=header)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (407, b"")
+        tunnel = connect(address_of_proxy)
+        tunnel.set_tunnel(site.root.removeprefix("http://"), headers=header)
+        with pytest.raises(OSError, match="407"):
+            tunnel.request("GET", "/a")
+    assert not site.asked
+
+
+def test_two_proxies_have_different_passwords(no_proxies):
+    with proxy.running([], 5, 60) as one, proxy.running([], 5, 60) as other:
+        assert urlsplit(one).password != urlsplit(other).password
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_no_password_of_this_proxy_reaches_another_one(site, no_proxies, monkeypatch, scheme):
+    """The environment's proxy gets its own password, and the server none."""
+    received: list[bytes] = []
+    monkeypatch.setattr(
+        proxy.Request, "head_for_proxy", note(proxy.Request.head_for_proxy, received)
+    )
+    monkeypatch.setenv(f"{scheme}_proxy", site.root.replace("http://", "http://me:secret@"))
+    site.answers["http://93.184.215.14/a"] = ["page"]
+    with proxy.running([], 5, 60) as address_of_proxy:
+        if scheme == "http":
+            ask(address_of_proxy, "http://93.184.215.14/a")
+        else:
+            tunnel = connect(address_of_proxy)
+            tunnel.set_tunnel("93.184.215.14", headers=login(address_of_proxy))
+            with pytest.raises(OSError, match="501"):  # the server knows no tunnels
+                tunnel.request("GET", "/a")
+        own = login(address_of_proxy)["Proxy-Authorization"].encode()
+    (head,) = received
+    assert head.count(b"Proxy-Authorization") == 1
+    assert proxy.basic_login("me", "secret") in head
+    assert own not in head
+
+
+def note(function, calls):
+    def noting(*arguments):
+        calls.append(function(*arguments))
+        return calls[-1]
+
+    return noting
+
+
+def test_ffmpeg_gives_the_password_when_it_is_asked_for_it(site, no_proxies, tmp_path):
+    site.answers["/film.mp4"] = ["media"]
+    with proxy.running(HERE, 5, 60) as address_of_proxy:
+        done = subprocess.run(
+            [ffmpeg.binary(), "-v", "error", "-i", f"{site.root}/film.mp4", "-f", "null", "-"],
+            env={**os.environ, "http_proxy": address_of_proxy, "no_proxy": ""},
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert site.asked

@@ -13,7 +13,39 @@ export async function request(url, options) {
   return body;
 }
 
+export function explain(error) {
+  if (error.status === 403) return "this page is of a server that has ended; open the new address";
+  return error.message;
+}
+
 export const clamp = (value, low = 0, high = 1) => Math.min(Math.max(value, low), high);
+
+export function make(name, className, text, click) {
+  const part = document.createElement(name);
+  part.className = className;
+  part.textContent = text;
+  if (click) part.addEventListener("click", click);
+  return part;
+}
+
+export const plural = (number, noun) =>
+  `${number} ${noun}${number === 1 ? "" : noun.endsWith("x") ? "es" : "s"}`;
+
+// Call the action of each button, by its id.
+export function onClicks(buttons, run) {
+  for (const [id, action] of Object.entries(buttons)) {
+    element(id).addEventListener("click", (event) => {
+      // The next key is for the page, not for a button that was clicked.
+      if (event.detail) element("canvas").focus({ preventScroll: true });
+      run(action);
+    });
+  }
+}
+
+export async function copyCommand() {
+  await navigator.clipboard.writeText(element("command").textContent);
+  element("copy").textContent = "copied";
+}
 
 // The place of a pointer on an element, as fractions of its width and height.
 export function pointOn(target, event) {
@@ -53,7 +85,7 @@ export class Images {
     for (const number of numbers) {
       if (this.loaded.has(number)) continue;
       const image = new Image();
-      image.src = `/frame/${number}${this.query}`;
+      image.src = `frame/${number}${this.query}`;
       this.loaded.set(number, image);
     }
     const surplus = Math.max(0, this.loaded.size - this.most);
@@ -64,6 +96,20 @@ export class Images {
     this.preload([number]);
     return this.loaded.get(number).src;
   }
+
+  // Wait until the image can be shown at once; an image with a fault is shown as such.
+  async ready(number) {
+    this.preload([number]);
+    await this.loaded.get(number).decode().catch(() => {});
+  }
+}
+
+// Show an image; until it is there, the image before is hidden.
+export function showImage(source) {
+  const image = element("frame");
+  image.src = source;
+  image.style.visibility = image.complete ? "visible" : "hidden";
+  image.onload = () => (image.style.visibility = "visible");
 }
 
 let player = null;
@@ -71,7 +117,7 @@ let player = null;
 // Play the sound of a clip; a sound that still plays stops.
 export async function playSound(number) {
   player?.pause();
-  player = new Audio(`/sound/${number}`);
+  player = new Audio(`sound/${number}`);
   await player.play();
   document.body.dataset.played = number;
 }

@@ -1,11 +1,22 @@
 // The page that draws boxes: shows one frame after the other, and connects its parts.
 
-import { Images, element, overlap, playSound, request } from "./common.js";
-import { Canvas, moved, resized } from "./draw_canvas.js";
-import { ClassChooser } from "./draw_classes.js";
-import { listenToKeys } from "./draw_keys.js";
+import { Canvas, moved, resized } from "./canvas.js";
+import { ClassChooser } from "./classes.js";
+import {
+  Images,
+  copyCommand,
+  element,
+  explain,
+  onClicks,
+  overlap,
+  playSound,
+  request,
+  showImage,
+} from "./common.js";
+import { listenToKeys } from "./keys.js";
 import * as panel from "./draw_panel.js";
 import { Store, newBox } from "./draw_store.js";
+import { Zoom } from "./zoom.js";
 
 const PRELOADED = 6; // images loaded in advance
 const STEP = 0.005; // of the frame: a press of an arrow key; held down, three times as much
@@ -23,14 +34,11 @@ const store = new Store(report);
 const chooser = new ClassChooser();
 const canvas = new Canvas({ drawn, changed, selected: (box) => select(box), accepted: accept });
 
+const zoom = new Zoom(() => canvas.cancel());
+
 function showMessage(text, isError = false) {
   element("message").textContent = text;
   element("message").classList.toggle("error", isError);
-}
-
-function explain(error) {
-  if (error.status === 403) return "this page is of a server that has ended; open the new address";
-  return error.message;
 }
 
 function showError(error) {
@@ -92,13 +100,15 @@ async function show(next) {
   await store.settle();
   store.forget(number);
   await store.load(next);
+  await images.ready(next);
   if (ticket !== shows) return; // another frame was asked for in the meantime
   [number, selectedId] = [next, null];
   const frame = session.frames[number];
   element("end").hidden = true;
   element("work").hidden = false;
   element("canvas").style.setProperty("--aspect", frame.aspect);
-  element("frame").src = images.source(number);
+  zoom.fit();
+  showImage(images.source(number));
   for (const name of frame.categories) canvas.color(name);
   panel.showFrame(frame, `frame ${number + 1} of ${session.frames.length}`);
   element("video").value = frame.video_id;
@@ -135,7 +145,7 @@ async function showEnd() {
 }
 
 async function refresh() {
-  session = await request("/session");
+  session = await request("session");
   answered = new Set(session.answered);
   panel.showProgress(session.progress);
 }
@@ -225,6 +235,7 @@ function selectNext() {
 
 // Move or resize the selected box by an arrow key, or else go to another frame.
 function arrow([dx, dy], event) {
+  if (zoom.isPanning) return zoom.arrow([dx, dy]);
   const box = current();
   if (!box) return dx ? go(dx) : undefined;
   const step = event.repeat ? 3 * STEP : STEP;
@@ -235,6 +246,7 @@ function arrow([dx, dy], event) {
 }
 
 const KEYS = {
+  ...zoom.keys,
   Enter: goOn,
   n: nothingSounds,
   b: () => drawn(START_BOX),
@@ -253,11 +265,6 @@ function run(action) {
   Promise.resolve().then(action).catch(showError);
 }
 
-async function copyCommand() {
-  await navigator.clipboard.writeText(element("command").textContent);
-  element("copy").textContent = "copied";
-}
-
 function connect() {
   const buttons = {
     previous: () => go(-1),
@@ -272,13 +279,7 @@ function connect() {
     back: () => (session.answered.length < session.frames.length ? goOn() : show(0)),
     copy: copyCommand,
   };
-  for (const [id, action] of Object.entries(buttons)) {
-    element(id).addEventListener("click", (event) => {
-      // The next key is for the page, not for a button that was clicked.
-      if (event.detail) element("canvas").focus({ preventScroll: true });
-      run(action);
-    });
-  }
+  onClicks(buttons, run);
   element("video").addEventListener("change", (event) => {
     event.target.blur();
     const next = session.frames.findIndex((frame) => frame.video_id === event.target.value);

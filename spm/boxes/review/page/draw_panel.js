@@ -1,19 +1,8 @@
 // Everything beside the image: the frame's description, its boxes, progress, and the last page.
 
-import { element } from "./common.js";
+import { element, make, plural } from "./common.js";
 
 const percent = (fraction) => Math.round(100 * fraction);
-
-function make(name, className, text, click) {
-  const part = document.createElement(name);
-  part.className = className;
-  part.textContent = text;
-  if (click) part.addEventListener("click", click);
-  return part;
-}
-
-export const plural = (number, noun) =>
-  `${number} ${noun}${number === 1 ? "" : noun.endsWith("x") ? "es" : "s"}`;
 
 export function showFrame(frame, place) {
   element("title").textContent = `${frame.video_id} at ${frame.time_s.toFixed(2)} s`;

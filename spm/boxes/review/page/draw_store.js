@@ -43,7 +43,7 @@ export class Store {
 
   async load(number) {
     if (this.states.has(number)) return;
-    const state = stateOf(await request(`/state/${number}`));
+    const state = stateOf(await request(`state/${number}`));
     if (!this.states.has(number)) this.states.set(number, state);
   }
 
@@ -113,7 +113,7 @@ export class Store {
       const { number, version, nothing_sounds } = state;
       const body = JSON.stringify({ number, version, nothing_sounds, boxes: rows });
       try {
-        const result = await request("/answer", { method: "POST", body });
+        const result = await request("answer", { method: "POST", body });
         accept(state, sent, result.state);
         this.report("answered", state, result.progress);
       } catch (error) {

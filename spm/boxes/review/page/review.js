@@ -1,100 +1,136 @@
-import { Images, MIN_SIDE, boxBetween, element, playSound, pointOn, request } from "./common.js";
+// The page that reviews boxes: shows one box after the other, and connects its parts. What a person
+// changes about a box is a draft until it is accepted.
 
-// Shows one box after the other. The next boxes are loaded in advance, so that they appear at once.
+import { Canvas, moved, resized } from "./canvas.js";
+import { ClassChooser } from "./classes.js";
+import {
+  copyCommand,
+  element,
+  explain,
+  onClicks,
+  playSound,
+  request,
+  showImage,
+} from "./common.js";
+import { listenToKeys } from "./keys.js";
+import * as panel from "./review_panel.js";
+import { ReviewQueue } from "./review_queue.js";
+import { Zoom } from "./zoom.js";
 
-const PRELOADED = 8; // boxes and images loaded in advance
-const FILTERS = ["decided_by", "category", "status", "video_id", "min_score", "max_score"];
-const DIGITS = "1234567890";
-const boxes = new Map(); // number → the box, as the server describes it
-const images = new Images();
-let numbers = []; // of the boxes that pass the filters
-let position = 0; // of the shown box in numbers
-let categories = [];
-let decided = []; // numbers of the boxes that I decided about in this session, for undo
-let startCorner = null; // of the box that is being drawn
+const POLL_MS = 3000;
+const STEP = 0.005; // of the frame: a press of an arrow key; held down, three times as much
+const ID = 1; // of the box under review
+
+const queue = new ReviewQueue();
+const chooser = new ClassChooser();
+const canvas = new Canvas({
+  drawn: (sides) => change(sides),
+  changed: (box) => change(box),
+  selected: (box) => select(box !== null),
+  accepted: (other) => run(() => goTo(other.number)),
+});
+const zoom = new Zoom(() => canvas.cancel());
+let session = null;
+let draft = null; // {id, category, x, y, w, h}: the box as it will be accepted
+let isSelected = false;
+let isEnd = false;
 let busy = false;
+let shows = 0; // how often a box was asked for
 
-function showMessage(text, isError = false) {
-  element("message").textContent = text;
-  element("message").classList.toggle("error", isError);
+const SIDES = ["x", "y", "w", "h"];
+const isRedrawn = () => SIDES.some((side) => draft[side] !== queue.box[side]);
+
+function changes() {
+  const found = [];
+  if (draft.category !== queue.box.category) found.push(`the class is ${draft.category}`);
+  if (isRedrawn()) found.push("the box is redrawn");
+  return found;
 }
 
-function showProgress(progress) {
-  element("bar").max = progress.boxes;
-  element("bar").value = progress.decided;
-  element("progress").textContent =
-    `${progress.decided} of ${progress.boxes} boxes decided, ${progress.own} by me; ${numbers.length} pass the filters`;
+function render() {
+  const { box } = queue;
+  const label = `${draft.category} ${box.score.toFixed(2)}`;
+  const others = box.others.map((other) => ({
+    ...other,
+    label: `${other.category} ${other.score.toFixed(2)}`,
+  }));
+  const content = { boxes: [{ ...draft, label }], suggestions: others, likely: draft.category };
+  canvas.show(content, isSelected ? ID : null);
+  element("canvas").dataset.verdict = box.verdict ?? "";
+  panel.showBox(box, draft, panel.quickClasses(box, session.categories), rename);
+  panel.showDraft(changes());
+  document.body.dataset.changed = changes().length ? "yes" : "no";
 }
 
-async function applyFilters() {
-  const query = new URLSearchParams(FILTERS.map((name) => [name, element(name).value]));
-  const result = await request(`/numbers?${query}`);
-  numbers = result.numbers;
-  position = 0;
-  showProgress(result.progress);
-  await show();
-}
-
-async function preloadBoxes() {
-  const missing = numbers.slice(position, position + PRELOADED).filter((number) => !boxes.has(number));
-  if (!missing.length) return;
-  for (const box of await request(`/boxes?numbers=${missing}`)) boxes.set(box.number, box);
-}
-
-function rectangle(box, className) {
-  const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  rect.setAttribute("x", box.x);
-  rect.setAttribute("y", box.y);
-  rect.setAttribute("width", box.w);
-  rect.setAttribute("height", box.h);
-  rect.setAttribute("class", className);
-  return rect;
-}
-
-function showNoBox() {
-  document.body.dataset.number = "none";
-  element("frame").removeAttribute("src");
-  element("boxes").replaceChildren();
-  element("title").textContent = numbers.length ? "No more boxes" : "No box passes the filters";
-  element("details").textContent = "";
+function reset() {
+  const { category, x, y, w, h } = queue.box;
+  draft = { id: ID, category, x, y, w, h };
+  select(false);
 }
 
 async function show() {
-  stopDrawing();
-  const number = numbers[position];
-  if (number === undefined) return showNoBox();
-  images.preload(numbers.slice(position, position + PRELOADED));
-  if (boxes.has(number)) preloadBoxes().catch(showError);
-  else await preloadBoxes();
-  const box = boxes.get(number);
-  element("frame").src = images.source(number);
-  element("boxes").replaceChildren(
-    ...box.others.map((other) => rectangle(other, "other")),
-    rectangle(box, `current ${box.verdict ?? ""}`),
-  );
-  element("title").textContent = `${box.category}, score ${box.score.toFixed(3)}`;
-  element("details").textContent =
-    `${box.status} · video ${box.video_id} (${box.categories.join(" + ")}) at ${box.time_s.toFixed(2)} s` +
-    (box.verdict ? ` · my decision: ${box.verdict}` : "");
+  chooser.close();
+  canvas.cancel();
+  const ticket = ++shows;
+  if (queue.number === undefined) return showEnd();
+  await queue.load(showError);
+  await queue.images.ready(queue.number);
+  if (ticket !== shows) return; // another box was asked for in the meantime
+  const { box, number } = queue;
+  panel.showProgress(session.progress, queue.left);
+  isEnd = false;
+  element("end").hidden = true;
+  element("work").hidden = false;
+  element("canvas").style.setProperty("--aspect", box.aspect);
+  showImage(queue.images.source(number));
+  element("frame").alt = `frame of ${box.video_id} at ${box.time_s.toFixed(2)} s`;
+  zoom.fit();
+  reset();
   document.body.dataset.number = number;
 }
 
-async function decide(verdict, changes = {}, number = numbers[position]) {
-  if (busy || number === undefined) return;
+function takeNews(news, isShown = true) {
+  queue.takeNews(news, isShown);
+  session.progress = news.progress;
+  panel.showProgress(news.progress, queue.left);
+  if (news.notices.length) panel.showNotice(news.notices.join(" "));
+}
+
+// Ask for what others have decided, and for the agreement with them.
+async function poll() {
+  const news = await request(`news?seen=${queue.seen}`);
+  const isTaken = queue.isShared && news.by_others.includes(queue.number);
+  takeNews(news);
+  panel.showAgreement(panel.agreementText(news.agreement, session.reviewer));
+  panel.showProblem("");
+  if (isTaken && !isEnd) panel.showMessage("another reviewer has just decided about this box");
+}
+
+async function showEnd() {
+  await poll();
+  isEnd = true;
+  element("work").hidden = true;
+  element("end").hidden = false;
+  panel.showEnd(session);
+  document.body.dataset.number = "end";
+}
+
+async function applyFilters() {
+  takeNews(await queue.filter({ ...panel.filterValues(), seen: queue.seen }));
+  panel.showMessage("");
+  await show();
+}
+
+// A verdict about the shown box, and the next box.
+async function decide(verdict) {
+  if (busy || isEnd) return;
   busy = true;
   try {
-    if (!boxes.has(number)) for (const box of await request(`/boxes?numbers=${number}`)) boxes.set(number, box);
-    const { category, x, y, w, h } = { ...boxes.get(number), ...changes };
-    const body = JSON.stringify({ number, verdict, category, x, y, w, h });
-    const result = await request("/decide", { method: "POST", body });
-    boxes.set(number, result.box);
-    showProgress(result.progress);
-    showMessage(verdict === "relabel" ? `relabel as ${category}` : verdict);
-    if (verdict === "undo") position = Math.max(numbers.indexOf(number), 0);
-    else {
-      decided.push(number);
-      position += 1;
-    }
+    const done = verdict === "reject" ? "rejected" : (changes().join(", ") || "accepted");
+    takeNews(await queue.decide(queue.number, verdict, draft), false);
+    panel.showMessage(done);
+  } catch (error) {
+    throw Object.assign(error, { isUnsaved: true });
   } finally {
     busy = false;
   }
@@ -103,106 +139,152 @@ async function decide(verdict, changes = {}, number = numbers[position]) {
 
 async function undo() {
   if (busy) return;
-  const shown = numbers[position];
-  const number = decided.pop() ?? (boxes.get(shown)?.verdict ? shown : undefined);
-  if (number === undefined) return showMessage("you have no decision to undo");
-  if (!numbers.includes(number)) numbers.splice(position, 0, number);
-  await decide("undo", {}, number);
-}
-
-async function move(steps) {
-  position = Math.min(Math.max(position + steps, 0), numbers.length);
-  showMessage("");
+  busy = true;
+  try {
+    const news = await queue.undo();
+    if (!news) return panel.showMessage("you have no decision to undo");
+    takeNews(news);
+    panel.showMessage("undone");
+  } finally {
+    busy = false;
+  }
   await show();
 }
 
-function startDrawing() {
-  element("canvas").classList.add("drawing");
-  showMessage("drag from corner to corner");
+function move(steps) {
+  panel.showMessage("");
+  queue.move(steps);
+  return show();
 }
 
-function stopDrawing() {
-  element("canvas").classList.remove("drawing");
-  element("boxes").querySelector(".drawn")?.remove();
-  startCorner = null;
+function goTo(number) {
+  panel.showMessage("");
+  queue.goTo(number);
+  return show();
 }
 
-function pointerDown(event) {
-  if (!element("canvas").classList.contains("drawing")) return;
-  event.preventDefault();
-  startCorner = pointOn(element("canvas"), event);
+function select(isWanted) {
+  isSelected = isWanted;
+  element("canvas").classList.remove("redrawing");
+  render();
 }
 
-function pointerMove(event) {
-  if (!startCorner) return;
-  element("boxes").querySelector(".drawn")?.remove();
-  element("boxes").append(rectangle(boxBetween(startCorner, pointOn(element("canvas"), event)), "drawn"));
+function change({ x, y, w, h }) {
+  draft = { ...draft, x, y, w, h };
+  select(true);
 }
 
-function pointerUp(event) {
-  if (!startCorner) return;
-  const box = boxBetween(startCorner, pointOn(element("canvas"), event));
-  stopDrawing();
-  if (box.w < MIN_SIDE || box.h < MIN_SIDE) return showMessage("the box is too small: drag from corner to corner", true);
-  decide("redraw", box).catch(showError);
+function rename(category) {
+  draft = { ...draft, category };
+  render();
 }
 
-function keyDown(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || ["SELECT", "INPUT"].includes(event.target.tagName)) return;
-  const category = categories[DIGITS.indexOf(event.key)];
-  const action = {
-    a: () => decide("accept"),
-    x: () => decide("reject"),
-    d: startDrawing,
-    u: undo,
-    Escape: stopDrawing,
-    " ": () => playSound(numbers[position]),
-    ArrowRight: () => move(1),
-    ArrowLeft: () => move(-1),
-  }[event.key] ?? (category && (() => decide("relabel", { category })));
-  if (!action) return;
-  event.preventDefault();
-  Promise.resolve(action()).catch(showError);
+function chooseClass() {
+  const ofVideo = panel.quickClasses(queue.box, session.categories);
+  chooser.open({ current: draft.category, ofVideo, all: session.categories }, rename);
 }
+
+function renameByNumber(place) {
+  const category = panel.quickClasses(queue.box, session.categories)[place - 1];
+  if (category) rename(category);
+}
+
+function redraw() {
+  select(false);
+  zoom.pan(false);
+  element("canvas").classList.add("redrawing");
+  panel.showMessage("drag from corner to corner");
+}
+
+function escape() {
+  if (canvas.gesture) return canvas.cancel();
+  if (isSelected || element("canvas").classList.contains("redrawing")) return select(false);
+  reset();
+}
+
+// Move or resize the selected box, move the image, or go to another box.
+function arrow([dx, dy], event) {
+  if (zoom.isPanning) return zoom.arrow([dx, dy]);
+  if (!isSelected) return dx ? move(dx) : undefined;
+  const step = event.repeat ? 3 * STEP : STEP;
+  const [right, down] = [dx * step, dy * step];
+  change(event.shiftKey ? resized(draft, "rb", right, down) : moved(draft, right, down));
+}
+
+const KEYS = {
+  ...zoom.keys,
+  a: () => decide("accept"),
+  Enter: () => decide("accept"),
+  x: () => decide("reject"),
+  c: chooseClass,
+  d: redraw,
+  s: () => select(!isSelected),
+  z: () => zoom.toBox(draft),
+  Escape: escape,
+  " ": () => playSound(queue.number),
+  PageDown: () => move(1),
+  PageUp: () => move(-1),
+};
 
 function showError(error) {
-  showMessage(`error: ${error.message}`, true);
+  panel.showProblem(`${error.isUnsaved ? "Not saved: " : ""}${explain(error)}`);
 }
 
-function addOptions(id, names) {
-  element(id).append(...names.map((name) => new Option(name, name)));
+// Why an image is missing. The page never shows a frame of another clip.
+async function showImageError() {
+  await request(element("frame").src).catch((error) => panel.showMessage(explain(error), true));
 }
 
-function categoryButton(name, n) {
-  const item = document.createElement("li");
-  const button = document.createElement("button");
-  button.innerHTML = n < DIGITS.length ? `<kbd>${DIGITS[n]}</kbd> ` : "";
-  button.append(name);
-  button.addEventListener("click", () => {
-    button.blur();
-    decide("relabel", { category: name }).catch(showError);
-  });
-  item.append(button);
-  return item;
+function run(action) {
+  Promise.resolve()
+    .then(action)
+    .catch(showError);
+}
+
+function showFilter(name) {
+  element("decided_by").value = name;
+  return applyFilters();
+}
+
+function connect() {
+  const buttons = {
+    previous: () => move(-1),
+    next: () => move(1),
+    play: () => playSound(queue.number),
+    undo,
+    rename: chooseClass,
+    redraw,
+    reject: () => decide("reject"),
+    accept: () => decide("accept"),
+    discard: reset,
+    "zoom-box": () => zoom.toBox(draft),
+    finish: showEnd,
+    back: () => showFilter("nobody"),
+    mine: () => showFilter("me"),
+    copy: copyCommand,
+    dismiss: () => panel.showNotice(""),
+  };
+  onClicks(buttons, run);
+  for (const name of panel.FILTERS) {
+    element(name).addEventListener("change", () => {
+      element(name).blur();
+      run(applyFilters);
+    });
+  }
+  element("frame").addEventListener("error", showImageError);
+  listenToKeys({ keys: KEYS, arrow, byNumber: renameByNumber, undo, isEnd: () => isEnd }, run);
 }
 
 async function start() {
-  const session = await request("/session");
-  categories = session.categories;
+  session = await request("session");
+  queue.seen = session.seen;
   document.title = `spm review: ${session.reviewer}`;
-  for (const name of ["category", "status", "video_id"]) addOptions(name, session.filters[name]);
-  element("categories").append(...categories.map(categoryButton));
-  for (const name of FILTERS) {
-    element(name).addEventListener("change", () => {
-      element(name).blur();
-      applyFilters().catch(showError);
-    });
-  }
-  document.addEventListener("keydown", keyDown);
-  element("canvas").addEventListener("pointerdown", pointerDown);
-  document.addEventListener("pointermove", pointerMove);
-  document.addEventListener("pointerup", pointerUp);
+  panel.fillFilters(session.filters);
+  element("filters").open = window.matchMedia("(min-width: 761px)").matches;
+  connect();
   await applyFilters();
+  await poll();
+  setInterval(() => document.hidden || busy || poll().catch(showError), POLL_MS);
 }
 
 start().catch(showError);

@@ -3,7 +3,7 @@
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 function isTaken({ key, target }) {
-  if (["SELECT", "INPUT"].includes(target.tagName)) return true;
+  if (["SELECT", "INPUT", "SUMMARY"].includes(target.tagName)) return true;
   return target.tagName === "BUTTON" && ["Enter", " "].includes(key);
 }
 

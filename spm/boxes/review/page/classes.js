@@ -2,21 +2,17 @@
 
 import { element } from "./common.js";
 
-const MOST = 8; // names shown
 const normalize = (text) => text.trim().toLowerCase().replace(/[\s_-]+/g, " ");
 
-// Names that contain a text: those of the video first, then those that start with it. Without a
-// text, only those of the video.
+// Names that contain a text: those of the video first, then those that start with it.
 export function completions(text, ofVideo, all) {
   const wanted = normalize(text);
-  if (!wanted) return ofVideo.slice(0, MOST);
   const others = all.filter((name) => !ofVideo.includes(name));
   const starts = (name) => normalize(name).startsWith(wanted);
   const rank = (name) => (ofVideo.includes(name) ? 0 : 2) + (starts(name) ? 0 : 1);
   return [...ofVideo, ...others]
     .filter((name) => normalize(name).includes(wanted))
-    .sort((a, b) => rank(a) - rank(b)) // equal ranks keep their order
-    .slice(0, MOST);
+    .sort((a, b) => rank(a) - rank(b)); // equal ranks keep their order
 }
 
 export class ClassChooser {
@@ -43,6 +39,7 @@ export class ClassChooser {
     this.input.value = "";
     this.input.placeholder = `type a class (now: ${current})`;
     this.update();
+    this.root.scrollIntoView({ block: "nearest" });
     if (!this.byTouch) this.input.focus(); // a keyboard on the screen would cover the image
   }
 
@@ -59,15 +56,15 @@ export class ClassChooser {
     this.names = isNew ? [...found, text] : found;
     this.active = text ? 0 : Math.max(found.indexOf(this.current), 0);
     this.list.replaceChildren(
-      ...this.names.map((name, n) => this.option(name, isNew && n === found.length)),
+      ...this.names.map((name, n) => this.option(name, n, isNew && n === found.length)),
     );
     this.mark();
   }
 
-  option(name, isNew) {
+  option(name, n, isNew) {
     const item = document.createElement("li");
     item.role = "option";
-    item.id = `option-${name}`;
+    item.id = `option-${n}`;
     item.textContent = isNew ? `new class “${name}”` : name;
     item.classList.toggle("other", !this.ofVideo.includes(name));
     item.addEventListener("pointerdown", (event) => event.preventDefault()); // keep the focus
@@ -80,6 +77,7 @@ export class ClassChooser {
       item.ariaSelected = String(n === this.active);
     });
     const active = this.list.children[this.active];
+    active?.scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-activedescendant", active?.id ?? "");
   }
 

@@ -45,6 +45,7 @@ export class Canvas {
   constructor(actions) {
     this.actions = actions;
     this.canvas = element("canvas");
+    this.view = element("view"); // the zoomed image
     this.layer = element("boxes");
     this.content = { boxes: [], suggestions: [], likely: "" }; // likely: class of a new box
     this.selected = null;
@@ -67,10 +68,10 @@ export class Canvas {
   show(content, selectedId) {
     this.content = content;
     this.selected = content.boxes.find((box) => box.id === selectedId) ?? null;
-    const parts = content.suggestions.map((box) => this.outline(box, "suggestion", box.category));
+    const parts = content.suggestions.map((box) => this.outline(box, "suggestion"));
     for (const box of content.boxes) {
       const isSelected = box === this.selected;
-      parts.push(this.outline(box, isSelected ? "drawn selected" : "drawn", box.category));
+      parts.push(this.outline(box, isSelected ? "drawn selected" : "drawn"));
     }
     if (content.nothing_sounds) {
       const note = document.createElement("p");
@@ -82,7 +83,7 @@ export class Canvas {
     if (this.gesture?.box) this.preview();
   }
 
-  outline(box, className, text) {
+  outline(box, className) {
     const part = document.createElement("div");
     part.className = className;
     const percent = (fraction) => `${100 * fraction}%`;
@@ -91,7 +92,7 @@ export class Canvas {
     [style.width, style.height] = [percent(box.w), percent(box.h)];
     style.setProperty("--color", this.color(box.category));
     const label = document.createElement("span");
-    label.textContent = text;
+    label.textContent = box.label ?? box.category;
     label.classList.toggle("inside", box.y < 0.08);
     part.append(label);
     if (className.endsWith("selected")) {
@@ -106,7 +107,7 @@ export class Canvas {
 
   grip(event, point) {
     if (!this.selected) return null;
-    const size = this.canvas.getBoundingClientRect();
+    const size = this.view.getBoundingClientRect();
     const px = GRIP_PX[event.pointerType] ?? GRIP_PX.mouse;
     return gripAt(this.selected, point, { x: px / size.width, y: px / size.height });
   }
@@ -116,7 +117,7 @@ export class Canvas {
     event.preventDefault();
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
-    const start = pointOn(this.canvas, event);
+    const start = pointOn(this.view, event);
     const place = { x: event.clientX, y: event.clientY };
     this.gesture = { start, place, grip: this.grip(event, start), type: event.pointerType };
     this.gesture.original = this.selected;
@@ -124,7 +125,7 @@ export class Canvas {
 
   move(event) {
     const { gesture } = this;
-    const point = pointOn(this.canvas, event);
+    const point = pointOn(this.view, event);
     if (!gesture) {
       const grip = this.grip(event, point);
       this.canvas.style.cursor = grip === null ? "crosshair" : cursorOf(grip);
@@ -145,7 +146,7 @@ export class Canvas {
     this.layer.querySelector(".preview")?.remove();
     if (grip !== null) this.layer.querySelector(".selected")?.classList.add("hidden");
     const category = box.category ?? this.content.likely;
-    this.layer.append(this.outline({ ...box, category }, "drawn preview", category));
+    this.layer.append(this.outline({ ...box, category }, "drawn preview"));
   }
 
   up(event) {

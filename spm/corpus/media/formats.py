@@ -1,0 +1,43 @@
+"""Formats of media files that are read: those whose files contain all that is played.
+
+A playlist, a list of files or a manifest of a stream names other files, or addresses; libav would
+open them. Such formats are refused, whatever the name of the file is.
+"""
+
+import re
+from pathlib import Path
+
+FORMATS = (
+    # Containers, by the names of libav's demuxers
+    "mov", "matroska", "mpegts", "mpeg", "avi", "flv", "ogg", "asf", "wtv", "rm", "dv", "nut",
+    "mxf", "gxf", "nsv", "nuv", "dhav", "swf", "ivf", "gif",
+    # Pictures without a container
+    "h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "m4v", "mpegvideo", "vc1", "mjpeg",
+    "yuv4mpegpipe",
+    # Sound
+    "wav", "w64", "aiff", "au", "caf", "mp3", "aac", "ac3", "eac3", "dts", "amr", "flac", "ape",
+    "tta", "wv",
+)  # fmt: skip
+FORMAT_LIST = ",".join(FORMATS)
+# Options of libav's demuxers, for PyAV and for ffmpeg's command line
+INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMAT_LIST}
+REFUSED = "damaged, or in none of the formats of docs/media.md"
+HEAD_BYTES = 4096
+# How files begin that are no media, but that libav reads; most of them name other files.
+KINDS = (
+    (rb"#EXTM3U", "a playlist (HLS)"),
+    (rb"ffconcat version", "a list of files (ffconcat)"),
+    (rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<MPD", "the manifest of a stream (DASH)"),
+    (rb"v=0\s", "the description of a session (SDP)"),
+    (rb"(?i)\[(playlist|reference)\]", "a playlist"),
+    (rb"<", "a text in XML or HTML"),
+    (rb"\xff\xd8\xff|\x89PNG", "a picture"),
+)
+
+
+def describe(path: Path) -> str:
+    """What a file is that can't be opened; empty where its first bytes do not tell."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    kind = next((name for start, name in KINDS if re.match(start, head, re.DOTALL)), None)
+    return f"{kind}: expected a file that contains pictures and sound" if kind else ""

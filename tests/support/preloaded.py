@@ -1,0 +1,179 @@
+"""Commands `python -m spm.…` without the seconds that Python needs to import torch and others.
+
+A server process imports the packages that spm uses, and nothing of spm; then it forks for every
+command. The forked process runs the command as Python does: with its arguments, folder,
+environment and standard streams, and with the modules of the checkout that PYTHONPATH names.
+
+Which tests do not use it: those that kill processes or measure them, and one test each of a
+workflow, of a cluster, of conda and of a command line, which run the commands as users do.
+test_preloaded.py compares both.
+
+Run as a script, this module is the server.
+"""
+
+import atexit
+import importlib
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+# What most stages import; a package that is missing here is only slower.
+PACKAGES = (
+    "av",
+    "matplotlib.figure",
+    "numba",
+    "pandas",
+    "pyarrow.parquet",
+    "pydantic",
+    "safetensors.torch",
+    "scipy.optimize",
+    "simplejpeg",
+    "sklearn.metrics",
+    "torch._dynamo",
+    "torch.utils.data",
+    "torchaudio.functional",
+    "torchvision.models.detection",
+    "tqdm",
+    "typer",
+    "yt_dlp",
+)
+# The program `python`: it starts fast, because it imports neither `site` nor any package.
+CLIENT = """\
+#!{python} -IS
+import json, os, socket, sys
+if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("spm."):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+connection = socket.socket(socket.AF_UNIX)
+connection.connect({socket!r})
+request = {{"module": sys.argv[2], "words": sys.argv[3:], "folder": os.getcwd()}}
+text = json.dumps({{**request, "environment": dict(os.environ)}}).encode()
+socket.send_fds(connection, [len(text).to_bytes(8)], [0, 1, 2])
+connection.sendall(text)
+status = int(connection.makefile().read() or -9)
+sys.exit(status if status >= 0 else 128 - status)
+"""
+
+
+@cache
+def folder() -> Path:
+    """A folder with the program `python` of a server that runs until this process ends."""
+    scratch = tempfile.TemporaryDirectory(prefix="spm-")
+    place = Path(scratch.name)
+    program = place / "python"
+    program.write_text(CLIENT.format(python=sys.executable, socket=str(place / "socket")))
+    program.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, "-P", __file__, str(place / "socket")], stdout=subprocess.PIPE
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    atexit.register(scratch.cleanup)
+    atexit.register(server.wait)
+    atexit.register(server.terminate)
+    return place
+
+
+def search_path() -> str:
+    """The variable PATH with that program before all others."""
+    return os.pathsep.join(map(str, (folder(), Path(sys.executable).parent, os.environ["PATH"])))
+
+
+def run(words: Sequence[object], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run `python` with arguments, and options of `subprocess.run`; its output is text."""
+    defaults = {"capture_output": True, "text": True, "check": False}
+    return subprocess.run([folder() / "python", *map(str, words)], **defaults | options)
+
+
+# The server.
+
+
+def _serve(path: str) -> None:
+    """Answer each connection in a process of its own."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(16)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no process waits for those that answer
+    print("ready", flush=True)
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _answer(connection)
+        connection.close()
+
+
+def _answer(connection: socket.socket) -> NoReturn:
+    """Run the command in another process; send its status, negative for a signal."""
+    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
+    request = json.loads(connection.makefile().read(int.from_bytes(size)))
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        _run(request, streams)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(str(status).encode())
+    os._exit(0)
+
+
+def _run(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
+    """Run the command as Python does, and end this process."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    added = os.environ.get("PYTHONPATH", "")
+    sys.path[:0] = [request["folder"], *filter(None, added.split(os.pathsep))]
+    sys.argv[1:] = request["words"]
+    _limit_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    status = _status_of(request["module"])
+    # Python's own end would free every object, which takes two seconds: each page of the memory
+    # that the server shares is copied first. These are the other parts of it.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def _status_of(module: str) -> int:
+    """Run a module; the status with which Python would end."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:  # noqa: BLE001 (Python prints any other one)
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _limit_threads(count: int) -> None:
+    """Threads that a process has which is started with this OMP_NUM_THREADS."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(count)
+    threadpool_limits(count)
+
+
+if __name__ == "__main__":
+    for package in PACKAGES:
+        importlib.import_module(package)
+    _serve(sys.argv[1])
