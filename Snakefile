@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from spm.base import project_files
-from spm.workflow import preemption
+from spm.workflow import last_run, preemption
 
 min_version("9.20")
 
@@ -36,6 +36,7 @@ if config["cluster"]["cpu_rules"] == "local":
 
 
 onstart:
+    last_run.remember(PLAN.config)
     preemption.requeue_lost_jobs()
 
 
@@ -98,6 +99,7 @@ rule all:
         rules.pages.output,
         rules.cards.output,
         rules.costs.output,
+        rules.overview.output,
 
 
 rule table1:

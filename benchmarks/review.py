@@ -145,14 +145,16 @@ def serve(routes: Sequence[BaseRoute]) -> Iterator[str]:
     """Serve a page in a thread; its URL."""
     with socket.socket() as listening:
         listening.bind((web.HOST, 0))
-        access = web.Access.random()
+        access = web.Access.generate()
         app = web.build(routes, access)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield access.url(listening.getsockname()[1])
-        server.should_exit = True
-        thread.join()
+        try:
+            yield access.url(listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def open_page(browser: Browser, url: str) -> tuple[Page, float]:

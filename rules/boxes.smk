@@ -127,6 +127,7 @@ rule annotations:
             category="Boxes",
             labels={"boxes": "{box_source}"},
         ),
+        counts_digest="results/boxes/annotations/{box_source}.json",
         agreement="results/boxes/annotations/{box_source}.agreement.csv",
     log:
         "logs/boxes/annotations/{box_source}.log",

@@ -7,6 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -44,9 +45,12 @@ shell.prefix(f"export {variables}; ")
 try:
     if workflow.is_main_process:  # Snakemake's own reader accepts keys that stand twice
         yaml_file.check(workflow.configfiles)
+    own = list(map(load_configfile, project_files.own_config(Path(workflow.basedir))))
+    changes = [*own, workflow.config_settings.overwrite_config]
     if workflow.modifier.skip_configfile:  # this workflow is a module of another one
+        changes = [dict(config)]
         config.update(project_files.with_defaults(config))
-    config.update(validation.validate(config, project_files.SCHEMA))
+    config.update(validation.validate(config, project_files.SCHEMA, changes))
     if workflow.is_main_process:
         from spm.workflow import preflight  # takes half a second, which jobs are spared
 
@@ -54,7 +58,7 @@ try:
         with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
         machine = preflight.Machine(local=runs_here, conda=with_conda)
         preflight.report(preflight.problems(config, project_files.FOLDER, machine))
-    PLAN = Plan.from_config(config, project_files.FOLDER)
+    PLAN = Plan.from_config(dict(config), project_files.FOLDER)
     REPORT = ReportPlan(PLAN)
     box_warnings = REPORT.box_warnings() if workflow.is_main_process else []
     verdicts = REPORT.verdicts() if workflow.is_main_process else []

@@ -117,6 +117,7 @@ rule index:
             category="Corpus",
             labels={"figure": "coverage, as CSV"},
         ),
+        coverage_digest="results/corpus/index/coverage.json",
     log:
         "logs/corpus/index.log",
     benchmark:

@@ -17,6 +17,7 @@ rule tables:
         box_counts=REPORT.box_counts,
     output:
         csv="results/report/tables/scores.csv",
+        csv_digest="results/report/tables/scores.json",
         pairs="results/report/tables/pairs.csv",
         negatives="results/report/tables/negatives.csv",
         verdict=VERDICT,
@@ -410,3 +411,36 @@ rule costs:
     shell:
         "python -m spm.report.costs --config '{{}}' --logs logs --index {input.index:q}"
         " --markdown-table {output.markdown:q} --page {output.html:q} 2> >(tee {log:q} >&2)"
+
+
+rule overview:
+    """The report as one page that opens on the answer; it needs no other file."""
+    input:
+        files=REPORT.overview_files,
+        scores="results/report/tables/scores.csv",
+        verdict=VERDICT,
+        costs=rules.costs.output.markdown,
+    output:
+        page=report(
+            "overview.html",  # not in results/: no two runs have equal costs
+            caption="../workflow/report/overview.rst",
+            category="At a glance",
+            labels={"page": "the whole report"},
+        ),
+    log:
+        "logs/report/overview.log",
+    benchmark:
+        "logs/report/overview.jsonl"
+    conda:
+        "../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime="1h",
+    params:
+        code=code_of("spm.report.overview"),
+        captions=REPORT.captions_digest,
+    shell:
+        "python -m spm.report.overview --config '{{}}' --files {input.files:q}"
+        " --scores {input.scores:q} --verdict {input.verdict:q} --costs {input.costs:q}"
+        " --out {output.page:q} 2> >(tee {log:q} >&2)"

@@ -1,6 +1,5 @@
 """Sounds of clips as an audio network takes them, and the origin of its features."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor
 
+from spm.base import json_file
 from spm.base.errors import UserError
 from spm.learn import pretrained, yamnet
 from spm.learn.backbones import Audio
@@ -83,5 +83,5 @@ def origin(name: Audio) -> dict[str, str]:
 def origin_of_labels(clusters: Path) -> dict[str, str]:
     """The same for the pseudo-labels of a table of the stage `clusters`, by the JSON beside it."""
     path = clusters.with_name("centroids.json")
-    about = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    about = json_file.read(path) if path.is_file() else {}
     return {key: value for key, value in about.items() if key == "pretrained"}

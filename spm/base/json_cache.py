@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from spm.base.digest import code_digest
+from spm.base.files import atomic_write
 
 
 def cached(path: Path, name: str, module: str, cache: Path, compute: Callable[[], Any]) -> Any:
@@ -32,12 +32,26 @@ def cached(path: Path, name: str, module: str, cache: Path, compute: Callable[[]
         nothing is stored.
     """
     file = cache / f"{_digest(path)}{code_digest(module)}-{name}.json"
-    if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
+    with suppress(OSError, ValueError):  # without the file, or if it is damaged
+        return _load(file)
     value = compute()
     with suppress(OSError):  # where the folder is read-only, the file is read again next time
         _store(file, value)
     return value
+
+
+def _load(file: Path) -> Any:
+    """The value of a cached file, whose first line is the digest of the others."""
+    digest, _, text = file.read_text(encoding="utf-8").partition("\n")
+    if digest != hashlib.sha256(text.encode()).hexdigest():
+        raise ValueError("not complete")
+    return json.loads(text)
+
+
+def _store(file: Path, value: Any) -> None:
+    text = json.dumps(value)
+    with atomic_write(file) as part:
+        part.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
 
 
 def _digest(path: Path) -> str:
@@ -46,10 +60,3 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError:
         return "unreadable"
-
-
-def _store(file: Path, value: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.{token_hex(4)}.part")
-    part.write_text(json.dumps(value), encoding="utf-8")
-    part.replace(file)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spm.base.errors import UserError
-from spm.base.tables import atomic_write
+from spm.base.files import atomic_write
 
 DIGEST = "digest"  # key of the SHA-256 of all other keys
 REMEDY = "delete it and run again"
@@ -15,7 +15,8 @@ REMEDY = "delete it and run again"
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a mapping with the digest of its content; equal content gives equal bytes."""
-    about = {key: value for key, value in content.items() if key != DIGEST}
+    about = json.loads(json.dumps({**content, DIGEST: None}))  # keys become text, tuples lists
+    del about[DIGEST]
     text = json.dumps({**about, DIGEST: content_digest(about)}, indent=1, sort_keys=True)
     with atomic_write(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
@@ -44,7 +45,8 @@ def read(path: Path, *, signed: bool = True) -> dict[str, Any]:
         raise UserError(f"{path} is not a JSON object: {REMEDY}")
     digest = content.pop(DIGEST, None)
     if digest != content_digest(content) and (signed or digest is not None):
-        raise UserError(f"{path} was changed after it was written (its digest differs): {REMEDY}")
+        remedy = REMEDY if signed else f"{REMEDY}, or delete its key {DIGEST!r} to keep the change"
+        raise UserError(f"{path} was changed after it was written (its digest differs): {remedy}")
     return content
 
 

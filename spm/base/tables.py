@@ -4,17 +4,16 @@ A table is complete or absent. It is sorted by its key and has no timestamps, so
 gives equal bytes.
 """
 
-import glob
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spm.base.errors import UserError
+from spm.base.files import atomic_write as atomic_write
 from spm.base.schemas import Table
 
 # With checksums, a flipped bit on the disk raises an error instead of giving another number.
@@ -64,25 +63,6 @@ def readable(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} is not a complete Parquet file ({message}): delete it and run again"
         ) from error
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; when all is written, rename it to `path`.
-
-    Temporary files that earlier writers of the same path left are deleted first. If one of them is
-    still writing (a job whose Snakemake was killed), its rename fails, so it can't overwrite the
-    file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
-        leftover.unlink(missing_ok=True)
-    part = path.with_name(f"{path.name}.{token_hex(4)}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

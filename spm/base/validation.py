@@ -89,8 +89,49 @@ def _types(schema: Schema) -> set[str]:
     return {types} if isinstance(types, str) else set(types)
 
 
-def validate(config: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
+def replace_mappings(
+    config: Mapping[str, Any], changes: Iterable[Mapping[str, Any]], schema: Schema
+) -> dict[str, Any]:
+    """A merged config in which a setting whose value is a mapping is as the last change has it.
+
+    Snakemake merges such values key by key, so that they could only grow. Sections, and rows of
+    `audio` and `runs`, stay merged.
+
+    >>> classes = {"type": "object", "additionalProperties": {"type": "string"}}
+    >>> schema = {"properties": {"openimages": {"properties": {"classes": classes}}}}
+    >>> merged = {"openimages": {"classes": {"harp": "/m/1", "violin": "/m/2"}, "workers": 2}}
+    >>> replace_mappings(merged, [{"openimages": {"classes": {"violin": "/m/2"}}}], schema)
+    {'openimages': {'classes': {'violin': '/m/2'}, 'workers': 2}}
+    """
+    replaced = dict(config)
+    for change in changes:
+        for section, values in change.items():
+            known = schema.get("properties", {}).get(section, {}).get("properties", {})
+            if not isinstance(values, Mapping) or not isinstance(replaced.get(section), Mapping):
+                continue
+            own = {key: value for key, value in values.items() if _is_value(known.get(key, {}))}
+            replaced[section] = {**replaced[section], **own}
+    return replaced
+
+
+def _is_value(schema: Schema) -> bool:
+    """Whether a setting is a mapping with keys that the user chooses."""
+    return schema.get("type") == "object" and "properties" not in schema
+
+
+def validate(
+    config: Mapping[str, Any], schema_file: Path, changes: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
     """The config with numbers as numbers, checked against the schema made from the models.
+
+    Parameters
+    ----------
+    config : mapping
+        The config, with all changes merged into it.
+    schema_file : Path
+        The schema.
+    changes : iterable of mapping
+        What the user's files and options changed, in their order (`replace_mappings`).
 
     Raises
     ------
@@ -100,7 +141,7 @@ def validate(config: Mapping[str, Any], schema_file: Path) -> dict[str, Any]:
     """
     schema = json.loads(schema_file.read_text(encoding="utf-8"))
     methods = schema["$defs"]["methods"]
-    typed: dict[str, Any] = coerce_numbers(config, schema)
+    typed: dict[str, Any] = coerce_numbers(replace_mappings(config, changes, schema), schema)
     lines = list(_problems(typed, schema))
     for run in _readable_runs(typed):
         row = coerce_numbers(typed["runs"][run], methods.get(method_of(typed, run), {}))

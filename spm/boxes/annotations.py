@@ -11,7 +11,6 @@ decisions of reviewers. Its log has the number of kept boxes, and of rejected on
 given frame where nothing sounds is a row without a box: it has no truth.
 """
 
-import json
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from spm.base import schemas, stage, tables
+from spm.base import csv_file, json_file, schemas, stage, tables
 from spm.base.config import Section, Text
 from spm.base.errors import UserError
 from spm.base.words import count
@@ -65,7 +64,7 @@ class Annotations(Section):
     class_map: dict[Text, Text] = Field(
         {"guitar": "acoustic_guitar"},
         description="Categories of detector classes that have another name in the manifest, as"
-        " class: category.",
+        " class: category. The mapping in your config file replaces all of it.",
     )
     any_class: bool = Field(
         False,
@@ -232,8 +231,11 @@ def detector_classes(detector: Path | None, detections: Sequence[BoxRow]) -> set
     """Classes of a detector, from the JSON file of its weights; without it, those it detected."""
     if detector is None:
         return {box["category"] for box in detections}
-    description = json.loads(detector.with_suffix(".json").read_text(encoding="utf-8"))
-    return set(description["categories"])
+    path = detector.with_suffix(".json")
+    categories = json_file.read(path, signed=False).get("categories")
+    if not isinstance(categories, list) or not all(isinstance(name, str) for name in categories):
+        raise UserError(f"{path}: categories: expected the list of the detector's classes")
+    return set(categories)
 
 
 def _given_rows(
@@ -301,11 +303,10 @@ def run(
     listed: set[str] = set()
     for row in tables.read(index, ["categories"]).to_pylist():
         listed.update(row["categories"])
-    with tables.atomic_write(counts_table) as part:
-        box_counts.table(rows, listed, detectable).to_csv(part, index=False)
+    csv_file.write(counts_table, box_counts.table(rows, listed, detectable))
     with tables.atomic_write(agreement) as part:
         pairs = decisions.agreement(all_decisions)
-        table = pd.DataFrame(pairs, columns=decisions.Agreement._fields)
+        table = pd.DataFrame(pairs, columns=decisions.ReviewerAgreement._fields)
         table.to_csv(part, index=False, float_format="%.4f")
     source = "given" if boxes is not None else "detected"
     line = f"annotations: {source} boxes: {box_counts.summary(rows)}"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.boxes import box_counts, ground_truth
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import BoxRow
@@ -82,7 +83,7 @@ class DetectionDataset:
         for place in places:
             try:
                 squares.append(decode_square(self.read(place), self.side))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise UserError(
                     f"{place} is not a complete image ({error}): delete it and run the stage"
                     " openimages again"
@@ -112,7 +113,7 @@ def _read_file(path: Path) -> bytes:
 
 def decode_square(jpeg: bytes, side: int) -> np.ndarray:
     """Decode an image of any size, resized to a square: (side, side, 3), uint8."""
-    with Image.open(io.BytesIO(jpeg)) as image:
+    with open_picture(io.BytesIO(jpeg)) as image:
         # Decodes a large JPEG at 1/2, 1/4 or 1/8 of its size, which is faster, if that is enough.
         image.draft("RGB", (side, side))
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))

@@ -11,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from spm.base.masking import mask_passwords
 from spm.boxes.statuses import ImageStatus
 
 CHUNK_BYTES = 1 << 20
@@ -24,7 +25,7 @@ class DownloadError(Exception):
 
     def __init__(self, status: ImageStatus, reason: str) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status, self.reason = status, mask_passwords(reason)
 
 
 def connect(workers: int, retries: int, backoff_s: float) -> requests.Session:

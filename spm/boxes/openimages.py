@@ -23,6 +23,7 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.base.progress import progress
 from spm.boxes import openimages_policy as policy
 from spm.boxes.download import DownloadError, connect, digest_of, download
@@ -71,7 +72,10 @@ class OpenImages(Section):
         " on test; the detector is trained on the others.",
     )
     classes: dict[Text, Text] = Field(
-        CLASSES, min_length=1, description="Classes to download, as category: label of Open Images."
+        CLASSES,
+        min_length=1,
+        description="Classes to download, as category: label of Open Images. The classes in your"
+        " config file replace all of these.",
     )
     max_per_class: int | None = Field(
         None,
@@ -225,9 +229,10 @@ def inspect_image(path: Path) -> dict[str, Any]:
         If it can't be; the file stays, so that the user can look at it.
     """
     try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            image.load()
+        with open_picture(path, formats=["JPEG"]) as image:
             width, height = image.size
+            image.draft(None, (width // 8, height // 8))  # all bytes are read, few pixels kept
+            image.load()
     except FileNotFoundError as error:
         raise DownloadError(ImageStatus.GONE, "no such file") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -1,10 +1,10 @@
 """Numbers of kept and rejected boxes as text, for the score tables and `spm score`."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from spm.base import csv_file
 from spm.base.errors import UserError
 from spm.boxes.statuses import BoxStatus
 
@@ -23,10 +23,9 @@ def read(path: Path) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                counts[row["status"]] += int(row["boxes"])
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        for row in csv_file.read_rows(path, ["status", "boxes"]):
+            counts[row["status"]] += int(row["boxes"])
+    except ValueError as error:
         raise UserError(
             f"{path}: not a table category,status,boxes ({type(error).__name__}: {error}): delete"
             " it and run again"

@@ -12,7 +12,10 @@ from typing import Annotated
 import typer
 
 from spm.cli import (
+    benchmark,
+    clean,
     compare,
+    compare_maps,
     doctor,
     fetch_status,
     init,
@@ -20,6 +23,8 @@ from spm.cli import (
     manifest,
     new_method,
     path,
+    pull,
+    push,
     review,
     score,
     verify,
@@ -32,8 +37,8 @@ Exit status: 0 success; 1 an error that you can correct, in one line;
 2 a wrong command line; 130 interrupted. --debug shows where an error occurred.
 """
 COMMANDS = (
-    localize, score, compare, review, init, manifest, fetch_status, verify, doctor, path,
-    new_method,
+    localize, score, benchmark, compare_maps, compare, review, init, manifest, fetch_status,
+    verify, clean, doctor, path, push, pull, new_method,
 )  # fmt: skip
 
 app = typer.Typer(

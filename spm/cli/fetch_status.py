@@ -35,8 +35,14 @@ def fetch_status(
     With advice for each status, for example whether a later attempt may succeed.
     """
     from spm.corpus import fetch_status as statuses
+    from spm.workflow import last_run
 
-    fetched, decoded = statuses.read(results), statuses.read_decoded(results)
+    listed = last_run.listed(results.resolve().parent)
+    shards = listed and listed.shards
+    fetched, decoded = statuses.read(results, shards), statuses.read_decoded(results, shards)
+    if listed:
+        fetched = [row for row in fetched if row["video_id"] in listed.videos]
+        decoded = [row for row in decoded if row["video_id"] in listed.videos]
     if videos:
         rows = statuses.list_videos(fetched, decoded)
         print_result(list(map(line_of, rows)), rows, as_json=as_json, quiet=quiet)

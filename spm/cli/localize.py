@@ -14,7 +14,7 @@ from spm.cli.options import Json, Quiet, print_result
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from spm.inference.jobs import Job
+    from spm.inference.jobs import VideoJob
     from spm.inference.localize import Localizer
 
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
@@ -113,7 +113,7 @@ def localize(
 
 def _localize_all(
     localizer: "Localizer",
-    jobs: "Sequence[Job]",
+    jobs: "Sequence[VideoJob]",
     lengths_s: Sequence[float],
     max_s: int,
     *,
@@ -136,7 +136,9 @@ def _localize_all(
             yield _localize(localizer, job, max_s, on_progress)
 
 
-def _cut_videos(jobs: "Sequence[Job]", lengths_s: Sequence[float], max_s: int) -> Iterator[str]:
+def _cut_videos(
+    jobs: "Sequence[VideoJob]", lengths_s: Sequence[float], max_s: int
+) -> Iterator[str]:
     """A line for each video that is longer than the part that was used."""
     for job, length_s in zip(jobs, lengths_s, strict=True):
         if length_s >= max_s + 1 and not job.reason:
@@ -163,7 +165,7 @@ def summary(document: dict[str, Any]) -> str:
 
 
 def _result(
-    job: "Job",
+    job: "VideoJob",
     *,
     reason: str = "",
     files: dict[str, Path] | None = None,
@@ -175,7 +177,7 @@ def _result(
 
 
 def _localize(
-    localizer: "Localizer", job: "Job", max_s: int, on_progress: Callable[[float], object]
+    localizer: "Localizer", job: "VideoJob", max_s: int, on_progress: Callable[[float], object]
 ) -> dict[str, Any]:
     """Write all files of one video; if that fails, the result has the reason."""
     from spm.base.errors import UserError

@@ -72,7 +72,7 @@ def review(
     sample: Sample = None,
     browse: Browse = True,
 ) -> None:
-    """Draw boxes; or accept, reject and correct boxes, by key.
+    """Draw boxes; or accept, reject and correct boxes, by mouse, touch or keys.
 
     The page that opens is accessible from this machine only. Each answer is on the disk at once.
     """

@@ -71,8 +71,8 @@ Segmentation = Annotated[
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Of all maps, for frames in which nothing sounds. Default: above it, a quarter of these"
-        " frames have a pixel."
+        help="Threshold of all maps, for frames in which nothing sounds. Default: the value above"
+        " which a quarter of these frames have a pixel."
     ),
 ]
 OutFile = Annotated[Path | None, typer.Option(help="CSV to write, with every figure.")]

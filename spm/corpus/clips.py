@@ -134,10 +134,11 @@ def decode(row: dict[str, Any], folder: Path, *, config: Clips) -> Decoded:
     lengths = Lengths(stated_s, pictures.length_s, sound.length_s).within(part)
     message = printable(message) or media.fault or silenced(sound, measured, part)
     status = judge(found, lengths, code, message)
-    mix = Downmix.DIFFERENCE if measured.inverted else mix
+    is_inverted = measured.inverted and media.is_stereo
+    mix = Downmix.DIFFERENCE if is_inverted else mix
     facts |= found | status | {"downmix": mix}
     start_s = part.start_s + (row.get("offset_s") or 0.0)
-    return Decoded(facts, files, start_s, int(measured.inverted))
+    return Decoded(facts, files, start_s, int(is_inverted))
 
 
 def _part(row: dict[str, Any], config: Clips) -> Extent:

@@ -5,7 +5,7 @@ Videos are grouped by status and reason, or listed one by one.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,8 +35,8 @@ class VideoGroup(NamedTuple):
     videos: tuple[str, ...]  # their ids
 
 
-def read(results: Path) -> list[dict[str, Any]]:
-    """The rows of the ledgers of all shards.
+def read(results: Path, shards: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of the ledgers of some shards, or of all that there are.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read(results: Path) -> list[dict[str, Any]]:
         When there is no ledger.
     """
     folder = results / "corpus/fetch"
-    files = sorted(folder.glob("*.parquet"))
+    files = _tables(folder, shards)
     if not files:
         command = "snakemake all --cores 2 --until fetch"
         raise UserError(
@@ -54,9 +54,15 @@ def read(results: Path) -> list[dict[str, Any]]:
     return tables.read(files).to_pylist()  # type: ignore[no-any-return]
 
 
-def read_decoded(results: Path) -> list[dict[str, Any]]:
+def _tables(folder: Path, shards: Collection[str] | None) -> list[Path]:
+    """The tables of a folder; those of shards that the workflow no longer has do not count."""
+    files = sorted(folder.glob("*.parquet"))
+    return [file for file in files if shards is None or file.stem in shards]
+
+
+def read_decoded(results: Path, shards: Collection[str] | None = None) -> list[dict[str, Any]]:
     """The rows of the tables of decoded videos; none where no shard has been decoded yet."""
-    files = sorted((results / "corpus/videos").glob("*.parquet"))
+    files = _tables(results / "corpus/videos", shards)
     return tables.read(files).to_pylist() if files else []
 
 

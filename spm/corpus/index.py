@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pandas as pd
 from pydantic import Field
 
-from spm.base import schemas, stage, tables
+from spm.base import csv_file, schemas, stage, tables
 from spm.base.config import Section
 from spm.base.errors import UserError
 from spm.base.shards import shard_of, table_of
@@ -256,8 +256,9 @@ def run(
     split = splits(listed, available, config)
     by_id = {video.video_id: video for video in listed}
     index = rows(_read_clips(clips, used), by_id, split, config)
-    with tables.writer(out, schemas.INDEX) as write, tables.atomic_write(coverage_table) as part:
-        coverage(listed, split, status, _write_through(index, write)).to_csv(part, index=False)
+    with tables.writer(out, schemas.INDEX) as write:
+        counts = coverage(listed, split, status, _write_through(index, write))
+        csv_file.write(coverage_table, counts)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def _translation(x: float, y: float) -> Floats:
 class _Layer(NamedTuple):
     """A sprite, and its place in the frame."""
 
-    picture: Image.Image
+    picture: Image.Image  # colors multiplied by alpha, as a transform needs them
     corner: Floats  # (3, 3): from the sprite's pixels to the frame's, at rest
     pose: Floats  # (3, 3): from the drawing's coordinates to the frame's pixels, at rest
 
@@ -60,7 +60,7 @@ class _Layer(NamedTuple):
             patch = self.picture.transform(
                 covered, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
             )
-            shown.paste(patch, (int(left), int(top)))
+            shown.paste(patch.convert("RGBA"), (int(left), int(top)))
         return shown
 
 
@@ -68,7 +68,8 @@ def _cropped(picture: Image.Image, pose: Floats) -> _Layer:
     """Crop a sprite's canvas to the visible part, with a transparent pixel around it."""
     left, top, right, bottom = picture.getbbox() or (0, 0, *picture.size)
     corner = _translation(left - 1 - MARGIN, top - 1 - MARGIN)
-    return _Layer(picture.crop((left - 1, top - 1, right + 1, bottom + 1)), corner, pose)
+    visible = picture.crop((left - 1, top - 1, right + 1, bottom + 1))
+    return _Layer(visible.convert("RGBa"), corner, pose)
 
 
 def _layers(drawing: Drawing, pose: Pose, size: Size) -> list[_Layer]:
@@ -137,6 +138,7 @@ def film(
         For each actor and each frame, its tight box in the frame; None where it is outside.
     """
     drawn = [_layers(actor.drawing, actor.pose, size) for actor in actors]
+    graded = table.ravel().tolist()
     frames: list[NDArray[np.uint8]] = []
     boxes: list[list[Box | None]] = [[] for _ in actors]
     for number, (x, y) in enumerate(shake):
@@ -146,5 +148,5 @@ def film(
             posed = _posed(actor, layers, number, np.array([x, y]), size)
             picture.alpha_composite(posed)
             actor_boxes.append(box_of(posed))
-        frames.append(table[np.arange(3), np.asarray(picture.convert("RGB"))])
+        frames.append(np.asarray(picture.convert("RGB").point(graded)))
     return np.stack(frames), boxes

@@ -238,10 +238,15 @@ def encode(path: Path, frames: NDArray[np.uint8], fps: int, sound: Floats, rate:
     """
     height, width = frames.shape[1:3]
     bitexact = {"fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact"}
-    with tables.atomic_write(path) as part, tempfile.NamedTemporaryFile(suffix=".wav") as wav:
+    with (
+        tables.atomic_write(path) as part,
+        tempfile.NamedTemporaryFile(suffix=".wav") as wav,
+        tempfile.NamedTemporaryFile(suffix=".rgb") as rgb,  # a pipe takes 4 kB at once
+    ):
         _write_wav(Path(wav.name), sound, rate)
+        frames.tofile(rgb.name)
         pictures = ffmpeg.input(
-            "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps
+            rgb.name, format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=fps
         )
         command = ffmpeg.output(
             pictures, ffmpeg.input(wav.name), str(part), format="mp4", vcodec="libx264",
@@ -250,7 +255,7 @@ def encode(path: Path, frames: NDArray[np.uint8], fps: int, sound: Floats, rate:
             **bitexact,
         )  # fmt: skip
         try:
-            command.overwrite_output().run(cmd=binary(), input=frames.tobytes(), quiet=True)
+            command.overwrite_output().run(cmd=binary(), quiet=True)
         except ffmpeg.Error as error:
             lines = error.stderr.decode(errors="replace").strip().splitlines()
             raise UserError(

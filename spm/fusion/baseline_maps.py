@@ -25,7 +25,7 @@ from spm.fusion.cached_features import cached
 from spm.fusion.maps import Categories, Columns, columns, layers
 from spm.fusion.methods import object_prior, zero_shot
 from spm.fusion.testsets import ClipBatch, ClipFiles
-from spm.fusion.untrained import CROP, UntrainedNetwork, frames_per_pass
+from spm.fusion.untrained import CROP, UntrainedNetwork, clips_per_pass
 from spm.learn.device import pick_device
 
 Networks = Mapping[str, UntrainedNetwork]  # by the name of the baseline
@@ -114,21 +114,27 @@ def run(
 
     `negatives` lists other sounds for the same frames. Their maps go to other tables.
     """
-    networks, device = build([path.stem for path in out]), pick_device(config.device, config.threads)
+    networks, device = (
+        build([path.stem for path in out]),
+        pick_device(config.device, config.threads),
+    )
     chosen = ClipFiles(clip_reader.testset_rows(index, testset), clips, None, mapped)
     names = categories_of(chosen.rows)
     maps_of = {name: network.match_categories(names) for name, network in networks.items()}
-    # The networks take no more frames at once.
-    size = max(1, frames_per_pass(device) // max(chosen.frames_per_clip, 1))
+    size = clips_per_pass(device, chosen.frames_per_clip)
     every = [*networks.values()]
     for network in every:
         network.to(device)
-    opened = negative_maps.opened(negatives, index, chosen, "dsol", every, out_negatives)
+    negative_tables = negative_maps.open_tables(
+        negatives, index, chosen, "dsol", every, out_negatives
+    )
     with ExitStack() as stack:
         writers = {
             path.stem: stack.enter_context(tables.writer(path, schemas.MAPS)) for path in out
         }
-        others = stack.enter_context(opened)
+        others = stack.enter_context(negative_tables)
+        for network in every:
+            others.hear(network, chosen, size)
         title = f"baselines {testset}"
         for batch in testsets.batches(chosen, every, size, config.image_px, title, others.readers):
             for name, found in compute(networks, maps_of, batch).items():

@@ -123,17 +123,23 @@ def contrastive_loss(distances: Tensor, negative: Tensor, margin: float) -> Tens
     return _half_each(positive_loss, mean_where(negative_losses, negative), negative)
 
 
+def own_scores(scores: Tensor) -> Tensor:
+    """The positive that each pair of sound and frame is compared with: (A, B) → (A, B).
+
+    It is the sound with its own frame; for a negative sound, which has none, the frame with its own
+    sound.
+    """
+    own = scores.diagonal()
+    rows = own[:, None].expand(-1, len(own))
+    return torch.cat([rows, own.expand(len(scores) - len(own), -1)])
+
+
 def ranking_accuracy(scores: Tensor, negative: Tensor) -> Tensor:
     """Fraction of the negatives that score less than the sound's own frame; 1 without negatives.
 
-    It is used for scores that have no threshold, (A, B). A sound without a frame of its own, in a
-    row after the first B, has to score less than the frame's own sound.
+    It is used for scores that have no threshold, (A, B).
     """
-    own = scores.diagonal()
-    own_of_pair = own[:, None].expand(-1, len(own))
-    if len(scores) > len(own):
-        own_of_pair = torch.cat([own_of_pair, own.expand(len(scores) - len(own), -1)])
-    is_less = (scores < own_of_pair).float()
+    is_less = (scores < own_scores(scores)).float()
     return torch.where(negative.any(), mean_where(is_less, negative), 1.0)
 
 

@@ -20,6 +20,7 @@ from spm.fusion import methods, negative_maps, testsets
 from spm.fusion.localization_network import HeatMaps, LocalizationNetwork
 from spm.fusion.settings import RunConfig
 from spm.fusion.testsets import ClipBatch, ClipFiles
+from spm.fusion.untrained import UntrainedNetwork, clips_per_pass
 from spm.learn import transforms, weights
 from spm.learn.device import pick_device
 
@@ -146,15 +147,18 @@ def run(
     if testset == "synthetic" and config.mosaic_px:
         crop = config.mosaic_px
     chosen = ClipFiles(clip_reader.testset_rows(index, testset), clips, spectrograms, mapped)
-    outs = [out_negatives] if out_negatives else []
-    opened = negative_maps.opened(negatives, index, chosen, preset or "dsol", [model], outs)
-    with tables.writer(out, schemas.MAPS) as write, opened as others:
-        others.hear(model, chosen, config.batch)
+    size = config.batch
+    if isinstance(model, UntrainedNetwork):  # it computes no more frames at once, and keeps those
+        size = clips_per_pass(pick_device(config.device), chosen.frames_per_clip)
+    outs, preset = [out_negatives] if out_negatives else [], preset or "dsol"
+    negative_tables = negative_maps.open_tables(negatives, index, chosen, preset, [model], outs)
+    with tables.writer(out, schemas.MAPS) as write, negative_tables as others:
+        others.hear(model, chosen, size)
         title = f"maps {testset}"
-        for batch in testsets.batches(chosen, [model], config.batch, crop, title, others.readers):
+        for batch in testsets.batches(chosen, [model], size, crop, title, others.readers):
             write(**compute(model, categories, batch))
             others.write([model], batch)
-        others.write_threshold([model], config.batch, crop)
+        others.write_threshold([model], size, crop)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import Section, Seed
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.base.statuses import Split
 from spm.corpus import clip_reader, ids
 from spm.corpus.media.cut import level_db
@@ -133,7 +134,7 @@ def compose(jpegs: Sequence[bytes], config: Mosaics) -> bytes:
     """Four frames in one image, as JPEG."""
     half, mosaic = config.size // 2, Image.new("RGB", (config.size, config.size))
     for tile, jpeg in enumerate(jpegs):
-        resized = Image.open(io.BytesIO(jpeg)).resize((half, half), Image.Resampling.BILINEAR)
+        resized = open_picture(io.BytesIO(jpeg)).resize((half, half), Image.Resampling.BILINEAR)
         mosaic.paste(resized, (tile % 2 * half, tile // 2 * half))
     out = io.BytesIO()
     mosaic.save(out, "JPEG", quality=config.jpeg_quality)

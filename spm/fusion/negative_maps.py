@@ -62,14 +62,14 @@ def compute(
     sounds = dict(batch.other_sounds[number])
     if shown.use is NegativeUse.TEST and sounds:
         sounds = {PlayedSound.OWN: batch.sounds[number]} | sounds
-    for sound, heard in sounds.items():
+    for sound, audio in sounds.items():
         kept = [
             clip
             for clip, row in enumerate(batch.rows)
             if sound == PlayedSound.OWN or (row["clip_id"], sound) in shown.listed
         ]
         if kept:
-            maps = network.absolute_maps(batch.images, heard)[kept]
+            maps = network.absolute_maps(batch.images, audio)[kept]
             rows, times_s = [batch.rows[n] for n in kept], [batch.times_s[n] for n in kept]
             yield columns(rows, times_s, maps, shown.use, sound)
 
@@ -94,8 +94,10 @@ class NegativeMaps:
         Off-screen sounds are among them, so they are heard once. The maps of own sounds are then
         the same, bit by bit, as without other sounds.
         """
-        if self.shown and not isinstance(network, UntrainedNetwork):
-            for sounds in testsets.sound_batches(testset, network, size):
+        if not self.shown:
+            return
+        for sounds in testsets.sound_batches(testset, network, size):
+            if not isinstance(network, UntrainedNetwork):
                 network.audio_features(sounds)
 
     def write(
@@ -125,7 +127,7 @@ class NegativeMaps:
 
 
 @contextmanager
-def opened(
+def open_tables(
     listed: Path | None,
     index: Path,
     testset: ClipFiles,
@@ -158,7 +160,8 @@ def opened(
     if shown[NegativeUse.TEST].listed:
         for network in networks:
             network.visual = cached(network.visual)
-            network.audio_features = CachedSounds(network.audio_features)  # type: ignore[assignment]
+            for name in ("audio_features", "prepare_sound"):
+                setattr(network, name, CachedSounds(getattr(network, name)))
     with ExitStack() as stack:
         writers = [tables.writer(path, schemas.NEGATIVE_MAPS) for path in out]
         yield NegativeMaps(shown, [stack.enter_context(writer) for writer in writers])

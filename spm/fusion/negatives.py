@@ -61,15 +61,15 @@ def off_screen_clips(
     seed : int
         Random seed of the choice, which is made per video.
     """
-    heard = _clips_of_videos(row for row in sounds if row["categories"])
+    audible = _clips_of_videos(row for row in sounds if row["categories"])
     found: dict[str, str] = {}
     for video, clips in _clips_of_videos(pictures).items():
         seen = set(clips[0]["categories"] or ())
-        others = [name for name, rows in heard.items() if seen.isdisjoint(rows[0]["categories"])]
+        others = [name for name, rows in audible.items() if seen.isdisjoint(rows[0]["categories"])]
         if not seen or not others:
             continue
         generator = np.random.default_rng([seed, zlib.crc32(video.encode())])
-        chosen = heard[others[generator.integers(len(others))]]
+        chosen = audible[others[generator.integers(len(others))]]
         for number, clip in enumerate(clips):
             found[clip["clip_id"]] = chosen[number % len(chosen)]["clip_id"]
     return found

@@ -30,9 +30,31 @@ class FusionConfig:
     standardize: bool = False  # audio features get mean 0 and deviation 1 before the projection
 
 
+class AudioNormalization(nn.BatchNorm1d):
+    """Standardizes audio features, (A, channels) or (A, channels, t).
+
+    In training, negative sounds are left out of the statistics: the features of silence are far
+    from those of all clips, and would make the clips more alike.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+        self.clips: int | None = None  # rows that are clips in training; None: all
+
+    def forward(self, features: Tensor) -> Tensor:
+        """In training, by mean and deviation of the batch's clips, which are the first rows."""
+        if not self.training or self.clips is None or self.clips == len(features):
+            return super().forward(features)
+        own, others = features[: self.clips], features[self.clips :]
+        all_but_channels = (0, *range(2, features.dim()))
+        variance, mean = torch.var_mean(own.float(), all_but_channels, correction=0, keepdim=True)
+        standardized = (others - mean) / (variance + self.eps).sqrt()
+        return torch.cat([super().forward(own), standardized])
+
+
 def audio_normalization(standardize: bool, channels: int) -> nn.Module:
-    """Layer that standardizes audio features, (B, channels), or leaves them unchanged."""
-    return nn.BatchNorm1d(channels, affine=False) if standardize else nn.Identity()
+    """Layer that standardizes audio features, (A, channels), or leaves them unchanged."""
+    return AudioNormalization(channels) if standardize else nn.Identity()
 
 
 def _projection(channels: int, width: int) -> nn.Module:

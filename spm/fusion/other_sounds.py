@@ -110,10 +110,10 @@ class NegativeSounds:
         for row in tables.read(path).to_pylist():
             if row["use"] == use:
                 listed[row["clip_id"], PlayedSound(row["sound"])] = row
-        ids = pa.array(sorted({clip for clip, _ in listed}), pa.string())
-        rows = clips.filter(pc.is_in(clips["clip_id"], ids))
+        ids, present = pa.array(sorted({clip for clip, _ in listed})), {key[1] for key in listed}
+        rows = clips.filter(pc.is_in(clips["clip_id"], ids.cast(pa.string())))
         rows = rows.take(np.argsort(rows["shard"].to_numpy(), kind="stable"))
-        sounds = tuple(sound for sound in PlayedSound if any(sound == key[1] for key in listed))
+        sounds = tuple(filter(present.__contains__, PlayedSound))
         return cls(use, listed, sounds, replace(testset, rows=rows), clips, preset)
 
     def readers(
@@ -133,8 +133,8 @@ class NegativeSounds:
             return testsets.read_sounds(network, self.pictures, rows)
         entries = [row or present for row in found]
         if sound == PlayedSound.OFF_SCREEN:
-            heard, places = self._sound_rows(entries)
-            read = testsets.read_sounds(network, self.pictures, heard)
+            sound_rows, places = self._sound_rows(entries)
+            read = testsets.read_sounds(network, self.pictures, sound_rows)
             return lambda indices: read(places[torch.as_tensor(indices).numpy()])
         if sound == PlayedSound.MIXED:
             mixed = self._mixed(rows, entries)
@@ -149,15 +149,17 @@ class NegativeSounds:
     def _sound_rows(
         self, entries: Sequence[Mapping[str, Any]]
     ) -> tuple[pa.Table, NDArray[np.intp]]:
-        """Rows of the clips that are heard, each once, and the place of each entry's clip."""
+        """Rows of the clips that make the sounds, each once, and the place of each entry's clip."""
         names, places = np.unique([row["sound_clip_id"] for row in entries], return_inverse=True)
         found = pc.index_in(pa.array(names.tolist()), value_set=self.index["clip_id"])
         return self.index.take(found), places
 
     def _mixed(self, rows: pa.Table, entries: Sequence[Mapping[str, Any]]) -> MadeSounds:
-        heard, places = self._sound_rows(entries)
+        sound_rows, places = self._sound_rows(entries)
         clips, mapped = self.pictures.clips, self.pictures.mapped
-        columns = (clip_files.open_column(part, clips, "pcm", mapped) for part in (rows, heard))
+        columns = [
+            clip_files.open_column(part, clips, "pcm", mapped) for part in (rows, sound_rows)
+        ]
         return MadeSounds(PlayedSound.MIXED, places.tolist(), tuple(columns))
 
     def _prepare(self, network: LocalizationNetwork, made: MadeSounds, indices: Indices) -> Tensor:

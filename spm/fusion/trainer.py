@@ -11,6 +11,7 @@ from spm.fusion.batches import Batch, WholeFrames, batches, whole_frames
 from spm.fusion.dataset import ClipDataset
 from spm.fusion.localization_network import LocalizationNetwork, StepOutput
 from spm.fusion.losses import negative_mask
+from spm.fusion.network import AudioNormalization
 from spm.fusion.settings import Train
 from spm.learn import dataloading
 from spm.learn.device import autocast, is_fused, make_scaler
@@ -49,6 +50,8 @@ class Trainer:
         self.optimizer = Adam(groups, weight_decay=config.weight_decay, fused=fused)
         self.scaler = make_scaler(self.device, config.half)
         self.group = Group()  # place of the current batch among those of one step
+        modules = network.modules()
+        self.normalizations = [part for part in modules if isinstance(part, AudioNormalization)]
 
     def generator(self, *numbers: int) -> torch.Generator:
         """Random generator seeded by the run's seed and, for example, the epoch."""
@@ -75,6 +78,8 @@ class Trainer:
         total = count * len(generators)
         for batch in epoch.steps(chain.from_iterable(passes), total, self.config.accumulate):
             self.group = epoch.group
+            for layer in self.normalizations:
+                layer.clips = len(batch.indices)
             yield batch
 
     def autocast(self) -> torch.autocast:

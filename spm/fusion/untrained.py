@@ -23,6 +23,11 @@ def frames_per_pass(device: torch.device) -> int:
     return GPU_FRAMES if device.type == "cuda" else FRAMES
 
 
+def clips_per_pass(device: torch.device, frames: int) -> int:
+    """Clips of so many frames that such a network computes at once."""
+    return max(1, frames_per_pass(device) // max(frames, 1))
+
+
 class FrameByFrame(nn.Sequential):
     """An image trunk that a CPU computes for one frame of 448 px at a time, or for more small ones.
 

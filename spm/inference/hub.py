@@ -5,6 +5,8 @@ the cache without a connection. Only safetensors and JSON are downloaded; neithe
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spm.base.errors import UserError
@@ -19,6 +21,28 @@ def is_id(name: str) -> bool:
     return bool(re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name))
 
 
+@contextmanager
+def one_line_errors(name: str, expected: str) -> Iterator[None]:
+    """Turn errors of the client, and its absence, into errors of one line.
+
+    Parameters
+    ----------
+    name : str
+        OWNER/NAME of the repository.
+    expected : str
+        What the user can do about an answer of the hub.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(
+            f"{name}: the client of the hub isn't installed: pip install 'sound-promotion[hub]'"
+        ) from error
+    except (OSError, ValueError) as error:  # base classes of the client's errors
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{name}: {type(error).__name__}: {reason}: {expected}") from error
+
+
 def network(name: str) -> Path:
     """The weights in a repository of the hub, with their JSON beside them.
 
@@ -27,19 +51,12 @@ def network(name: str) -> Path:
     UserError
         When the client isn't installed, the hub doesn't answer, or it doesn't have the files.
     """
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise UserError(
-            f"{name}: the client of the hub isn't installed: pip install 'sound-promotion[hub]'"
-        ) from error
     repository, _, revision = name.partition("@")
-    try:
+    expected = f"expected a file, or a repository of the hub with {' and '.join(FILES)}"
+    with one_line_errors(name, expected):
+        from huggingface_hub import hf_hub_download
+
         paths = [
             Path(hf_hub_download(repository, file, revision=revision or None)) for file in FILES
         ]
-    except (OSError, ValueError) as error:  # base classes of the client's errors
-        reason = " ".join(str(error).split())[:200]
-        expected = f"expected a file, or a repository of the hub with {' and '.join(FILES)}"
-        raise UserError(f"{name}: {type(error).__name__}: {reason}: {expected}") from error
     return paths[-1]

@@ -12,7 +12,7 @@ from spm.inference.outputs import Outputs, unique_names
 
 
 @dataclass
-class Job:
+class VideoJob:
     """One video."""
 
     video: str  # as the user names it, without a password
@@ -42,11 +42,11 @@ class Job:
                 self.path = sources.download(self.location, folder, private_hosts)
             return sources.inspect(self.path, memory_mb).length_s or 0.0
         except UserError as error:
-            self.reason = mask_passwords(str(error))
+            self.reason = str(error)
             return 0.0
 
 
-def plan(videos: Sequence[str], out: Path) -> list[Job]:
+def plan(videos: Sequence[str], out: Path) -> list[VideoJob]:
     """The jobs of the videos, after a check that no file is replaced that is no earlier result.
 
     Raises
@@ -58,7 +58,7 @@ def plan(videos: Sequence[str], out: Path) -> list[Job]:
     names = unique_names([_names(location) for location in locations])
     jobs = []
     for video, location, name in zip(videos, locations, names, strict=True):
-        job = Job(mask_passwords(video), location, Path(location), Outputs(out, name))
+        job = VideoJob(mask_passwords(video), location, Path(location), Outputs(out, name))
         job.source = mask_passwords(location) if job.is_remote else _digest(job.path)
         jobs.append(job)
     files = [job.path for job in jobs if not job.is_remote]

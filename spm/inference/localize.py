@@ -43,9 +43,7 @@ WORKERS = 2  # processes that decode frames for a GPU
 BATCH = 32  # frames
 MAPS_PER_S = 2  # the overlay video interpolates between maps
 # Limits of what one video, which may be damaged, can use
-MAX_S = (
-    3600  # of the video; its decoded frames and sound need up to 1 GB of temporary files per hour
-)
+MAX_S = 3600  # that are used of it; each hour needs up to 1.5 GB of temporary files
 MEMORY_MB = 3000  # of each process that reads the video
 TIME_S = 1800  # to decode it
 

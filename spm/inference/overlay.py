@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.base.printable import printable
 from spm.corpus.media import limits
 from spm.corpus.media.contents import Media
 from spm.corpus.media.ffmpeg import binary
@@ -39,6 +40,7 @@ SHORTEST_END_S = 0.1  # of the time after the last map, from which it has an ima
 FIRST_PNG = 1  # level of compression: the fastest one
 SLOWEST = 10  # times the length of the video that its film may take, if that is more than time_s
 MESSAGE_LINES, MESSAGE_CHARS = 5, 4096  # of ffmpeg's messages that are kept
+SHOWN_CHARS = 300  # of its last message
 BOUNDS = limits.Bounds(MEMORY_MB, TIME_S)
 
 
@@ -245,5 +247,5 @@ def _feed(
 
 def _last(messages: Iterable[bytes]) -> str:
     """The last line of ffmpeg's messages."""
-    lines = [message.decode(errors="replace").strip() for message in messages]
-    return next((line for line in reversed(lines) if line), "no message")
+    lines = [printable(message.decode(errors="replace").strip()) for message in messages]
+    return next((line[:SHOWN_CHARS] for line in reversed(lines) if line), "no message")

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from spm.base.errors import UserError
-from spm.base.masking import mask_passwords
 from spm.base.progress import progress
 from spm.base.statuses import FetchStatus, Kind
 from spm.corpus import windows
@@ -81,7 +80,7 @@ def download(location: str, folder: Path, private_hosts: Sequence[str] = ()) -> 
         session = Session(config, store, None, bar, proxy_url)
         (row,) = fetch(Source(listed.video_id, location, (listed,)), session)
     if row["status"] != FetchStatus.OK:
-        raise UserError(f"{mask_passwords(location)}: {row['status']}: {row['reason']}")
+        raise UserError(f"{location}: {row['status']}: {row['reason']}")
     return Path(row["path"])
 
 

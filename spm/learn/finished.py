@@ -17,7 +17,7 @@ from secrets import token_hex
 
 from spm.base import json_file
 from spm.base.errors import UserError
-from spm.base.tables import atomic_write
+from spm.base.files import atomic_write
 from spm.base.versions import version_string
 from spm.learn import distributed
 

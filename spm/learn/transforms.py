@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from spm.base.errors import UserError
+from spm.base.sizes import check_pixels
 from spm.learn import loader
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])  # of ImageNet's pixels, in [0, 1]
@@ -57,7 +58,7 @@ def decoded(jpegs: Iterable[bytes]) -> Iterator[np.ndarray]:
     memory = np.empty(0, np.uint8)
     for jpeg in jpegs:
         try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+            height, width = size(jpeg)
             if memory.size != 3 * height * width:
                 memory = np.empty(3 * height * width, np.uint8)
             yield simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
@@ -90,6 +91,7 @@ def stack(images: Sequence[Tensor]) -> Tensor:
 def size(jpeg: bytes) -> tuple[int, int]:
     """Height and width of an image in px."""
     height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+    check_pixels(width, height)
     return height, width
 
 

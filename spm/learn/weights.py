@@ -1,7 +1,6 @@
 """Weights as safetensors, with a JSON file that says how they were made; no pickles."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from spm.base import json_file
 from spm.base.errors import UserError
-from spm.base.tables import atomic_write
+from spm.base.files import atomic_write
 
 DIGEST_KEY = "sha256"  # of the weights, in the JSON file
 REMEDY = "delete both files and run again"
@@ -24,11 +24,13 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     Each file is complete or absent, and the JSON file has the digest of the weights.
     """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = serialize(on_cpu)
+    write(path, serialize(on_cpu), about)
+
+
+def write(path: Path, content: bytes, about: Mapping[str, Any]) -> None:
+    """Write the content of a safetensors file to `path`, and `about` beside it, as `save` does."""
     digest = hashlib.sha256(content).hexdigest()
-    with atomic_write(path.with_suffix(".json")) as part:
-        text = json.dumps({**about, DIGEST_KEY: digest}, indent=1, sort_keys=True)
-        part.write_text(text + "\n")
+    json_file.write(path.with_suffix(".json"), {**about, DIGEST_KEY: digest})
     with atomic_write(path) as part:
         part.write_bytes(content)
 
@@ -42,10 +44,9 @@ def load_about(path: Path) -> dict[str, Any]:
         If the JSON file is missing or damaged.
     """
     try:
-        about: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError) as error:
+        return json_file.read(path.with_suffix(".json"), signed=False)  # weights may be a user's
+    except UserError as error:
         raise _incomplete(path, error) from error
-    return about
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

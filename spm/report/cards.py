@@ -10,6 +10,7 @@ they describe. All numbers in them are measured.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pandas as pd
 import yaml
 from pydantic import Field
 
-from spm.base import runs, schemas, stage, tables
+from spm.base import csv_file, json_file, runs, schemas, stage, tables
 from spm.base.config import Section, Text
 from spm.base.statuses import FetchStatus, Split
+from spm.report.coverage import read_coverage
 from spm.report.croissant import CITATION, croissant
+from spm.report.summaries import KEY
 from spm.report.tables import markdown
 
 DIGITS = 3
@@ -324,15 +327,15 @@ def run(
     fetched = _read(ledgers, ["video_id", "status", "bytes", "extractor"])
     decoded = _read(videos, ["status"])
     metadata = croissant(config.name, config.license, config.url, present)
-    counts = pd.read_csv(coverage, keep_default_na=False)
+    counts = read_coverage(coverage)
     texts = {
         out: dataset_card(config, present, counts, fetched, decoded),
         croissant_file: json.dumps(metadata, indent=1, ensure_ascii=False) + "\n",
     }
     clips = _read([index], ["video_id", "kind", "split", "audible"])
-    scored = pd.read_csv(scores)
+    scored = pd.read_csv(StringIO(csv_file.read_text(scores, KEY)))
     for path in networks:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = json_file.read(path)
         texts[path.with_name("README.md")] = model_card(path.parent.name, about, clips, scored)
     for path, text in texts.items():
         with tables.atomic_write(path) as part:

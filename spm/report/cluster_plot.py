@@ -4,7 +4,6 @@ python -m spm.report.cluster_plot --config '{}' --index clips.parquet --labels l
     --about centroids.json --spectrograms spectrograms --out cluster_plot/main
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import json_file, stage, tables
 from spm.base.config import Section, Seed
 from spm.base.statuses import Split
 from spm.corpus import clip_reader
@@ -142,7 +141,7 @@ def run(
     sample = clips.sample(min(config.points, len(clips)), random_state=config.seed).sort_index()
     mels = log_mels(rows.take(sample.index.to_numpy()), spectrograms)
     points, shares = principal(mel_features(mels))
-    facts = json.loads(about.read_text(encoding="utf-8"))
+    facts = json_file.read(about)
     facts["clusters"] = len(facts["sizes"])
     with mpl.rc_context(plotting.RC):
         plotting.save(clouds(points, shares, sample, clips, facts), out)

@@ -1,6 +1,7 @@
 """The coverage figure: audible clips of each category and split, and the status of each video."""
 
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spm.base import tables
+from spm.base import csv_file, tables
 from spm.base.statuses import Split, VideoStatus
 from spm.corpus import manifest as manifests
+from spm.corpus.index import COUNTS
 from spm.report import plotting
 from spm.report.plotting import COLORS, HATCHES
 
@@ -24,6 +26,12 @@ DECODED = (VideoStatus.OK, VideoStatus.PARTIAL)  # statuses of videos with clips
 def _group(kind: str, categories: Sequence[str]) -> str:
     """The name of a bar: the kind and the categories of its videos."""
     return f"{kind}: {plotting.join_labels(categories)}"
+
+
+def read_coverage(path: Path) -> pd.DataFrame:
+    """The coverage table of the stage `index`; an error if the file has changed."""
+    text = csv_file.read_text(path, ["kind", "categories", "split", *COUNTS])
+    return pd.read_csv(StringIO(text), keep_default_na=False)
 
 
 def count_statuses(manifest: Path, videos: Sequence[Path]) -> pd.DataFrame:

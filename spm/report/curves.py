@@ -31,6 +31,8 @@ def _curve(axes: Axes, histories: Histories, name: str, unit: str = "") -> None:
             part = table[(table["name"] == name) & (table["split"] == split)]
             axes.plot(part["epoch"] + 1, part["value"], dash, markersize=3.5, **style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if not any(len(table) and table["epoch"].max() for table in histories.values()):
+        axes.set_xlim(0.5, 1.5)  # one epoch: one tick
     axes.set(xlabel="epoch", ylabel=name + unit)
 
 

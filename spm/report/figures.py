@@ -24,7 +24,7 @@ from spm.base import schemas, stage, tables
 from spm.base.config import Section, Seed
 from spm.base.statuses import PretrainedBaseline
 from spm.report import plotting
-from spm.report.coverage import count_statuses, coverage_bars
+from spm.report.coverage import count_statuses, coverage_bars, read_coverage
 from spm.report.curves import curves
 from spm.report.plotting import COLORS, RC, label, save, show
 from spm.report.summaries import KEY, ORACLE, read, summary_key
@@ -78,19 +78,24 @@ def heat_maps(
     """Draw a column per frame: the frame with its boxes and, below it, the map of each system."""
     if frames.empty:
         return plotting.empty("no maps of audible test clips")
-    figure = Figure(figsize=(0.3 + 1.7 * len(frames), 0.5 + 1.75 * (1 + len(maps))))
-    grid = figure.subplots(1 + len(maps), len(frames), squeeze=False)
+    figure = Figure(figsize=(0.8 + 1.7 * len(frames), 0.5 + 1.75 * (1 + len(maps))))
+    widths = [1.0] * len(frames) + [0.08]  # the last column has the color bars
+    grid = figure.subplots(1 + len(maps), len(widths), squeeze=False, width_ratios=widths)
     shown: list[Any] = list(frames.itertuples())
     for column, (picture, frame) in enumerate(zip(pictures, shown, strict=True)):
-        own = plotting.of_frame(boxes, frame)
-        show(grid[0, column], picture, own)
+        show(grid[0, column], picture, plotting.of_frame(boxes, frame))
         grid[0, column].set_title("\n".join(map(label, frame.categories)), fontsize=9)
-        for row, table in enumerate(maps.values(), 1):
-            heat = plotting.map_of(plotting.of_frame(table, frame).iloc[0])
-            show(grid[row, column], picture, own, heat)
+    for row, table in enumerate(maps.values(), 1):
+        heats = [plotting.map_of(plotting.of_frame(table, frame).iloc[0]) for frame in shown]
+        top = max(float(heat.max()) for heat in heats)
+        for column, (picture, frame) in enumerate(zip(pictures, shown, strict=True)):
+            boxed = plotting.of_frame(boxes, frame)
+            show(grid[row, column], picture, boxed, heats[column], top)
+        plotting.color_bar(grid[row, -1], top)
     for row, name in enumerate(["frame", *maps]):
         grid[row, 0].set_ylabel(name)
-    scale = "each map relative to its own maximum" + ("; white: kept boxes" if len(boxes) else "")
+    grid[0, -1].set_axis_off()
+    scale = "one scale per row" + ("; white: kept boxes" if len(boxes) else "")
     figure.supxlabel(f"{len(frames)} test frames; {scale}", fontsize=9)
     return figure
 
@@ -256,7 +261,7 @@ def run(
         trained = _histories_by_name(histories)
         save(curves(trained, _histories_by_stage(audio_histories)), out / "training")
         statuses = count_statuses(manifest, videos)
-        save(coverage_bars(pd.read_csv(coverage), statuses), out / "coverage")
+        save(coverage_bars(read_coverage(coverage), statuses), out / "coverage")
 
 
 if __name__ == "__main__":

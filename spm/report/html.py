@@ -15,7 +15,8 @@ figcaption { max-width: 26em; color: #444 }"""
 def page(title: str, body: str) -> str:
     """A complete HTML page; `body` is HTML, `title` is plain text."""
     head = f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-    return f"{head}<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}</html>\n"
+    viewport = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    return f"{head}{viewport}<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}</html>\n"
 
 
 def from_markdown(text: str) -> str:

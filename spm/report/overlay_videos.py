@@ -25,6 +25,7 @@ from spm.base import stage, tables
 from spm.base.config import Section, Seed
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
 from spm.corpus.media.ffmpeg import binary
@@ -80,7 +81,7 @@ def render_frames(
     for clip, jpegs in zip(rows.to_pylist(), clip_reader.frames(rows, clips), strict=True):
         clip_boxes = boxes[boxes["clip_id"] == clip["clip_id"]]
         for number, jpeg in enumerate(jpegs):
-            picture = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+            picture = np.asarray(open_picture(io.BytesIO(jpeg)).convert("RGB"))
             key = (clip["clip_id"], number)
             if clip["audible"] and key in heat:
                 picture = plotting.overlaid(picture, heat[key], top)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spm.base import schemas, tables
+from spm.base.pictures import open_picture
 from spm.boxes.statuses import BoxStatus
 from spm.corpus import clip_reader
 
@@ -27,9 +28,9 @@ HATCHES = ["", "////", "....", "xxxx", "\\\\\\\\", "++++"]  # tell bars apart wh
 MARKERS = "os^DvP"
 HEAT = "inferno"  # its lightness rises, so maps can also be read in gray
 # Matplotlib's own defaults first: a file `matplotlibrc` in the working directory has no effect.
-DEFAULTS = {name: mpl.rcParamsDefault[name] for name in mpl.rcParamsDefault if "backend" not in name}
+DEFAULTS: Any = mpl.rcParamsDefault
 RC: Any = {
-    **DEFAULTS,
+    **{name: DEFAULTS[name] for name in DEFAULTS if "backend" not in name},
     "svg.hashsalt": "spm",
     "font.size": 9,
     "axes.spines.top": False,
@@ -73,9 +74,14 @@ def join_labels(categories: Sequence[str]) -> str:
 
 
 def styles(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A color and a marker for each name; the first thirty pairs are different."""
+    """A color and a marker for each name; the first hundred pairs are different.
+
+    Up to six names have colors that color-blind readers can tell apart.
+    """
+    colors: Any = COLORS if len(names) <= len(COLORS) else mpl.colormaps["tab20"].colors
     for number, name in enumerate(names):
-        yield name, {"color": COLORS[number % 6], "marker": MARKERS[(number + number // 30) % 5]}
+        marker = MARKERS[(number // len(colors) + number) % len(MARKERS)]
+        yield name, {"color": colors[number % len(colors)], "marker": marker}
 
 
 def read_frames(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[Pixels]:
@@ -85,7 +91,7 @@ def read_frames(index: pa.Table, clips: Path, frames: pd.DataFrame) -> Iterator[
     rows = index.filter(pc.is_in(index["clip_id"], pa.array(frames["clip_id"])))
     jpegs = dict(zip(rows["clip_id"].to_pylist(), clip_reader.frames(rows, clips), strict=True))
     for clip_id, frame in zip(frames["clip_id"], frames["frame"], strict=True):
-        yield np.asarray(Image.open(io.BytesIO(jpegs[clip_id][frame])))
+        yield np.asarray(open_picture(io.BytesIO(jpegs[clip_id][frame])))
 
 
 def maps_of_first_testset(maps: Sequence[Path], baseline_maps: Sequence[Path]) -> dict[str, Path]:
@@ -129,16 +135,27 @@ def overlaid(picture: Pixels, heat: NDArray[np.float32], top: float | None = Non
 
 
 def show(
-    axes: Axes, picture: Pixels, boxes: pd.DataFrame, heat: NDArray[np.float32] | None = None
+    axes: Axes,
+    picture: Pixels,
+    boxes: pd.DataFrame,
+    heat: NDArray[np.float32] | None = None,
+    top: float | None = None,
 ) -> None:
-    """Draw a frame with its boxes in white and, if given, a map over it."""
+    """Draw a frame with its boxes in white and, if given, a map over it, relative to `top`."""
     height, width = picture.shape[:2]
-    axes.imshow(picture if heat is None else overlaid(picture, heat))
+    axes.imshow(picture if heat is None else overlaid(picture, heat, top))
     for box in boxes.itertuples():
         corner, size = (box.x * width - 0.5, box.y * height - 0.5), (box.w * width, box.h * height)
         axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linewidth=1.5))
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+
+
+def color_bar(axes: Axes, top: float) -> None:
+    """Draw the colors of heat from 0 to `top`."""
+    axes.imshow(np.linspace(1, 0, 256)[:, None], cmap=HEAT, aspect="auto", extent=(0, 1, 0, top))
+    axes.set(xticks=[], yticks=[0, top], yticklabels=["0", f"{top:.2g}"])
+    axes.yaxis.tick_right()
 
 
 def kept_boxes(annotations: list[Path]) -> pd.DataFrame:

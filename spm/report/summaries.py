@@ -1,8 +1,9 @@
 """The summaries of the stage `scores`, by their paths."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from spm.base import json_file
 
 KEY = ["testset", "box_source", "protocol"]
 COUNTS = ["frames", "videos"]
@@ -25,6 +26,5 @@ def summary_key(path: Path) -> SummaryKey:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a summary."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    """The content of a summary; an error if it is not as the stage has written it."""
+    return json_file.read(path)

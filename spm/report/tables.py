@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from spm.base import stage, tables
+from spm.base import csv_file, stage, tables
 from spm.base.config import Section
 from spm.boxes import status_counts
 from spm.report import differences, negatives, verdict
@@ -145,8 +145,8 @@ def run(
     from_baselines = differences.from_baselines(summaries)
     other_sounds = negatives.table(summaries)
     differences_table = _stacked(between, from_baselines)
-    written_tables = {csv: table, pairs_table: differences_table, negatives_table: other_sounds}
-    for path, content in written_tables.items():
+    csv_file.write(csv, table)
+    for path, content in {pairs_table: differences_table, negatives_table: other_sounds}.items():
         with tables.atomic_write(path) as part:
             content.to_csv(part, index=False)
     sentences = verdict.sentences(summaries, config.digits) + negatives.sentences(summaries)

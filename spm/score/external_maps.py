@@ -40,7 +40,7 @@ class Matched:
     # Video and time in s of each frame whose boxes or map name both.
     times: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     silent: bool = False  # whether nothing visible sounds in frames without boxes
-    missing: int = 0  # number of frames of the set that have no map
+    missing: tuple[str, ...] = ()  # keys of frames of the set that have no map
 
 
 def rename_unlisted(
@@ -108,7 +108,14 @@ def match_to_truth(
     }
     notes = [f"{len(keys)} {noun}: {_shown(keys)}" for noun, keys in unmatched.items() if keys]
     matched = _matched(stored, benchmark, map_of_frame, listed, notes)
-    return replace(matched, silent=benchmark.silent, missing=len(missing))
+    return replace(matched, silent=benchmark.silent, missing=tuple(sorted(missing)))
+
+
+def matches(stored: ExternalMaps, benchmark: BenchmarkBoxes) -> bool:
+    """Whether any frame that needs a map has one."""
+    frames = benchmark.frames
+    mapped = _by_time(stored, frames).keys() | _by_key(stored, frames).keys()
+    return any(benchmark.silent or frames[key].boxes for key in mapped)
 
 
 def _status(box: Box, frame: Frame, listed: Listed | None, *, has_map: bool = True) -> BoxStatus:

@@ -13,8 +13,8 @@ from numba import njit
 from numba.core import config as numba_config
 from numpy.typing import NDArray
 
-# Numba reads a file .numba_config.yaml of the working directory, which may name a folder of compiled
-# code: it is not used.
+# Numba reads .numba_config.yaml in the working directory, which may name a folder of compiled code:
+# it is not used.
 numba_config._config_fname = os.devnull
 numba_config.reload_config()  # type: ignore[no-untyped-call]
 BINS = 4096  # of the histogram that narrows the search for an order statistic
@@ -361,3 +361,30 @@ def threshold_counts(
             found[i, step] += found[i, step + 1]
             hits[i, step] += hits[i, step + 1]
     return hits, found
+
+
+@njit(cache=True)
+def shared_foreground(
+    first: Any, second: Any, rows: Any, columns: Any, level: Any
+) -> NDArray[np.int64]:
+    """Pixels above `level` in both and in either of two maps (n, h, w) each: (n, 2).
+
+    The maps are resized as by `_enlarge`. A map without a cell above the level has no such pixel.
+    """
+    px, height = len(rows.before), first.shape[1]
+    wide_a, wide_b = np.empty((height, px), np.float32), np.empty((height, px), np.float32)
+    pixels_a, pixels_b = np.empty((px, px), np.float32), np.empty((px, px), np.float32)
+    counts = np.zeros((len(first), 2), np.int64)
+    for n in range(len(first)):
+        has_a, has_b = first[n].max() > level, second[n].max() > level
+        if has_a:
+            _enlarge(first[n], rows, columns, wide_a, pixels_a)
+        if has_b:
+            _enlarge(second[n], rows, columns, wide_b, pixels_b)
+        if has_a or has_b:
+            for i in range(px):
+                for j in range(px):
+                    a, b = has_a and pixels_a[i, j] > level, has_b and pixels_b[i, j] > level
+                    counts[n, 0] += a and b
+                    counts[n, 1] += a or b
+    return counts

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spm.base.errors import UserError
+from spm.base.sizes import MOST_BYTES, MOST_PIXELS
 from spm.score.map_streams import MapArray, StreamedMaps
 from spm.score.masks import Maps
 
@@ -58,12 +59,13 @@ def one_line_errors(path: Path) -> Iterator[None]:
 
 
 def check_memory(path: Path, size_bytes: int) -> None:
-    """Raise a UserError for arrays that this machine can't hold, before they are read."""
+    """Raise a UserError for arrays that are too large for memory, before they are read."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size_bytes > memory_bytes:
+    if size_bytes > min(memory_bytes, MOST_BYTES):
         raise UserError(
             f"{path}: the maps need {size_bytes / 1e9:,.0f} GB of memory; this machine has"
-            f" {memory_bytes / 1e9:,.0f} GB: use smaller maps, or several files"
+            f" {memory_bytes / 1e9:,.0f} GB, and at most {MOST_BYTES / 1e9:,.0f} GB are used: use"
+            " smaller maps, or several files"
         )
 
 
@@ -185,6 +187,8 @@ def _fault(keys: Sequence[str], maps: Maps | StreamedMaps, classes: Sequence[str
     """What is wrong with the maps; empty if nothing is."""
     if maps.ndim not in (3, 4) or 0 in maps.shape:
         return f"maps of shape {maps.shape}; expected (n, h, w) or (n, classes, h, w)"
+    if (px := maps.shape[-2] * maps.shape[-1]) > MOST_PIXELS:
+        return f"maps of {px:,} px; expected at most {MOST_PIXELS:,} px"
     if len(keys) != len(maps):
         return f"{len(keys)} keys for {len(maps)} maps; expected one key per map"
     if len(set(keys)) < len(keys):

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from PIL import Image
 
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.boxes.formats.frames import frame_key
 from spm.score import map_arrays, map_streams, map_tables
 from spm.score.map_arrays import ExternalMaps
@@ -219,7 +219,7 @@ def _read_folder(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
 
 def _load_png(path: Path) -> Maps:
     """A gray image; white is 1."""
-    with map_arrays.one_line_errors(path), Image.open(path) as image:
+    with map_arrays.one_line_errors(path), open_picture(path) as image:
         if image.mode not in PNG_WHITE:
             raise ValueError(f"an image of the mode {image.mode}, not gray of 8 or 16 bits")
         map_arrays.check_memory(path, 4 * image.width * image.height)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spm.base.errors import UserError
+from spm.base.sizes import check_packed
 
 STREAM_BYTES = 1 << 28  # maps of more bytes, in single precision, are streamed
 CHUNK_BYTES = 1 << 25  # of maps that are in memory at once, in single precision
@@ -205,6 +206,7 @@ def from_npy(path: Path) -> StreamedMaps | None:
 def from_npz(path: Path, archive: zipfile.ZipFile, name: str) -> StreamedMaps | None:
     """The maps of a member of a .npz file; None if they are few, or must be read at once."""
     info = archive.getinfo(name)
+    check_packed(info.file_size, info.compress_size)
     with archive.open(info) as member:
         head = _npy_head(member)
         if head is None:

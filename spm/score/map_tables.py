@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.base.sizes import MOST_PIXELS, MOST_ROWS
 from spm.score.map_streams import CHUNK_BYTES, MapArray, MapWriter
 from spm.score.masks import Maps
 
@@ -61,10 +62,12 @@ def read(path: Path, key: Callable[[TableRow], Key], key_columns: Sequence[str])
     """
     schema = _schema(path)
     _check_columns(path, schema.names, [*key_columns, *SHAPE, "map"])
+    _check_rows(path)
     table = tables.read(path, [name for name in schema.names if name != "map"])
     _check_values(path, table, [*key_columns, *SHAPE])
     _check_types(path, schema)
     rows = table.to_pylist()
+    _check_counts(path, rows)
     frames: dict[Key, TableRow] = {}
     channels: dict[str | None, set[Key]] = defaultdict(set)
     for row in rows:
@@ -125,6 +128,31 @@ def _cells(path: Path, shape: tuple[int, int]) -> Iterator[Maps]:
             with np.errstate(over="ignore"):  # too large for float32: infinity, which _fault finds
                 cells = values.values.to_numpy(zero_copy_only=False)
                 yield cells.astype(np.float32, copy=False)
+
+
+def _check_rows(path: Path) -> None:
+    """The table has a length that is useful; equal rows take no space in a file."""
+    with tables.readable(path):
+        count = pq.read_metadata(path).num_rows
+    if count > MOST_ROWS:
+        raise UserError(f"{path}: {count:,} rows; expected at most {MOST_ROWS:,}")
+
+
+def _check_counts(path: Path, rows: Sequence[TableRow]) -> None:
+    """By its header, the file has as many values as pixels, which are not too many per map."""
+    metadata, start = pq.read_metadata(path), 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        sizes = [row["height"] * row["width"] for row in rows[start : start + group.num_rows]]
+        start += group.num_rows
+        columns = (group.column(place) for place in range(group.num_columns))
+        values = sum(c.num_values for c in columns if c.path_in_schema.split(".")[0] == "map")
+        largest = max(sizes, default=0)
+        if largest > MOST_PIXELS or values > sum(sizes) + len(sizes):
+            raise UserError(
+                f"{path}: {values:,} values in {len(sizes):,} maps of up to {largest:,} px;"
+                f" expected one value per pixel, and at most {MOST_PIXELS:,} px per map"
+            )
 
 
 def _check_columns(path: Path, found: Sequence[str], names: Sequence[str]) -> None:

@@ -248,6 +248,17 @@ def ious(
     return overlaps([protocol], maps, boxes, form=form, annotators=annotators).iou[:, 0]
 
 
+def shared_foreground(first: Floats, second: Floats, px: int, level: float) -> NDArray[np.int64]:
+    """Pixels above `level` in both and in either of two maps (n, h, w) each, (n, 2).
+
+    The maps are resized to (px, px) by bilinear interpolation first.
+    """
+    rows, columns = (_taps(cells, px) for cells in first.shape[1:])
+    maps = [np.asarray(each, np.float32) for each in (first, second)]
+    counts = kernels.shared_foreground(maps[0], maps[1], rows, columns, np.float32(level))
+    return np.asarray(counts)
+
+
 def inactive_fractions(maps: Floats, px: int, level: float) -> Doubles:
     """Fraction of the pixels of each map (n, classes, h, w) that are at most `level`; (n, classes).
 

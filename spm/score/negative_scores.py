@@ -6,6 +6,7 @@ is a function of means over frames, so that its interval is that of resampled me
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,12 +81,14 @@ def read(path: Path) -> SystemMaps:
     keys = [*table.frames]
     found: dict[str, dict[PlayedSound, SoundMaps]] = {use.value: {} for use in NegativeUse}
     assert table.frame_maps is not None
-    for use, sound in dict.fromkeys(key[:2] for key in keys):
+    for use, sound in product(NegativeUse, PlayedSound):
         numbers = [number for number, key in enumerate(keys) if key[:2] == (use, sound)]
+        if not numbers:
+            continue
         videos = [ids.split_ids(table.frames[keys[number]]["video_id"]) for number in numbers]
         frames = [FrameKey(keys[number].clip_id, keys[number].frame) for number in numbers]
         maps = np.asarray(table.frame_maps[numbers])
-        found[use][PlayedSound(sound)] = SoundMaps(frames, videos, maps)
+        found[use][sound] = SoundMaps(frames, videos, maps)
     return SystemMaps(found[NegativeUse.TEST], found[NegativeUse.THRESHOLD])
 
 
@@ -122,6 +125,11 @@ def on_common_frames(
     return found
 
 
+def _sides(boxes: Sequence[Box]) -> Doubles:
+    """The sides of boxes, (k, 4)."""
+    return np.array([box.sides for box in boxes], np.float64)
+
+
 def measure(
     sounds: Mapping[PlayedSound, SoundMaps],
     boxes: Mapping[FrameKey, Sequence[Box]],
@@ -130,25 +138,15 @@ def measure(
     """Measure every map of common frames under one threshold."""
     protocol, found = negatives.protocol(threshold), {}
     keys, _, own = sounds[PlayedSound.OWN]
-    sides = [np.array([box.sides for box in boxes[key]], np.float64) for key in keys]
+    sides = [_sides(boxes[key]) for key in keys]
     for sound, (_, _, maps) in sounds.items():
         found[sound] = Measured(
             negatives.maximum(maps),
             masks.ious(protocol, maps, sides),
             negatives.foreground_share(maps, threshold),
-            _same(own, maps, threshold),
+            negatives.map_ious(own, maps, threshold),
         )
     return found
-
-
-def _same(own: Maps, maps: Maps, threshold: float) -> Doubles:
-    """IoU of the foregrounds with the own and with another sound, (n,)."""
-    parts = [np.empty(0)]
-    for start in range(0, len(maps), masks.BATCH):
-        batch = slice(start, start + masks.BATCH)
-        pixels = [masks.resize(each[batch], negatives.PX) > threshold for each in (own, maps)]
-        parts.append(negatives.map_ious(*pixels))
-    return np.concatenate(parts)
 
 
 def _mean(values: Floats | Mask, means: Means) -> Doubles:
@@ -191,12 +189,12 @@ def negative_figures(
     }
 
 
-def _area(precision: Doubles, recall: Doubles) -> Doubles:
-    return negatives.area_under_precision(precision, recall)
+def _area(precisions: Doubles, recalls: Doubles) -> Doubles:
+    return negatives.area_under_precision(precisions, recalls)
 
 
-def _largest_f1(precision: Doubles, recall: Doubles) -> Doubles:
-    return np.asarray(negatives.harmonic_mean(precision, recall).max(-1))
+def _largest_f1(precisions: Doubles, recalls: Doubles) -> Doubles:
+    return np.asarray(negatives.f1(precisions, recalls).max(-1))
 
 
 def _detection(

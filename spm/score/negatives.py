@@ -162,8 +162,8 @@ def precision_recall(
     """
     hits, wrong, unseen = (np.asarray(each, np.float64) for each in (true, false, missed))
     with np.errstate(invalid="ignore"):
-        precision, recall = hits / (hits + wrong), hits / (hits + unseen)
-    return np.nan_to_num(precision, nan=1.0), np.nan_to_num(recall, nan=1.0)
+        precisions, recalls = hits / (hits + wrong), hits / (hits + unseen)
+    return np.nan_to_num(precisions, nan=1.0), np.nan_to_num(recalls, nan=1.0)
 
 
 def ap_thresholds(confidences: ArrayLike) -> Doubles:
@@ -181,15 +181,15 @@ def f1_thresholds(confidences: ArrayLike) -> Doubles:
     return np.asarray(values[:: max(1, len(values) // SLAVC_F1_THRESHOLDS)])
 
 
-def area_under_precision(precision: Doubles, recall: Doubles) -> Doubles:
+def area_under_precision(precisions: Doubles, recalls: Doubles) -> Doubles:
     """Area under precision against recall, with the points in the last axis: (…, t) → (…).
 
     Each step of recall counts with the best precision from here on. The area begins at the first
     point, not at recall 0, as in SLAVC's `EvaluatorFull.calc_ap`: a system with the same confidence
     for every frame has an area of 0.
     """
-    best = np.maximum.accumulate(precision[..., ::-1], -1)[..., ::-1]
-    return np.asarray((best[..., :-1] * np.diff(recall, axis=-1)).sum(-1), np.float64)
+    best = np.maximum.accumulate(precisions[..., ::-1], -1)[..., ::-1]
+    return np.asarray((best[..., :-1] * np.diff(recalls, axis=-1)).sum(-1), np.float64)
 
 
 def average_precision(
@@ -227,9 +227,9 @@ def average_precision(
     return float(area_under_precision(*precision_recall(*(each.sum(0) for each in counts))))
 
 
-def f1(precision: ArrayLike, recall: ArrayLike) -> Doubles:
+def f1(precisions: ArrayLike, recalls: ArrayLike) -> Doubles:
     """Harmonic mean of precision and recall, of any shape; 0 where both are 0."""
-    return harmonic_mean(precision, recall)
+    return harmonic_mean(precisions, recalls)
 
 
 def max_f1(
@@ -324,20 +324,28 @@ def inactive_auc(shares: ArrayLike) -> float:
     return float(inactive_auc_per_frame(shares).mean())
 
 
-def map_ious(first: Mask, second: Mask) -> Doubles:
-    """IoU of two foregrounds (n, h, w) of the same frames with different sounds, shape (n,).
+def map_ious(first: Floats, second: Floats, threshold: float, px: int = PX) -> Doubles:
+    """IoU of the foregrounds of the same frames with two sounds, shape (n,).
 
     Two empty foregrounds have an IoU of 1. A localizer that ignores the sound has 1 everywhere.
+
+    Parameters
+    ----------
+    first, second : float arrays, shape (n, h, w)
+        Resized to (px, px) by bilinear interpolation.
+    threshold : float
+        A pixel above it is foreground.
+    px : int
 
     Source: Juanola et al., `utils_dir/eval_utils.py`, `compute_IOU_maps`.
 
     Examples
     --------
-    >>> empty, full = np.zeros((1, 2, 2), bool), np.ones((1, 2, 2), bool)
-    >>> map_ious(empty, empty), map_ious(empty, full)
+    >>> empty, full = np.zeros((1, 2, 2)), np.ones((1, 2, 2))
+    >>> map_ious(empty, empty, 0.5), map_ious(empty, full, 0.5)
     (array([1.]), array([0.]))
     """
-    both, either = (first & second).sum((1, 2)), (first | second).sum((1, 2))
+    both, either = masks.shared_foreground(first, second, px, threshold).T
     return np.where(either == 0, 1.0, metrics.ratio(both, either))
 
 

@@ -86,7 +86,7 @@ def scores(
 
 
 def of_masks(matched: Matched, *, resamples: int, seed: int) -> Iterator[list[ScoreRow]]:
-    """mIoU and F of the maps and of the baselines, a list of rows per protocol of masks."""
+    """The mIoU and F of the maps and of the baselines, a list of rows per protocol of masks."""
     predictions = matched.predictions
     videos = [names[0] for names in predictions.videos]
     draws = uncertainty.draw(videos, resamples=resamples, seed=seed)

@@ -7,14 +7,13 @@ A table of --baseline-maps has the maps of a network that is a baseline, and the
 baseline.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import Field
 
-from spm.base import schemas, stage, tables
+from spm.base import json_file, schemas, stage, tables
 from spm.base.config import UNIQUE, Section, Seed
 from spm.base.statuses import PretrainedBaseline
 from spm.boxes.formats.frames import Box
@@ -241,13 +240,7 @@ def run(
             schemas.SCORES,
             frame_rows(predictions, selection, scores),
         )
-        _write_json(out / f"{protocol.name}.json", content)
-
-
-def _write_json(path: Path, content: TableRow) -> None:
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    with tables.atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
+        json_file.write(out / f"{protocol.name}.json", content)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def figures(found: Measured, threshold: float, draws: Draws | None = None) -> di
 
     def sums(columns: Doubles) -> Doubles:
         if draws is None:
-            return columns.sum(0, keepdims=True)
+            return np.asarray(columns.sum(0, keepdims=True))
         return uncertainty.resampled_sums(columns, draws)
 
     positive, negative = found.sounding.astype(float), 1.0 - found.sounding
@@ -126,7 +126,7 @@ def _detection(
     detections = Detections.check(found.iou, found.confidence, found.sounding)
     counts = negatives.detection_counts(detections, levels)
     totals = sums(np.hstack([np.asarray(each, np.float64) for each in counts]))
-    return figure(*negatives.precision_recall(*np.split(totals, 3, axis=1)))
+    return np.asarray(figure(*negatives.precision_recall(*np.split(totals, 3, axis=1))))
 
 
 def pair_columns(ious: Doubles, videos: list[str]) -> tuple[Doubles, list[str]]:

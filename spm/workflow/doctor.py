@@ -217,7 +217,8 @@ def _check_disk(subject: str, folder: Path, needed_mb: float) -> Finding:
 def addresses(project: Project) -> list[str]:
     """Sites that the workflow would download from: videos, first weights, Open Images."""
     urls = [urlsplit(location) for location in project.web_addresses()]
-    sites = Counter(f"{url.scheme}://{url.netloc}" for url in urls)
+    hosts = ((url.scheme, url.netloc.rpartition("@")[2]) for url in urls)  # without a password
+    sites = Counter(f"{scheme}://{host}" for scheme, host in hosts)
     config = project.config
     sources = config["corpus"]["boxes"] or ()
     trains_detector = "detector" in sources and not config["detect"]["weights"]

@@ -52,11 +52,19 @@ def load_project(
     UserError
         If the config has a fault, so that nothing else can be checked.
     """
-    config: Any = {}
-    for file in (project_files.CONFIG, *project_files.own_config(folder), *config_files):
-        config = merge(config, yaml_file.read(file))
-    config = merge(config, _parse_overrides(overrides))
-    config = validation.validate(config, project_files.SCHEMA)
+    own = [yaml_file.read(file) for file in project_files.own_config(folder)]
+    options: Any = {}
+    for file in config_files:
+        options = merge(options, yaml_file.read(file))
+    changes = [*own, merge(options, _parse_overrides(overrides))]
+    config = yaml_file.read(project_files.CONFIG)
+    for change in changes:
+        config = merge(config, change)
+    return check_project(folder, validation.validate(config, project_files.SCHEMA, changes))
+
+
+def check_project(folder: Path, config: Mapping[str, Any]) -> Project:
+    """Read the manifest of a project whose config has been checked against its schema."""
     # The jobs may run on a cluster and in conda's environments: who has them isn't asked for less.
     machine = Machine(local=not shutil.which("sbatch"), conda=bool(shutil.which("conda")))
     with chdir(folder):

@@ -1,18 +1,22 @@
 """The plan of the report: the results that its stages show, and the paper's tables."""
 
+import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 
+from spm.base import csv_file, project_files
 from spm.base.errors import UserError
 from spm.boxes import status_counts
 from spm.workflow.plan import Plan
 
 VERDICT = "results/report/tables/verdict.txt"
 PAPER_TABLES = ("table1", "table2", "ablation", "promotion")
-FIGURE_TABLES = {  # a figure of the paper: the table whose runs it shows; None: it shows no runs
+MUSIC = ("workflow/manifests/music.csv", "workflow/manifests/music21.csv")  # its published lists
+# A figure of the paper: the table whose runs it shows; None: it counts the videos of MUSIC.
+FIGURE_TABLES = {
     "fig2": "ablation",
     "fig3": "ablation",
     "fig4": "table1",
@@ -59,7 +63,7 @@ class ReportPlan:
         """Sentences on the box sources of which many boxes are rejected, if they are counted."""
         found = []
         for path in map(Path, self.box_counts):
-            if path.is_file():
+            if csv_file.has_digest(path):
                 found.append(status_counts.warning(path.stem, status_counts.read(path)))
         return [sentence for sentence in found if sentence]
 
@@ -129,7 +133,7 @@ class ReportPlan:
         return [
             figure
             for figure, table in FIGURE_TABLES.items()
-            if table is None or self.is_complete(table)
+            if (self.is_complete(table) if table else self.plan.manifest.endswith(MUSIC))
         ]
 
     def paper_files(self, table: str, pattern: str) -> list[str]:
@@ -184,6 +188,27 @@ class ReportPlan:
         """Tables that the report shows as pages: the name of the page, and its Markdown."""
         paper = {table: f"results/report/paper/{table}.md" for table in self.paper_tables}
         return {"scores": "results/report/tables/scores.md", **paper}
+
+    @property
+    def captions_digest(self) -> str:
+        """Digest of the captions, which the overview shows."""
+        folder = project_files.FOLDER / "workflow" / "report"
+        texts = [path.read_bytes() for path in sorted(folder.rglob("*.rst"))]
+        return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]
+
+    @property
+    def overview_files(self) -> list[str]:
+        """What the overview shows, as far as this config makes it."""
+        plan, report = self.plan, "results/report"
+        figures = ("heatmaps", "scores", "classes", "training", "coverage")
+        files = [f"{report}/figures/{figure}.png" for figure in figures]
+        files += [f"{report}/samples/samples.png", *self.box_counts]
+        files += ["results/boxes/quality/quality.csv"] * plan.compares_boxes
+        files += ["results/boxes/detector/precision.csv"] * plan.trains_detector
+        files += [f"{report}/cluster_plot/{audio}.png" for audio in plan.promoted]
+        files += [f"{report}/best_worst/{run}.png" for run in plan.runs]
+        files += [f"{report}/overlay_videos/overlay_videos.html", *self.pages.values()]
+        return files + [f"{report}/paper/{figure}.png" for figure in self.paper_figures]
 
     @property
     def card_tables(self) -> list[str]:

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "scale": ("--videos 100", "index of its clips"),
     "scaling": ("--rank-clips 32 --clips 40 --steps 1 --batch 2", "rate per process"),
     "scores": ("--made --frames 2 --all-frames 20 --rounds 1", "under all protocols"),
+    "short_videos": ("--videos 2 --seconds 1", "clips: "),
     "spectrograms": ("--clips 16 --rounds 1", "ratio to librosa"),
     "steps": ("--batch 2 --crop 64 --rounds 1", "our step"),
 }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir
 
 import pytest
 import typer
@@ -273,6 +274,17 @@ def test_fetch_status_says_what_decoding_found(results):
         "a  ok  partial  3 clips  track 0: 64 × 48 px; track 2: 2 channels, 48000 Hz  ends early"
     )
     assert listed[2] == "c  retry  -  HTTP Error 503: busy"
+
+
+def test_fetch_status_leaves_out_videos_and_shards_that_the_last_run_does_not_have(results):
+    from spm.workflow import last_run
+
+    manifest = "video_id,url,kind,categories\na,https://x.org/a.mp4,solo,flute\n"
+    (results.parent / "manifest.csv").write_text(manifest)  # a is in shard 0 of 3
+    with chdir(results.parent):
+        last_run.remember({"corpus": {"manifest": "manifest.csv", "shards": 3}})
+    text = spm("fetch-status", "--results", results).stdout
+    assert text.startswith("1 videos: 1 ok\n")
 
 
 def test_every_fetch_status_has_advice():

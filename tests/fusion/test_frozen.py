@@ -105,7 +105,9 @@ def test_stored_features_are_those_of_the_frames(squares, yamnet, tmp_path):
     assert torch.equal(batch.images[:6], batch.images[6:])
 
 
-@pytest.mark.parametrize("method", ["dsol", "sspl", "dmc", "attention", "lvs", "ez_vsl"])
+@pytest.mark.parametrize(
+    "method", ["dsol", "sspl", "dmc", "attention", "lvs", "ez_vsl", "iterative_contrastive"]
+)
 def test_methods_take_features_of_yamnet_and_of_a_frozen_visual_network(method):
     common = {
         "method": method,
@@ -126,11 +128,37 @@ def test_methods_take_features_of_yamnet_and_of_a_frozen_visual_network(method):
 
 
 def test_dsol_learns_clusters_of_objects_from_stored_features(squares, yamnet, tmp_path):
-    """Its classifiers learn from a loss that no weight of the run's optimizer takes part in."""
-    dsol = {"method": "dsol", "promote": True, "clusters": 4, "epochs": 2, "mosaic_epochs": 0}
-    _, tensors, _ = run(squares, tmp_path, yamnet, passes=1, **dsol)
+    """Its classifiers learn from a loss that no weight of the run's optimizer takes part in.
+
+    There are as many clusters as categories, because no number is set.
+    """
+    dsol = {"method": "dsol", "promote": True, "epochs": 2, "mosaic_epochs": 0}
+    _, tensors, about = run(squares, tmp_path, yamnet, passes=1, **dsol)
     assert tensors["dictionary"].abs().sum() > 0
-    assert tensors["frozen_audio_head.weight"].shape == (4, 1024)
+    assert tensors["frozen_audio_head.weight"].shape == (2, 1024)
+    assert about["config"]["clusters"] == 2
+
+
+def test_lcbm_learns_the_categories_of_the_corpus_beside_negative_sounds(squares, yamnet, tmp_path):
+    shares = {"silence_share": 0.1, "noise_share": 0.1, "offscreen_share": 0.1}
+    changes = {"method": "lcbm", "promote": True, "epochs": 4, "projection_lr": 0.001}
+    out, tensors, about = run(squares, tmp_path, yamnet, **changes, **shares)
+    assert about["config"]["classes"] == ["cello", "flute"]
+    assert tensors["class_head.weight"].shape == (2, 128)
+    history = tables.read(tmp_path / "history.parquet").to_pylist()
+    accuracies = [row["value"] for row in history if row["name"] == "accuracy"]
+    assert accuracies[-1] > 0.7
+    network, _, _ = maps.load(out)
+    assert network.class_head.out_features == 2
+
+
+def test_an_iteration_takes_pseudo_labels_from_the_epoch_before(squares, yamnet, tmp_path):
+    changes = {"method": "iterative_contrastive", "promote": True, "epochs": 2}
+    _, one, _ = run(squares, tmp_path, yamnet, **changes | {"epochs": 1})
+    _, two, _ = run(squares, tmp_path, yamnet, **changes)
+    name = "visual_proj.0.weight"
+    assert torch.equal(two[f"previous.{name}"], one[name])
+    assert not torch.equal(two[name], one[name])
 
 
 def test_sound_of_pixels_needs_spectrograms():

@@ -13,6 +13,7 @@ from spm.fusion.batches import batches
 from spm.fusion.losses import negative_mask, ranking_accuracy
 from spm.fusion.methods import lcbm
 from spm.fusion.methods.spm import Settings
+from spm.fusion.network import AudioNormalization
 from spm.fusion.settings import RunConfig
 from spm.learn import distributed
 from spm.learn.dataloading import make_generator
@@ -157,3 +158,16 @@ def test_every_method_learns_from_negative_sounds_where_no_frame_shows_them(meth
     assert not features.grad[3:].any()
     without = loss_of(network, images, features[:3], negative[:3])
     torch.testing.assert_close(with_others, without)
+
+
+def test_negative_sounds_do_not_change_how_the_sounds_of_clips_are_standardized():
+    features = torch.randn(8, 3) + 5
+    silence = torch.full((2, 3), -100.0)
+    plain, layer = AudioNormalization(3), AudioNormalization(3)
+    layer.clips = 8
+    expected, found = plain(features), layer(torch.cat([features, silence]))
+    assert torch.equal(found[:8], expected)
+    assert torch.equal(layer.running_mean, plain.running_mean)
+    assert torch.equal(layer.running_var, plain.running_var)
+    standardized = (silence - features.mean(0)) / features.std(0, False)
+    torch.testing.assert_close(found[8:], standardized, rtol=1e-4, atol=1e-4)

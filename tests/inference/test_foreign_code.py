@@ -77,7 +77,8 @@ def test_dash_m_executes_no_file_in_the_current_folder(tmp_path, marker, rest):
 
 
 def test_a_stage_executes_no_file_in_the_working_directory(folder, marker):
-    rows = [(name, "film.mp4", "solo", "violin") for name in ("one", "two")]
+    categories = {"a": "violin", "b": "violin", "c": "cello", "d": "cello"}
+    rows = [(name, "film.mp4", "solo", category) for name, category in categories.items()]
     write(folder / "manifest.csv", rows)
     config = {
         "corpus": {"manifest": "manifest.csv", "shards": 1, "boxes": []},
@@ -91,7 +92,7 @@ def test_a_stage_executes_no_file_in_the_working_directory(folder, marker):
     words = project._arguments([target])
     run("snakemake", *words, folder=folder)
     assert not marker.exists(), marker.read_text()
-    assert tables.read(folder / target).num_rows == 2
+    assert tables.read(folder / target).num_rows == 4
 
 
 def write_plugin(folder: Path, marker: Path) -> None:

@@ -1,55 +1,32 @@
 """Networks on a hub: the real client, and a local server that answers as the hub does."""
 
-import hashlib
 import os
 import re
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from spm.inference import hub
 from spm.inference.model import find_weights
+from tests.support import hub as local_hub
 from tests.support.project import ROOT
 
 pytest.importorskip("huggingface_hub", reason="pip install 'sound-promotion[hub]'")
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OFFLINE = "http://127.0.0.1:1"  # nothing answers here
-
-
-class Hub(SimpleHTTPRequestHandler):
-    """Serves root/OWNER/NAME/resolve/REVISION/FILE with the headers that the client reads."""
-
-    def log_message(self, *args: object) -> None:
-        """Print nothing."""
-
-    def end_headers(self) -> None:
-        path = Path(self.translate_path(self.path))
-        if path.is_file():
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            self.send_header("ETag", f'"{digest}"')
-            self.send_header("X-Repo-Commit", COMMIT)
-        super().end_headers()
 
 
 @pytest.fixture
 def endpoint(tmp_path):
     """The address of a hub with one network in two revisions."""
     for revision, text in (("main", "{}"), ("v2", '{"second": true}')):
-        folder = tmp_path / f"served/someone/localizer/resolve/{revision}"
+        folder = tmp_path / f"served/models/someone/localizer/{revision}"
         folder.mkdir(parents=True)
         (folder / "network.json").write_text(text)
         (folder / "network.safetensors").write_bytes(b"tensors of " + revision.encode())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=tmp_path / "served"))
-    serve = partial(server.serve_forever, poll_interval=0.05)
-    threading.Thread(target=serve, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with local_hub.serve(tmp_path / "served") as (address, _):
+        yield address
 
 
 def download(
@@ -96,7 +73,7 @@ NO_CLIENT = "import sys; sys.modules['huggingface_hub'] = None"
     ("name", "prelude", "message"),
     [
         ("someone/none", "", MISSING),
-        ("someone/localizer", NO_CLIENT, r"pip install 'spm\[hub\]'"),
+        ("someone/localizer", NO_CLIENT, r"pip install 'sound-promotion\[hub\]'"),
     ],
 )
 def test_a_failure_is_one_line(name, prelude, message, endpoint, tmp_path):

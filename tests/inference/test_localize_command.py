@@ -10,7 +10,7 @@ import pytest
 
 from spm.cli.localize import localize as command
 from spm.inference.localization import BOX_THRESHOLD
-from spm.inference.localize import MAPS_PER_S
+from spm.inference.localize import MAPS_PER_S, MAX_S, MEMORY_MB, TIME_S
 from tests.support import preloaded
 from tests.support.media import make_video
 from tests.support.project import ROOT
@@ -90,6 +90,9 @@ def test_defaults_of_the_command_are_those_of_the_library():
     parameters = inspect.signature(command).parameters
     assert parameters["threshold"].default == BOX_THRESHOLD
     assert parameters["maps_per_s"].default == MAPS_PER_S
+    assert parameters["max_s"].default == MAX_S
+    assert parameters["memory_mb"].default == MEMORY_MB
+    assert parameters["time_s"].default == TIME_S
 
 
 def test_json_has_the_seconds_and_the_files_and_nothing_else_is_printed(localize, video, tmp_path):

@@ -10,7 +10,10 @@ from spm.corpus.media.limits import Bounds
 from spm.inference import jobs, overlay, sources
 from tests.support.media import make_video
 
-FLOOD = "head -c 300000 /dev/zero | tr '\\0' 'x\\n' >&2; cat > /dev/null; echo done >&2; exit {}"
+# Writes more than a pipe holds before it reads its standard input.
+FLOOD = (
+    "head -c 300000 /dev/zero | tr '\\0' x >&2; echo >&2; cat > /dev/null; echo done >&2; exit {}"
+)
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spm.base import schemas, tables
+from spm.base import csv_file, schemas, tables
 from spm.base.statuses import PretrainedBaseline
 from spm.corpus import clip_reader
+from spm.corpus.index import COUNTS
 from spm.score import scores
 
 RUNS = ("no-promotion", "spm")
@@ -67,6 +68,7 @@ def write_run(folder, name, clips, boxes, index, baseline_maps):
     out = folder / "scores" / name / "solo/given"
     config = scores.Scores(bootstrap=20, protocols=("ez-vsl", "spm-paper"))
     files = {"annotations": boxes, "index": index, "baseline_maps": baseline_maps, "out": out}
+    files["baseline_negatives"] = []
     scores.run(config, maps=maps, **files)
     return history, maps, [out / f"{protocol}.json" for protocol in config.protocols]
 
@@ -76,9 +78,9 @@ def write_corpus(folder):
     coverage = []
     for category in ("cello", "flute"):
         for split in ("test", "train"):
-            coverage.append(("solo", category, split, 3))
-    columns = ["kind", "categories", "split", "audible"]
-    pd.DataFrame(coverage, columns=columns).to_csv(folder / "coverage.csv", index=False)
+            coverage.append(("solo", category, split, 1, 1, 3, 3))
+    columns = ["kind", "categories", "split", *COUNTS]
+    csv_file.write(folder / "coverage.csv", pd.DataFrame(coverage, columns=columns))
     manifest, videos = ["video_id,url,kind,categories"], []
     for number, (category, status, reason) in enumerate(VIDEOS):
         manifest.append(f"v{number},v{number}.mp4,solo,{category}")

@@ -1,9 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
-from spm.base import schemas, tables
+from spm.base import json_file, schemas, tables
 from spm.corpus import clip_reader
 from spm.report.cluster_plot import ClusterPlot, mel_features, principal, run
 from spm.report.samples import log_mels
@@ -38,7 +36,7 @@ def test_the_figure_shows_purity_and_counts_each_class_in_each_cluster(squares, 
     ]
     tables.write_rows(tmp_path / "labels.parquet", schemas.CLUSTERS, labels)
     about = {"purity": 0.75, "nmi": 0.5, "solo_clips": len(high), "sizes": [48, 48]}
-    (tmp_path / "about.json").write_text(json.dumps(about))
+    json_file.write(tmp_path / "about.json", about)
     run(
         ClusterPlot(points=20),
         index=squares.index,

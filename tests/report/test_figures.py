@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from spm.base import schemas, tables
+from spm.base import csv_file, json_file, schemas, tables
 from spm.base.statuses import PretrainedBaseline
 from spm.report.figures import Figures, by_class, choose, class_points, run, score_bars
 from spm.report.tables import ordered, rows
@@ -73,7 +73,7 @@ def test_tables_without_rows_count_as_no_data(project, tmp_path):
     empty = tmp_path / "maps/spm/solo.parquet"
     tables.write_rows(empty, schemas.MAPS, [])
     coverage = tmp_path / "coverage.csv"
-    coverage.write_text("kind,categories,split,listed,available,clips,audible\n")
+    csv_file.write_text(coverage, "kind,categories,split,listed,available,clips,audible\n")
     changes = {"maps": [empty], "baseline_maps": [], "coverage": coverage}
     run(Figures(), **{**project, **changes}, out=tmp_path)
     assert "no maps of audible test clips" in text_of(tmp_path / "heatmaps.svg")
@@ -137,18 +137,18 @@ def papers_protocol(project):
 
 def changed(project, folder, scores, counts):
     """The table of one summary with some of its content changed."""
-    summary = json.loads(project["summaries"][0].read_text())
+    summary = json_file.read(project["summaries"][0])
     path = folder / "spm/solo/given/spm-paper.json"
     path.parent.mkdir(parents=True)
     for part in (summary["run"], *summary["baselines"].values()):
         part.update(scores)
-    path.write_text(json.dumps({**summary, **counts}))
+    json_file.write(path, {**summary, **counts})
     return ordered(list(rows([path])))
 
 
 def interval_names(project):
     """Names of the scores with intervals that the run and every baseline have."""
-    summary = json.loads(project["summaries"][0].read_text())
+    summary = json_file.read(project["summaries"][0])
     return summary["baselines"]["whole-image"]["interval_95"]
 
 

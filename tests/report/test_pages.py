@@ -6,6 +6,7 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment
 
+from spm.base import csv_file
 from spm.base.config import Section
 from spm.report.pages import run
 from spm.workflow.report_plan import ReportPlan
@@ -28,7 +29,7 @@ FIRST_PAGE = (ROOT / "workflow/report/workflow.rst").read_text(encoding="utf-8")
 def write_counts(folder, box_source, *rows):
     path = folder / f"results/boxes/annotations/{box_source}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["category,status,boxes", *rows, ""]))
+    csv_file.write_text(path, "\n".join(["category,status,boxes", *rows, ""]))
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """The score tables of spm/report/tables.py."""
 
-import json
 from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
+from spm.base import csv_file, json_file
 from spm.base.errors import UserError
 from spm.report.summaries import SummaryKey, summary_key
 from spm.report.tables import Tables, run
@@ -48,6 +48,7 @@ def summary(scale=1.0, interval=True, empty=False, shape=(7, 7)):
             "oracle": scores(1.6, interval, empty),
         },
         "differences": {"whole-image": difference(scale - 0.4, interval, empty)},
+        "negatives": None,
     }
 
 
@@ -60,12 +61,13 @@ def gather(tmp_path):
         for name, content in summaries.items():
             path = tmp_path / f"{name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content))
+            json_file.write(path, content)
             columns = ["clip_id", "video_id", "frame", "iou"]
             frames = pd.DataFrame(content.get("ious", []), columns=columns)
             frames.to_parquet(path.with_suffix(".parquet"))
             paths.append(path)
         files = {"csv": tmp_path / "scores.csv", "pairs_table": tmp_path / "pairs.csv"}
+        files["negatives_table"] = tmp_path / "negatives.csv"
         files["verdict_file"] = tmp_path / "verdict.txt"
         files["markdown_table"] = tmp_path / "scores.md"
         run(Tables(**config), summaries=paths, box_counts=list(box_counts), **files)
@@ -196,6 +198,29 @@ def test_a_test_set_without_a_kept_box_has_a_sentence_in_place_of_a_table(gather
     assert "nan" not in text.lower()
 
 
+def negative_figures(fpr):
+    """Figures of a system on own sounds and silence."""
+    other = {"fpr": fpr, "pia": fpr / 2, "f": 0.5, "ap": 0.6}
+    figures = {"own": {"ciou": 0.4, "loc_acc": 0.3}, "silence": {**other}, "all": {**other}}
+    for values in figures.values():
+        values["interval_95"] = {name: [value - 0.1, value + 0.1] for name, value in values.items()}
+    about = {"threshold": 0.7, "threshold_from": "threshold", "frames": 20, "videos": 2}
+    return about | {"sounds": figures}
+
+
+def test_figures_on_negative_sounds_have_a_table_and_a_sentence(gather, tmp_path):
+    found = {"run": negative_figures(0.2), "baselines": {"zero-shot": negative_figures(0.1)}}
+    content = summary() | {"negatives": found}
+    paths = ["spm/solo/given/sspl", "spm/solo/given/adaptive", "spm/solo/detector/sspl"]
+    _, markdown = gather(dict.fromkeys(paths, content))
+    table = pd.read_csv(tmp_path / "negatives.csv")
+    assert len(table) == 2 * 2 * 3  # sources of boxes, systems, sounds; protocols do not matter
+    assert set(table.query("sound == 'silence' and run == 'spm'")["fpr"]) == {0.2}
+    assert "### solo, given boxes" in markdown
+    assert "| **spm**: silence | 0.700 | – | – | 0.200 [0.100, 0.300] |" in markdown
+    assert "solo: `spm` finds a source in 20 % of frames with silence" in markdown
+
+
 def test_without_summaries_the_csv_has_a_header_only(gather):
     table, text = gather({})
     assert list(table.columns) == ["run", *GROUP, "trained", "frames", "videos"]
@@ -242,7 +267,8 @@ def test_a_single_run_has_no_differences(gather, tmp_path):
 def counts(path, **boxes):
     """Write the table of counts of a box source: number of boxes by status."""
     rows = [f"cello,{status.replace('_', '-')},{number}" for status, number in boxes.items()]
-    path.write_text("\n".join(["category,status,boxes", *rows, "tuba,not-scorable,0", ""]))
+    lines = ["category,status,boxes", *rows, "tuba,not-scorable,0", ""]
+    csv_file.write_text(path, "\n".join(lines))
     return path
 
 
@@ -291,8 +317,6 @@ def test_the_warning_says_which_boxes_it_does_not_count(gather, tmp_path):
     "content", ["a,b\n1,2\n", "status,boxes\nkept,many\n", "status,boxes\nkept\n"]
 )
 def test_a_file_that_is_no_table_of_counts_is_one_line(content, gather, tmp_path):
-    (tmp_path / "given.csv").write_text(content)
-    with pytest.raises(
-        UserError, match=r"given\.csv: not a table category,status,boxes \(.+\): del"
-    ):
+    csv_file.write_text(tmp_path / "given.csv", content)
+    with pytest.raises(UserError, match=r"given\.csv.+: delete it and run again"):
         gather({"a/solo/given/p": summary()}, [tmp_path / "given.csv"])

@@ -1,9 +1,8 @@
 """The verdicts of spm/report/verdict.py."""
 
-import json
-
 import pytest
 
+from spm.base import json_file
 from spm.report import verdict
 from spm.report.summaries import SummaryKey
 from spm.report.verdict import Judgment
@@ -99,7 +98,7 @@ def test_each_run_and_test_set_has_one_verdict_under_the_first_protocol_and_box_
             for place in ("given/sspl", "given/adaptive", "detector/sspl"):
                 path = tmp_path / run / testset / f"{place}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(summary(object_prior=delta(0.2, 0.1, 0.3))))
+                json_file.write(path, summary(object_prior=delta(0.2, 0.1, 0.3)))
                 paths.append(path)
     found = verdict.sentences(paths)
     starts = [text.split("` ")[0] for text in found]

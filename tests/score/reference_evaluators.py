@@ -178,9 +178,8 @@ def largest_f1(
     """The largest of SLAVC's ten values of F1."""
     found = []
     for least in sorted(confidences)[:: max(1, len(ious) // 10)]:
-        precision, recall = precision_recall(ious, confidences, sounding, least)
-        total = precision + recall
-        found.append(2 * precision * recall / total if total else 0.0)
+        point = precision_recall(ious, confidences, sounding, least)
+        found.append(2 * point[0] * point[1] / sum(point) if sum(point) else 0.0)
     return max(found)
 
 
@@ -194,8 +193,7 @@ def pictures_that_pass(
     ious: Sequence[float], picture: Sequence[int], threshold: float
 ) -> list[bool]:
     """Whether every sound of each picture has at least this IoU."""
-    pairs = list(zip(ious, picture, strict=True))
-    return [
-        min(value for value, owner in pairs if owner == name) >= threshold
-        for name in sorted(set(picture))
-    ]
+    passed = dict.fromkeys(sorted(set(picture)), True)
+    for value, owner in zip(ious, picture, strict=True):
+        passed[owner] = passed[owner] and bool(value >= threshold)
+    return list(passed.values())

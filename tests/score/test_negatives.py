@@ -84,8 +84,7 @@ def test_the_harmonic_mean_of_ious_and_inactive_area_is_that_of_the_authors_own_
 
 def test_overlap_of_two_maps_is_that_of_the_authors_own_code():
     expected = authors()["vssl_eval"]
-    own, other = (masks.resize(given()[name], 224) > THRESHOLD for name in ("own", "other"))
-    found = negatives.map_ious(own, other)
+    found = negatives.map_ious(given()["own"], given()["other"], THRESHOLD)
     assert found[:64] == pytest.approx(expected["map_iou_frames"], abs=TOLERANCE)
     assert found.mean() == pytest.approx(expected["map_iou"], abs=TOLERANCE)
 

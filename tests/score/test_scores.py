@@ -71,7 +71,7 @@ class Stage:
             tables.write_rows(self.networks[name], schemas.MAPS, maps)
         baseline_maps = [self.networks[name] for name in dict(networks)]
         config = Scores(bootstrap=50, protocols=protocols)
-        run(config, **self.files, baseline_maps=baseline_maps)
+        run(config, **self.files, baseline_maps=baseline_maps, baseline_negatives=[])
         summary, frames = self.results(protocols[0])
         return json.loads(summary.read_text()), pq.read_table(frames).to_pylist()
 

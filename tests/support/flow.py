@@ -30,8 +30,17 @@ READS = {
     "mosaic_spectrograms": ["mosaics"],
     "mosaic_boxes": ["annotations", "mosaics"],
     "train": ["clips", "index", "spectrograms", "pretrain", "mosaics", "mosaic_spectrograms"],
-    "maps": ["clips", "index", "spectrograms", "mosaics", "mosaic_spectrograms", "train"],
-    "baseline_maps": ["clips", "index", "mosaics"],
+    "negatives": ["index", "mosaics"],
+    "maps": [
+        "clips",
+        "index",
+        "spectrograms",
+        "mosaics",
+        "mosaic_spectrograms",
+        "negatives",
+        "train",
+    ],
+    "baseline_maps": ["clips", "index", "mosaics", "negatives"],
     "prior_maps": ["maps", "baseline_maps"],
     "scores": [
         "index",
@@ -74,6 +83,20 @@ READS = {
         "pages",
         "cards",
     ],
+    "overview": [
+        "detector",
+        "annotations",
+        "quality",
+        "tables",
+        "paper",
+        "paper_figures",
+        "figures",
+        "samples",
+        "cluster_plot",
+        "best_worst",
+        "overlay_videos",
+        "costs",
+    ],
 }
 STAGES = list(READS)  # a stage comes after the stages that it reads
 RUNS = {
@@ -93,6 +116,9 @@ READS_NOT = {
     "train[another-seed]": ("pretrain[main]", *MOSAICS),
     "train[no-promotion]": ("pretrain", *MOSAICS),
     "train[dsol]": ("pretrain", "mosaics[test]", "mosaic_spectrograms[test]"),
+    "negatives[solo]": MOSAICS,
+    "negatives[duet]": MOSAICS,
+    "negatives[synthetic]": ("index", "mosaics[train]"),
     "maps[solo]": MOSAICS,
     "maps[duet]": MOSAICS,
     "maps[synthetic]": (
@@ -120,7 +146,6 @@ READS_NOT = {
         *(f"{stage}[{kind}]" for stage in MAPS for kind in ("duet", "synthetic")),
         *OTHERS,
     ),
-    "paper_figures[fig6]": ("clips", "annotations", "maps"),
     "paper_figures[fig4]": (
         *(
             f"maps[{value}]"
@@ -144,7 +169,15 @@ ENVIRONMENTS = {
     "boxes": ("detector", "detect", "annotations", "quality"),
     "detectron2": (),  # replaces boxes for detector and detect where detector.backend selects it
     "audio": ("clusters", "pretrain"),
-    "fusion": ("mosaics", "mosaic_boxes", "train", "maps", "baseline_maps", "prior_maps"),
+    "fusion": (
+        "mosaics",
+        "mosaic_boxes",
+        "train",
+        "negatives",
+        "maps",
+        "baseline_maps",
+        "prior_maps",
+    ),
     "score": ("scores",),
     "report": (
         "tables",

@@ -61,6 +61,7 @@ class Project:
         self.folder, self.environment, self.as_users = folder, environment, as_users
         self.config = json.loads(json.dumps(config))
         self.cores = ["--cores", "2"]
+        self.program = ["-m", "snakemake"]
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; `stdout` has its output and its errors."""
@@ -71,7 +72,7 @@ class Project:
             environment = {"PATH": preloaded.search_path(), **self.environment}
             return planner_of(ROOT).run(words, self.folder, environment)
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *words],
+            [sys.executable, *self.program, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -111,7 +112,7 @@ class Project:
 
     def start(self, *arguments: str, log: Path) -> "subprocess.Popen[str]":
         """Start Snakemake in its own process group, in which Ctrl-C works as in a terminal."""
-        command = [sys.executable, "-m", "snakemake", *self._arguments(arguments)]
+        command = [sys.executable, *self.program, *self._arguments(arguments)]
         with log.open("w") as out:
             return subprocess.Popen(
                 ["env", "--default-signal=INT", *command],

@@ -63,7 +63,7 @@ def serve(
 ) -> Iterator[ReviewServer]:
     """Serve the page in a thread."""
     app = load_review_app(annotated, index, clips, reviews, reviewer)
-    access = web.Access.random()
+    access = web.Access.generate()
     config = uvicorn.Config(web.build(routes_of(app), access), log_level="warning")
     with socket.socket() as listening:
         listening.bind((web.HOST, 0))

@@ -14,15 +14,39 @@ import yaml
 from spm.base.errors import UserError
 from spm.base.shards import name_of, shard_of
 from spm.workflow.plan import Plan, canonical_json, file_digest, resolve_path
+from spm.workflow.project import load_project
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, ReportPlan
 from tests.support.changes import laid_over
-from tests.support.project import ROOT
+from tests.support.project import ROOT, Project
 
 DEFAULTS = yaml.safe_load((ROOT / "config.yaml").read_text())
 HEADER = "video_id,url,kind,categories\n"
 VIDEOS = ("a", "b", "d", "g")  # in three shards
 PAPER = {"testset": "solo", "protocol": "spm-paper"}
 TABLES: dict[str, list[str]] = {table: [] for table in PAPER_TABLES}
+
+
+def test_classes_of_a_config_file_replace_all_classes(tmp_path):
+    """Snakemake merges mappings, so that a mapping could only grow."""
+    rows = [f"{name},https://example.org/{name}.mp4,solo,violin\n" for name in VIDEOS]
+    (tmp_path / "manifest.csv").write_text("".join([HEADER, *rows]))
+    config = {
+        "corpus": {"manifest": "manifest.csv", "boxes": ["detector"]},
+        "openimages": {"classes": {"violin": "/m/07y_7"}},
+        "annotations": {"class_map": {}},
+        "index": {"test_solos": 1},
+        "clusters": {"k": 2},
+        "runs": {"more": {"seed": 3}},
+    }
+    files = [tmp_path / "mine.yaml"]
+    files[0].write_text(yaml.safe_dump(config))
+    loaded = load_project(tmp_path, files).config
+    assert loaded["openimages"]["classes"] == {"violin": "/m/07y_7"}
+    assert loaded["annotations"]["class_map"] == {}
+    assert {"spm", "more"} <= set(loaded["runs"])  # rows are added
+    done = Project(tmp_path, config).snakemake("--dry-run", "--printshellcmds", "openimages")
+    assert "/m/07y_7" in done.stdout
+    assert "/m/0mkg" not in done.stdout  # accordion
 
 
 def config_of(**sections: Any) -> dict[str, Any]:
@@ -375,7 +399,7 @@ def test_a_table_of_the_paper_is_complete_if_the_config_has_all_its_runs():
     report = report_of(corpus={"boxes": ["given"]}, paper=paper)
     assert report.paper_tables == ["table1", "promotion"]
     assert report.paper_runs("promotion") == ["no-promotion", "spm"]
-    assert report.paper_figures == ["fig4", "fig6"]
+    assert report.paper_figures == ["fig4"]
     assert report.pages == {
         "scores": "results/report/tables/scores.md",
         "table1": "results/report/paper/table1.md",

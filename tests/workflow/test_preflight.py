@@ -143,6 +143,8 @@ ERRORS = [
      r"^runs\.a\.clusters: 90, but there are at most 30 audible training clips"),
     ({"runs": DSOL, "methods": {"dsol": {"clusters": 4}}},
      r"^methods\.dsol\.clusters: 4, .*5 categories .*set clusters: 5 or more"),
+    ({"runs": {"a": {"method": "lcbm", "classes": ["cello", "celo"]}}},
+     r"^runs\.a\.classes: no training video shows celo: expected some of cello"),
     ({"runs": DSOL, "methods": {"dsol": {"duet_epochs": 1}}, "index": {"test_duets": 9}},
      r"^methods\.dsol\.duet_epochs: 1, but there is no training duet"),
 ]  # fmt: skip
@@ -417,20 +419,22 @@ def shipped(*names: str) -> dict[str, Any]:
         ("local", "untrained"),
         ("demo",),
         ("demo", "comparison"),
+        ("demo", "negatives"),
         ("paper",),
     ],
 )
 def test_the_shipped_configs_have_no_error_with_the_videos_of_music(names):
     config = laid_over(shipped(*names), {"corpus": DEFAULTS["corpus"]})
     config |= {"detector": DEFAULTS["detector"]}  # the demo's learns from given boxes
-    config["methods"]["dsol"]["clusters"] = 11
     found = preflight.problems(validation.validate(config, SCHEMA), ROOT, LOCAL)
     assert not lines(found, Severity.ERROR)
 
 
-def test_the_clusters_of_dsol_are_too_few_for_the_21_categories_of_music21():
+def test_the_clusters_of_dsol_follow_the_21_categories_of_music21_unless_they_are_set():
     music21 = {"corpus": {"manifest": "workflow/manifests/music21.csv"}}
     config = validation.validate(laid_over(shipped("paper"), music21), SCHEMA)
+    assert not lines(preflight.problems(config, ROOT, LOCAL), Severity.ERROR)
+    config["methods"]["dsol"]["clusters"] = 11
     found = preflight.problems(config, ROOT, LOCAL)
     assert "methods.dsol.clusters: 11, but the training solos have 21 categories" in only(
         found, Severity.ERROR

@@ -21,18 +21,14 @@ from tests.workflow.conftest import new_project, results
 
 LOG = logging.getLogger("test")
 pytestmark = pytest.mark.slow
-IMPATIENT = [
-    "--slurm-init-seconds-before-status-checks",
-    "1",
-    "--seconds-between-status-checks",
-    "1",
-]
+IMPATIENT = ["-P", str(ROOT / "tests/support/impatient.py")]
 OPTIONS = [
     "--workflow-profile",
     str(ROOT / "workflow/profiles/slurm"),
     "--slurm-status-command",
     "squeue",
-    *IMPATIENT,
+    "--slurm-init-seconds-before-status-checks",
+    "1",
 ]
 LONG = 10_000  # epochs: longer than any test
 EPOCHS = 30  # of a training that is stopped once and ends
@@ -62,13 +58,18 @@ def test_the_doctor_compares_the_partitions_of_the_profile_and_of_the_cluster(cl
     assert finding.result.endswith("urgent; missing: standard")
 
 
+def on_cluster(project: Project) -> Project:
+    """A project that starts Snakemake and all jobs as users do, on the cluster."""
+    project.as_users, project.cores, project.program = True, [], IMPATIENT
+    return project
+
+
 @pytest.fixture
 def done(cluster, undisturbed, tmp_path) -> Project:
     """A finished project that submits only its GPU rules."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = Project(tmp_path / "project", undisturbed.config, as_users=True)
+    project = on_cluster(Project(tmp_path / "project", undisturbed.config))
     project.config["cluster"] = {"cpu_rules": "local"}
-    project.cores = []
     return project
 
 
@@ -110,15 +111,11 @@ def processes(project: Project) -> list[list[str]]:
 def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
     cluster, undisturbed, tmp_path
 ):
-    """All stages from the index on; the stages of shards are those of the test of arrays."""
+    """All stages from the training to the tables; those of shards are in the test of arrays."""
     shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = Project(tmp_path / "project", undisturbed.config, as_users=True)
-    project.cores = []
-    shards = project.folder / "results/corpus"
-    kept = {shards / stage for stage in ("fetch", "clips", "videos", "spectrograms")}
-    for folder in (project.folder / "results").glob("*/*"):
-        if folder not in kept:
-            shutil.rmtree(folder)
+    project = on_cluster(Project(tmp_path / "project", undisturbed.config))
+    for section in ("fusion", "score", "report"):
+        shutil.rmtree(project.folder / "results" / section)
     until_tables = ["all", "--until", "tables"]  # a job of each later rule would be nine more
     with project.running(*until_tables, *OPTIONS, log=tmp_path / "log") as running:
         until(lambda: bool(submitted(cluster, project)), "a first job", END_S)
@@ -126,9 +123,7 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
         cluster.start_controller()
         assert running.wait(600) == 0, (tmp_path / "log").read_text()
     jobs = dict(submitted(cluster, project).values())
-    not_asked_for = {"openimages", "detector", "detect", "quality", "prior_maps", *flow.MOSAICS}
-    asked_for = set(flow.STAGES[: flow.STAGES.index("tables") + 1]) - not_asked_for
-    assert set(jobs) == asked_for - {"fetch", "clips", "spectrograms"}
+    assert set(jobs) == {"train", "maps", "baseline_maps", "scores", "tables"}
     assert {rule for rule, job in jobs.items() if job["Partition"] == "gpu"} == flow.GPU & set(jobs)
     assert {
         rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"
@@ -171,6 +166,17 @@ def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster,
     assert {"train", *followers} == set(done.stale("all"))
 
 
+def pause(project: Project) -> None:
+    """Stop the processes of a training for a while: they leave the CPUs to other tests.
+
+    SLURM continues them before it ends them.
+    """
+    for each in psutil.process_iter(["cmdline", "cwd"]):
+        is_training = "spm.fusion.train" in (each.info["cmdline"] or [])
+        if is_training and each.info["cwd"] == str(project.folder):
+            each.suspend()
+
+
 def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
     cluster, done, undisturbed, tmp_path
 ):
@@ -180,6 +186,7 @@ def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
         subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
         second, before = training(cluster, done, nth=2), epochs(done)
         subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
+        pause(done)  # SLURM looks at the limits of time every half minute
         third = training(cluster, done, nth=3)
         assert epochs(done) >= before
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
@@ -191,7 +198,7 @@ def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
     assert not list((done.folder / ".snakemake/locks").glob("*"))
     assert not processes(done)
     done.config["train"] |= {"epochs": epochs_wanted}
-    done.run("all", "--until", "tables", *OPTIONS)
+    done.run("all", "--until", "train", *OPTIONS)
     assert results(done) == results(undisturbed)
 
 
@@ -295,8 +302,7 @@ def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it
 def test_shards_are_submitted_as_arrays_and_a_failed_shard_is_named(
     cluster, videos, undisturbed, tmp_path
 ):
-    project = new_project(videos, tmp_path / "project", as_users=True)
-    project.cores = []
+    project = on_cluster(new_project(videos, tmp_path / "project"))
     targets = [f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2)]
     project.run("--until", "fetch", "--cores", "2", "--", *targets)
     ledger = project.folder / "results/corpus/fetch/0000.parquet"

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-from PIL import Image
 
 from spm.base import tables
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
 from spm.boxes.formats import checks, csv, dsol, image_names, openimages
 from spm.boxes.formats import coco as coco_format
 from spm.boxes.formats.frames import SIDE_PX, BoxRow, spread
@@ -90,7 +90,7 @@ def write_frames(rows: Sequence[BoxRow], index: Path, clips: Path, folder: Path)
     jpegs = dict(zip(table["clip_id"].to_pylist(), clip_reader.frames(table, clips), strict=True))
     for row in rows:
         (folder / image_name(row)).write_bytes(jpegs[row["clip_id"]][row["frame"]])
-    return Image.open(io.BytesIO(jpegs[rows[0]["clip_id"]][rows[0]["frame"]])).width
+    return open_picture(io.BytesIO(jpegs[rows[0]["clip_id"]][rows[0]["frame"]])).width
 
 
 def export(

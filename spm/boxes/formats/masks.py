@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from spm.base.errors import UserError
+from spm.base.pictures import open_picture
+from spm.base.sizes import MOST_PIXELS
 from spm.boxes.formats import checks
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, MaskSource, Sides
 
 Mask = NDArray[np.bool_]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 SOUNDING = "sounding"  # category of a mask whose file names none
-MOST_PIXELS = 10**8  # of one mask: a damaged size is an error, not a lack of memory
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ class ImageMask:
             If the file is missing or no image (names the file).
         """
         try:
-            with Image.open(self.path) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    raise ValueError(f"{image.width} x {image.height} px")
+            with open_picture(self.path) as image:
                 if image.mode == "P":
                     return np.asarray(image) > 0
                 if image.mode.startswith("I"):  # 16 bits

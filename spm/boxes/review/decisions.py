@@ -165,7 +165,7 @@ def filter_reviewer(decisions: Sequence[Decision], reviewer: str) -> list[Decisi
     return [decision for decision in decisions if decision.reviewer == reviewer]
 
 
-class Agreement(NamedTuple):
+class ReviewerAgreement(NamedTuple):
     """The agreement of two reviewers on the boxes that both decided about."""
 
     reviewer: str
@@ -175,8 +175,8 @@ class Agreement(NamedTuple):
     kappa: float | None  # Cohen's: 1 for full agreement, 0 for agreement by chance
 
 
-def agreement(decisions: Sequence[Decision]) -> list[Agreement]:
-    """Agreement of each pair of reviewers, by their names.
+def agreement(decisions: Sequence[Decision]) -> list[ReviewerAgreement]:
+    """ReviewerAgreement of each pair of reviewers, by their names.
 
     Kappa is missing if both gave only one and the same verdict.
     """
@@ -190,7 +190,7 @@ def agreement(decisions: Sequence[Decision]) -> list[Agreement]:
             equal = [a == b for a, b in zip(verdicts, other_verdicts, strict=True)]
             agreed = sum(equal) / len(equal)
             kappa = _kappa(verdicts, other_verdicts)
-        rows.append(Agreement(reviewer, other, len(common), agreed, kappa))
+        rows.append(ReviewerAgreement(reviewer, other, len(common), agreed, kappa))
     return rows
 
 

@@ -16,9 +16,9 @@ from spm.boxes.formats.frames import BoxRow
 from spm.boxes.review.decision_log import DecisionLog
 from spm.boxes.review.decisions import (
     SIDES,
-    Agreement,
     BoxKey,
     Decision,
+    ReviewerAgreement,
     ReviewVerdict,
     agreement,
     box_name,
@@ -125,7 +125,7 @@ class Queue:
             "own": sum(current.own is not None for current in decided),
         }
 
-    def agreement(self) -> list[Agreement]:
+    def agreement(self) -> list[ReviewerAgreement]:
         """The agreement of the reviewer with each other one."""
         pairs = agreement(self.log.parsed.decisions)
         own = [pair for pair in pairs if self.reviewer in (pair.reviewer, pair.other)]

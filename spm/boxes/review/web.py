@@ -58,7 +58,7 @@ class Access(NamedTuple):
     token: str
 
     @classmethod
-    def random(cls) -> "Access":
+    def generate(cls) -> "Access":
         """New secrets."""
         return cls(secrets.token_urlsafe(8), secrets.token_urlsafe(16))
 
@@ -162,7 +162,7 @@ def serve(routes: Sequence[BaseRoute], title: str, file: Path, *, port: int, bro
     browse : bool
         Whether to open the page in a browser.
     """
-    access = Access.random()
+    access = Access.generate()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without cleanup
     with socket.socket() as listening:
         try:
@@ -185,12 +185,12 @@ def serve(routes: Sequence[BaseRoute], title: str, file: Path, *, port: int, bro
 
 
 @contextmanager
-def redirect_file(url: str, beside: Path) -> Iterator[Path]:
+def redirect_file(url: str, page_file: Path) -> Iterator[Path]:
     """A file for a browser, readable by the user only, that leads to an address.
 
-    It lies beside another file: some browsers can't read the folder of temporary files.
+    It lies beside the file that the page writes: some browsers can't read the folder of temporary files.
     """
-    folder = next(parent for parent in beside.absolute().parents if parent.is_dir())
+    folder = next(parent for parent in page_file.absolute().parents if parent.is_dir())
     place = folder if os.access(folder, os.W_OK) else None
     with NamedTemporaryFile(
         "w", prefix="spm-review-", suffix=".html", dir=place, encoding="utf-8"

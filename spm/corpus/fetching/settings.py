@@ -56,7 +56,10 @@ class Fetch(Section):
         " a shard requests no further videos.",
     )
     give_up_s: float = Field(
-        3600, gt=0, le=1_000_000, description="Longest duration of one download, in s."
+        3600,
+        gt=0,
+        le=1_000_000,
+        description="Longest duration of one attempt to download a video, in s.",
     )
     max_mb: float = Field(
         4000,

@@ -1,10 +1,12 @@
 """What is known of a media file before it is decoded."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from spm.base.statuses import VideoStatus
 from spm.corpus.media.edits import Piece
 
+MOST_GAP_S = 0.5  # between two parts of one clock
 GUESSED_CHANNELS = 8  # up to this number, ffmpeg guesses the usual layout
 
 
@@ -33,6 +35,11 @@ class Pictures:
     late_s: float  # by how much its time stamps are late
     length_s: float  # from the start of the file's clock, by its time stamps
     pieces: tuple[Piece, ...] = ()  # of its edit list, where that has several
+
+    @property
+    def colors(self) -> tuple[str, bool]:
+        """What a conversion of its colors depends on."""
+        return self.transfer, self.wide_gamut
 
     @property
     def quarter_turns(self) -> int | None:
@@ -77,4 +84,47 @@ class Media:
     pictures: Pictures | None
     sound: Sound | None
     joins_s: tuple[float, ...]  # what is added to the time stamps of each part after the first
-    fault: str  # where a track leaves the clock; empty: nowhere
+    span: tuple[int, int] | None  # of the file's bytes; None: all
+    parts: "tuple[Media, ...]"  # of a file in several parts, each with its own clock
+    fault: str  # where a track leaves the clock, or what else is wrong; empty: nothing
+
+    @property
+    def is_stereo(self) -> bool:
+        """Whether all of its sound has two channels."""
+        tracks = (part.sound for part in self.parts or (self,))
+        return all(track is not None and track.channels == 2 for track in tracks)
+
+    @property
+    def spread_s(self) -> float:
+        """Length of its longer track."""
+        return max((track.length_s for track in (self.pictures, self.sound) if track), default=0.0)
+
+
+def begins_s(parts: Sequence[Media]) -> list[float]:
+    """Where each part begins on the clock of the first, and where the last one ends.
+
+    That is where the longer track of the part before it ends, unless the clock of a broadcast goes
+    on and says it better.
+    """
+    begins = [0.0]
+    for part, following in zip(parts, [*parts[1:], None], strict=True):
+        step_s = following.start_s - part.start_s if following and following.jumps else 0.0
+        goes_on = step_s > 0 and abs(step_s - part.spread_s) < MOST_GAP_S
+        begins.append(begins[-1] + (step_s if goes_on else part.spread_s))
+    return begins
+
+
+def join(parts: Sequence[Media], fault: str) -> Media:
+    """A file of several parts."""
+    first, last, before_s = parts[0], parts[-1], begins_s(parts)[-2]
+    faults = [*(part.fault for part in parts if part.fault), fault]
+    pictures, sound = first.pictures, first.sound
+    if pictures and last.pictures:
+        pictures = replace(pictures, length_s=before_s + last.pictures.length_s)
+    if sound and last.sound:
+        packets_s = sum(part.sound.packets_s for part in parts if part.sound)
+        sound = replace(sound, length_s=before_s + last.sound.length_s, packets_s=packets_s)
+    return replace(
+        first, length_s=None, pictures=pictures, sound=sound, span=None, parts=tuple(parts),
+        fault=faults[0],
+    )  # fmt: skip

@@ -7,7 +7,8 @@ is decoded piece by piece. A file whose channels ffmpeg can't mix is decoded aga
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import ffmpeg
 
 from spm.base.statuses import Downmix, VideoStatus
 from spm.corpus.media import limits, tone
-from spm.corpus.media.contents import Media, Pictures, Sound, Unusable
+from spm.corpus.media.contents import Media, Pictures, Sound, Unusable, begins_s
 from spm.corpus.media.cut import split_pictures
 from spm.corpus.media.edits import Piece
 from spm.corpus.media.ffmpeg import binary, run_ffmpeg
@@ -27,7 +28,7 @@ from spm.corpus.media.filters import (
     picture_filters,
     sound_filters,
 )
-from spm.corpus.media.formats import INPUT_OPTIONS
+from spm.corpus.media.formats import input_of
 from spm.corpus.media.temporary import Files, chunks
 
 SEEK_S = 5.0  # before a part: a decoder needs what precedes it
@@ -144,8 +145,10 @@ class Job:
         return 0, ""
 
     def runs(self, mix: Downmix) -> list[Run]:
-        """The processes: one, or one for each piece of an edit list."""
+        """The processes: one, or those of each part or of each piece of an edit list."""
         pictures, sound = self.tracks
+        if self.media.parts:
+            return self._part_runs(mix)
         if not pictures.pieces:
             return [Run(self._whole(pictures, sound, mix))]
         shown, played = self.extent.of(pictures.pieces), self.extent.of(sound.pieces)
@@ -158,6 +161,30 @@ class Job:
         ]
         sounds = [self._sound_piece(sound, mix, *piece) for piece in enumerate(played)]
         return [run for run in frames if run.frames] + sounds
+
+    def _part_runs(self, mix: Downmix) -> list[Run]:
+        """One process per part that is used, which writes frames and sound."""
+        runs: list[Run] = []
+        first, spans_s = 0, pairwise(begins_s(self.media.parts))
+        for number, (media, (begin_s, end_s)) in enumerate(
+            zip(self.media.parts, spans_s, strict=True)
+        ):
+            for piece in self.extent.of((Piece(0.0, begin_s, end_s - begin_s),)):
+                end = first_frame(piece.end_s, self.frames.per_s)
+                part = replace(self, media=media, extent=Extent(0.0, None))
+                runs.append(part._part_run(mix, number, piece, first, end))
+                first = end
+        return [run for run in runs if run.frames]
+
+    def _part_run(self, mix: Downmix, number: int, piece: Piece, first: int, end: int) -> Run:
+        """The frames from number `first` to number `end` of one part, and its sound."""
+        pictures, sound = self.tracks
+        source = self._input(itsoffset=f"{self._offset_s():.6f}")
+        # Else, ffmpeg would fill the time before the first frame with copies of it.
+        limit: dict[str, Any] = {"frames:v": end - first, "fps_mode": "passthrough"}
+        frames = self._frames_out(source, pictures, number, limit, piece, first)
+        output = self._compile(frames, self._sound_out(source, sound, mix, number, piece))
+        return Run(output, self.files.pictures(number), end - first)
 
     def _whole(self, pictures: Pictures, sound: Sound, mix: Downmix) -> list[str]:
         """One input, decoded once, and two outputs."""
@@ -180,7 +207,8 @@ class Job:
         pictures, _ = self.tracks
         if pictures.quarter_turns is not None:  # or else ffmpeg turns pictures, as well as it can
             options |= {"reinit_filter:v": 0, "noautorotate": None}
-        return ffmpeg.input(f"file:{self.path}", threads=1, **INPUT_OPTIONS, **options)
+        name, bounded = input_of(self.path, self.media.span)
+        return ffmpeg.input(name, threads=1, **bounded, **options)
 
     def _compile(self, *outputs: Any) -> list[str]:
         options = OPTIONS if self.media.jumps else [*OPTIONS, "-copyts"]
@@ -193,7 +221,7 @@ class Job:
         source: Any,
         track: Pictures,
         number: int,
-        end: Mapping[str, float],
+        end: Mapping[str, Any],
         piece: Piece | None = None,
         first: int = 0,
     ) -> Any:

@@ -29,6 +29,9 @@ MOST_PADDING_S = 0.1  # before zero: codecs begin with samples that are not play
 TRANSFERS = {16: "pq", 18: "hlg"}  # libavutil's AVCOL_TRC_SMPTE2084 and AVCOL_TRC_ARIB_STD_B67
 MATRIX = "=9i"  # fixed point, in the byte order of the machine
 BT2020 = 9  # libavutil's AVCOL_PRI_BT2020
+UNSPECIFIED = 2  # libavutil's AVCOL_TRC_UNSPECIFIED
+DOLBY_VISION_TAGS = ("dvh1", "dvhe", "dav1")
+DOLBY_VISION_DATA = (Type.DOVI_METADATA, Type.DOVI_RPU_BUFFER)
 
 Edits = tuple[Piece, ...]
 
@@ -91,8 +94,22 @@ def describe(container: InputContainer, path: Path) -> Media:
         pictures=_pictures(video, timeline) if video else None,
         sound=_sound(audio, timeline) if audio else None,
         joins_s=joins_s,
-        fault=fault,
+        span=None,
+        parts=(),
+        fault=fault or _without_base_layer(video, clocks),
     )
+
+
+def _without_base_layer(video: VideoStream | None, clocks: Mapping[int, Clock]) -> str:
+    """What is wrong with the colors of Dolby Vision's profile 5; empty for other pictures."""
+    first = clocks[video.index].picture if video else None
+    if video is None or first is None or first.color_trc != UNSPECIFIED:
+        return ""
+    found: Iterable[Any] = first.side_data  # PyAV's types say otherwise
+    has_metadata = any(data.type in DOLBY_VISION_DATA for data in found)
+    if has_metadata or video.codec_context.codec_tag in DOLBY_VISION_TAGS:
+        return "Dolby Vision without a base layer (profile 5): its colors are wrong"
+    return ""
 
 
 def _start_s(stream: VideoStream | AudioStream, clock: Clock) -> float:

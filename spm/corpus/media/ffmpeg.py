@@ -27,7 +27,9 @@ MACHINE_ERRORS = re.compile(
 @cache
 def binary() -> str:
     """Path of an ffmpeg executable: SPM_FFMPEG, the system's, or the one installed by pip."""
-    path = os.environ.get("SPM_FFMPEG") or shutil.which("ffmpeg")
+    # Relative folders of PATH, such as the current one, may have files of strangers.
+    folders = filter(os.path.isabs, os.get_exec_path())
+    path = os.environ.get("SPM_FFMPEG") or shutil.which("ffmpeg", path=os.pathsep.join(folders))
     if path:
         return path
     # Imported here, because an environment with ffmpeg does not need the package.

@@ -35,6 +35,14 @@ KINDS = (
 )
 
 
+def input_of(path: Path, span: tuple[int, int] | None) -> tuple[str, dict[str, str]]:
+    """Name of an input for libav, and its options: of a file, or of a span of its bytes."""
+    if span is None:
+        return f"file:{path}", INPUT_OPTIONS
+    name = f"subfile,,start,{span[0]},end,{span[1]},,:file:{path}"
+    return name, {**INPUT_OPTIONS, "protocol_whitelist": "subfile,file"}
+
+
 def describe(path: Path) -> str:
     """What a file is that can't be opened; empty where its first bytes do not tell."""
     with path.open("rb") as file:

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,19 @@ import av
 from spm.base.errors import UserError
 from spm.base.statuses import VideoStatus
 from spm.corpus.media import forks, formats, limits
-from spm.corpus.media.contents import Media, Pictures, Sound, Unusable
+from spm.corpus.media.contents import Media, Pictures, Sound, Unusable, join
 from spm.corpus.media.describe import describe
 from spm.corpus.media.edits import Piece
+from spm.corpus.media.spans import MOST_SPANS, Span, find_spans
 
 HELPER = "spm.corpus.media.probe"  # main module of the process that forks the readers
 # A transport stream keeps a track whose PID changes under way; other formats ignore this option.
-OPTIONS = {**formats.INPUT_OPTIONS, "merge_pmt_versions": "1"}
+MERGE = {"merge_pmt_versions": "1"}
 
 
-def probe_in_subprocess(path: Path, bounds: limits.Bounds, reader: forks.Reader = HELPER) -> Media:
+def probe_in_subprocess(
+    path: Path, bounds: limits.Bounds, reader: forks.Reader | None = None
+) -> Media:
     """Probe a file in a separate process with limits; `reader` may be `contents`.
 
     Raises
@@ -41,7 +44,7 @@ def probe_in_subprocess(path: Path, bounds: limits.Bounds, reader: forks.Reader 
         limit of processor time exceeds its limit of elapsed time.
     """
     _check(path)
-    output, exit_status, timed_out = forks.ask_about(path, reader, bounds)
+    output, exit_status, timed_out = forks.ask_about(path, reader or HELPER, bounds)
     if timed_out and bounds.cpu_s:  # the file system does not answer
         raise UserError(
             f"{path}: not read within {bounds.time_s:g} s: expected a file system that answers; run"
@@ -65,6 +68,8 @@ def _media(fields: dict[str, Any]) -> Media:
             track["pieces"] = tuple(Piece(*piece) for piece in track["pieces"])
     pictures, sound = fields.pop("pictures"), fields.pop("sound")
     fields["joins_s"] = tuple(fields["joins_s"])
+    fields["parts"] = tuple(map(_media, fields["parts"]))
+    fields["span"] = fields["span"] and tuple(fields["span"])
     return Media(
         **fields,
         pictures=Pictures(**pictures) if pictures else None,
@@ -73,10 +78,10 @@ def _media(fields: dict[str, Any]) -> Media:
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[av.container.InputContainer]:
-    """An open file; each fault of it is `Unusable` with the status `unreadable`."""
+def open_media(path: Path, span: Span | None = None) -> Iterator[av.container.InputContainer]:
+    """An open file, or a span of one; each fault of it is `Unusable`, status `unreadable`."""
     try:
-        with _open(path) as container:
+        with _open(path, span) as container:
             yield container
     except av.FFmpegError as error:
         raise Unusable(VideoStatus.UNREADABLE, str(error.strerror)) from error
@@ -87,9 +92,10 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         raise Unusable(VideoStatus.UNREADABLE, f"its header: {error}") from error
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: Path, span: Span | None) -> av.container.InputContainer:
+    name, options = formats.input_of(path, span)
     try:
-        return av.open(f"file:{path}", options=OPTIONS)
+        return av.open(name, options=options | MERGE)
     except (av.ArgumentError, av.InvalidDataError) as error:
         refused = isinstance(error, av.ArgumentError)  # libav's answer to another format
         reason = formats.describe(path) or (formats.REFUSED if refused else str(error.strerror))
@@ -109,9 +115,40 @@ def probe(path: Path) -> Media:
     _check(path)
     with open_media(path) as container:
         media = describe(container, path)
+    if len(spans := find_spans(path, media.container)) > 1:
+        media = _joined(path, spans)
     if not (media.pictures or media.sound):
         raise Unusable(VideoStatus.UNREADABLE, "contains neither pictures nor sound")
     return media
+
+
+def _joined(path: Path, spans: list[Span]) -> Media:
+    """A file of several parts, up to the first that can't follow the parts before it."""
+    parts: list[Media] = []
+    fault = "" if len(spans) <= MOST_SPANS else f"has {len(spans)} parts, of at most {MOST_SPANS}"
+    for span in spans[:MOST_SPANS]:
+        try:
+            with open_media(path, span) as container:
+                part = replace(describe(container, path), span=span)
+            if end := _not_followed(parts[0] if parts else part, part):
+                raise Unusable(VideoStatus.PARTIAL, end)
+        except Unusable as error:
+            start_s = sum(media.spread_s for media in parts)
+            fault = f"its part from {start_s:.2f} s on: {error.reason}"
+            break
+        parts.append(part)
+    if not parts:
+        raise Unusable(VideoStatus.UNREADABLE, fault)
+    return join(parts, fault)
+
+
+def _not_followed(first: Media, part: Media) -> str:
+    """Why a part can't follow the first one; empty if it can."""
+    if not (part.pictures and part.sound):
+        return "lacks pictures or sound"
+    if first.pictures and first.pictures.colors != part.pictures.colors:
+        return "has other colors"
+    return ""
 
 
 def _check(path: Path) -> None:

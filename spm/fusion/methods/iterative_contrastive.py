@@ -30,7 +30,7 @@ class Settings(Train):
     promote: bool = False
     negatives: Negatives = Negatives.ALL
     epsilon: float = Field(
-        0.6,
+        0.8,
         ge=0,
         le=1,
         description="Positions with more heat than this sound, on the last epoch's map, scaled from"
@@ -47,7 +47,7 @@ class Settings(Train):
         " epoch's audio vectors.",
     )
     temperature: float = Field(
-        0.07, gt=0, le=100, description="Temperature of the softmax over positives and negatives."
+        0.2, gt=0, le=100, description="Temperature of the softmax over positives and negatives."
     )
 
 

@@ -11,7 +11,7 @@ image shows nothing that makes such a sound; it is near 1 where both are certain
 for things that the image network does not know.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -92,6 +92,7 @@ class Network(UntrainedNetwork):
         self.register_buffer("seen", seen, persistent=False)
         self.register_buffer("links", links[:, seen], persistent=False)
         self.noise = [yamnet.class_names().index(name) for name in NOISE]
+        self.last_seen: tuple[Tensor, SeenThings] | None = None
         self.requires_grad_(False)
 
     # What is heard
@@ -135,7 +136,15 @@ class Network(UntrainedNetwork):
         return {name: prior if index is None else index for name, index in matched.items()}
 
     def see(self, frames: Tensor) -> SeenThings:
-        """Features and image classes of frames at two sizes, (N, 3, H, W)."""
+        """Features and image classes of frames at two sizes, (N, 3, H, W).
+
+        Those of the last frames are kept, for frames that are shown with several sounds.
+        """
+        if self.last_seen is None or not torch.equal(self.last_seen[0], frames):
+            self.last_seen = (frames, self._see(frames))
+        return self.last_seen[1]
+
+    def _see(self, frames: Tensor) -> SeenThings:
         features, priors = [], []
         for scale in (frames, zero_shot.half_size(frames)):
             visual = self.visual(scale)  # (N, 320, h, w)
@@ -153,33 +162,51 @@ class Network(UntrainedNetwork):
 
         (B, f, 3, H, W) and (B, 522) → (B, f, h, w) and (B, f, things + 1, h, w).
         """
-        audio = self.hear_things(sounds)
-        size = frames_per_pass(images.device)
-        each_frame = [part.repeat_interleave(images.shape[1], 0).split(size) for part in audio]
-        frames = flatten_frames(images).split(size)
         parts = [
-            self._maps_of_frames(part, HeardThings(scores, certainty))
-            for part, scores, certainty in zip(frames, *each_frame, strict=True)
+            (self.map_sound(*part), self.map_things(*part)) for part in self._parts(images, sounds)
         ]
         sounding, maps = (torch.cat(part) for part in zip(*parts, strict=True))
         return HeatMaps(unflatten_frames(sounding, images), unflatten_frames(maps, images))
 
-    def _maps_of_frames(self, frames: Tensor, audio: HeardThings) -> tuple[Tensor, Tensor]:
-        """Maps of N frames: (N, 3, H, W) → (N, h, w) and (N, things + 1, h, w)."""
-        links, (probabilities, activations, prior) = self.links, self.see(frames)
-        evidence = zero_shot.class_evidence(audio.scores, probabilities, links)  # (N, k)
+    def absolute_maps(self, images: Tensor, sounds: Tensor) -> Tensor:
+        """Maps of the sound alone: (B, f, h, w)."""
+        parts = [self.map_sound(*part) for part in self._parts(images, sounds)]
+        return unflatten_frames(torch.cat(parts), images)
+
+    def _parts(self, images: Tensor, sounds: Tensor) -> Iterator[tuple[SeenThings, HeardThings]]:
+        """What is seen and heard in the frames, for so many frames as are computed at once."""
+        audio = self.hear_things(sounds)
+        size = frames_per_pass(images.device)
+        each_frame = [part.repeat_interleave(images.shape[1], 0).split(size) for part in audio]
+        frames = flatten_frames(images).split(size)
+        for part, scores, certainty in zip(frames, *each_frame, strict=True):
+            yield self.see(part), HeardThings(scores, certainty)
+
+    def map_sound(self, seen: SeenThings, audio: HeardThings) -> Tensor:
+        """Maps of the sound of N frames: (N, h, w)."""
+        evidence = zero_shot.class_evidence(audio.scores, seen.probabilities, self.links)  # (N, k)
         activation = zero_shot.average_scales(
-            [zero_shot.weighted_sum(each, evidence) for each in activations]
+            [zero_shot.weighted_sum(each, evidence) for each in seen.activations]
         )
+        blended = zero_shot.blend(activation, seen.prior, evidence)
+        return blended * _cells(self.confidence(seen, audio).amax(1))
+
+    def map_things(self, seen: SeenThings, audio: HeardThings) -> Tensor:
+        """Maps of all things in N frames, and of what no class shows: (N, things + 1, h, w)."""
         maps = zero_shot.average_scales(
-            [zero_shot.thing_maps(each, probabilities, links) for each in activations]
+            [
+                zero_shot.thing_maps(each, seen.probabilities, self.links)
+                for each in seen.activations
+            ]
         )  # (N, things, h, w)
-        maps = torch.where(_cells(links.any(1)), maps, prior[:, None])
-        confidence = audio.certainty * zero_shot.certainty_seen(probabilities, links)
-        sounding = zero_shot.blend(activation, prior, evidence) * _cells(confidence.amax(1))
+        maps = torch.where(_cells(self.links.any(1)), maps, seen.prior[:, None])
         unknown = zero_shot.UNKNOWN_SEEN * audio.certainty.amax(1)
-        last = prior[:, None] * _cells(unknown[:, None])
-        return sounding, torch.cat([maps * _cells(confidence), last], 1)
+        last = seen.prior[:, None] * _cells(unknown[:, None])
+        return torch.cat([maps * _cells(self.confidence(seen, audio)), last], 1)
+
+    def confidence(self, seen: SeenThings, audio: HeardThings) -> Tensor:
+        """How surely each thing is heard and seen: (N, things), in [0, 1]."""
+        return audio.certainty * zero_shot.certainty_seen(seen.probabilities, self.links)
 
 
 def _cells(values: Tensor) -> Tensor:

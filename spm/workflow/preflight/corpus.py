@@ -34,7 +34,9 @@ def training(facts: Facts) -> Iterator[Problem]:
             " videos, or fill the column split"
         )
         return
-    for find in (kind_fault, negative_fault, keep_fault, mosaic_fault, duet_fault, class_faults):
+    faults = (kind_fault, negative_fault, keep_fault, mosaic_fault, duet_fault, class_faults,
+              label_faults)  # fmt: skip
+    for find in faults:
         yield from map(error, of_runs(facts, find))
 
 
@@ -113,6 +115,27 @@ def class_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
     if clusters > most:
         text = f"{clusters}, but there are {_at_most(most)}: set fewer clusters"
         yield RunFault("clusters", text)
+
+
+def label_faults(facts: Facts, run: Settings) -> Iterator[RunFault]:
+    """A method that learns categories, of which no training video has any, or one of those set."""
+    classes = run.get("classes")
+    if classes is None:
+        return
+    names = categories_of(facts.members(Split.TRAIN, run["kinds"]))
+    unknown = sorted({*classes} - {*names})
+    if not names:
+        yield RunFault(
+            "method",
+            f"{run['method']} learns categories, but no training video has one: name them in the"
+            " manifest, or choose another method",
+        )
+    elif unknown:
+        yield RunFault(
+            "classes",
+            f"no training video shows {shown(unknown)}: expected some of {shown(names)}, or []"
+            " for all of them",
+        )
 
 
 def class_solos(facts: Facts, run: Settings) -> list[Video]:

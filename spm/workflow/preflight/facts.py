@@ -1,6 +1,5 @@
 """What the checks of the preflight look at, and the form of what they find."""
 
-import csv
 import json
 import math
 from base64 import urlsafe_b64encode
@@ -13,18 +12,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spm.base import csv_file
 from spm.base.errors import UserError
 from spm.base.json_cache import cached
 from spm.base.statuses import Kind, Split
 from spm.boxes.category_map import name_in_video
 from spm.boxes.formats import csv as boxes_csv
 from spm.corpus import index
-from spm.corpus.index import Index
+from spm.corpus.index import COUNTS, Index
 from spm.corpus.manifest import Video
 from spm.workflow.plan import CACHE, Plan
 
 COVERAGE = Path("results/corpus/index/coverage.csv")
 METADATA = Path(".snakemake/metadata")
+NAME_CHARS = 254  # of a part of the name of a record
 BoxCounts = Mapping[tuple[str, str], int]  # of each video and category
 
 
@@ -161,10 +162,9 @@ class Facts:
     @cached_property
     def coverage(self) -> list[dict[str, str]]:
         """The rows of the coverage table of a finished index, if there is one."""
-        if not COVERAGE.is_file():
+        if not csv_file.has_digest(COVERAGE):
             return []
-        with COVERAGE.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return csv_file.read_rows(COVERAGE, ["kind", "categories", "split", *COUNTS])
 
     @cached_property
     def known_clips(self) -> dict[tuple[str, str], float]:
@@ -231,11 +231,17 @@ def categories_of(videos: Iterable[Video]) -> list[str]:
     return sorted(found)
 
 
+def record_file(path: Path) -> Path:
+    """Snakemake's file of the record of a result; the name is cut into folders if it is long."""
+    name = urlsafe_b64encode(str(path).encode()).decode()
+    parts = [name[start : start + NAME_CHARS] for start in range(0, len(name), NAME_CHARS)]
+    return METADATA.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
 def record_of(path: Path) -> dict[str, Any]:
     """Snakemake's record of the job that made a result; without one, it has no params."""
-    file = METADATA / urlsafe_b64encode(str(path).encode()).decode()
     try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(record_file(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         record = {}
     return {**record, "params": record.get("params") or []}

@@ -117,25 +117,25 @@ def test_what_a_stale_editor_overwrites_is_added_again(path):
     """The editor reads the file, the page stores two decisions, the editor saves what it read."""
     log = DecisionLog(path)
     log.append(numbered(1))
-    opened = path.read_text()
+    stale = path.read_text()
     log.append(numbered(2))
     log.append(numbered(2, verdict="undo"))
     log.append(numbered(2))
-    path.write_text(opened + LINE.replace(",1,", ",9,") + "\n")
+    path.write_text(stale + LINE.replace(",1,", ",9,") + "\n")
     log.append(numbered(3))
     assert frames(path) == [1, 9, 2, 2, 2, 3]
     assert "without 3 decisions of yours" in log.notices[0]
     assert len(path.with_name("reviews.csv.bak-1").read_text().splitlines()) == 5
 
 
-@pytest.mark.parametrize("how", ["in place", "by a new file", "deleted"])
-def test_lost_decisions_come_back_when_the_page_ends(path, how):
+@pytest.mark.parametrize("change", ["in place", "by a new file", "deleted"])
+def test_lost_decisions_come_back_when_the_page_ends(path, change):
     log = DecisionLog(path)
     log.append(numbered(1))
     log.append(numbered(2))
-    if how == "in place":
+    if change == "in place":
         path.write_text(HEADER + "\n")
-    elif how == "deleted":
+    elif change == "deleted":
         path.unlink()
     else:
         part = path.with_name("part")
@@ -182,12 +182,12 @@ def test_decisions_are_kept_while_the_file_is_not_one_of_decisions(path):
 def test_a_line_that_an_editor_overwrites_during_the_write_is_written_again(path, monkeypatch):
     log = DecisionLog(path)
     log.append(numbered(1))
-    write, opened = decision_log._write, path.read_text()
+    write, stale = decision_log._write, path.read_text()
 
     def overwrite_once(*args):
         write(*args)
         monkeypatch.undo()
-        path.write_text(opened)
+        path.write_text(stale)
 
     monkeypatch.setattr(decision_log, "_write", overwrite_once)
     log.append(numbered(2))

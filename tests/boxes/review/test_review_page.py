@@ -232,6 +232,19 @@ def test_the_sound_of_the_clip_plays_and_filters_change_the_boxes(open_page, rev
     assert not reviews.exists()
 
 
+def test_a_late_answer_to_an_earlier_filter_changes_nothing(open_page):
+    page = open_page()
+    late = []
+    page.page.route("**/numbers?*status=kept*", lambda route: late.append(route))
+    page.page.select_option("#status", "kept")
+    page.page.select_option("#status", "low-score")
+    page.page.wait_for_selector("#details:has-text('low-score')")
+    with page.page.expect_response("**/numbers?*status=kept*"):
+        late[0].continue_()
+    page.page.wait_for_timeout(200)
+    assert "low-score" in page.text("#details")
+
+
 def test_two_people_review_at_once_and_see_their_agreement(open_page, start, reviews):
     ada, bob = open_page(start("ada")), open_page(start("bob"))
     ada.press("a")

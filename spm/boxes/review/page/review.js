@@ -116,9 +116,11 @@ async function showEnd() {
 }
 
 async function applyFilters() {
-  takeNews(await queue.filter({ ...panel.filterValues(), seen: queue.seen }));
+  const news = await queue.filter({ ...panel.filterValues(), seen: queue.seen });
+  if (!news) return undefined;
+  takeNews(news);
   panel.showMessage("");
-  await show();
+  return show();
 }
 
 // A verdict about the shown box, and the next box.

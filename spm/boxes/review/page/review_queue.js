@@ -15,6 +15,7 @@ export class ReviewQueue {
     this.isShared = false; // whether boxes that others decide about leave the queue
     this.decided = []; // numbers of the boxes that I decided about on this page, for undo
     this.seen = 0; // decisions of others that this page knows
+    this.filters = 0; // how often the filters have changed
   }
 
   get number() {
@@ -29,9 +30,11 @@ export class ReviewQueue {
     return this.boxes.get(this.number);
   }
 
-  // Take over the boxes that pass the filters; the news.
+  // Take over the boxes that pass the filters; the news, or null if the filters have changed since.
   async filter(values) {
+    const change = ++this.filters;
     const news = await request(`numbers?${new URLSearchParams(values)}`);
+    if (change !== this.filters) return null;
     this.isShared = values.decided_by === "nobody";
     this.numbers = news.numbers;
     this.position = 0;

@@ -1,0 +1,108 @@
+"""The report as one page."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from spm.base import csv_file
+from spm.base.config import Section
+from spm.report.overview import LONG_ROWS, PARTS, run
+from tests.support.project import ROOT
+
+VERDICT = "solo, given boxes, adaptive: `spm` is better than the object prior."
+FILM = '<figure><video src="data:,"></video><figcaption>{}</figcaption></figure>'
+
+
+def write_scores(path: Path) -> None:
+    about = {"testset": "solo", "box_source": "given", "protocol": "adaptive"}
+    rows = []
+    for name, trained, auc in (("spm", True, 0.43), ("zero-shot", False, 0.21)):
+        interval = {"auc low": auc - 0.1, "auc high": auc + 0.1}
+        counts = {"frames": 1708, "videos": 22}
+        rows.append({"run": name, **about, "trained": trained, **counts, "auc": auc, **interval})
+    csv_file.write(path, pd.DataFrame(rows))
+
+
+@pytest.fixture
+def files(tmp_path) -> list[Path]:
+    """One file for each part of the page, and the heat maps."""
+    names = [part.file.replace("*", "some") for part in PARTS] + ["figures/heatmaps.png"]
+    paths = [tmp_path / "results" / name for name in names]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
+        elif path.suffix == ".html":
+            path.write_text(f"<h1>Films</h1>{FILM.format('first')}\n{FILM.format('second')}")
+        elif path.suffix == ".md":
+            path.write_text(f"| | auc |\n|---|---|\n| number {number} | 0.5 |\n")
+        else:
+            path.write_text(
+                "category,status,boxes\ncello,kept,8\ncello,low-score,3\nflute,kept,5\n"
+            )
+    return paths
+
+
+def make(folder: Path, files: list[Path], verdict: str = VERDICT) -> str:
+    (folder / "verdict.txt").write_text(verdict)
+    (folder / "costs.md").write_text("| | s |\n|---|---|\n| train | 127 |\n")
+    if not (folder / "scores.csv").exists():
+        write_scores(folder / "scores.csv")
+    about = {"verdict": folder / "verdict.txt", "costs": folder / "costs.md"}
+    out = folder / "overview.html"
+    run(Section(), scores=folder / "scores.csv", files=files, out=out, **about)
+    return out.read_text()
+
+
+def test_the_page_opens_on_the_answer_and_shows_every_file(tmp_path, files):
+    page = make(tmp_path, files)
+    sections = re.findall(r'<h2 id="\d">(.*?)</h2>', page)
+    names = list(dict.fromkeys(part.section for part in PARTS))
+    assert sections == ["The answer", *names, "Costs"]
+    answer = page[page.index("The answer</h2>") : page.index("Corpus</h2>")]
+    order = [
+        answer.index(text) for text in ("better than", "0.430 [0.330, 0.530]", "<img", FILM[:30])
+    ]
+    assert order == sorted(order)
+    assert "<strong>spm</strong>" in answer
+    assert "1,708 frames of 22 videos" in answer
+    assert answer.count("<video") == 1
+    pictures = [path for path in files if path.suffix == ".png"]
+    assert page.count("data:image/png") == len(pictures)
+    assert page.count("<video") == 3
+    assert "train" in page[page.index("Costs</h2>") :]
+
+
+def test_every_part_has_its_title_and_a_visible_caption(tmp_path, files):
+    page = make(tmp_path, files)
+    for part in PARTS:
+        assert f"<h3>{part.title.format('some')}</h3>" in page
+    assert "Look for categories that lost their test videos" in " ".join(page.split())
+    captions = {part.caption for part in PARTS if part.caption}
+    assert all((ROOT / "workflow/report" / name).is_file() for name in captions)
+    assert "{{" not in page
+
+
+def test_boxes_have_a_column_per_status_and_a_long_table_is_folded(tmp_path, files):
+    (counts,) = (path for path in files if path.match("annotations/*.csv"))
+    page = " ".join(make(tmp_path, [counts]).split())
+    assert "<td>cello</td> <td>8</td> <td>3</td>" in page
+    assert "<details>" not in page
+    rows = [f"category{number},kept,1" for number in range(LONG_ROWS + 1)]
+    csv_file.write_text(counts, "\n".join(["category,status,boxes", *rows, ""]))
+    assert f"<summary>{LONG_ROWS + 1} rows</summary>" in make(tmp_path, [counts])
+
+
+def test_without_boxes_the_page_says_that_there_are_no_scores(tmp_path, files):
+    columns = ["run", "testset", "box_source", "protocol", "trained"]
+    csv_file.write(tmp_path / "scores.csv", pd.DataFrame(columns=columns))
+    assert "No scores: there are no boxes" in make(tmp_path, files, verdict="")
+
+
+def test_the_page_needs_no_other_file_and_fits_a_phone(tmp_path, files):
+    page = make(tmp_path, files)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert 'name="viewport"' in page
