@@ -27,10 +27,10 @@ from tests.score import golden
 
 CELLS = 14
 OWN = ("ciou", "loc_acc")
-OTHER = ("fpr", "pia", "auc_pia", "f", "ap", "max_f1", "g_miou", "same")
+OTHER = ("fpr", "pia", "auc_pia", "f", "ap", "ap_slavc", "max_f1", "g_miou", "same")
 HEADS = (
-    "mean IoU", "LocAcc", "FPR", "pIA", "AUC of pIA", "F", "AP", "max-F1", "G-mIoU", "same", "IIoU",
-    "IAUC",
+    "mean IoU", "LocAcc", "FPR", "pIA", "AUC of pIA", "F", "AP", "SLAVC's AP", "max-F1", "G-mIoU",
+    "same", "IIoU", "IAUC",
 )  # fmt: skip
 
 

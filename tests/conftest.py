@@ -49,6 +49,7 @@ LONGEST_FIRST = [
     "corpus/test_fetch.py",
     "corpus/media/test_mutations.py",
     "boxes/review/test_draw_page.py",
+    "boxes/review/test_review_page.py",
     "boxes/review/test_draw_server.py",
 ]
 

@@ -73,7 +73,7 @@ class Pretrain(Section):
 
     def classifier_config(self) -> classifier.ClassifierConfig:
         """Settings of the classifier's training."""
-        return classifier.ClassifierConfig(**self.model_dump(exclude={"device"}))
+        return classifier.ClassifierConfig(**self.model_dump(exclude={"device", "threads"}))
 
 
 def read_labels(index: Path, clusters: Path) -> tuple[pa.Table, Tensor]:

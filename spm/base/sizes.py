@@ -21,9 +21,17 @@ def check_pixels(width: int, height: int) -> None:
         raise AbsurdSize(f"{width} × {height} px: expected at most {MOST_PIXELS:,} px")
 
 
-def check_packed(unpacked_bytes: int, packed_bytes: int) -> None:
-    """Raise `AbsurdSize` for data that are too large and too regular to be useful."""
-    if unpacked_bytes > max(MOST_BYTES, MOST_RATIO * packed_bytes):
+def check_packed(unpacked_bytes: int, packed_bytes: int, most_bytes: int = MOST_BYTES) -> None:
+    """Raise `AbsurdSize` for data that are too large and too regular to be useful.
+
+    Parameters
+    ----------
+    unpacked_bytes, packed_bytes : int
+        Sizes in memory and in the file.
+    most_bytes : int
+        Up to this size, data may be as regular as they like.
+    """
+    if unpacked_bytes > max(most_bytes, MOST_RATIO * packed_bytes):
         raise AbsurdSize(
             f"{packed_bytes:,} bytes contain {unpacked_bytes:,} bytes: expected at most"
             f" {MOST_RATIO} times as many"

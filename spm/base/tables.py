@@ -57,6 +57,10 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+            raise UserError(
+                f"{path} is not there: expected a table that the workflow has written: run it again"
+            ) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise
         message = str(error).splitlines()[0]

@@ -25,6 +25,9 @@ DECIMAL = re.compile(
 )
 
 
+MOST_NODES = 1_000_000  # values of a config file
+
+
 class Fault(NamedTuple):
     """A fault of a file."""
 
@@ -46,16 +49,43 @@ def read(file: Path) -> dict[str, Any]:
         root = loader.get_single_node()
     except yaml.YAMLError as error:
         raise UserError(f"{file}{_position(error)}; expected YAML") from error
+    except RecursionError as error:
+        raise UserError(
+            f"{file}: lists or mappings too deep in each other; expected YAML"
+        ) from error
     if not isinstance(root, yaml.MappingNode):
         found = "a list" if isinstance(root, yaml.SequenceNode) else "text" if root else "nothing"
         raise UserError(
             f"{file}: {found} at the top level; expected sections with settings, as in config.yaml"
         )
+    if fault := _alias_fault(root):
+        raise UserError(f"{file}: {fault}: write the settings without aliases")
     faults = sorted(_Checker(loader).faults(root, ()), key=lambda fault: fault.line)
     if faults:
         raise UserError("\n".join(f"{file}, line {line}: {text}" for line, text in faults))
     content: dict[str, Any] = loader.construct_document(root)
     return content
+
+
+def _alias_fault(root: yaml.Node) -> str:
+    """What is wrong with the aliases of a file: a few lines may stand for any number of values."""
+    try:
+        size = _size(root, {})
+    except RecursionError:
+        return "an alias of the value that it is in"
+    return "" if size <= MOST_NODES else f"its aliases stand for more than {MOST_NODES:,} values"
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Number of values in a node, where an alias counts as all that it stands for."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in sizes:
+        parts = list(node.value)
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return sizes[id(node)]
 
 
 def check(files: Iterable[Path | str]) -> None:
@@ -94,7 +124,7 @@ def _text(file: Path) -> str:
         ) from error
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return text.replace("\t", " ")
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import requests
+from filelock import Timeout
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from spm.base.locks import locked
 from spm.base.masking import mask_passwords
 from spm.boxes.statuses import ImageStatus
 
 CHUNK_BYTES = 1 << 20
+LOCKED_S = 600.0  # that a file which another process downloads is waited for
 BUSY = (429, 500, 502, 503, 504)
 ABSENT = (403, 404, 410)  # a storage bucket answers 403 for a file that it does not have
 RANGE_NOT_SATISFIABLE = 416  # the partial file is longer than the served file
@@ -59,12 +62,23 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 def download(session: requests.Session, url: str, path: Path, timeout_s: float) -> None:
     """Download a file; `path` exists only when it is complete, until then `<path>.part` grows.
 
+    It is locked meanwhile. What another process has downloaded is used.
+
     Raises
     ------
     DownloadError
         With status and reason. After `retry` the partial file stays, and the next call resumes it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(path.with_name(path.name + ".lock"), LOCKED_S):
+            if not path.exists():
+                _download(session, url, path, timeout_s)
+    except Timeout as error:
+        reason = f"another process downloads {path.name}"
+        raise DownloadError(ImageStatus.RETRY, reason) from error
+
+
+def _download(session: requests.Session, url: str, path: Path, timeout_s: float) -> None:
     part = path.with_name(path.name + ".part")
     try:
         md5 = _append_missing(session, url, part, timeout_s)

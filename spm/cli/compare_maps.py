@@ -47,10 +47,7 @@ def compare_maps(
     Differences have paired intervals and permutation tests over videos; they are given for all
     frames, per class, and per size of the truth.
     """
-    import pandas as pd
-
     from spm.base.errors import UserError
-    from spm.base.tables import atomic_write
     from spm.boxes import benchmarks
     from spm.score import comparison, external_maps, map_files, protocols
 
@@ -66,24 +63,20 @@ def compare_maps(
     if figure not in known:
         raise UserError(f"--figure {figure}: expected one of {', '.join(known)}")
     if out:
-        with atomic_write(out) as part:
-            pd.DataFrame(found).to_csv(part, index=False)
+        _write(found, out)
     if plot:
         _plot(found, plot, (first.stem, second.stem), figure)
-    lines = [_line(each) for each in found if each.part == comparison.ALL]
-    lines += [_line(each) for each in found if _is_part(each, figure)]
-    notes = [f"{first.stem}: {note}" for note in matched[0].notes]
-    notes += [f"{second.stem}: {note}" for note in matched[1].notes]
-    if not quiet:
-        for note in notes:
-            typer.echo(note, err=True)
+    for path, side in zip((first, second), matched, strict=True):
+        for note in () if quiet else side.notes:
+            typer.echo(f"{path.stem}: {note}", err=True)
     head = f"{first.stem} − {second.stem}, protocol {protocol}, {found[0].frames} frames"
-    print_result([head, *lines], [each._asdict() for each in found], as_json=as_json, quiet=quiet)
+    lines = [head, *(_line(each) for each in found if _is_printed(each, figure))]
+    print_result(lines, [each._asdict() for each in found], as_json=as_json, quiet=quiet)
 
 
-def _is_part(difference: "Difference", figure: str) -> bool:
-    """Whether it is of a class or size, and of the figure that is printed."""
-    return difference.part.startswith(("class ", "size ")) and difference.figure == figure
+def _is_printed(difference: "Difference", figure: str) -> bool:
+    """Whether it is of all frames, or of the figure that is printed for classes and sizes."""
+    return not difference.part.startswith(("class ", "size ")) or difference.figure == figure
 
 
 def _line(each: "Difference") -> str:
@@ -92,6 +85,15 @@ def _line(each: "Difference") -> str:
     p_value = "" if each.p_value is None else f" p {each.p_value:.4f}"
     values = f"{each.first:.4f} − {each.second:.4f} = {each.difference:+.4f}"
     return f"{each.part:<24} {each.figure:<14} {values}{bounds}{p_value} ({each.frames} frames)"
+
+
+def _write(differences: "Sequence[Difference]", path: Path) -> None:
+    import pandas as pd
+
+    from spm.base.tables import atomic_write
+
+    with atomic_write(path) as part:
+        pd.DataFrame(differences).to_csv(part, index=False)
 
 
 def _plot(

@@ -105,31 +105,42 @@ def score(
     from spm.boxes.annotations import Annotations
     from spm.score import external_maps, map_files, protocols, score_rows
 
-    benchmark, listed = benchmarks.read(boxes), None
-    if manifest:
-        listed = _listed(manifest)
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    benchmark, listed = benchmarks.read(boxes), _listed(manifest) if manifest else None
+    if listed is not None:
         class_map = Annotations.model_validate({}).class_map
         benchmark = external_maps.rename_unlisted(benchmark, listed, class_map)
-    names = [name.strip() for name in classes.split(",") if name.strip()]
     stored = map_files.read(maps, names)
     matched = external_maps.match_to_truth(stored, benchmark, listed, partial=partial)
-    chosen, notes = [protocols.find(protocol)], list(matched.notes)
+    chosen, left_out = [protocols.find(protocol)], list[str]()
     if all_protocols:
-        chosen, more_notes = _applicable(list(protocols.PROTOCOLS.values()), matched.predictions)
-        notes += more_notes
+        chosen, left_out = _applicable(list(protocols.PROTOCOLS.values()), matched.predictions)
     networks = _networks(matched, videos) if videos else {}
-    draws = {"resamples": bootstrap, "seed": seed}
-    tables = list(score_rows.scores(matched, chosen, **draws, networks=networks))
-    if matched.predictions.frame_maps is not None:
-        if segmentation or matched.truth.masks:
-            tables += score_rows.of_masks(matched, **draws)
-        if matched.silent:
-            tables += score_rows.of_silent_frames(matched, threshold, **draws)
+    tables = list(
+        score_rows.scores(matched, chosen, resamples=bootstrap, seed=seed, networks=networks)
+    )
+    tables += _of_frames(matched, (bootstrap, seed), threshold, segmentation=segmentation)
     if not quiet:
-        for note in notes:
-            typer.echo(note, err=True)
+        typer.echo("".join(f"{note}\n" for note in [*matched.notes, *left_out]), err=True, nl=False)
         typer.echo(f"boxes: {status_counts.line(matched.boxes)}", err=as_json)
     _report(tables, out, as_json=as_json, quiet=quiet)
+
+
+def _of_frames(
+    matched: "Matched", draws: tuple[int, int], threshold: float | None, *, segmentation: bool
+) -> "list[list[ScoreRow]]":
+    """Figures of masks, and of silent frames; there are none of class maps alone."""
+    from spm.score import score_rows
+
+    tables: list[list[ScoreRow]] = []
+    resamples, seed = draws
+    if matched.predictions.frame_maps is None:
+        return tables
+    if segmentation or matched.truth.masks:
+        tables += score_rows.of_masks(matched, resamples=resamples, seed=seed)
+    if matched.silent:
+        tables += score_rows.of_silent_frames(matched, threshold, resamples=resamples, seed=seed)
+    return tables
 
 
 def _networks(matched: "Matched", videos: Path) -> "dict[str, Predictions]":

@@ -38,7 +38,7 @@ class Corpus(Section):
     """Which videos are used, where their media are stored, and which boxes maps are scored with."""
 
     manifest: Text = Field(
-        description="CSV of the videos: video_id,url,kind,categories[,split][,start_s,end_s]. A"
+        description="CSV of the videos: `video_id,url,kind,categories[,split][,start_s,end_s]`. A"
         " relative path starts at the current folder, or else at the Snakefile's."
     )
     shards: int = Field(

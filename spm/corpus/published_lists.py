@@ -55,13 +55,13 @@ def rows(path: Path) -> list[tuple[str, ...]] | None:
     UserError
         When an entry of the list can't be read.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
-    reader = _reader(path, text)
-    if reader is None:
-        return None
     try:
-        return _unique(reader)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        reader = _reader(path, text)
+        return None if reader is None else _unique(reader)
+    except OSError as error:
+        raise UserError(f"{path} can't be read ({error.strerror}): expected a list") from error
+    except (ValueError, LookupError, TypeError, AttributeError, csv.Error, RecursionError) as error:
         raise UserError(
             f"{path}: an entry can't be read ({error}): expected the list as it was published"
         ) from error

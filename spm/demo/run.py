@@ -172,10 +172,11 @@ def summary(scores: Path) -> str:
 def verdict(path: Path) -> str:
     """The verdict on the run under the first protocol, in lines for a terminal.
 
-    The last sentence says what the run does on silence, noise and off-screen sound.
+    A second sentence says what the run does on silence, noise and off-screen sound.
     """
-    sentences = path.read_text(encoding="utf-8").splitlines()
-    return "\n".join(textwrap.fill(sentence, 100) for sentence in (sentences[0], sentences[-1]))
+    first, *others = path.read_text(encoding="utf-8").splitlines()
+    on_negatives = [sentence for sentence in others if "finds a source" in sentence]
+    return "\n".join(textwrap.fill(sentence, 100) for sentence in [first, *on_negatives[:1]])
 
 
 def closing(out: Path) -> str:

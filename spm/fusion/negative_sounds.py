@@ -4,7 +4,7 @@ Silence, white and pink noise, and sounds of other videos (off-screen sounds). T
 a frame of their own below the sounds of a batch, so every method trains on them by its own loss.
 
 Source: Juanola et al., Learning from Silence and Noise for Visual Sound Source Localization, 2025
-(SSL-SaN), which adds silence and noise to the negatives of a contrastive loss.
+(SSL-SaN), of which only the abstract was available: the losses here may differ from theirs.
 """
 
 from collections.abc import Callable

@@ -54,6 +54,7 @@ def plan(videos: Sequence[str], out: Path) -> list[VideoJob]:
     UserError
         When an address is not valid, or a file would be replaced.
     """
+    videos = list(dict.fromkeys(videos))
     locations = [sources.locate(video) for video in videos]
     names = unique_names([_names(location) for location in locations])
     jobs = []

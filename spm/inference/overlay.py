@@ -38,6 +38,7 @@ STRIP_LINES = 2
 LEGEND_SHARE = 0.35  # of the width, at most
 SHORTEST_END_S = 0.1  # of the time after the last map, from which it has an image of its own
 FIRST_PNG = 1  # level of compression: the fastest one
+THREADS = 4  # of ffmpeg's decoder, filters and encoder each: each thread needs memory
 SLOWEST = 10  # times the length of the video that its film may take, if that is more than time_s
 MESSAGE_LINES, MESSAGE_CHARS = 5, 4096  # of ffmpeg's messages that are kept
 SHOWN_CHARS = 300  # of its last message
@@ -174,7 +175,8 @@ def _command(
     assert media.pictures is not None
     assert media.sound is not None
     limit = {} if max_s is None else {"t": max_s}
-    source = ffmpeg.input(f"file:{localization.video.absolute()}", **INPUT_OPTIONS, **limit)
+    reading = {"threads": THREADS, **INPUT_OPTIONS, **limit}
+    source = ffmpeg.input(f"file:{localization.video.absolute()}", **reading)
     heat = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgba", s=f"{SIDE}x{SIDE}", r=FPS)
     texts = ffmpeg.input(
         f"file:{annotations}", format="png_pipe", framerate=localization.maps_per_s
@@ -196,12 +198,13 @@ def _command(
         source[str(media.sound.stream)],
         f"file:{out}",
         **limit,
+        threads=THREADS,
         format="mp4", vcodec="libx264", preset="superfast", crf=23, pix_fmt="yuv420p",
         acodec="aac", audio_bitrate="160k", movflags="+faststart",
         metadata=f"comment=heat map by spm, network {localization.network}",
     )  # fmt: skip
     arguments: list[str] = output.overwrite_output().compile(binary())
-    return [*arguments, "-v", "error"]
+    return [*arguments, "-v", "error", "-filter_complex_threads", str(THREADS)]
 
 
 def _run(

@@ -60,7 +60,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = path.read_bytes()
         tensors: dict[str, Tensor] = deserialize(content)
-    except (FileNotFoundError, SafetensorError) as error:
+    except (FileNotFoundError, IsADirectoryError, SafetensorError) as error:
         raise _incomplete(path, error) from error
     about = load_about(path)
     expected = about.pop(DIGEST_KEY, None)  # weights from elsewhere may have none

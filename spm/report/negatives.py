@@ -6,27 +6,27 @@ from typing import Any
 
 import pandas as pd
 
+from spm.base.statuses import PlayedSound
 from spm.report import markdown, summaries, verdict
 from spm.report.summaries import SummaryKey, summary_key
 
 KEY = ["testset", "box_source"]
+SOUNDS = [*(sound.value for sound in PlayedSound), "all"]  # in the order of the table
 FIGURES = {  # figure of a summary: head of its column
     "ciou": "mean IoU",
     "loc_acc": "LocAcc",
     "fpr": "frames with foreground",
     "pia": "pIA",
-    "auc_pia": "AUC of pIA",
     "f": "F",
     "ap": "AP",
     "max_f1": "max-F1",
     "same": "same as own",
     "maximum": "maximum",
 }
+FURTHER = ("auc", "auc_pia", "f_auc", "ap_slavc", "g_miou")  # in the CSV only
 COLUMNS = [
     *KEY, "run", "trained", "sound", "threshold", "threshold_from", "frames", "videos",
-    *(f"{name}{end}" for name in FIGURES for end in ("", " low", " high")),
-    "auc", "auc low", "auc high", "f_auc", "f_auc low", "f_auc high", "g_miou", "g_miou low",
-    "g_miou high",
+    *(f"{name}{end}" for name in (*FIGURES, *FURTHER) for end in ("", " low", " high")),
 ]  # fmt: skip
 ABOUT = """One threshold holds for all maps of a system: three quarters of its maps of other clips
 with such sounds are empty under it, unless scores.negative_threshold states one. Low is right for
@@ -56,8 +56,8 @@ def _system_rows(
 ) -> Iterator[dict[str, Any]]:
     about = {"testset": key.testset, "box_source": key.box_source, "run": name, "trained": trained}
     about |= {each: system[each] for each in ("threshold", "threshold_from", "frames", "videos")}
-    for sound, figures in system["sounds"].items():
-        row = {**about, "sound": sound}
+    for sound in filter(system["sounds"].__contains__, SOUNDS):
+        figures, row = system["sounds"][sound], {**about, "sound": sound}
         for figure, bounds in figures["interval_95"].items():
             low, high = bounds or (None, None)
             row |= {figure: figures[figure], f"{figure} low": low, f"{figure} high": high}
@@ -113,9 +113,10 @@ def sentence(key: SummaryKey, sounds: Mapping[str, Any], threshold: float) -> st
     >>> sentence(key, sounds, 0.6)[:51]
     'solo: `spm` finds a source in 25 % of frames with s'
     """
-    negative = {name: each for name, each in sounds.items() if name != "all" and "fpr" in each}
-    shares = [f"{each['fpr']:.0%} of frames with {_words(name)}" for name, each in negative.items()]
-    shares = [share.replace("%", " %") for share in shares]
+    shares = []
+    for name in PlayedSound:
+        if "fpr" in sounds.get(name, {}):
+            shares.append(f"{100 * sounds[name]['fpr']:.0f} % of frames with {_words(name)}")
     return (
         f"{key.testset}: `{key.run}` finds a source in {verdict.listed(shares)}; mean IoU"
         f" {sounds['own']['ciou']:.2f} with their own sounds, F {sounds['all']['f']:.2f} (threshold"

@@ -188,7 +188,7 @@ def _fault(keys: Sequence[str], maps: Maps | StreamedMaps, classes: Sequence[str
     if maps.ndim not in (3, 4) or 0 in maps.shape:
         return f"maps of shape {maps.shape}; expected (n, h, w) or (n, classes, h, w)"
     if (px := maps.shape[-2] * maps.shape[-1]) > MOST_PIXELS:
-        return f"maps of {px:,} px; expected at most {MOST_PIXELS:,} px"
+        return f"can't be read as maps: {px:,} px each; expected at most {MOST_PIXELS:,} px"
     if len(keys) != len(maps):
         return f"{len(keys)} keys for {len(maps)} maps; expected one key per map"
     if len(set(keys)) < len(keys):

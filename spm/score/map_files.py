@@ -16,6 +16,7 @@ A file or folder has one of these forms:
                   its file in the folder, without the suffix
 """
 
+import math
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 
 from spm.base.errors import UserError
 from spm.base.pictures import open_picture
+from spm.base.sizes import check_packed
 from spm.boxes.formats.frames import frame_key
 from spm.score import map_arrays, map_streams, map_tables
 from spm.score.map_arrays import ExternalMaps
@@ -70,8 +72,10 @@ def _read_npz(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
         if "maps" in wanted and (maps := map_streams.from_npz(path, file.zip, "maps.npy")):
             arrays["maps"] = maps
         wanted = [name for name in wanted if name not in arrays]
-        sizes = [file.zip.getinfo(f"{name}.npy").file_size for name in wanted]
-        map_arrays.check_memory(path, sum(sizes))
+        members = [file.zip.getinfo(f"{name}.npy") for name in wanted]
+        for member in members:
+            check_packed(member.file_size, member.compress_size, map_streams.STREAM_BYTES)
+        map_arrays.check_memory(path, sum(member.file_size for member in members))
         arrays, names = arrays | {name: file[name] for name in wanted}, file.files
     return map_arrays.from_arrays(path, arrays, names, classes)
 
@@ -94,7 +98,10 @@ def _read_torch(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     import torch
 
     # Large files are mapped, so that the maps of a few frames can be read.
-    is_mapped = path.stat().st_size > map_streams.STREAM_BYTES // 8 and zipfile.is_zipfile(path)
+    is_zip = zipfile.is_zipfile(path)
+    is_mapped = path.stat().st_size > map_streams.STREAM_BYTES // 8 and is_zip
+    for member in zipfile.ZipFile(path).infolist() if is_zip else ():
+        check_packed(member.file_size, member.compress_size, map_streams.STREAM_BYTES)
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     if isinstance(content, torch.Tensor):
         return map_arrays.from_array(path, _array(path, content), classes)
@@ -150,6 +157,8 @@ def _read_hdf5(path: Path, classes: tuple[str, ...]) -> ExternalMaps:
     file = h5py.File(path, "r")  # streamed maps keep it open
     file.visititems(collect)
     found = list(nodes.values())
+    for node in found:
+        _check_chunks(node)
     if found and not {"keys", "maps"} & nodes.keys() and _is_stream(found, len(found)):
         maps = map_streams.from_items(path, list(nodes), found[0].shape, lambda n: found[n][()])
         return map_arrays.from_stream(list(nodes), maps, classes)
@@ -166,6 +175,13 @@ def _dataset(path: Path, name: str, node: Any) -> Any:
         return StreamedMaps(path, node.shape, lambda rows: node[rows])
     map_arrays.check_memory(path, node.nbytes)
     return node[()]
+
+
+def _check_chunks(node: Any) -> None:
+    """Each chunk of a dataset, which is unpacked as a whole, has a useful size."""
+    if node.chunks:
+        chunk_bytes = node.dtype.itemsize * math.prod(node.chunks)
+        check_packed(chunk_bytes, node.id.get_storage_size(), map_streams.STREAM_BYTES)
 
 
 def _read_parquet(path: Path, classes: tuple[str, ...]) -> ExternalMaps:

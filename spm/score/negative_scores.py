@@ -182,6 +182,7 @@ def negative_figures(
         "f": negatives.harmonic_mean(ciou, 1 - share),
         "f_auc": negatives.harmonic_mean(auc, inactive),
         "ap": _detection(own, others, negatives.ap_thresholds, means, _area),
+        "ap_slavc": _detection(own, others, negatives.ap_thresholds, means, _area_of_slavc),
         "max_f1": _detection(own, others, negatives.f1_thresholds, means, _largest_f1),
         "g_miou": negatives.harmonic_mean(ciou, 1 - mean(lambda other: other.iou)),
         "same": mean(lambda other: other.same),
@@ -191,6 +192,10 @@ def negative_figures(
 
 def _area(precisions: Doubles, recalls: Doubles) -> Doubles:
     return negatives.area_under_precision(precisions, recalls)
+
+
+def _area_of_slavc(precisions: Doubles, recalls: Doubles) -> Doubles:
+    return negatives.area_under_precision(precisions, recalls, from_zero=False)
 
 
 def _largest_f1(precisions: Doubles, recalls: Doubles) -> Doubles:

@@ -181,19 +181,29 @@ def f1_thresholds(confidences: ArrayLike) -> Doubles:
     return np.asarray(values[:: max(1, len(values) // SLAVC_F1_THRESHOLDS)])
 
 
-def area_under_precision(precisions: Doubles, recalls: Doubles) -> Doubles:
+def area_under_precision(
+    precisions: Doubles, recalls: Doubles, *, from_zero: bool = True
+) -> Doubles:
     """Area under precision against recall, with the points in the last axis: (…, t) → (…).
 
-    Each step of recall counts with the best precision from here on. The area begins at the first
-    point, not at recall 0, as in SLAVC's `EvaluatorFull.calc_ap`: a system with the same confidence
-    for every frame has an area of 0.
+    Each step of recall counts with the best precision from here on. SLAVC's `EvaluatorFull.calc_ap`
+    begins at the first point (`from_zero=False`): what is found at the highest confidence does not
+    count, and a perfect system with the same confidence for all frames that sound has an area of 0.
     """
     best = np.maximum.accumulate(precisions[..., ::-1], -1)[..., ::-1]
-    return np.asarray((best[..., :-1] * np.diff(recalls, axis=-1)).sum(-1), np.float64)
+    area = np.asarray((best[..., :-1] * np.diff(recalls, axis=-1)).sum(-1), np.float64)
+    if from_zero and recalls.shape[-1]:
+        area += best[..., 0] * recalls[..., 0]
+    return area
 
 
 def average_precision(
-    ious: ArrayLike, confidences: ArrayLike, sounding: ArrayLike, iou_at: float = 0.5
+    ious: ArrayLike,
+    confidences: ArrayLike,
+    sounding: ArrayLike,
+    iou_at: float = 0.5,
+    *,
+    from_zero: bool = True,
 ) -> float:
     """Average precision of detection and localization over confidence.
 
@@ -206,6 +216,8 @@ def average_precision(
         Whether the frame is positive.
     iou_at : float
         IoU from which on a detection is right.
+    from_zero : bool
+        Whether the area begins at recall 0; False: at the highest confidence, as in the source.
 
     Returns
     -------
@@ -219,12 +231,16 @@ def average_precision(
     Three positive frames that are located, and two negative ones with less confidence:
 
     >>> sounding = [True, True, True, False, False]
-    >>> average_precision([1, 1, 1, 0, 0], [0.9, 0.8, 0.7, 0.2, 0.1], sounding).__round__(4)
+    >>> confidences = [0.9, 0.8, 0.7, 0.2, 0.1]
+    >>> average_precision([1, 1, 1, 0, 0], confidences, sounding)
+    1.0
+    >>> round(average_precision([1, 1, 1, 0, 0], confidences, sounding, from_zero=False), 4)
     0.3333
     """
     detections = Detections.check(ious, confidences, sounding)
     counts = detection_counts(detections, ap_thresholds(confidences), iou_at)
-    return float(area_under_precision(*precision_recall(*(each.sum(0) for each in counts))))
+    curve = precision_recall(*(each.sum(0) for each in counts))
+    return float(area_under_precision(*curve, from_zero=from_zero))
 
 
 def f1(precisions: ArrayLike, recalls: ArrayLike) -> Doubles:

@@ -97,14 +97,14 @@ def agreement(maps: Floats, truth: Mask) -> Agreement:
     return Agreement(ious, inside, union, truth.sum((1, 2)), hits, found)
 
 
-def f_measure(precision: Doubles, recall: Doubles) -> Doubles:
-    """F of precision and recall, of any shape; 0 where both are 0.
+def f_measure(precision: Doubles, recovered: Doubles) -> Doubles:
+    """F of precision and recall (the part recovered), of any shape; 0 where both are 0.
 
     >>> f_measure(np.array([1.0, 0.0]), np.array([0.5, 0.0])).round(4)
     array([0.8125, 0.    ])
     """
-    total = BETA2 * precision + recall
-    product = (1 + BETA2) * precision * recall
+    total = BETA2 * precision + recovered
+    product = (1 + BETA2) * precision * recovered
     return np.divide(product, total, out=np.zeros_like(total), where=total > 0)
 
 

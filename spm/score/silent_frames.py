@@ -20,7 +20,7 @@ PROTOCOL = "ez-vsl"  # of the IoU of SLAVC's detections
 Means = Callable[[Doubles], Doubles]  # sums over frames of columns: (n, k) → (resamples, k)
 
 
-class Measured(NamedTuple):
+class SilentMeasures(NamedTuple):
     """What each frame has: (n,) each."""
 
     sounding: Mask
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
 
 def measure(
     predictions: Predictions, truth: Truth, threshold: float | None
-) -> tuple[float, Measured]:
+) -> tuple[float, SilentMeasures]:
     """Measure every map; without a threshold, the universal one of the frames without truth.
 
     Raises
@@ -58,7 +58,7 @@ def measure(
     ious = np.zeros((2, len(sounding)))
     for row, (selection, scores) in zip(ious, results.values(), strict=True):
         row[selection.frames] = scores.ious
-    return threshold, Measured(sounding, maxima, confidences, shares, *ious)
+    return threshold, SilentMeasures(sounding, maxima, confidences, shares, *ious)
 
 
 def _parts(predictions: Predictions) -> Iterator[tuple[slice, Maps]]:
@@ -70,7 +70,9 @@ def _parts(predictions: Predictions) -> Iterator[tuple[slice, Maps]]:
             yield slice(part.start + start, part.start + start + len(batch)), batch
 
 
-def figures(found: Measured, threshold: float, draws: Draws | None = None) -> dict[str, Doubles]:
+def figures(
+    found: SilentMeasures, threshold: float, draws: Draws | None = None
+) -> dict[str, Doubles]:
     """Every figure, (1,), or (resamples,) with draws of the videos.
 
     ap, max_f1      of SLAVC: detection and localization over confidence
@@ -111,12 +113,12 @@ def figures(found: Measured, threshold: float, draws: Draws | None = None) -> di
     }
 
 
-def _largest_f1(precision: Doubles, recall: Doubles) -> Doubles:
-    return np.asarray(negatives.f1(precision, recall).max(-1))
+def _largest_f1(precision: Doubles, recovered: Doubles) -> Doubles:
+    return np.asarray(negatives.f1(precision, recovered).max(-1))
 
 
 def _detection(
-    found: Measured,
+    found: SilentMeasures,
     thresholds_of: Callable[[Doubles], Doubles],
     sums: Means,
     figure: Callable[[Doubles, Doubles], Doubles],

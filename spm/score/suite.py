@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypedDict
 from spm.base.errors import UserError
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS, BenchmarkSet
+from spm.boxes.download import digest_of
 from spm.boxes.formats.frames import BenchmarkBoxes
 from spm.score import external_maps, map_files, mask_scores, protocols, score_rows
 from spm.score.external_maps import Matched
@@ -129,9 +130,9 @@ def score(maps: Path, names: Sequence[str], settings: SuiteSettings) -> Iterator
         If a name is unknown, a set needs a folder, or a file can't be read.
     """
     read_maps: Callable[[Path], ExternalMaps] = cache(map_files.read)
-    for text in names:
-        name, _ = split_name(text)
-        benchmark, path = benchmarks.read(text), find_maps(maps, name)
+    places = {text: find_maps(maps, split_name(text)[0]) for text in names}
+    for text, path in places.items():
+        name, benchmark = split_name(text)[0], benchmarks.read(text)
         wanted = tuple(_wanted(benchmark))
         stored = read_maps(path) if path else None
         if stored is None or not external_maps.matches(stored, benchmark):
@@ -186,7 +187,7 @@ def manifest(
 ) -> dict[str, Any]:
     """What was scored, with digests and parameters: equal manifests mean equal figures."""
     folders = dict(map(split_name, names))
-    digests = {path: digest(path) for path in {each.maps for each in results} if path}
+    digests = {each.maps: digest(each.maps) for each in results if each.maps}
     return {
         "sets": {each.name: _about(each, folders[each.name], digests) for each in results},
         "protocols": _parameters(results, settings.extra),
@@ -229,8 +230,7 @@ def _parameters(results: Sequence[SetScores], extra: Sequence[Protocol]) -> dict
 def digest(path: Path) -> str:
     """The sha256 of a file, or of the names and digests of the files of a folder."""
     if path.is_file():
-        with path.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        return digest_of(path)
     names = hashlib.sha256()
     for file in sorted(each for each in path.rglob("*") if each.is_file()):
         names.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())

@@ -215,6 +215,8 @@ class ReportPlan:
         """Names of the tables that this config makes; the card of the data set lists no other."""
         plan = self.plan
         names = ["fetch", "videos", "clips", "spectrograms", "index", "history", "maps"]
+        if plan.negative_testsets:
+            names += ["negatives", "negative_maps"]
         if plan.trains_on_openimages:
             names += ["openimages", "openimages_boxes"]
         if "detector" in plan.box_sources:

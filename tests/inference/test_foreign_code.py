@@ -12,6 +12,7 @@ import pytest
 from spm.base import tables
 from spm.corpus.fetching import plugins
 from spm.corpus.manifest import write
+from spm.corpus.media import ffmpeg
 from tests.support.project import ROOT, Project
 from tests.support.web import film
 
@@ -101,21 +102,18 @@ def write_plugin(folder: Path, marker: Path) -> None:
     (extractors / "stranger.py").write_text(PLUGIN.format(marker=str(marker)))
 
 
-@pytest.mark.parametrize("setting", [(), ("named",)])
-def test_plugins_of_yt_dlp_are_loaded_only_from_folders_that_a_setting_names(
-    tmp_path, marker, site, setting
+def test_plugins_of_yt_dlp_in_the_home_and_in_the_current_folder_are_not_loaded(
+    tmp_path, marker, site
 ):
-    home, named = tmp_path / "home", tmp_path / "named"
+    home = tmp_path / "home"
     for place in ("yt-dlp/plugins", "yt-dlp-plugins"):
         write_plugin(home / ".config" / place, marker)
     write_plugin(home / "yt-dlp-plugins", marker)
     shutil.copytree(home / "yt-dlp-plugins/foreign/yt_dlp_plugins", tmp_path / "yt_dlp_plugins")
-    write_plugin(named, tmp_path / "named.txt")
     site.answers["/film.mp4"] = ["media"]
     write(tmp_path / "manifest.csv", [("film", f"{site.root}/film.mp4", "solo", "violin")])
-    folders = ", ".join(f'"{tmp_path / name}"' for name in setting)
-    config = f'{{"private_hosts": ["127.0.0.1"], "plugins": [{folders}]}}'
     words = ["--manifest", "manifest.csv", "--shard", 0, "--shards", 1, "--store", "store"]
+    config = '{"private_hosts": ["127.0.0.1"]}'
     run(
         *(
             sys.executable,
@@ -130,13 +128,47 @@ def test_plugins_of_yt_dlp_are_loaded_only_from_folders_that_a_setting_names(
         folder=tmp_path,
         HOME=str(home),
         XDG_CONFIG_HOME=str(home / ".config"),
-        PYTHONPATH=f"{ROOT}",
+        PYTHONPATH=str(ROOT),
     )
     assert tables.read(tmp_path / "l.parquet")["status"].to_pylist() == ["ok"]
     assert not marker.exists()
-    assert (tmp_path / "named.txt").exists() == bool(setting)
+
+
+def test_plugins_of_yt_dlp_are_loaded_from_the_folders_that_a_setting_names(tmp_path, marker):
+    write_plugin(tmp_path / "named", marker)
+    code = "import sys; from spm.corpus.fetching import plugins; plugins.load(sys.argv[1:])"
+    run(sys.executable, "-c", code, "named", folder=tmp_path, PYTHONPATH=str(ROOT))
+    assert marker.exists()
 
 
 def test_a_missing_folder_of_plugins_is_named():
     with pytest.raises(Exception, match=r"fetch\.plugins: there is no folder /nowhere"):
         plugins.load(["/nowhere"])
+
+
+def test_settings_of_libraries_in_the_working_directory_have_no_effect(tmp_path):
+    (tmp_path / ".numba_config.yaml").write_text(f"cache_dir: {tmp_path}/cache\ndisable_jit: 1\n")
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\ntext.usetex: true\n")
+    code = (
+        "from numba.core import config\n"
+        "from spm.report.plotting import RC\n"
+        "import spm.score.kernels\n"
+        "assert (config.DISABLE_JIT, config.CACHE_DIR) == (0, ''), config.CACHE_DIR\n"
+        "assert (RC['axes.facecolor'], RC['text.usetex']) == ('white', False)\n"
+    )
+    run(sys.executable, "-P", "-c", code, folder=tmp_path, PYTHONPATH=str(ROOT))
+
+
+def test_ffmpeg_is_not_taken_from_the_current_folder(tmp_path, monkeypatch):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPM_FFMPEG", raising=False)
+    for path in (".", "", str(tmp_path)):
+        monkeypatch.setenv("PATH", f"{path}{os.pathsep}/nowhere")
+        ffmpeg.binary.cache_clear()
+        found = Path(ffmpeg.binary())
+        assert found.is_absolute()
+        assert (found == program) == (path == str(tmp_path))
+    ffmpeg.binary.cache_clear()

@@ -24,11 +24,13 @@ def no_proxies(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("to", ["http://localhost:{port}/secret", "http://127.0.0.1:1/secret"])
-def test_a_redirect_into_the_private_network_is_not_followed(site, no_proxies, tmp_path, to):
+def test_a_redirect_into_the_private_network_is_not_followed(site, no_proxies, tmp_path):
     """The address itself names a private host, which it may ask; the redirect names another one."""
     port = site.root.rpartition(":")[2]
-    site.answers = {"/film.mp4": ["to " + to.format(port=port)], "/secret": ["media"]}
+    site.answers = {
+        "/film.mp4": [f"to http://localhost:{port}/secret"],
+        "/secret": ["media"],
+    }
     address = site.root.replace("://", "://me:secret@") + "/film.mp4"
     with pytest.raises(UserError, match="private address") as caught:
         sources.download(address, tmp_path)

@@ -3,12 +3,17 @@
 import io
 import struct
 import tracemalloc
+import zipfile
 import zlib
+from functools import partial
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from spm.base import sizes
@@ -18,7 +23,7 @@ from spm.boxes import detection_dataset, openimages
 from spm.boxes.download import DownloadError
 from spm.boxes.formats.masks import ImageMask
 from spm.learn import transforms
-from spm.score import map_files
+from spm.score import map_files, map_streams
 
 SIDE = 12_000  # px: 432 MB as RGB
 
@@ -90,12 +95,35 @@ def test_a_whole_large_picture_is_checked_with_little_memory(tmp_path):
         openimages.inspect_image(tmp_path / "a.jpg")
 
 
-def test_packed_maps_of_an_absurd_size_are_refused_by_their_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(sizes, "MOST_BYTES", 1_000_000)
-    np.savez_compressed(tmp_path / "maps.npz", keys=["a"], maps=np.zeros((1, 600, 600), np.float32))
-    with pytest.raises(
-        UserError, match="bytes contain 1,440,128 bytes: expected at most 250 times"
+def test_packed_arrays_of_an_absurd_size_are_refused_by_their_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(map_streams, "STREAM_BYTES", 1_000_000)
+    cells = np.zeros((1, 600, 600), np.float32)
+    np.savez_compressed(tmp_path / "keys.npz", keys=cells, maps=cells[:, :9, :9])
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file.create_dataset("maps", data=cells, chunks=cells.shape, compression="gzip")
+    torch.save(torch.from_numpy(cells), tmp_path / "stored.pt")
+    repack(tmp_path / "stored.pt", tmp_path / "maps.pt")
+    for name in ("keys.npz", "maps.h5", "maps.pt"):
+        with pytest.raises(UserError, match=r"contain 1,440,\d+ bytes: expected at most 250 times"):
+            map_files.read(tmp_path / name)
+
+
+def repack(path: Path, out: Path) -> None:
+    """Compress the members of a zip file."""
+    with (
+        zipfile.ZipFile(path) as stored,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed,
     ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+
+
+def test_packed_maps_that_are_streamed_are_refused_by_their_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(map_streams, "STREAM_BYTES", 1000)
+    monkeypatch.setattr(map_streams, "check_packed", partial(sizes.check_packed, most_bytes=10**6))
+    cells = np.zeros((1, 600, 600), np.float32)
+    np.savez_compressed(tmp_path / "maps.npz", keys=["a"], maps=cells)
+    with pytest.raises(UserError, match=r"contain 1,440,\d+ bytes: expected at most 250 times"):
         map_files.read(tmp_path / "maps.npz")
 
 

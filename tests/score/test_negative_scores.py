@@ -47,7 +47,8 @@ def test_a_system_that_hears_has_foreground_only_with_the_own_sound():
     assert (everything["fpr"], everything["pia"], everything["auc_pia"]) == (0, 0, 1)
     assert everything["same"] == 0
     assert everything["f"] == pytest.approx(2 * own["ciou"] / (1 + own["ciou"]))
-    assert everything["max_f1"] == 1
+    assert everything["max_f1"] == everything["ap"] == 1
+    assert everything["ap_slavc"] == 0
     assert set(found["sounds"]) == {"own", "silence", "off-screen", "all"}
 
 

@@ -49,7 +49,7 @@ def detections() -> tuple[NDArray[Any], ...]:
 @pytest.mark.parametrize("source", ["slavc", "sslalignment", "acl-ssl"])
 def test_detection_figures_equal_those_of_the_authors_own_code(source):
     expected, (ious, confidences, sounding) = authors()[source], detections()
-    found = negatives.average_precision(ious, confidences, sounding)
+    found = negatives.average_precision(ious, confidences, sounding, from_zero=False)
     assert found == pytest.approx(expected["ap"], abs=TOLERANCE)
     found = negatives.max_f1(ious, confidences, sounding)
     assert found == pytest.approx(max(expected["f1"]), abs=TOLERANCE)
@@ -111,7 +111,7 @@ def test_random_frames_have_the_figures_of_the_reference_evaluators(seed):
     count = int(generator.integers(2, 500))
     ious, sounding = generator.random(count), generator.random(count) < 0.6
     confidences = generator.random(count).round(int(generator.integers(1, 4)))  # some are equal
-    found = negatives.average_precision(ious, confidences, sounding)
+    found = negatives.average_precision(ious, confidences, sounding, from_zero=False)
     expected = reference_evaluators.average_precision(ious, confidences, sounding)
     assert found == pytest.approx(expected, abs=TOLERANCE)
     expected = reference_evaluators.largest_f1(ious, confidences, sounding)
@@ -134,6 +134,15 @@ def test_a_map_that_ignores_the_sound_has_no_average_precision_above_that_of_cha
     confidences = np.repeat(np.linspace(0, 1, 50), 2)  # of a picture, whatever it sounds like
     found = negatives.average_precision(np.ones(100), confidences, sounding)
     assert found == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_perfect_system_has_an_average_precision_of_1_but_0_by_slavcs_code():
+    sounding = np.tile([True, False], 50)
+    found = [
+        negatives.average_precision(sounding, sounding, sounding, from_zero=from_zero)
+        for from_zero in (True, False)
+    ]
+    assert found == [1, 0]
 
 
 def test_silent_maps_are_right_for_all_negative_frames_and_full_maps_for_none():

@@ -43,9 +43,9 @@ def curve_of_loop(values, truth):
         foreground = values >= threshold
         both = np.count_nonzero(foreground & truth)
         precision = both / (np.count_nonzero(foreground) + 1e-20)
-        recall = both / np.count_nonzero(truth)
-        total = 0.3 * precision + recall
-        curve.append(1.3 * precision * recall / total if total else 0.0)
+        recovered = both / np.count_nonzero(truth)
+        total = 0.3 * precision + recovered
+        curve.append(1.3 * precision * recovered / total if total else 0.0)
     return curve
 
 
@@ -82,8 +82,8 @@ def test_figures_of_the_set_count_the_pixels_of_all_frames(frames, found):
     for threshold in segmentation.thresholds():
         both = np.count_nonzero((maps >= threshold) & truth)
         precision = both / max(np.count_nonzero(maps >= threshold), 1)
-        recall = both / truth.sum()
-        best = max(best, 1.3 * precision * recall / max(0.3 * precision + recall, 1e-20))
+        recovered = both / truth.sum()
+        best = max(best, 1.3 * precision * recovered / max(0.3 * precision + recovered, 1e-20))
     assert values["f_of_set"] == pytest.approx(best, abs=1e-12)
 
 

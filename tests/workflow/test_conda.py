@@ -3,12 +3,13 @@
 The `conda` is that of tests/support/conda.py.
 """
 
+import ast
 import asyncio
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import rattler
 from rattler.exceptions import SolverError
 
+from spm.base import digest
 from spm.learn.pretrained import PARTS, Package
 from tests.support import conda, flow
 from tests.support.changes import modules_of
@@ -23,6 +25,8 @@ from tests.workflow.conftest import new_project, results
 
 pytestmark = pytest.mark.slow
 CHANNELS = ["conda-forge", "nodefaults"]
+# Imported inside functions, where a setting or a missing package asks for them.
+OPTIONAL = {"detectron2", "imageio_ffmpeg", "tflite"}
 CARRIERS = [part.source for part in PARTS.values() if isinstance(part.source, Package)]
 
 
@@ -81,6 +85,15 @@ def test_a_version_that_does_not_exist_is_named_in_the_error(installed, tmp_path
         asyncio.run(conda.create(installed[0], tmp_path / "env.yaml", tmp_path / "env"))
 
 
+def packages_of(modules: Iterable[str]) -> set[str]:
+    """Packages of others that modules import, also inside functions."""
+    names: set[str] = set()
+    for module in set().union(*map(digest.imported_by, modules)):
+        tree = ast.parse(digest._source_file(module).read_text(encoding="utf-8"))
+        names |= {name.split(".")[0] for name in digest._imported_names(tree)}
+    return names - sys.stdlib_module_names - OPTIONAL - {digest.PACKAGE}
+
+
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
 def test_an_environment_has_all_that_its_stages_import(file, environment_of):
     stages = flow.ENVIRONMENTS[file.stem]
@@ -88,6 +101,7 @@ def test_an_environment_has_all_that_its_stages_import(file, environment_of):
     for name, modules in modules_of().items():
         if name.split("[")[0] in stages:
             imported.update(modules)
+    imported |= packages_of(imported)
     code = "\n".join(f"import {module}" for module in sorted(imported))
     done = subprocess.run(
         [environment_of(file) / "bin/python", "-c", code],

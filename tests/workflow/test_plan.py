@@ -374,10 +374,24 @@ def test_the_first_test_set_is_shown_from_mosaics_if_it_is_one_of_mosaics():
     assert report.shown["clips"] == ["results/fusion/mosaics/test/clips/0000.parquet"]
 
 
+def test_maps_with_other_sounds_are_those_of_trained_runs_and_baselines_but_not_of_mosaics():
+    plan = plan_of(maps={"testsets": ["solo", "synthetic"], "prior_alpha": 0.4})
+    assert plan.negative_testsets == ["solo"]
+    assert plan.negative_maps("spm", "solo") == ["results/fusion/maps/spm/negatives/solo.parquet"]
+    assert plan.negative_maps("spm+prior", "solo") == []
+    assert plan.negative_maps("spm", "synthetic") == []
+    folder = "results/fusion/baseline_maps/solo/negatives"
+    names = ("object-prior", "zero-shot")
+    assert plan.baseline_negative_maps("solo") == [f"{folder}/{name}.parquet" for name in names]
+    without = plan_of(negatives={"sounds": []})
+    assert without.negative_testsets == []
+    assert without.baseline_negative_maps("solo") == []
+
+
 def test_a_card_lists_the_tables_that_the_config_makes():
     always = ["fetch", "videos", "clips", "spectrograms", "index", "history", "maps"]
     bare = {"corpus": {"boxes": []}, "train": {"promote": False}}
-    assert report_of(**bare).card_tables == always
+    assert report_of(**bare).card_tables == [*always, "negatives", "negative_maps"]
     full = report_of(
         runs=RUNS,
         audio=AUDIO,

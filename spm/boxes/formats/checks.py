@@ -5,7 +5,9 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
 
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import Form, Sides
@@ -109,6 +111,10 @@ def named(place: str) -> Iterator[None]:
         raise UserError(f"{place}: {error} is missing") from error
     except (ValueError, TypeError, IndexError, AttributeError, SyntaxError, EOFError) as error:
         raise UserError(f"{place}: {error}") from error  # SyntaxError: of XML
+    except (BadZipFile, TokenError, RecursionError) as error:  # of .npy files and of JSON
+        raise UserError(f"{place}: it is damaged ({error})") from error
+    except OSError as error:
+        raise UserError(f"{place}: it can't be read ({error.strerror or error})") from error
 
 
 def read_json(path: Path) -> Any:
@@ -119,7 +125,10 @@ def read_json(path: Path) -> Any:
     ValueError
         If it has another encoding, is not JSON, or is truncated.
     """
-    return json.loads(path.read_bytes())
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("lists or mappings are too deep in each other") from error
 
 
 def _fault(sides: Sides, form: Form, tolerance: float) -> str:

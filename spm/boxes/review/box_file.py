@@ -9,6 +9,7 @@ import fcntl
 import glob
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,13 @@ from spm.base.errors import UserError
 from spm.base.spreadsheets import Spreadsheet
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import COLUMNS, KeyedBox
-from spm.boxes.review.file_state import Signature, is_same_file, signature_of, sync_folder
+from spm.boxes.review.file_state import (
+    Signature,
+    back_up,
+    is_same_file,
+    signature_of,
+    sync_folder,
+)
 
 NUMBERS = ("time_s", "x", "y", "w", "h")  # columns
 ATTEMPTS = 20  # to write while another program keeps changing the file
@@ -50,6 +57,11 @@ class Contents:
     sheet: Spreadsheet
     answers: Sequence[Answer]
     signature: Signature | None  # None: there is no file
+
+    @cached_property
+    def boxes(self) -> set[KeyedBox]:
+        """The content of the rows."""
+        return {answer.box for answer in self.answers}
 
     @cached_property
     def cells(self) -> dict[int, list[str]]:
@@ -86,6 +98,7 @@ class BoxFile:
         self.target = path.resolve()  # of a link, the file that it leads to is replaced
         self.thread_lock = Lock()
         self.cached: Contents | None = None
+        self.stored: set[KeyedBox] = set()  # rows that this object has written
 
     def load(self) -> Contents:
         """The content of the file; it is read again only if it has changed.
@@ -98,8 +111,26 @@ class BoxFile:
         signature = signature_of(self.target)
         with self.thread_lock:
             if self.cached is None or self.cached.signature != signature:
-                self.cached = self._read(self.target, signature)
+                before, self.cached = self.cached, self._read(self.target, signature)
+                if before is not None:
+                    self._back_up_lost(before, self.cached)
             return self.cached
+
+    def _back_up_lost(self, before: Contents, now: Contents) -> None:
+        """Copy the earlier content if another program has removed rows of several frames.
+
+        An editor does so that saves what it has read earlier. Another page changes one frame at a
+        time.
+        """
+        lost = (self.stored & before.boxes) - now.boxes
+        frames = {(box.video_id, box.time_s) for box in lost}
+        if len(frames) > 1:
+            copy = back_up(self.path, before.sheet.edit({}, []))
+            print(
+                f"spm review: {self.path}: another program has saved it without your boxes of"
+                f" {len(frames)} frames; {copy.name} has the earlier content",
+                file=sys.stderr,
+            )
 
     def _read(self, path: Path, signature: Signature | None) -> Contents:
         """Read and check the file, or a later version of it."""
@@ -162,6 +193,7 @@ class BoxFile:
         sync_folder(folder)
         with self.thread_lock:
             self.cached = new
+            self.stored |= new.boxes - old.boxes
         return True
 
 

@@ -11,6 +11,7 @@ content is copied to `<name>.bak-<n>`.
 import errno
 import fcntl
 import os
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +38,7 @@ from spm.boxes.review.decisions import (
 from spm.boxes.review.file_state import Signature, back_up, is_same_file, signature_of, sync_folder
 
 ATTEMPTS = 20  # to add a line while another program keeps changing the file
+SETTLE_S = 0.1  # for which the content stays the same after another program has written it
 NEWLINES = ("\n", "\r")
 
 
@@ -81,10 +83,23 @@ class DecisionLog:
         signature = signature_of(self.path)
         if signature == self.signature:
             return
-        content = self.path.read_bytes() if signature else b""
+        content = self._settled_content()
         if content != self.content:
             self._update(content)
         self.signature = signature
+
+    def _settled_content(self) -> bytes:
+        """The content of the file, but not while another program replaces it part by part."""
+        content = _content(self.path)
+        for _ in range(ATTEMPTS):
+            before = content
+            if content.startswith(self.content):
+                break
+            time.sleep(SETTLE_S)
+            content = _content(self.path)
+            if content == before:
+                break
+        return content
 
     def _update(self, content: bytes) -> None:
         before = self.parsed.decisions
@@ -124,18 +139,18 @@ class DecisionLog:
     def _note_lost(self, before: Sequence[Decision]) -> None:
         """Note own decisions that another program has removed, because it did not know them.
 
-        Such a program lacks all of the last decisions. A decision that a person deletes elsewhere,
+        Such a program lacks all of the last own decisions. One that a person deletes before them,
         or replaces by another one about the same box, is not lost.
         """
         missing, new = Counter(before), Counter(self.parsed.decisions)
         missing, new = missing - new, new - missing
         replaced = {(decision.key, decision.reviewer) for decision in new}
         lost = []
-        for decision in reversed(before):
+        for decision in [d for d in reversed(before) if self.own[d]]:
             if not missing[decision]:
                 break
             missing[decision] -= 1
-            if self.own[decision] and (decision.key, decision.reviewer) not in replaced:
+            if (decision.key, decision.reviewer) not in replaced:
                 lost.append(decision)
         if lost:
             self.lost += reversed(lost)
@@ -206,6 +221,14 @@ class DecisionLog:
         rows = [header] if is_empty else []
         rows += [_cells(decision, header, self.has_decimal_comma) for decision in decisions]
         return replace(self.sheet, text=complete).format(rows)
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file; empty if there is no file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _has_decimal_comma(sheet: Spreadsheet) -> bool:

@@ -188,7 +188,7 @@ def serve(routes: Sequence[BaseRoute], title: str, file: Path, *, port: int, bro
 def redirect_file(url: str, page_file: Path) -> Iterator[Path]:
     """A file for a browser, readable by the user only, that leads to an address.
 
-    It lies beside the file that the page writes: some browsers can't read the folder of temporary files.
+    It lies beside the file that the page writes: some browsers can't read temporary folders.
     """
     folder = next(parent for parent in page_file.absolute().parents if parent.is_dir())
     place = folder if os.access(folder, os.W_OK) else None

@@ -17,6 +17,7 @@ from filelock import Timeout
 from yt_dlp import YoutubeDL
 
 from spm.base.errors import UserError
+from spm.base.locks import locked
 from spm.base.printable import printable
 from spm.base.statuses import FetchStatus
 from spm.corpus.fetching import media_check, plugins
@@ -30,7 +31,7 @@ from spm.corpus.fetching.store import (
     MediaRecord,
     commit,
     discard,
-    locked,
+    lock_path,
     look_up,
     part_name,
     partial_folder,
@@ -54,7 +55,7 @@ def attempt(request: Any) -> Any:
     """Try to download a video once; `TASK` reads the request, and `RESULT` the result."""
     task: Task = TASK.validate_python(request)
     try:
-        with locked(task.store, task.record.video_id):
+        with locked(lock_path(task.store, task.record.video_id)):
             result = _attempt(task)
     except Timeout:
         result = Result(busy=True)

@@ -17,14 +17,11 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
-
-from filelock import FileLock
 
 from spm.base import schemas, tables
 from spm.base.errors import UserError
@@ -173,20 +170,9 @@ def part_name(name: str, part: Window) -> str:
     return f"{windows.window_id(name, part.start_s)}-{round(1000 * part.end_s)}"
 
 
-@contextmanager
-def locked(root: Path, video_id: str) -> Iterator[None]:
-    """Lock a video for this process; a process that is killed unlocks its videos.
-
-    Raises
-    ------
-    filelock.Timeout
-        When another process has locked it.
-    """
-    path = _path(root, video_id, "lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path, blocking=False):
-        yield
-        path.unlink(missing_ok=True)  # others that have opened it see that it has no name
+def lock_path(root: Path, video_id: str) -> Path:
+    """The file that is locked by the process that downloads a video."""
+    return _path(root, video_id, "lock")
 
 
 def commit(root: Path, record: MediaRecord, downloaded: Path) -> MediaRecord:

@@ -24,7 +24,7 @@ NEAR_BYTES = 4 * max(SIZES)
 CODEC_TAGS = (0x05, 0x6A, 0x7A, 0x7B, 0x7C, 0x7F)
 
 
-class Section(NamedTuple):
+class TableSection(NamedTuple):
     """A complete section of a table, without its checksum."""
 
     byte: int  # place of its last packet in the file
@@ -84,7 +84,7 @@ def _contradict(old: dict[int, object], new: dict[int, object]) -> bool:
     return bool(old and new) and old.keys().isdisjoint(new)
 
 
-def _maps(path: Path, most_bytes: int) -> Iterator[tuple[Section, int]]:
+def _maps(path: Path, most_bytes: int) -> Iterator[tuple[TableSection, int]]:
     """The programme map tables, each with the number of its programme."""
     map_pids: dict[int, int] = {}
     for section in _sections(_packets(path, most_bytes, map_pids)):
@@ -159,7 +159,7 @@ def _select(packets: NDArray[np.uint8], map_pids: dict[int, int]) -> Iterator[tu
             return
 
 
-def _sections(packets: Iterator[tuple[int, int, bytes]]) -> Iterator[Section]:
+def _sections(packets: Iterator[tuple[int, int, bytes]]) -> Iterator[TableSection]:
     """The complete sections of some packets."""
     buffers: dict[int, bytes] = {}
     for place, pid, packet in packets:
@@ -173,7 +173,7 @@ def _sections(packets: Iterator[tuple[int, int, bytes]]) -> Iterator[Section]:
         if len(section) >= max(length, SHORTEST):
             del buffers[pid]
             if length >= SHORTEST:
-                yield Section(place, pid, section[: length - CRC_BYTES])
+                yield TableSection(place, pid, section[: length - CRC_BYTES])
 
 
 def _associations(section: bytes) -> Iterator[tuple[int, int]]:

@@ -159,6 +159,21 @@ def test_an_edit_that_an_editor_saves_during_a_change_is_kept(tmp_path):
     assert [row["video_id"] for row in csv.read_answers(path)] == ["a", "b", "v"]
 
 
+def test_boxes_that_a_stale_editor_overwrites_are_in_a_copy(tmp_path, capsys):
+    path = tmp_path / "boxes.csv"
+    file = BoxFile(path)
+    rows = [f"v,{number},cello,0,0,1,1\n" for number in range(3)]
+    for row in rows:
+        file.replace(lambda contents, row=row: Edit({}, [row.strip().split(",")]))
+    path.write_text(HEAD + rows[0] + rows[1])  # another page removes one box
+    file.load()
+    assert [path.name for path in tmp_path.iterdir()] == ["boxes.csv"]
+    path.write_text(HEAD)
+    file.load()
+    assert (tmp_path / "boxes.csv.bak-1").read_text() == HEAD + rows[0] + rows[1]
+    assert "without your boxes of 2 frames; boxes.csv.bak-1 has" in capsys.readouterr().err
+
+
 def _draw_many(path, video_id):
     file = BoxFile(path)
     for number in range(25):

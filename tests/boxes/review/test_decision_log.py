@@ -145,6 +145,19 @@ def test_lost_decisions_come_back_when_the_page_ends(path, change):
     assert frames(path) == [1, 2]
 
 
+def test_each_server_adds_its_own_decisions_again(path):
+    one, two = DecisionLog(path), DecisionLog(path)
+    one.append(numbered(1))
+    stale = path.read_text()
+    one.append(numbered(2))
+    two.append(numbered(3, reviewer="bob"))
+    path.write_text(stale)
+    two.close()
+    assert frames(path) == [1, 3]
+    one.close()
+    assert frames(path) == [1, 3, 2]
+
+
 def test_what_a_person_corrects_or_deletes_by_hand_stays_so(path):
     log = DecisionLog(path)
     for number in range(4):

@@ -77,6 +77,18 @@ def test_a_box_is_drawn_moved_and_resized_by_mouse(open_page, boxes_csv):
     assert sides(row) == near(0.35, 0.25, 0.15, 0.25)
 
 
+def test_a_box_is_drawn_on_the_zoomed_image(open_page, boxes_csv):
+    page = open_page()
+    page.page.mouse.move(*page.point(0.5, 0.5))
+    page.page.mouse.wheel(0, -462)  # to twice the size
+    page.drag((0.25, 0.25), (0.75, 0.75))
+    page.saved()
+    assert sides(csv.read(boxes_csv)[0]) == near(0.375, 0.375, 0.25, 0.25)
+    page.press("Enter")
+    page.wait_for(1)
+    assert page.text("#zoom-level") == "100 %"
+
+
 def test_a_click_or_a_cancelled_drag_draws_nothing(open_page, boxes_csv):
     page = open_page()
     page.page.mouse.click(*page.point(0.5, 0.5))

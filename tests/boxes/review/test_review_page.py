@@ -1,16 +1,14 @@
 """Boxes are reviewed in a real browser, by mouse, by touch and by keys, by one person or by two."""
 
 import contextlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
-from threading import Thread
 
 import pytest
 from PIL import Image
 
 from spm.base import schemas, tables
 from spm.base.shards import table_of
-from spm.boxes.review import decisions, web
+from spm.boxes.review import decisions
 from tests.support.draw_page import DrawPage
 from tests.support.review_page import serve, write_annotations
 
@@ -193,6 +191,25 @@ def test_the_box_lies_on_the_square_and_the_image_has_the_shape_of_the_video(ope
     assert (red > 180, green < 80, blue < 80) == (True, True, True)  # a cello is a red square
 
 
+def test_nobody_decides_about_a_box_that_is_not_shown_yet(open_page, reviews):
+    page = open_page()
+    held = []
+    page.page.route("**/frame/1", lambda route: held.append(route))
+    page.page.reload()
+    page.wait_for(0)
+    page.press("a", "x", "2")
+    page.page.wait_for_selector("#progress:has-text('1 of 30')")
+    page.press("x")
+    page.page.wait_for_timeout(200)
+    assert verdicts(reviews) == ["accept"]
+    held[0].continue_()
+    page.wait_for(1)
+    page.press("x")
+    page.wait_for(2)
+    (_, rejected) = stored(reviews)
+    assert rejected.box == page.server.app.queue.boxes[1]["box"]
+
+
 def test_every_box_of_the_frame_has_a_label(open_page, start):
     server = start()
     app = server.app
@@ -329,76 +346,3 @@ def test_the_page_fits_the_screen_and_everything_has_a_name(open_page, size):
                           && !part.innerText?.trim() && part.role !== "status")
         .map((part) => part.id)"""
     assert page.page.evaluate(unnamed) == []
-
-
-class OtherPage(BaseHTTPRequestHandler):
-    """A page of another server on this machine; it keeps the cookies that it receives."""
-
-    cookies: list[str]
-
-    def do_GET(self):
-        self.cookies.append(self.headers.get("Cookie", ""))
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!DOCTYPE html><title>other</title><body></body>")
-
-    def log_message(self, *args):
-        """Print nothing."""
-
-
-@pytest.fixture
-def other_server():
-    handler = type("Handler", (OtherPage,), {"cookies": []})
-    server = ThreadingHTTPServer((web.HOST, 0), handler)
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-ATTACK = """async ([root, kind]) => {
-    const body = JSON.stringify(
-        {number: 0, verdict: "reject", x: 0, y: 0, w: 1, h: 1, category: "="});
-    if (kind === "fetch") {
-        for (const mode of ["no-cors", "cors"])
-            await fetch(`${root}/decide`, {method: "POST", mode, body, credentials: "include"})
-                .catch(() => {});
-        return;
-    }
-    const form = document.createElement("form");
-    Object.assign(form, {method: "post", action: `${root}/decide`, enctype: "text/plain"});
-    const input = document.createElement("input");
-    [input.name, input.value] = [body.slice(0, -3), '"}']; // sent as name=value
-    form.append(input);
-    document.body.append(form);
-    form.submit();
-}"""
-
-
-@pytest.mark.parametrize("kind", ["fetch", "form"])
-def test_a_page_on_another_port_of_this_machine_can_not_decide(
-    open_page, start, reviews, other_server, kind
-):
-    server = start()
-    page = open_page(server)
-    other = page.page.context.new_page()
-    other.goto(f"http://{web.HOST}:{other_server.server_port}/")
-    other.evaluate(ATTACK, [server.root, kind])
-    other.wait_for_timeout(300)
-    assert not reviews.exists()
-    # Cookies of a host go to all its ports, but that of the page only to the folder of the page.
-    assert set(other_server.RequestHandlerClass.cookies) == {""}
-    page.press("a")
-    page.wait_for(1)
-    assert verdicts(reviews) == ["accept"]
-
-
-def test_a_browser_gets_in_by_the_file_with_the_address(browser, start, tmp_path):
-    server = start()
-    page = browser.new_page()
-    with web.redirect_file(server.address, tmp_path / "reviews.csv") as file:
-        page.goto(file.as_uri())
-        page.wait_for_selector('body[data-number="0"]')
-        assert page.url == f"{server.root}/"  # without the token
-    page.close()

@@ -1,5 +1,6 @@
 """One process downloads a video at a time, whatever happens to the others."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from filelock import Timeout
 
 from spm.base import tables
+from spm.base.locks import locked
 from spm.corpus import fetch
 from spm.corpus.fetch import Fetch
 from spm.corpus.fetching import attempt, downloads, leftover, store
@@ -53,19 +55,20 @@ def test_two_runs_on_one_store_download_a_video_once(slow, site, media):
 
 def test_a_video_that_another_process_downloads_for_too_long_is_a_row(slow, monkeypatch):
     monkeypatch.setattr(downloads, "LOCKED_S", 0.1)
-    with store.locked(slow / "store", "a"):
+    with locked(store.lock_path(slow / "store", "a")):
         row = run(slow, config=QUICK.model_copy(update={"give_up_s": 0.5}))
     assert (row["status"], row["reason"]) == ("retry", "another process downloads this video")
 
 
 def test_a_lock_is_of_one_process_and_leaves_no_file(tmp_path):
-    with store.locked(tmp_path, "a"):
-        with pytest.raises(Timeout), store.locked(tmp_path, "a"):
+    first, second = tmp_path / "a.lock", tmp_path / "b.lock"
+    with locked(first):
+        with pytest.raises(Timeout), locked(first):
             pass
-        with store.locked(tmp_path, "b"):
+        with locked(second):
             pass
-    with store.locked(tmp_path, "a"):
-        pass
+    with pytest.raises(KeyError), locked(first):
+        raise KeyError
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -80,10 +83,11 @@ def job(slow) -> Iterator[psutil.Process]:
         process.kill()
 
 
-def test_a_killed_job_leaves_no_process(job, slow, site, media):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_job_that_is_stopped_leaves_no_process(job, slow, site, media, number):
     started = job.children(recursive=True)
     assert len(started) >= 2  # the helper and the attempt
-    job.kill()
+    job.send_signal(number)
     assert not psutil.wait_procs(started, timeout=10)[1]
     site.answers["/a.mp4"] = ["media"]
     assert Path(str(run(slow)["path"])).read_bytes() == media.read_bytes()

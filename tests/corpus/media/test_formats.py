@@ -5,8 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from yt_dlp import YoutubeDL
+from yt_dlp.postprocessor import ffmpeg as programs
 
 from spm.corpus.fetching.local import local_record
+from spm.corpus.fetching.options import POSTPROCESSOR_ARGS
 from spm.corpus.media import formats, probe
 from spm.corpus.media.ffmpeg import binary
 from tests.support.media import ffmpeg
@@ -85,6 +88,17 @@ def test_ffmpeg_refuses_what_the_probe_refuses(folder):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "not on whitelist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in dir(programs) if name.startswith(("FFmpegMerger", "FFmpegFixup"))]
+)
+def test_the_programs_that_yt_dlp_starts_read_no_lists(name):
+    with YoutubeDL({"postprocessor_args": POSTPROCESSOR_ARGS, "plugin_dirs": ()}) as ydl:
+        program = getattr(programs, name)(ydl)
+        if program.pp_key() != "FixupPostProcess":  # the base of others
+            arguments = program._configuration_args("ffmpeg", ["_i1", "_i"])
+            assert formats.FORMAT_LIST in arguments
 
 
 @pytest.mark.parametrize("suffix", CONVERTED)

@@ -94,6 +94,7 @@ export class Canvas {
     const label = document.createElement("span");
     label.textContent = box.label ?? box.category;
     label.classList.toggle("inside", box.y < 0.08);
+    label.classList.toggle("right", box.x > 0.6 && box.x + box.w > 0.8);
     part.append(label);
     if (className.endsWith("selected")) {
       for (const corner of ["lt", "rt", "lb", "rb"]) {

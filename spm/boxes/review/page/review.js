@@ -31,6 +31,8 @@ const canvas = new Canvas({
 });
 const zoom = new Zoom(() => canvas.cancel());
 let session = null;
+let number = null; // of the shown box
+let box = null; // the shown box, as the server describes it
 let draft = null; // {id, category, x, y, w, h}: the box as it will be accepted
 let isSelected = false;
 let isEnd = false;
@@ -38,17 +40,16 @@ let busy = false;
 let shows = 0; // how often a box was asked for
 
 const SIDES = ["x", "y", "w", "h"];
-const isRedrawn = () => SIDES.some((side) => draft[side] !== queue.box[side]);
+const isRedrawn = () => SIDES.some((side) => draft[side] !== box[side]);
 
 function changes() {
   const found = [];
-  if (draft.category !== queue.box.category) found.push(`the class is ${draft.category}`);
+  if (draft.category !== box.category) found.push(`the class is ${draft.category}`);
   if (isRedrawn()) found.push("the box is redrawn");
   return found;
 }
 
 function render() {
-  const { box } = queue;
   const label = `${draft.category} ${box.score.toFixed(2)}`;
   const others = box.others.map((other) => ({
     ...other,
@@ -63,7 +64,7 @@ function render() {
 }
 
 function reset() {
-  const { category, x, y, w, h } = queue.box;
+  const { category, x, y, w, h } = box;
   draft = { id: ID, category, x, y, w, h };
   select(false);
 }
@@ -74,9 +75,9 @@ async function show() {
   const ticket = ++shows;
   if (queue.number === undefined) return showEnd();
   await queue.load(showError);
-  await queue.images.ready(queue.number);
+  if (ticket === shows) await queue.images.ready(queue.number);
   if (ticket !== shows) return; // another box was asked for in the meantime
-  const { box, number } = queue;
+  ({ box, number } = queue);
   panel.showProgress(session.progress, queue.left);
   isEnd = false;
   element("end").hidden = true;
@@ -123,13 +124,13 @@ async function applyFilters() {
   return show();
 }
 
-// A verdict about the shown box, and the next box.
+// A verdict about the shown box, and the next box. Nobody decides about a box that is still loading.
 async function decide(verdict) {
-  if (busy || isEnd) return;
+  if (busy || isEnd || number !== queue.number) return;
   busy = true;
   try {
     const done = verdict === "reject" ? "rejected" : (changes().join(", ") || "accepted");
-    takeNews(await queue.decide(queue.number, verdict, draft), false);
+    takeNews(await queue.decide(number, verdict, draft), false);
     panel.showMessage(done);
   } catch (error) {
     throw Object.assign(error, { isUnsaved: true });
@@ -182,12 +183,12 @@ function rename(category) {
 }
 
 function chooseClass() {
-  const ofVideo = panel.quickClasses(queue.box, session.categories);
+  const ofVideo = panel.quickClasses(box, session.categories);
   chooser.open({ current: draft.category, ofVideo, all: session.categories }, rename);
 }
 
 function renameByNumber(place) {
-  const category = panel.quickClasses(queue.box, session.categories)[place - 1];
+  const category = panel.quickClasses(box, session.categories)[place - 1];
   if (category) rename(category);
 }
 
@@ -223,7 +224,7 @@ const KEYS = {
   s: () => select(!isSelected),
   z: () => zoom.toBox(draft),
   Escape: escape,
-  " ": () => playSound(queue.number),
+  " ": () => playSound(number),
   PageDown: () => move(1),
   PageUp: () => move(-1),
 };
@@ -252,7 +253,7 @@ function connect() {
   const buttons = {
     previous: () => move(-1),
     next: () => move(1),
-    play: () => playSound(queue.number),
+    play: () => playSound(number),
     undo,
     rename: chooseClass,
     redraw,
