@@ -36,7 +36,7 @@ if config["cluster"]["cpu_rules"] == "local":
 
 
 onstart:
-    last_run.remember(PLAN.config)
+    last_run.save(PLAN.config)
     preemption.requeue_lost_jobs()
 
 

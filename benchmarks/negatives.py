@@ -50,10 +50,7 @@ def row(name: str, own: Maps, other: Maps, pairs: Maps, threshold: float) -> str
     boxes = golden.solo_boxes(golden.dsol_json("solotest"), golden.maps()["solo_keys"])
     keys = [FrameKey(f"{number:03d}", 0) for number in range(len(boxes))]
     videos = [(key.clip_id,) for key in keys]
-    truths = {
-        key: [Box("any", tuple(sides)) for sides in frame]
-        for key, frame in zip(keys, boxes, strict=True)
-    }
+    truths = dict(zip(keys, map(_boxes, boxes), strict=True))
     test = {
         PlayedSound.OWN: SoundMaps(keys, videos, own),
         PlayedSound.SILENCE: SoundMaps(keys, videos, other),
@@ -65,6 +62,11 @@ def row(name: str, own: Maps, other: Maps, pairs: Maps, threshold: float) -> str
     ious = masks.ious(find("adaptive"), pairs, sides)
     values += [negatives.iiou(ious, picture), negatives.iauc(ious, picture)]
     return f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |"
+
+
+def _boxes(sides: np.ndarray) -> list[Box]:
+    """Boxes with these sides, (k, 4)."""
+    return [Box("any", tuple(each)) for each in sides]
 
 
 def duet_truths() -> tuple[list[np.ndarray], list[int]]:

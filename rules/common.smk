@@ -32,8 +32,8 @@ wildcard_constraints:
     figure="|".join(FIGURE_TABLES),
 
 
-# Python would search the working directory for modules first: files beside the videos would run. The
-# jobs of a cluster are started with this environment; conda's activation keeps the prefix.
+# Python would search the working directory for modules first: files beside the videos would run.
+# The jobs of a cluster are started with this environment; conda's activation keeps the prefix.
 os.environ["PYTHONSAFEPATH"] = "1"
 package = project_files.import_folder(CACHE)
 # Threads that wait for each other must not compute meanwhile: on busy cores, a step would take ten

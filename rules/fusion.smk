@@ -1,4 +1,4 @@
-"""mosaics → train → maps
+"""mosaics → train → negatives → maps
 
 Needs: clips, log-mel spectrograms and, for promoted runs, the audio network. Gives: one trained
 localizer per run, its heat maps, and those of pretrained networks that are baselines.

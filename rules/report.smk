@@ -408,9 +408,11 @@ rule costs:
         runtime="1h",
     params:
         code=code_of("spm.report.costs"),
+        names=REPORT.job_names,
     shell:
         "python -m spm.report.costs --config '{{}}' --logs logs --index {input.index:q}"
-        " --markdown-table {output.markdown:q} --page {output.html:q} 2> >(tee {log:q} >&2)"
+        " --markdown-table {output.markdown:q} --page {output.html:q} --names {params.names:q}"
+        " 2> >(tee {log:q} >&2)"
 
 
 rule overview:

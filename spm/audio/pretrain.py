@@ -7,6 +7,7 @@ python -m spm.audio.pretrain --config '{}' --index clips.parquet --clusters clus
 """
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -135,7 +136,7 @@ def run(
     """Train on nine tenths of the clustered clips, and measure the accuracy on the others."""
     rows, labels = read_labels(index, clusters)
     files = [index, clusters, *clip_reader.files(rows, clips or spectrograms)]
-    about = {**origin_of_labels(clusters), **origin(config.network)}
+    about: dict[str, Any] = {**origin_of_labels(clusters), **origin(config.network)}
     depends_on = work_digest(files, config.model_dump_json(), code_digest(MODULE), str(about))
     outputs = (out, out.with_suffix(".json"), history)
     earlier = Finished(finished, finished_number or 0, depends_on, outputs)

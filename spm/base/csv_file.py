@@ -5,10 +5,10 @@ Half a CSV file is a CSV file. The digest tells it from the file that the stage 
 
 import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from spm.base import json_file
 from spm.base.errors import UserError
@@ -65,7 +65,7 @@ def read_text(path: Path, columns: Sequence[str]) -> str:
     return text
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of such a file, with all cells as text; see `read_text`."""
     return list(csv.DictReader(StringIO(read_text(path, columns))))
 

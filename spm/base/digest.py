@@ -16,7 +16,6 @@ WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDe
 DESCRIPTION = "description"  # keyword argument that no job depends on, as in Field(description=…)
 
 
-@cache
 def _source_file(module: str) -> Path | None:
     """Source file of a module of this package; None where the name is no module."""
     path = ROOT.joinpath(*module.split("."))

@@ -25,7 +25,7 @@ def read(path: Path) -> Counter[str]:
     try:
         for row in csv_file.read_rows(path, ["status", "boxes"]):
             counts[row["status"]] += int(row["boxes"])
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not a table category,status,boxes ({type(error).__name__}: {error}): delete"
             " it and run again"

@@ -1,7 +1,7 @@
 """`spm benchmark`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,8 @@ from spm.cli.options import Json, Quiet, print_result
 from spm.cli.score import AllProtocols, Resamples, Seed, Threshold
 
 if TYPE_CHECKING:
+    from spm.score.evaluation import Predictions
+    from spm.score.external_maps import Matched
     from spm.score.suite_table import Line
 
 EXAMPLES = """\
@@ -32,6 +34,13 @@ Suite = Annotated[
         " docs/protocols.md lists them. Default: the sets that have maps."
     ),
 ]
+Pictures = Annotated[
+    str,
+    typer.Option(
+        help="NAME=FOLDER or NAME=OWNER/DATASET of a hub, separated by commas: adds the baseline"
+        " object-prior on the pictures of these sets."
+    ),
+]
 OutFolder = Annotated[
     Path, typer.Option(help="Folder for scores.csv, table.md, table.tex and manifest.json.")
 ]
@@ -40,6 +49,7 @@ OutFolder = Annotated[
 def benchmark(
     maps: MapsFolder,
     suite: Suite = "",
+    pictures: Pictures = "",
     out: OutFolder = Path("benchmark"),
     all_protocols: AllProtocols = False,
     threshold: Threshold = None,
@@ -63,7 +73,8 @@ def benchmark(
     if not names:
         raise UserError(f"{maps}: no maps of a set; expected files named by sets, as vgg-ss.npz")
     extra = list(protocols.PROTOCOLS.values()) if all_protocols else []
-    settings = suites.SuiteSettings(extra, threshold, bootstrap, seed)
+    networks = _networks(pictures)
+    settings = suites.SuiteSettings(extra, threshold, bootstrap, seed, networks)
     results = list(suites.score(maps, names, settings))
     content = json.dumps(suites.manifest(results, names, settings), indent=1, sort_keys=True)
     texts = {
@@ -80,6 +91,27 @@ def benchmark(
         print_result([], [line._asdict() for line in lines], as_json=True, quiet=quiet)
     elif not quiet:
         _print(lines, suite_table.notes(results), out)
+
+
+def _networks(pictures: str) -> "Callable[[str, Matched], Mapping[str, Predictions]]":
+    """A function that computes the maps of the baseline network on the pictures of a set."""
+    from spm.base.errors import UserError
+    from spm.boxes.benchmark_sets import SETS
+
+    sources = dict(text.strip().partition("=")[::2] for text in pictures.split(",") if text.strip())
+    for name, source in sources.items():
+        if name not in SETS or not source:
+            raise UserError(f"--pictures {name}: expected NAME=FOLDER, with the name of a set")
+
+    def predict(name: str, matched: "Matched") -> "Mapping[str, Predictions]":
+        if name not in sources:
+            return {}
+        from spm.inference import benchmark_pictures
+
+        folder = benchmark_pictures.find(sources[name])
+        return {"object-prior": benchmark_pictures.object_prior(matched.predictions, folder)}
+
+    return predict
 
 
 def _print(lines: "Sequence[Line]", notes: Sequence[str], out: Path) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, print_result
+from spm.base.words import count
+from spm.cli.options import ConfigChanges, ConfigFiles, Json, Quiet, print_result
 
 EXAMPLES = """\
   spm clean --configfile mine.yaml
@@ -16,17 +17,11 @@ EXAMPLES = """\
 
 
 def clean(
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(help="Config file on top of config.yaml, as for snakemake; may be repeated."),
-    ] = None,
+    configfile: ConfigFiles = None,
     directory: Annotated[
         Path, typer.Option(help="Folder in which the workflow runs, as for snakemake.")
     ] = Path(),
-    config: Annotated[
-        list[str] | None,
-        typer.Option(help="Settings on top of the files, as for snakemake: NAME=VALUE."),
-    ] = None,
+    config: ConfigChanges = None,
     video: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,27 +42,25 @@ def clean(
 ) -> None:
     """List or delete what the workflow has made and no longer makes.
 
-    Without --configfile and --config, the config is that of the last run. These are results, logs, media and files in state/ of videos, shards and runs that the manifest
-    and the config no longer have. Your own files, boxes and reviews are never deleted.
+    These are results, logs, media and files in state/ of videos, shards and runs that the manifest
+    and the config no longer have. Your own files, boxes and reviews are never deleted. Without
+    --configfile and --config, the config is that of the last run.
 
     With --video, everything that is stored of a video is deleted, and its row of the manifest. The
     next run makes the results again without it.
     """
     from spm.workflow import clean as cleaning
 
-    found = cleaning.find(
-        directory, configfile or [], config or [], videos=video or [], networks=networks, days=days
-    )
-    does_delete = yes and not dry_run
-    data = [
-        {"path": str(path), "reason": reason, "bytes": bytes_}
-        for path, reason, bytes_ in found.sizes()
-    ]
-    total_mb = sum(row["bytes"] for row in data) / 1e6
-    lines = [f"{row['bytes'] / 1e6:10.1f} MB  {row['path']}  ({row['reason']})" for row in data]
-    if does_delete:
+    project, videos = (directory, configfile or [], config or []), video or []
+    found = cleaning.find(*project, videos=videos, networks=networks, days=days)
+    sizes = found.sizes()
+    deleted = yes and not dry_run
+    if deleted:
         found.delete()
-    lines += found.notes(deleted=does_delete)
-    verb = "deleted" if does_delete else "can be deleted; add --yes to delete"
-    lines.append(f"{len(data)} files and folders, {total_mb:,.1f} MB: {verb}")
+    lines = [f"{size / 1e6:10.1f} MB  {path}  ({reason})" for path, reason, size in sizes]
+    lines += found.notes(deleted=deleted)
+    verb = "deleted" if deleted else "can be deleted; add --yes to delete"
+    total_mb = sum(size for _, _, size in sizes) / 1e6
+    lines.append(f"{count(len(sizes), 'file')} or folders, {total_mb:,.1f} MB: {verb}")
+    data = [{"path": str(path), "reason": why, "bytes": size} for path, why, size in sizes]
     print_result(lines, data, as_json=as_json, quiet=quiet)

@@ -10,7 +10,7 @@ from spm.cli.options import Json, Quiet, print_result
 from spm.cli.score import Boxes, Classes, MapsFile, Partial, ProtocolName, Resamples, Seed
 
 if TYPE_CHECKING:
-    from spm.score.comparison import Difference
+    from spm.score.comparison import MapDifference
 
 EXAMPLES = """\
   spm compare-maps ours.npz theirs.npz --boxes vgg-ss --protocol ez-vsl
@@ -74,12 +74,12 @@ def compare_maps(
     print_result(lines, [each._asdict() for each in found], as_json=as_json, quiet=quiet)
 
 
-def _is_printed(difference: "Difference", figure: str) -> bool:
+def _is_printed(difference: "MapDifference", figure: str) -> bool:
     """Whether it is of all frames, or of the figure that is printed for classes and sizes."""
     return not difference.part.startswith(("class ", "size ")) or difference.figure == figure
 
 
-def _line(each: "Difference") -> str:
+def _line(each: "MapDifference") -> str:
     """One difference as text."""
     bounds = "" if each.low is None else f" [{each.low:+.4f}, {each.high:+.4f}]"
     p_value = "" if each.p_value is None else f" p {each.p_value:.4f}"
@@ -87,7 +87,7 @@ def _line(each: "Difference") -> str:
     return f"{each.part:<24} {each.figure:<14} {values}{bounds}{p_value} ({each.frames} frames)"
 
 
-def _write(differences: "Sequence[Difference]", path: Path) -> None:
+def _write(differences: "Sequence[MapDifference]", path: Path) -> None:
     import pandas as pd
 
     from spm.base.tables import atomic_write
@@ -97,7 +97,7 @@ def _write(differences: "Sequence[Difference]", path: Path) -> None:
 
 
 def _plot(
-    differences: "Sequence[Difference]", path: Path, names: tuple[str, str], figure: str
+    differences: "Sequence[MapDifference]", path: Path, names: tuple[str, str], figure: str
 ) -> None:
     from spm.report import map_comparison, plotting
 

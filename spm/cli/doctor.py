@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spm.cli.options import Json, Quiet, print_result
+from spm.cli.options import ConfigChanges, ConfigFiles, Json, Quiet, print_result
 
 EXAMPLES = """\
   spm doctor
@@ -16,17 +16,11 @@ EXAMPLES = """\
 
 
 def doctor(
-    configfile: Annotated[
-        list[Path] | None,
-        typer.Option(help="Config file on top of config.yaml, as for snakemake; may be repeated."),
-    ] = None,
+    configfile: ConfigFiles = None,
     directory: Annotated[
         Path, typer.Option(help="Folder in which the workflow will run, as for snakemake.")
     ] = Path(),
-    config: Annotated[
-        list[str] | None,
-        typer.Option(help="Settings on top of the files, as for snakemake: NAME=VALUE."),
-    ] = None,
+    config: ConfigChanges = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Don't check whether websites can be reached.")
     ] = False,

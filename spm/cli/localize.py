@@ -89,6 +89,7 @@ def localize(
     under the name of the video. All of them name the network. Files that spm localize has not
     written are never replaced.
     """
+    from spm.base.printable import printable
     from spm.inference import jobs
     from spm.inference.localize import Localizer
 
@@ -98,7 +99,7 @@ def localize(
     results = list(_localize_all(localizer, planned, lengths_s, max_s, quiet=quiet))
     errors = [result["reason"] for result in results if result["reason"]]
     for error in errors:
-        typer.echo(f"spm: error: {error}", err=True)
+        typer.echo(f"spm: error: {printable(error)}", err=True)
     done = f"{len(results) - len(errors)} of {len(results)} videos localized"
     lines = [
         f"network: {localizer.info}",
@@ -106,7 +107,7 @@ def localize(
         *_cut_videos(planned, lengths_s, max_s),
         f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)",
     ]
-    print_result(lines, results, as_json=as_json, quiet=quiet)
+    print_result(list(map(printable, lines)), results, as_json=as_json, quiet=quiet)
     if errors:
         raise typer.Exit(1)
 

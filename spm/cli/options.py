@@ -2,10 +2,22 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--configfile",
+        help="Config file on top of config.yaml, as for snakemake; may be repeated.",
+    ),
+]
+ConfigChanges = Annotated[
+    list[str] | None,
+    typer.Option("--config", help="Settings on top of the files, as for snakemake: NAME=VALUE."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 

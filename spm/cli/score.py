@@ -65,14 +65,13 @@ Segmentation = Annotated[
     bool,
     typer.Option(
         "--segmentation",
-        help="Add mIoU and F of AVSBench; frames without a mask have the union of their boxes.",
+        help="Add mIoU and F, also for boxes.",
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Threshold of all maps, for frames in which nothing sounds. Default: the value above"
-        " which a quarter of these frames have a pixel."
+        help="Of all maps, for silent frames. Default: a quarter of them have a pixel above it."
     ),
 ]
 OutFile = Annotated[Path | None, typer.Option(help="CSV to write, with every figure.")]
@@ -99,7 +98,7 @@ def score(
 ) -> None:
     """Score heat maps of any system.
 
-    Trivial baselines are scored on the same frames; with --videos, also pretrained networks.
+    Trivial baselines, and with --videos networks, are scored beside them.
     """
     from spm.boxes import benchmarks, status_counts
     from spm.boxes.annotations import Annotations

@@ -24,7 +24,7 @@ TableRow = dict[str, Any]
 NOISES = 16  # different noises of each kind: networks hear each of them once
 
 
-class Negatives(Section):
+class NegativeSets(Section):
     """Sounds that the test frames are shown with, besides their own."""
 
     sounds: tuple[PlayedSound, ...] = Field(
@@ -84,7 +84,7 @@ def _clips_of_videos(rows: Iterator[TableRow] | Sequence[TableRow]) -> dict[str,
 
 
 def negative_rows(
-    pictures: Sequence[TableRow], sounds: Sequence[TableRow], use: NegativeUse, config: Negatives
+    pictures: Sequence[TableRow], sounds: Sequence[TableRow], use: NegativeUse, config: NegativeSets
 ) -> Iterator[TableRow]:
     """Rows of the table for clips of one use; the sounds are clips that may be heard."""
     others = off_screen_clips(pictures, sounds, config.seed)
@@ -117,7 +117,7 @@ def threshold_pictures(index: Path, testset: str, limit: int) -> list[TableRow]:
     return []
 
 
-def run(config: Negatives, *, index: Path, testset: str, out: Path) -> None:
+def run(config: NegativeSets, *, index: Path, testset: str, out: Path) -> None:
     """List the clips of a test set, and those for thresholds, with every sound."""
     found: list[TableRow] = []
     if config.sounds and testset != "synthetic":

@@ -59,7 +59,8 @@ def plan(videos: Sequence[str], out: Path) -> list[VideoJob]:
     names = unique_names([_names(location) for location in locations])
     jobs = []
     for video, location, name in zip(videos, locations, names, strict=True):
-        job = VideoJob(mask_passwords(video), location, Path(location), Outputs(out, name))
+        path = Path(location if "://" in video else video)
+        job = VideoJob(mask_passwords(video), location, path, Outputs(out, name))
         job.source = mask_passwords(location) if job.is_remote else _digest(job.path)
         jobs.append(job)
     files = [job.path for job in jobs if not job.is_remote]
@@ -78,8 +79,8 @@ def _names(location: str) -> tuple[str, str]:
 
 
 def _digest(path: Path) -> str:
-    """The digest of a file; empty where it can't be read."""
+    """The digest of a file; empty where it can't be read, which `prepare` reports."""
     try:
-        return f"sha256:{file_digest(path)}"
+        return f"sha256:{file_digest(path)}" if path.is_file() else ""
     except OSError:
-        return ""  # the error is reported when the file is opened
+        return ""

@@ -172,15 +172,14 @@ def _command(
     out: Path,
 ) -> list[str]:
     """Ffmpeg's command line; it reads the heat from its standard input."""
-    assert media.pictures is not None
-    assert media.sound is not None
+    assert media.pictures
+    assert media.sound
     limit = {} if max_s is None else {"t": max_s}
-    reading = {"threads": THREADS, **INPUT_OPTIONS, **limit}
-    source = ffmpeg.input(f"file:{localization.video.absolute()}", **reading)
+    video = f"file:{localization.video.absolute()}"
+    source = ffmpeg.input(video, threads=THREADS, **INPUT_OPTIONS, **limit)
     heat = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgba", s=f"{SIDE}x{SIDE}", r=FPS)
-    texts = ffmpeg.input(
-        f"file:{annotations}", format="png_pipe", framerate=localization.maps_per_s
-    )
+    rate = localization.maps_per_s
+    texts = ffmpeg.input(f"file:{annotations}", format="png_pipe", framerate=rate)
     pictures = (
         source[str(media.pictures.stream)]
         .filter("scale", layout.width, layout.height)
@@ -203,8 +202,8 @@ def _command(
         acodec="aac", audio_bitrate="160k", movflags="+faststart",
         metadata=f"comment=heat map by spm, network {localization.network}",
     )  # fmt: skip
-    arguments: list[str] = output.overwrite_output().compile(binary())
-    return [*arguments, "-v", "error", "-filter_complex_threads", str(THREADS)]
+    options = ("-v", "error", "-filter_complex_threads", str(THREADS))
+    return list(output.overwrite_output().global_args(*options).compile(binary()))
 
 
 def _run(

@@ -1,6 +1,7 @@
 """Videos for `spm localize`: files, and addresses that are downloaded; their length and size."""
 
 import hashlib
+import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
@@ -105,6 +106,8 @@ def inspect(path: Path, memory_mb: int) -> Media:
     """
     try:
         about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe that nobody writes to
+            raise UserError(f"{path}: not a file")
         return _inspect(path.absolute(), memory_mb, about.st_size, about.st_mtime_ns)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error

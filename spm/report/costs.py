@@ -9,9 +9,9 @@ The first form prints the table (`make costs`); the second writes it for the rep
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -52,15 +52,40 @@ def total(benchmarks: list[Mapping[str, object]]) -> Cost:
     return Cost(len(benchmarks), sum(walls), max(walls), sum(processors), max(memory))
 
 
-def read(logs: Path) -> dict[str, Cost]:
-    """The cost of each stage by `<section>/<stage>`; the last attempt of each job counts."""
+def read(logs: Path, names: Collection[str] | None = None) -> dict[str, Cost]:
+    """The cost of each stage by `<section>/<stage>`; the last attempt of each job counts.
+
+    Parameters
+    ----------
+    logs : Path
+        The folder of the logs of a workflow.
+    names : collection of str, optional
+        Shards, runs and other parts of the names of jobs that there are; None: all that have logs.
+    """
     found: dict[str, list[Mapping[str, object]]] = defaultdict(list)
     for file in sorted(logs.rglob("*.jsonl")):
-        section, stage_, *_ = file.relative_to(logs).with_suffix("").parts
-        found[f"{section}/{stage_}"].append(json.loads(file.read_text().splitlines()[-1]))
+        section, stage_, *job = file.relative_to(logs).with_suffix("").parts
+        if names is None or set(job) <= set(names):
+            found[f"{section}/{stage_}"].append(_last_line(file))
     if not found:
         raise UserError(f"{logs}: no benchmarks (*.jsonl): expected the folder logs/ of a workflow")
     return {name: total(benchmarks) for name, benchmarks in found.items()}
+
+
+def _last_line(file: Path) -> dict[str, Any]:
+    content = _json(file, file.read_text(encoding="utf-8").splitlines()[-1:])
+    if not isinstance(content, dict):
+        raise UserError(f"{file} is not a benchmark of Snakemake: delete it and run again")
+    return content
+
+
+def _json(file: Path, lines: Sequence[str]) -> Any:
+    try:
+        return json.loads("\n".join(lines))
+    except ValueError as error:
+        raise UserError(
+            f"{file} is not complete ({error}): delete it; its time is then not counted"
+        ) from error
 
 
 def table(costs: Mapping[str, Cost], clips: int | None = None) -> Iterator[str]:
@@ -74,14 +99,18 @@ def table(costs: Mapping[str, Cost], clips: int | None = None) -> Iterator[str]:
         yield f"| {name} | {cost.jobs} | {times} | {cost.peak_mb:,.0f} |{rate}"
 
 
-def trainings(logs: Path) -> Iterator[str]:
+def trainings(logs: Path, names: Collection[str] | None = None) -> Iterator[str]:
     """Lines of a Markdown table of the trainings that wrote the speeds of their epochs, if any."""
-    files = sorted(logs.rglob(SPEEDS))
+    files = [
+        file
+        for file in sorted(logs.rglob(SPEEDS))
+        if names is None or file.parent.stem in {*names, "detector"}
+    ]
     if files:
         yield f"| {' | '.join(TRAINING_COLUMNS)} |"
         yield "|---|" + "---:|" * (len(TRAINING_COLUMNS) - 1)
     for file in files:
-        epochs = json.loads(file.read_text())
+        epochs = _json(file, file.read_text(encoding="utf-8").splitlines())
         pictures = sum(epoch["pictures"] for epoch in epochs)
         seconds = max(sum(epoch["seconds"] for epoch in epochs), SHORTEST_S)
         waiting = sum(epoch["seconds"] * epoch["wait_share"] for epoch in epochs) / seconds
@@ -98,14 +127,17 @@ def run(
     index: Path | None,
     markdown_table: Path | None,
     page: Path | None,
+    names: list[str],
 ) -> None:
     """Write the table as Markdown and as a page; without `markdown_table`, print it.
 
+    With `names`, jobs with other names, such as those of a removed run, do not count.
     Times differ between runs of a workflow, and so do the bytes of the table.
     """
     clips = pq.read_metadata(index).num_rows if index else None
-    text = "\n".join(table(read(logs), clips)) + "\n"
-    if speeds := "\n".join(trainings(logs)):
+    counted = names or None
+    text = "\n".join(table(read(logs, counted), clips)) + "\n"
+    if speeds := "\n".join(trainings(logs, counted)):
         text += f"\n{speeds}\n"
     if markdown_table is None:
         print(text, end="")

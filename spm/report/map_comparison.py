@@ -7,12 +7,14 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from spm.report import plotting
-from spm.score.comparison import ALL, Difference
+from spm.score.comparison import ALL, MapDifference
 
 MOST_CLASSES = 20  # of a figure: those with the most frames
 
 
-def chosen_parts(differences: Sequence[Difference], protocol: str, figure: str) -> list[Difference]:
+def chosen_parts(
+    differences: Sequence[MapDifference], protocol: str, figure: str
+) -> list[MapDifference]:
     """All frames, the sizes, and the classes with the most frames, of one figure."""
     found = [each for each in differences if (each.protocol, each.figure) == (protocol, figure)]
     classes = [each for each in found if each.part.startswith("class ")]
@@ -20,12 +22,12 @@ def chosen_parts(differences: Sequence[Difference], protocol: str, figure: str) 
     return [each for each in found if each not in classes] + most
 
 
-def draw(differences: Sequence[Difference], names: tuple[str, str]) -> Figure:
+def draw(differences: Sequence[MapDifference], names: tuple[str, str]) -> Figure:
     """A line per part with the difference and its 95 % interval; the first one is of all frames.
 
     Parameters
     ----------
-    differences : sequence of Difference
+    differences : sequence of MapDifference
         Of one figure under one protocol, as `chosen_parts` gives them.
     names : pair of str
         Names of the two systems.

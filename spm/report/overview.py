@@ -49,8 +49,8 @@ SHOWN = ("auc", "ciou@0.3", "iou@0.5")  # figures of the first table, as far as 
 FIGURE = re.compile(r"<figure>.*?</figure>", re.DOTALL)
 
 
-class Part(NamedTuple):
-    """A part of the page: which file it shows, and how."""
+class Entry(NamedTuple):
+    """An entry of the page: which file it shows, and how."""
 
     section: str
     file: str  # end of its path; * stands for any name, which the title may use as {}
@@ -58,22 +58,22 @@ class Part(NamedTuple):
     caption: str  # file of captions/
 
 
-PARTS = (
-    Part("Corpus", "figures/coverage.png", "Videos and clips", "figures/coverage.rst"),
-    Part("Corpus", "samples/samples.png", "Training clips", "figures/samples.rst"),
-    Part("Boxes", "annotations/*.csv", "Boxes of the source {}", "annotations.rst"),
-    Part("Boxes", "quality/quality.csv", "Detected boxes against given ones", "quality.rst"),
-    Part("Boxes", "detector/precision.csv", "Precision of the detector", "precision.rst"),
-    Part("Boxes", "openimages/*.csv", "Open Images: {}", "openimages.rst"),
-    Part("Clusters", "cluster_plot/*.png", "Sounds of {}", "figures/cluster_plot.rst"),
-    Part("Training", "figures/training.png", "Curves", "figures/training.rst"),
-    Part("Scores", "figures/scores.png", "Runs and baselines", "figures/scores.rst"),
-    Part("Scores", "figures/classes.png", "Classes", "figures/classes.rst"),
-    Part("Scores", "tables/scores.md", "All scores", "scores.rst"),
-    Part("Heat maps", "best_worst/*.png", "Best and worst of {}", "figures/best_worst.rst"),
-    Part("Heat maps", "overlay_videos/*.html", "Films", "figures/overlay_videos.rst"),
-    Part("The paper", "paper/*.md", "{}", "paper.rst"),
-    Part("The paper", "paper/*.png", "{}", ""),
+ENTRIES = (
+    Entry("Corpus", "figures/coverage.png", "Videos and clips", "figures/coverage.rst"),
+    Entry("Corpus", "samples/samples.png", "Training clips", "figures/samples.rst"),
+    Entry("Boxes", "annotations/*.csv", "Boxes of the source {}", "annotations.rst"),
+    Entry("Boxes", "quality/quality.csv", "Detected boxes against given ones", "quality.rst"),
+    Entry("Boxes", "detector/precision.csv", "Precision of the detector", "precision.rst"),
+    Entry("Boxes", "openimages/*.csv", "Open Images: {}", "openimages.rst"),
+    Entry("Clusters", "cluster_plot/*.png", "Sounds of {}", "figures/cluster_plot.rst"),
+    Entry("Training", "figures/training.png", "Curves", "figures/training.rst"),
+    Entry("Scores", "figures/scores.png", "Runs and baselines", "figures/scores.rst"),
+    Entry("Scores", "figures/classes.png", "Classes", "figures/classes.rst"),
+    Entry("Scores", "tables/scores.md", "All scores", "scores.rst"),
+    Entry("Heat maps", "best_worst/*.png", "Best and worst of {}", "figures/best_worst.rst"),
+    Entry("Heat maps", "overlay_videos/*.html", "Films", "figures/overlay_videos.rst"),
+    Entry("The paper", "paper/*.md", "{}", "paper.rst"),
+    Entry("The paper", "paper/*.png", "{}", ""),
 )
 
 
@@ -114,17 +114,17 @@ def csv_table(path: Path) -> str:
 
 
 def figure(title: str, content: str, text: str) -> str:
-    """A part with its title above and its caption below."""
+    """A picture or table with its title above and its caption below."""
     return f"<h3>{escape(title)}</h3>\n<figure>{content}<figcaption>{text}</figcaption></figure>\n"
 
 
-def parts(files: Sequence[Path], captions: Path) -> Iterator[tuple[str, str]]:
-    """The section and the HTML of each file that a part of the page shows, in their order."""
-    for part in PARTS:
-        text = caption(captions, part.caption)
-        for path in (file for file in files if file.match(part.file)):
-            title = part.title.format(path.stem.replace("_", " "))
-            yield part.section, figure(title, show(path), text)
+def entries(files: Sequence[Path], captions: Path) -> Iterator[tuple[str, str]]:
+    """The section and the HTML of each file that an entry shows, in the order of ENTRIES."""
+    for entry in ENTRIES:
+        text = caption(captions, entry.caption)
+        for path in (file for file in files if file.match(entry.file)):
+            title = entry.title.format(path.stem.replace("_", " "))
+            yield entry.section, figure(title, show(path), text)
 
 
 def main_table(scores: pd.DataFrame) -> str:
@@ -191,7 +191,7 @@ def run(
     verdicts = verdict.read_text(encoding="utf-8").splitlines()
     scored = pd.read_csv(StringIO(csv_file.read_text(scores, KEY)))
     sections = {"The answer": "".join(answer(verdicts, scored, files, captions))}
-    found = list(parts(files, captions))
+    found = list(entries(files, captions))
     for name, group in groupby(found, key=lambda entry: entry[0]):
         sections[name] = "".join(content for _, content in group)
     sections["Costs"] = figure("Time and memory", show(costs), caption(captions, "costs.rst"))

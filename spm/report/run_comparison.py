@@ -76,7 +76,7 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ProjectDifferences:
     """What differs between two sides."""
 
     settings: list[Difference] = field(default_factory=list)
@@ -86,12 +86,12 @@ class Comparison:
     scores: list[dict[str, Any]] = field(default_factory=list)
 
 
-def compare(first: Side, second: Side) -> Comparison:
+def compare(first: Side, second: Side) -> ProjectDifferences:
     """Compare two sides.
 
     Returns
     -------
-    Comparison
+    ProjectDifferences
         Scores are compared where both sides have them for the same test set, boxes and protocol;
         differences are paired, on the frames that both have, with 95 % intervals over videos.
     """
@@ -99,7 +99,7 @@ def compare(first: Side, second: Side) -> Comparison:
     projects = [side.project for side in (first, second)]
     unknown = [str(project) for project in projects if not records.read(project)]
     common = sorted(jobs[0].keys() & jobs[1].keys())
-    return Comparison(
+    return ProjectDifferences(
         settings=[row for name in common for row in _changes(name, *(side[name] for side in jobs))],
         code=sorted({name for name in common if jobs[0][name].code != jobs[1][name].code}),
         unknown=unknown,
@@ -199,7 +199,7 @@ def _scores(first: Side, second: Side) -> Iterator[dict[str, Any]]:
             }
 
 
-def lines(names: Sequence[str], found: Comparison, metrics: Sequence[str] = ()) -> Iterator[str]:
+def lines(names: Sequence[str], found: ProjectDifferences, metrics: Sequence[str] = ()) -> Iterator[str]:
     """A comparison as lines of text; of the scores, the AUC or the named figures."""
     yield f"A: {names[0]}"
     yield f"B: {names[1]}"

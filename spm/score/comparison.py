@@ -30,7 +30,7 @@ SIZES_PX = {"small": 32**2, "medium": 96**2, "large": 144**2, "huge": np.inf}  #
 ALL = "all frames"
 
 
-class Difference(NamedTuple):
+class MapDifference(NamedTuple):
     """A figure of two systems on the same frames, of all or of a part of them."""
 
     protocol: str
@@ -79,7 +79,7 @@ def _select(matched: Matched, chosen: Sequence[int]) -> Matched:
 
 def compare(
     first: Matched, second: Matched, protocols: Sequence[Protocol], *, resamples: int, seed: int
-) -> Iterator[Difference]:
+) -> Iterator[MapDifference]:
     """Differences of every figure under each protocol: of all frames, per class and per size.
 
     Parameters
@@ -143,7 +143,7 @@ def _differences(
     videos: Sequence[tuple[str, ...]],
     draws: Draws | None,
     seed: int,
-) -> Iterator[Difference]:
+) -> Iterator[MapDifference]:
     columns = [aggregation.columns(scores, protocol) for scores in systems]
     owner = [video for video, is_member in zip(videos, members, strict=True) if is_member]
     for figure in filter(columns[1].__contains__, columns[0]):
@@ -152,7 +152,9 @@ def _differences(
         low, high = bounds or (None, None)
         p_value = permutation_test(ours - theirs, owner, resamples=_count(draws), seed=seed)
         means = float(ours.mean()), float(theirs.mean())
-        yield Difference(protocol.name, figure, part, len(ours), *means, value, low, high, p_value)
+        yield MapDifference(
+            protocol.name, figure, part, len(ours), *means, value, low, high, p_value
+        )
 
 
 def _count(draws: Draws | None) -> int:
@@ -167,7 +169,7 @@ def permutation_test(
     Parameters
     ----------
     gains : float array, shape (n,)
-        Difference of each frame.
+        MapDifference of each frame.
     videos : sequence
         The video of each frame; its frames share a sign.
     resamples : int

@@ -56,7 +56,7 @@ class SystemMaps:
     threshold: Mapping[PlayedSound, SoundMaps]
 
 
-class Measured(NamedTuple):
+class FrameMeasures(NamedTuple):
     """What each frame with one sound has: (n,) each."""
 
     maximum: Doubles
@@ -134,13 +134,13 @@ def measure(
     sounds: Mapping[PlayedSound, SoundMaps],
     boxes: Mapping[FrameKey, Sequence[Box]],
     threshold: float,
-) -> dict[PlayedSound, Measured]:
+) -> dict[PlayedSound, FrameMeasures]:
     """Measure every map of common frames under one threshold."""
     protocol, found = negatives.protocol(threshold), {}
     keys, _, own = sounds[PlayedSound.OWN]
     sides = [_sides(boxes[key]) for key in keys]
     for sound, (_, _, maps) in sounds.items():
-        found[sound] = Measured(
+        found[sound] = FrameMeasures(
             negatives.maximum(maps),
             masks.ious(protocol, maps, sides),
             negatives.foreground_share(maps, threshold),
@@ -154,7 +154,7 @@ def _mean(values: Floats | Mask, means: Means) -> Doubles:
     return means(np.asarray(values, np.float64)[:, None])[:, 0]
 
 
-def positive_figures(measured: Measured, means: Means) -> dict[str, Doubles]:
+def positive_figures(measured: FrameMeasures, means: Means) -> dict[str, Doubles]:
     """Figures of frames whose own sound is heard, alone or in a mixture."""
     located = np.asarray(measured.iou > 0.5, np.float64)
     values = (measured.iou, metrics.auc_per_frame(measured.iou), located, measured.maximum)
@@ -162,14 +162,14 @@ def positive_figures(measured: Measured, means: Means) -> dict[str, Doubles]:
 
 
 def negative_figures(
-    own: Measured, others: Sequence[Measured], threshold: float, means: Means
+    own: FrameMeasures, others: Sequence[FrameMeasures], threshold: float, means: Means
 ) -> dict[str, Doubles]:
     """Figures of frames with one negative sound, or means over several sounds.
 
     Average precision and F1 count the frames with their own sounds, and those with each other one.
     """
 
-    def mean(values: Callable[[Measured], Floats | Mask]) -> Doubles:
+    def mean(values: Callable[[FrameMeasures], Floats | Mask]) -> Doubles:
         return np.asarray(np.mean([_mean(values(other), means) for other in others], 0))
 
     ciou, auc = _mean(own.iou, means), _mean(metrics.auc_per_frame(own.iou), means)
@@ -203,8 +203,8 @@ def _largest_f1(precisions: Doubles, recalls: Doubles) -> Doubles:
 
 
 def _detection(
-    own: Measured,
-    others: Sequence[Measured],
+    own: FrameMeasures,
+    others: Sequence[FrameMeasures],
     thresholds_of: Callable[[Doubles], Doubles],
     means: Means,
     figure: Callable[[Doubles, Doubles], Doubles],
@@ -224,7 +224,9 @@ def _detection(
     return figure(*negatives.precision_recall(*(means(total) for total in counts)))
 
 
-def figures(measured: Mapping[PlayedSound, Measured], threshold: float, means: Means) -> Figures:
+def figures(
+    measured: Mapping[PlayedSound, FrameMeasures], threshold: float, means: Means
+) -> Figures:
     """All figures of a system, by sound; `all` joins the negative sounds."""
     own, found = measured[PlayedSound.OWN], {}
     for sound in measured:
@@ -287,7 +289,7 @@ def summarize(
 
 
 def _resampled(
-    measured: Mapping[PlayedSound, Measured], threshold: float, draws: Draws | None
+    measured: Mapping[PlayedSound, FrameMeasures], threshold: float, draws: Draws | None
 ) -> Figures | None:
     if draws is None:
         return None

@@ -216,9 +216,9 @@ def run(
     annotated = workflow_tables.by_frame(tables.read(annotations).to_pylist())
     boxes = workflow_tables.kept_boxes(annotated)
     truth, training = Truth(boxes), workflow_tables.training_boxes(boxes, clips)
-    without_map = count_without_map(set(predictions.keys), set(boxes), clips)
     common = _common(predictions, boxes, clips, training)
     common["negatives"] = negative_figures(config, boxes, negatives, baseline_negatives)
+    without_map = count_without_map(set(predictions.keys), set(boxes), clips)
     chosen = [protocols.find(name) for name in config.protocols]
     results = evaluation.score(
         chosen, predictions, truth, lambda key: skip_reason(annotated.get(key, []))
@@ -235,11 +235,8 @@ def run(
         systems |= {name: found[protocol.name][1] for name, found in networks.items()}
         content = common | counts(predictions, selection, training, without_map)
         content |= _summary(config, protocol, predictions, selection, systems)
-        tables.write_rows(
-            out / f"{protocol.name}.parquet",
-            schemas.SCORES,
-            frame_rows(predictions, selection, scores),
-        )
+        frames = frame_rows(predictions, selection, scores)
+        tables.write_rows(out / f"{protocol.name}.parquet", schemas.SCORES, frames)
         json_file.write(out / f"{protocol.name}.json", content)
 
 

@@ -8,7 +8,7 @@ set.
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +21,7 @@ from spm.boxes.benchmark_sets import SETS, BenchmarkSet
 from spm.boxes.download import digest_of
 from spm.boxes.formats.frames import BenchmarkBoxes
 from spm.score import external_maps, map_files, mask_scores, protocols, score_rows
+from spm.score.evaluation import Predictions
 from spm.score.external_maps import Matched
 from spm.score.map_arrays import ExternalMaps
 from spm.score.protocols import Protocol
@@ -44,6 +45,8 @@ class SuiteSettings(NamedTuple):
     threshold: float | None = None  # of all maps, for frames in which nothing sounds
     resamples: int = 1000  # behind each interval
     seed: int = 0  # of the resampling
+    # Maps of networks that are baselines, by the name of the set and its frames.
+    networks: Callable[[str, Matched], Mapping[str, Predictions]] = lambda name, matched: {}
 
     @property
     def draws(self) -> Resampling:
@@ -140,7 +143,7 @@ def score(maps: Path, names: Sequence[str], settings: SuiteSettings) -> Iterator
             continue
         matched = external_maps.match_to_truth(stored, benchmark, partial=True)
         chosen, left_out = _chosen(SETS[name], settings.extra, matched)
-        rows = list(_rows(SETS[name], matched, chosen, settings))
+        rows = list(_rows(name, matched, chosen, settings))
         yield SetScores(name, len(wanted), matched.missing, path, left_out, rows)
 
 
@@ -161,14 +164,15 @@ def _chosen(
 
 
 def _rows(
-    benchmark_set: BenchmarkSet,
+    name: str,
     matched: Matched,
     chosen: Sequence[Protocol],
     settings: SuiteSettings,
 ) -> Iterator[ScoreRow]:
     draws = settings.draws
     if any(matched.truth.boxes.values()):
-        for table in score_rows.scores(matched, chosen, **draws):
+        networks = settings.networks(name, matched)
+        for table in score_rows.scores(matched, chosen, **draws, networks=networks):
             yield from table
     if matched.predictions.frame_maps is None:
         return
@@ -178,7 +182,7 @@ def _rows(
     if matched.silent:
         for table in score_rows.of_silent_frames(matched, settings.threshold, **draws):
             yield from table
-    if benchmark_set.pairs:
+    if SETS[name].pairs:
         yield from score_rows.of_pairs(matched, **draws)
 
 

@@ -11,7 +11,7 @@ from spm.score.suite import SetScores
 
 MAIN = ("iou@0.5", "auc", "pixel_ap", "miou", "f", "iiou", "iauc")
 MAIN_SILENT = ("ap", "max_f1", "loc_acc", "fpr", "auc_pia", "f")
-HEAD = ("set", "frames", "no map", "protocol", "figure", "maps", "95 % interval", "trivial",
+HEAD = ("set", "frames", "no map", "protocol", "figure", "maps", "95 % interval", "best baseline",
         "oracle")  # fmt: skip
 NONE = "–"
 ORACLE = mask_scores.ORACLE
@@ -28,7 +28,7 @@ class Line(NamedTuple):
     figure: str
     maps: str
     interval: str
-    trivial: str  # the best baseline that needs no network, and its name
+    baseline: str  # the best one, trivial or a network, and its name
     oracle: str
 
 
@@ -49,19 +49,19 @@ def _is_main(row: ScoreRow) -> bool:
 
 
 def _texts(row: ScoreRow, rows: Sequence[ScoreRow]) -> tuple[str, ...]:
-    """Protocol, figure, value, interval, best trivial baseline and oracle of a figure."""
+    """Protocol, figure, value, interval, best baseline and oracle of a figure."""
     same = {
         other.system: other.value
         for other in rows
         if (other.protocol, other.metric) == (row.protocol, row.metric)
     }
     oracle = same.pop(ORACLE, None)
-    del same[MAPS]
+    same = {name: value for name, value in same.items() if not name.startswith(MAPS)}
     best = max(same, key=lambda name: same[name], default=None)
     low_high = "{:.3f} to {:.3f}".format(*row.interval) if row.interval else NONE
-    trivial = f"{same[best]:.3f} {best}" if best else NONE
+    shown_best = f"{same[best]:.3f} {best}" if best else NONE
     shown = NONE if oracle is None else f"{oracle:.3f}"
-    return row.protocol, row.metric, f"{row.value:.3f}", low_high, trivial, shown
+    return row.protocol, row.metric, f"{row.value:.3f}", low_high, shown_best, shown
 
 
 def notes(results: Sequence[SetScores]) -> list[str]:

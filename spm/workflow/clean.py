@@ -40,7 +40,7 @@ NETWORKS = ("results/audio", "results/fusion/train", "results/boxes/detector",
             "state/finished", "state/audio", "state/fusion", "state/boxes")  # fmt: skip
 
 
-class Leftover(NamedTuple):
+class Deletable(NamedTuple):
     """A file or folder to delete."""
 
     path: Path
@@ -123,7 +123,7 @@ class Cleaner:
         """The folder of the media."""
         return Path(self.config["corpus"]["store"])
 
-    def leftovers(self, days: float) -> Iterator[Leftover]:
+    def leftovers(self, days: float) -> Iterator[Deletable]:
         """What no rule makes now, and finished networks that were not used for so many days."""
         planned_now = planned(self.config)
         yield from _results(planned_now)
@@ -131,7 +131,7 @@ class Cleaner:
         yield from self._state(days)
         yield from self._media()
 
-    def _state(self, days: float) -> Iterator[Leftover]:
+    def _state(self, days: float) -> Iterator[Deletable]:
         """Checkpoints, mapped files and finished networks that nothing needs."""
         used = {
             STATE / "fusion/train": self.plan.runs,
@@ -141,21 +141,21 @@ class Cleaner:
         for folder, names in used.items():
             for path in _children(folder):
                 if path.name not in names:
-                    yield Leftover(path, "checkpoints of a network that is no more trained")
+                    yield Deletable(path, "checkpoints of a network that is no more trained")
         yield from self._mapped()
         for path in sorted(STATE.glob("finished/*/*/*")):
             if time.time() - path.stat().st_mtime > days * DAY_S:
-                yield Leftover(path, f"finished network, not used for {days:g} days")
+                yield Deletable(path, f"finished network, not used for {days:g} days")
 
-    def _mapped(self) -> Iterator[Leftover]:
+    def _mapped(self) -> Iterator[Deletable]:
         shards = {name_of(0)} if self.plan.mosaic_splits else set()
         for path in sorted(STATE.glob("mapped/*/*")):
             folder, shard = path.parent.name, path.name.split(".")[0]
             known = self.plan.shards if folder.startswith("corpus-") else shards
             if shard not in known:
-                yield Leftover(path, "mapped file of a shard without videos")
+                yield Deletable(path, "mapped file of a shard without videos")
 
-    def _media(self) -> Iterator[Leftover]:
+    def _media(self) -> Iterator[Deletable]:
         """Media of videos that the manifest does not list; none in a store of several projects."""
         if Path.cwd() not in self.store.absolute().parents:
             return
@@ -164,10 +164,10 @@ class Cleaner:
         for record, files in _records(self.store):
             if record.video_id not in names and windows.source_of(record.address) not in places:
                 yield from (
-                    Leftover(file, "video that the manifest does not list") for file in files
+                    Deletable(file, "video that the manifest does not list") for file in files
                 )
 
-    def of_video(self, wanted: str, *, networks: bool) -> Iterator[Leftover]:
+    def of_video(self, wanted: str, *, networks: bool) -> Iterator[Deletable]:
         """All that is stored of a video: its media, and results with its rows, frames or sound.
 
         Parameters
@@ -186,21 +186,21 @@ class Cleaner:
         }
         for record, files in _records(self.store):
             if record.video_id in ids or windows.source_of(record.address) in sources:
-                yield from (Leftover(file, "media of the video") for file in files)
+                yield from (Deletable(file, "media of the video") for file in files)
         yield from _tables_with(ids)
-        yield from (Leftover(path, "shows frames or numbers of it") for path in _existing(SHOWN))
-        yield from (Leftover(path, "may have its frames") for path in _existing(["state/mapped"]))
-        yield from (Leftover(path, "names the video") for path in _texts_with(ids))
+        yield from (Deletable(path, "shows frames or numbers of it") for path in _existing(SHOWN))
+        yield from (Deletable(path, "may have its frames") for path in _existing(["state/mapped"]))
+        yield from (Deletable(path, "names the video") for path in _texts_with(ids))
         if networks:
             reason = "may have learned from the video"
-            yield from (Leftover(path, reason) for path in _existing(NETWORKS))
+            yield from (Deletable(path, reason) for path in _existing(NETWORKS))
 
     def without_rows(self, wanted: Sequence[str]) -> bytes | None:
         """The manifest without the rows of some videos; None if it has none of them."""
         sheet = spreadsheets.read(self.manifest, COLUMNS)
         columns = Columns.of(sheet)
         sources = set(map(windows.source_of, wanted))
-        removed = {}
+        removed: dict[int, Sequence[str] | None] = {}
         for line, cells in sheet.rows():
             row = columns.values(cells)
             if row["video_id"] in wanted or windows.source_of(row["url"]) in sources:
@@ -213,7 +213,7 @@ class Found:
     """What can be deleted in a folder, and the manifest without the rows of the videos."""
 
     folder: Path
-    leftovers: Sequence[Leftover]
+    leftovers: Sequence[Deletable]
     manifest: Path
     content: bytes | None  # of the manifest; None: it is not changed
     of_videos: bool
@@ -282,7 +282,7 @@ def find(
             if errors:
                 raise UserError("\n".join(errors))
             return Found(folder, list(cleaner.leftovers(days)), cleaner.manifest, None, False)
-        found: dict[Path, Leftover] = {}
+        found: dict[Path, Deletable] = {}
         for video in videos:
             for leftover in cleaner.of_video(video, networks=networks):
                 found.setdefault(leftover.path, leftover)
@@ -298,21 +298,21 @@ def _existing(names: Iterable[str]) -> list[Path]:
     return [path for path in map(Path, names) if path.exists()]
 
 
-def _results(wanted: Planned) -> Iterator[Leftover]:
+def _results(wanted: Planned) -> Iterator[Deletable]:
     """Files that a job has made and that no job makes now."""
     for folder in (RESULTS, LOGS):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and str(path) not in wanted.files and record_file(path).is_file():
-                yield Leftover(path, "result that no rule makes now")
+                yield Deletable(path, "result that no rule makes now")
 
 
-def _logs(wanted: Planned) -> Iterator[Leftover]:
+def _logs(wanted: Planned) -> Iterator[Deletable]:
     """Logs, benchmarks and TensorBoard logs of jobs that there are no more."""
     for path in sorted(LOGS.rglob("*")):
         log = path.with_suffix(".log") if path.suffix == ".tensorboard" else path
         is_log = any(pattern.match(str(log)) for pattern in wanted.logs)
         if is_log and str(log) not in wanted.files:
-            yield Leftover(path, "log of a job that there is no more")
+            yield Deletable(path, "log of a job that there is no more")
 
 
 def _records(folder: Path) -> Iterator[tuple[store.MediaRecord, list[Path]]]:
@@ -325,7 +325,7 @@ def _records(folder: Path) -> Iterator[tuple[store.MediaRecord, list[Path]]]:
             yield record, [file for file in _children(path.parent) if file.name.startswith(prefix)]
 
 
-def _tables_with(ids: set[str]) -> Iterator[Leftover]:
+def _tables_with(ids: set[str]) -> Iterator[Deletable]:
     """Tables that have rows of a video; of mosaics with its frames, all tables."""
     folders = set()
     for path in sorted(RESULTS.rglob("*.parquet")):
@@ -333,8 +333,8 @@ def _tables_with(ids: set[str]) -> Iterator[Leftover]:
             if path.parts[1:3] == ("fusion", "mosaics"):
                 folders.add(Path(*path.parts[:4]))
             else:
-                yield Leftover(path, "table with rows of the video")
-    yield from (Leftover(folder, "mosaics with the video") for folder in sorted(folders))
+                yield Deletable(path, "table with rows of the video")
+    yield from (Deletable(folder, "mosaics with the video") for folder in sorted(folders))
 
 
 def _has_rows(path: Path, ids: set[str]) -> bool:
@@ -362,7 +362,7 @@ def _texts_with(ids: set[str]) -> Iterator[Path]:
                 yield path
 
 
-def delete(leftovers: Iterable[Leftover]) -> None:
+def delete(leftovers: Iterable[Deletable]) -> None:
     """Delete files and folders, and the folders of results that become empty."""
     for path, _ in leftovers:
         if path.is_dir() and not path.is_symlink():

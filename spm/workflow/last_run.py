@@ -13,14 +13,14 @@ from spm.workflow.plan import CACHE, Plan
 FILE = CACHE / "last_run.json"
 
 
-class Listed(NamedTuple):
+class TabledVideos(NamedTuple):
     """What the workflow makes tables of."""
 
     shards: list[str]
     videos: set[str]  # ids
 
 
-def remember(config: Mapping[str, Any]) -> None:
+def save(config: Mapping[str, Any]) -> None:
     """Keep the checked config of a run that starts in the current folder."""
     json_file.write(FILE, config)
 
@@ -32,7 +32,7 @@ def config(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def listed(folder: Path) -> Listed | None:
+def listed(folder: Path) -> TabledVideos | None:
     """Shards and videos of the manifest, by the config of the last run; None if there was none."""
     last = config(folder)
     if last is None:
@@ -40,5 +40,5 @@ def listed(folder: Path) -> Listed | None:
     with chdir(folder), suppress(UserError, KeyError):
         plan = Plan.from_config(last, project_files.FOLDER)
         videos = membership.videos(Path(plan.manifest), CACHE)
-        return Listed(plan.shards, {video.video_id for video in videos})
+        return TabledVideos(plan.shards, {video.video_id for video in videos})
     return None

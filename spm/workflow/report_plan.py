@@ -211,6 +211,14 @@ class ReportPlan:
         return files + [f"{report}/paper/{figure}.png" for figure in self.paper_figures]
 
     @property
+    def job_names(self) -> list[str]:
+        """The values that the wildcards of jobs have."""
+        plan = self.plan
+        fixed = [*plan.testsets, *plan.box_sources, *plan.mosaic_splits]
+        shown = [*self.paper_tables, *self.paper_figures]
+        return sorted({*plan.shards, *plan.scored_runs, *plan.promoted, *fixed, *shown})
+
+    @property
     def card_tables(self) -> list[str]:
         """Names of the tables that this config makes; the card of the data set lists no other."""
         plan = self.plan

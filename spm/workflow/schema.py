@@ -26,7 +26,7 @@ from spm.fusion.baseline_maps import BaselineMaps
 from spm.fusion.maps import Maps
 from spm.fusion.mosaic_boxes import MosaicBoxes
 from spm.fusion.mosaics import Mosaics
-from spm.fusion.negatives import Negatives
+from spm.fusion.negatives import NegativeSets
 from spm.fusion.settings import Train
 from spm.report.best_worst import BestWorst
 from spm.report.cards import Cards
@@ -55,7 +55,7 @@ SECTIONS: dict[str, type[Section]] = {
     "pretrain": Pretrain,
     "mosaics": Mosaics,
     "train": Train,
-    "negatives": Negatives,
+    "negatives": NegativeSets,
     "maps": Maps,
     "baseline_maps": BaselineMaps,
     "scores": Scores,

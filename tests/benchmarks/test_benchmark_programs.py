@@ -24,6 +24,7 @@ BENCHMARKS = {
     ),
     "loader": ("--clips 32 --crop 64 --rounds 1 --batch 8", "share of the time"),
     "localize": ("--seconds 1 --rounds 1", "seconds of video per second"),
+    "map_memory": ("--maps 40 --side 8 --form parquet", "40 maps of 8 x 8 as ndarray: peak memory"),
     "negatives": ("", "| oracle |"),
     "protocols": ("--frames 4", "Usual oracle"),
     "review": ("--frames 24 --decisions 2", "key to next box"),

@@ -282,7 +282,7 @@ def test_fetch_status_leaves_out_videos_and_shards_that_the_last_run_does_not_ha
     manifest = "video_id,url,kind,categories\na,https://x.org/a.mp4,solo,flute\n"
     (results.parent / "manifest.csv").write_text(manifest)  # a is in shard 0 of 3
     with chdir(results.parent):
-        last_run.remember({"corpus": {"manifest": "manifest.csv", "shards": 3}})
+        last_run.save({"corpus": {"manifest": "manifest.csv", "shards": 3}})
     text = spm("fetch-status", "--results", results).stdout
     assert text.startswith("1 videos: 1 ok\n")
 

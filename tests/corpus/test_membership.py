@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 
@@ -27,7 +28,8 @@ def test_a_result_is_used_again_for_the_same_manifest_and_number_of_shards_only(
     cache = tmp_path / "cache"
     first = shard_digests(listed, 3, cache)
     (stored,) = cache.glob("*-3-shards.json")
-    stored.write_text(json.dumps({"stored": "result"}))
+    text = json.dumps({"stored": "result"})
+    stored.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
     assert shard_digests(listed, 3, cache) == {"stored": "result"}
     assert shard_digests(listed, 4, cache) not in ({"stored": "result"}, first)
     manifest.write(listed, [*ROWS, ("more", "more.mp4", "solo", "violin")])

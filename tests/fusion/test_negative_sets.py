@@ -9,14 +9,14 @@ from spm.base.statuses import NegativeUse, PlayedSound
 from spm.corpus import clip_reader
 from spm.fusion import maps, methods, negatives
 from spm.fusion.cached_features import CachedSounds
-from spm.fusion.negatives import Negatives, off_screen_clips
+from spm.fusion.negatives import NegativeSets, off_screen_clips
 from spm.fusion.other_sounds import NOISE_DB, NegativeSounds, noise
 from spm.fusion.settings import RunConfig
 from spm.fusion.testsets import ClipFiles
 from spm.learn import weights
 from tests.support import corpora
 
-EVERY = Negatives(sounds=tuple(PlayedSound)[1:], threshold_clips=2)
+EVERY = NegativeSets(sounds=tuple(PlayedSound)[1:], threshold_clips=2)
 CROP = 48
 
 
@@ -79,7 +79,7 @@ def test_the_list_depends_on_the_seed_only(few, listed, tmp_path):
 @pytest.mark.parametrize("testset", ["synthetic", "solo"])
 def test_mosaics_and_projects_without_sounds_have_an_empty_list(few, tmp_path, testset):
     sounds = EVERY.sounds if testset == "synthetic" else ()
-    config = Negatives(sounds=sounds)
+    config = NegativeSets(sounds=sounds)
     negatives.run(config, index=few.index, testset=testset, out=tmp_path / "none.parquet")
     assert tables.read(tmp_path / "none.parquet").num_rows == 0
 

@@ -98,6 +98,10 @@ def test_a_file_that_is_no_media_is_named_with_the_reason(tmp_path):
         sources.inspect(tmp_path / "list.mp4", 3000)
     with pytest.raises(UserError, match=r"none\.mp4: no such file"):
         sources.inspect(tmp_path / "none.mp4", 3000)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (job,) = jobs.plan([str(tmp_path / "pipe.mp4")], tmp_path / "out")
+    job.prepare((), 3000)
+    assert job.reason.endswith("pipe.mp4: not a file")
 
 
 def test_a_video_is_read_again_when_it_has_changed(tmp_path):

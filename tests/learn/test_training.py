@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from spm.base import tables
+from spm.base import json_file, tables
 from spm.base.errors import UserError
 from spm.learn import training
 from spm.learn.dataloading import make_generator
@@ -147,10 +147,10 @@ def test_a_checkpoint_resumes_with_and_without_the_state_of_a_scaler(
     with pytest.raises(Killed):
         train(tmp_path)
     path = tmp_path / "00002-0000000.json"
-    about = json.loads(path.read_text())
+    about = json_file.read(path)
     if not half_before:
         del about["scaler"]
-    path.write_text(json.dumps(about))
+    json_file.write(path, about)
     _, train = learner(half=half_after)
     assert [row.epoch for row in train(tmp_path)] == [0, 1, 2, 3]
 

@@ -33,6 +33,26 @@ def test_jobs_are_summed_by_stage_and_a_number_that_was_not_measured_counts_as_0
     assert list(costs.table(read))[-1] == "| corpus/index | 1 | 0.5 | 0.5 | 0.2 | 7 |"
 
 
+def test_jobs_that_there_are_no_more_do_not_count(tmp_path):
+    for run_name in ("spm", "gone"):
+        write_benchmark(tmp_path / f"fusion/maps/{run_name}/solo.jsonl", {"s": 2.0})
+        (tmp_path / f"fusion/train/{run_name}.tensorboard").mkdir(parents=True)
+        speed = {"pictures": 5, "seconds": 1, "wait_share": 0}
+        file = tmp_path / f"fusion/train/{run_name}.tensorboard/speed.json"
+        file.write_text(json.dumps([speed]))
+    assert costs.read(tmp_path, ["spm", "solo"])["fusion/maps"].jobs == 1
+    (line,) = list(costs.trainings(tmp_path, ["spm", "solo"]))[2:]
+    assert line.startswith("| fusion/train/spm | 1 |")
+
+
+@pytest.mark.parametrize("content", ["", '{"s": 2.0', "[1]", "no"])
+def test_half_a_benchmark_is_one_line(tmp_path, content):
+    write_benchmark(tmp_path / "corpus/index.jsonl")
+    (tmp_path / "corpus/index.jsonl").write_text(content)
+    with pytest.raises(UserError, match=r"index\.jsonl is not .+: delete it"):
+        costs.read(tmp_path)
+
+
 def test_the_rate_is_all_clips_over_the_time_of_all_jobs():
     lines = list(costs.table({"corpus/clips": Cost(2, 5.0, 3.0, 3.0, 100.0)}, clips=50))
     assert lines[0].endswith("| peak MB | clips per second |")
@@ -56,7 +76,7 @@ def test_the_costs_are_written_as_a_table_and_a_page(logs, tmp_path):
     pq.write_table(pa.table({"clip_id": ["a", "b", "c"]}), tmp_path / "index.parquet")
     markdown, page = tmp_path / "costs.md", tmp_path / "costs.html"
     index = tmp_path / "index.parquet"
-    run(Section(), logs=logs, index=index, markdown_table=markdown, page=page)
+    run(Section(), logs=logs, index=index, markdown_table=markdown, page=page, names=[])
     last = markdown.read_text().splitlines()[-1]
     assert last == "| corpus/index | 1 | 2.0 | 2.0 | 1.5 | 30 | 1.5 |"
     assert "<td" in page.read_text()
@@ -76,7 +96,7 @@ def test_the_trainings_are_a_table_of_their_own(logs, tmp_path, capsys):
         {"epoch": 1, "pictures": 1200, "seconds": 8.0, "wait_share": 0.0, "gpu_peak_gb": 3.0},
     ]
     (folder / "speed.json").write_text(json.dumps(epochs))
-    run(Section(), logs=logs, index=None, markdown_table=None, page=None)
+    run(Section(), logs=logs, index=None, markdown_table=None, page=None, names=[])
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "| fusion/train/spm | 2 | 1,500 | 150.0 | 10.0% | 3.0 |"
     assert lines[-4] == ""

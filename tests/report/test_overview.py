@@ -9,7 +9,7 @@ from PIL import Image
 
 from spm.base import csv_file
 from spm.base.config import Section
-from spm.report.overview import LONG_ROWS, PARTS, run
+from spm.report.overview import LONG_ROWS, ENTRIES, run
 from tests.support.project import ROOT
 
 VERDICT = "solo, given boxes, adaptive: `spm` is better than the object prior."
@@ -29,7 +29,7 @@ def write_scores(path: Path) -> None:
 @pytest.fixture
 def files(tmp_path) -> list[Path]:
     """One file for each part of the page, and the heat maps."""
-    names = [part.file.replace("*", "some") for part in PARTS] + ["figures/heatmaps.png"]
+    names = [entry.file.replace("*", "some") for entry in ENTRIES] + ["figures/heatmaps.png"]
     paths = [tmp_path / "results" / name for name in names]
     for number, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def make(folder: Path, files: list[Path], verdict: str = VERDICT) -> str:
 def test_the_page_opens_on_the_answer_and_shows_every_file(tmp_path, files):
     page = make(tmp_path, files)
     sections = re.findall(r'<h2 id="\d">(.*?)</h2>', page)
-    names = list(dict.fromkeys(part.section for part in PARTS))
+    names = list(dict.fromkeys(entry.section for entry in ENTRIES))
     assert sections == ["The answer", *names, "Costs"]
     answer = page[page.index("The answer</h2>") : page.index("Corpus</h2>")]
     order = [
@@ -78,10 +78,10 @@ def test_the_page_opens_on_the_answer_and_shows_every_file(tmp_path, files):
 
 def test_every_part_has_its_title_and_a_visible_caption(tmp_path, files):
     page = make(tmp_path, files)
-    for part in PARTS:
-        assert f"<h3>{part.title.format('some')}</h3>" in page
+    for entry in ENTRIES:
+        assert f"<h3>{entry.title.format('some')}</h3>" in page
     assert "Look for categories that lost their test videos" in " ".join(page.split())
-    captions = {part.caption for part in PARTS if part.caption}
+    captions = {entry.caption for entry in ENTRIES if entry.caption}
     assert all((ROOT / "workflow/report" / name).is_file() for name in captions)
     assert "{{" not in page
 

@@ -122,7 +122,7 @@ def test_the_command_prints_writes_and_draws_the_differences(files):
     assert "good − poor, protocol dsol-solo, 32 frames" in done.stdout
     assert "class flute" in done.stdout
     table = pd.read_csv(files / "d.csv")
-    assert table.columns.tolist() == list(comparison.Difference._fields)
+    assert table.columns.tolist() == list(comparison.MapDifference._fields)
     assert set(table["figure"]) == {"auc", "iou@0.5", "ciou@0.3", "mean_iou", "pointing_game"}
     drawing = (files / "plot.svg").read_text()
     assert "class flute (16)" in drawing

@@ -42,23 +42,15 @@ def write_results(squares: Corpus, folder: Path) -> Path:
 
 
 class DrawServer:
-    """A running `spm review --draw`, and requests to it."""
+    """The served page, and requests to it."""
 
-    def __init__(self, boxes: Path, results: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "spm.cli", "review", "--draw", boxes, "--no-browser"]
-        self.process = subprocess.Popen(
-            [*command, "--results", results, *options],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        self.title = self.process.stderr.readline()
-        self.address = re.search(r"http://\S+", self.title)[0]
-        self.root = self.address.split("/?")[0]
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.root = address.split("/?")[0]
         self.origin = self.root.rsplit("/", 1)[0]
         self.session = requests.Session()
         self.session.trust_env = False
-        self.session.get(self.address).raise_for_status()
+        self.session.get(address).raise_for_status()
 
     def get(self, path: str, **params):
         """The JSON of an address."""
@@ -82,6 +74,21 @@ class DrawServer:
             "boxes": sent,
         }
         return self.session.post(f"{self.root}/answer", json=body, headers=headers)
+
+
+class DrawProcess(DrawServer):
+    """A running `spm review --draw`."""
+
+    def __init__(self, boxes: Path, results: Path, *options: str) -> None:
+        command = [sys.executable, "-m", "spm.cli", "review", "--draw", boxes, "--no-browser"]
+        self.process = subprocess.Popen(
+            [*command, "--results", results, *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.title = self.process.stderr.readline()
+        super().__init__(re.search(r"http://\S+", self.title)[0])
 
     def stop(self, signal_number: int = signal.SIGINT) -> None:
         """End the process."""

@@ -20,6 +20,7 @@ from random import Random
 import psutil
 
 from tests.support.project import Project
+from tests.support.slurm import until
 from tests.support.web import serving
 from tests.workflow.conftest import new_project, results, write_videos
 
@@ -40,7 +41,7 @@ def served_project(videos: Path, root: str, folder: Path) -> Project:
 
 def compared(project: Project) -> dict[str, str]:
     """Digests of the results, without those that name the places of the videos."""
-    places = ("corpus/fetch/", "report/cards/", "report/costs")
+    places = ("corpus/fetch/", "report/cards/", "report/costs", "README.md")
     return {name: value for name, value in results(project).items() if not name.startswith(places)}
 
 
@@ -84,15 +85,20 @@ def strike(
 def disturb(project: Project, moments: int, rng: Random) -> Counter[tuple[str, str]]:
     """Kill a workflow `moments` times, then let it finish; count the kills by target and stage.
 
-    A workflow that ends before it is killed starts again from nothing.
+    The first kill comes during a download. A workflow that ends before it is killed starts again
+    from nothing.
     """
     hits: Counter[tuple[str, str]] = Counter()
     orphans: list[psutil.Process] = []
     log = project.folder / "log"
     while hits.total() < moments:
         snakemake = project.start(*RERUN, log=log)
+        after_s = rng.uniform(*AFTER_S)
+        if not hits:
+            until(lambda: _running_stage(_descendants(snakemake)) == "fetch", "a download", 120)  # noqa: B023
+            after_s = rng.uniform(0, 2)
         with suppress(subprocess.TimeoutExpired):
-            snakemake.wait(rng.uniform(*AFTER_S))
+            snakemake.wait(after_s)
         if snakemake.poll() is None:
             target = rng.choice(KILLS)
             stage, survivors = strike(snakemake, target, rng)

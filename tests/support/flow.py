@@ -273,6 +273,7 @@ ENTERS = {
     "audio (training of one network)": Enters(
         {"many": {"pretrain": {"epochs": 3}}}, ("pretrain[many]",)
     ),
+    "negatives.sounds": Enters(["silence"], ("negatives",)),
     "maps.testsets": Enters(["solo"], ("tables", "figures")),
     "maps.mosaic_px": Enters(300, ("maps",)),
     "maps.prior": Enters("zero-shot", ("prior_maps",)),

@@ -135,8 +135,9 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
+    own = [] if os.environ.get("PYTHONSAFEPATH") else [request["folder"]]
     added = os.environ.get("PYTHONPATH", "")
-    sys.path[:0] = [request["folder"], *filter(None, added.split(os.pathsep))]
+    sys.path[:0] = [*own, *filter(None, added.split(os.pathsep))]
     sys.argv[1:] = request["words"]
     _limit_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
     status = _status_of(request["module"])

@@ -2,12 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 import uvicorn
+from starlette.routing import BaseRoute
 
 from spm.base import schemas, tables
 from spm.boxes.formats import csv
@@ -58,13 +59,10 @@ class ReviewServer:
 
 
 @contextmanager
-def serve(
-    annotated: Path, index: Path, clips: Path, reviews: Path, reviewer: str = "ada"
-) -> Iterator[ReviewServer]:
-    """Serve the page in a thread."""
-    app = load_review_app(annotated, index, clips, reviews, reviewer)
+def serve_routes(routes: Sequence[BaseRoute]) -> Iterator[str]:
+    """Serve a page in a thread; its address."""
     access = web.Access.generate()
-    config = uvicorn.Config(web.build(routes_of(app), access), log_level="warning")
+    config = uvicorn.Config(web.build(routes, access), log_level="warning")
     with socket.socket() as listening:
         listening.bind((web.HOST, 0))
         listening.listen()
@@ -72,8 +70,18 @@ def serve(
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield ReviewServer(access.url(listening.getsockname()[1]), app)
+            yield access.url(listening.getsockname()[1])
         finally:
             server.should_exit = True
             thread.join()
-            app.close()
+
+
+@contextmanager
+def serve(
+    annotated: Path, index: Path, clips: Path, reviews: Path, reviewer: str = "ada"
+) -> Iterator[ReviewServer]:
+    """Serve the page of reviews in a thread."""
+    app = load_review_app(annotated, index, clips, reviews, reviewer)
+    with serve_routes(routes_of(app)) as address:
+        yield ReviewServer(address, app)
+    app.close()

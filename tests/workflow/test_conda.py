@@ -25,8 +25,9 @@ from tests.workflow.conftest import new_project, results
 
 pytestmark = pytest.mark.slow
 CHANNELS = ["conda-forge", "nodefaults"]
-# Imported inside functions, where a setting or a missing package asks for them.
-OPTIONAL = {"detectron2", "imageio_ffmpeg", "tflite"}
+# Imported inside functions where a setting, a missing package, or weights of YAMNet ask for them;
+# another test loads these weights.
+OPTIONAL = {"detectron2", "imageio_ffmpeg", "onnx", "tflite"}
 CARRIERS = [part.source for part in PARTS.values() if isinstance(part.source, Package)]
 
 

@@ -90,7 +90,7 @@ def test_a_changed_file_with_a_time_in_the_future_is_noticed_and_the_clock_named
     assert "than input boxes.csv" in output
     assert "clock skew" in output
     followers = {"scores", "tables", "figures", "best_worst", "overlay_videos", "pages", "cards"}
-    assert set(done.stale("all")) == {"annotations", "costs", *followers}
+    assert set(done.stale("all")) == {"annotations", "costs", "overview", *followers}
     boxes.touch()
     done.run("all")
     assert not done.stale("all")

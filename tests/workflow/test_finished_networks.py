@@ -1,6 +1,7 @@
 """A changed setting that is put back brings the finished network back, without training."""
 
 import hashlib
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -26,9 +27,9 @@ def digests(project: Project) -> dict[str, str]:
 def interrupt(project: Project, target: str, checkpoint: str, log: Path) -> None:
     """Press Ctrl-C when the training has written a checkpoint."""
     with project.running(target, log=log) as snakemake:
-        until(lambda: any(project.folder.glob(checkpoint)), "a checkpoint", 120)
-        snakemake.send_signal(signal.SIGINT)
-        assert snakemake.wait(60) != 0
+        until(lambda: any(project.folder.glob(checkpoint)), "a checkpoint", 600)
+        os.killpg(snakemake.pid, signal.SIGINT)
+        assert snakemake.wait(120) != 0
 
 
 def test_a_finished_network_comes_back_after_an_interrupted_trial(undisturbed, tmp_path):

@@ -12,13 +12,20 @@ from tests.workflow.conftest import FOUR, write_videos
 
 pytestmark = pytest.mark.slow
 PAPER = yaml.safe_load((ROOT / "workflow/configs/paper.yaml").read_text())
-NETWORK = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2, "batch": 8}
+NETWORK = {
+    "visual": "mobilenet_v2",
+    "start": "none",
+    "crop": 48,
+    "epochs": 2,
+    "batch": 8,
+    "threads": 1,
+}
 LIGHT = {
     "corpus": {"manifest": "corpus/manifest.csv", "shards": 2, "boxes": ["given"]},
     "clips": {"size": 64, "frames_per_clip": 1},
     "index": {"test_solos": 1},
-    "clusters": {"k": 4, "restarts": 2},
-    "pretrain": {"epochs": 1},
+    "clusters": {"k": 4, "restarts": 2, "threads": 1},
+    "pretrain": {"epochs": 1, "threads": 1},
     "audio": {"many": {"clusters": {"k": 6}}},
     "mosaics": {"train": 8, "test": 12, "size": 64},
     "train": NETWORK,
@@ -29,7 +36,7 @@ LIGHT = {
         "dsol": {"method": "dsol"},
         "dsol-promoted": {"method": "dsol", "promote": True, "audio": "many"},
     },
-    "maps": {"testsets": ["solo", "synthetic"]},
+    "maps": {"testsets": ["solo", "synthetic"], "threads": 1},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
     "paper": {
         "table1": ["spm", "dsol", "dsol-promoted"],

@@ -17,8 +17,9 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from spm.base import validation
+from spm.base import csv_file, validation
 from spm.base.errors import UserError
+from spm.base.shards import name_of
 from spm.boxes import network as detectors
 from spm.learn import backbones
 from spm.workflow import preflight
@@ -342,9 +343,9 @@ def test_weights_of_a_detector_need_a_list_of_classes_that_fit(project, about, l
     [
         (
             b"clip_id,verdict\n",
-            r"^reviews\.csv: the columns are \['clip_id', 'verdict'\]; expected",
+            r"^reviews\.csv: the columns frame,.* are missing from 'clip_id,verdict'; expected",
         ),
-        ("\u00fc".encode("latin-1"), r"^reviews\.csv: .*expected UTF-8"),
+        ("\u00fc".encode("latin-1"), r"^reviews\.csv, line 1: .*expected UTF-8"),
         (f"{REVIEWS}{DECISION}a@0,0,fl".encode(), None),
         (
             f"{REVIEWS}{DECISION.replace('accept', 'perhaps')}".encode(),
@@ -471,16 +472,17 @@ def write_record(project: Path, name: str, **values: object) -> None:
 def write_coverage(project: Path, clips: int, listed: int = 3, **settings: int) -> None:
     """The coverage table of GOOD: so many clips per group, cut with some settings."""
     made_with = json.dumps({**DEFAULTS["clips"], **settings}, sort_keys=True)
-    write_record(project, "results/corpus/clips/0000.parquet", params=["'4'", f"'{made_with}'"])
+    params = ["'4'", f"'{made_with}'"]
+    for shard in map(name_of, range(DEFAULTS["corpus"]["shards"])):
+        write_record(project, f"results/corpus/clips/{shard}.parquet", params=params)
     rows = [f"solo,{name},test,1,1,{clips},{clips}" for name in CATEGORIES]
     rows += [f"solo,{name},train,{listed},{listed},{clips},{clips}" for name in CATEGORIES]
     rows += [
         f"duet,cello flute,{s},{n},{n},{clips},{clips}" for s, n in (("test", 1), ("train", 2))
     ]
     file = project / "results/corpus/index/coverage.csv"
-    file.parent.mkdir(parents=True)
     header = "kind,categories,split,listed,available,clips,audible\n"
-    file.write_text(header + "\n".join(rows) + "\n")
+    csv_file.write_text(file, header + "\n".join(rows) + "\n")
 
 
 def test_clips_of_the_last_run_bound_the_number_of_clusters(project):
@@ -498,7 +500,7 @@ def test_clips_that_were_cut_with_other_settings_do_not(project):
 def test_videos_that_may_still_be_downloaded_count_with_their_longest_length(project):
     write_coverage(project, clips=7, max_s=10)
     file = project / "results/corpus/index/coverage.csv"
-    file.write_text(file.read_text().replace("cello,train,3,3", "cello,train,3,2"))
+    csv_file.write_text(file, file.read_text().replace("cello,train,3,3", "cello,train,3,2"))
     assert problems({"clusters": {"k": 94}, "clips": {"max_s": 10}}) == []
     line = only(problems({"clusters": {"k": 95}, "clips": {"max_s": 10}}), Severity.ERROR)
     assert "at most 94 audible training clips" in line
@@ -512,10 +514,9 @@ def test_clips_of_another_corpus_do_not(project):
 def test_the_time_to_learn_from_is_named_if_it_is_known(project):
     write(project, [*solos("cello", 1), *solos("tuba", 3)])
     file = project / "results/corpus/index/coverage.csv"
-    file.parent.mkdir(parents=True)
     header = "kind,categories,split,listed,available,clips,audible\n"
     rows = ("solo,cello,test,1,1,9,9", "solo,tuba,test,1,1,9,9", "solo,tuba,train,2,2,50,42")
-    file.write_text(header + "\n".join(rows) + "\n")
+    csv_file.write_text(file, header + "\n".join(rows) + "\n")
     (line,) = [p.line for p in all_problems({}) if FEW in p.line]
     assert line.startswith(f"2 training videos (42 s) of 1 category: {FEW}")
 

@@ -25,13 +25,14 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("end", ENDS)
-def test_a_forked_command_has_the_output_and_status_of_a_new_python(tmp_path, end):
+@pytest.mark.parametrize(("end", "safe_path"), [*((end, "") for end in ENDS), ("a status", "1")])
+def test_a_forked_command_has_the_output_and_status_of_a_new_python(tmp_path, end, safe_path):
     package = tmp_path / "code/spm"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "module.py").write_text(MODULE + ENDS[end])
     environment = {**os.environ, "PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "2"}
+    environment["PYTHONSAFEPATH"] = safe_path
     options = {"cwd": tmp_path, "env": environment, "input": "text"}
     expected, actual = (
         # In bash, as Snakemake starts a job: a signal becomes a status.

@@ -161,8 +161,8 @@ class DecisionLog:
             )
 
     def _back_up(self) -> str:
-        """Copy the known content, if there is no copy of it yet; the name of the copy."""
-        if self.backup is None or self.backup.read_bytes() != self.content:
+        """Copy the known content, if the last copy has another one; the name of the copy."""
+        if self.backup is None or _content(self.backup) != self.content:
             self.backup = back_up(self.path, self.content)
         return self.backup.name
 
@@ -229,6 +229,8 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _has_decimal_comma(sheet: Spreadsheet) -> bool:

@@ -7,7 +7,6 @@ stored: the page gets the new boxes and adds its own to them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -40,7 +39,6 @@ class DrawApp:
     ) -> None:
         self.file, self.clips, self.frames, self.media = file, clips, frames, media
         self.detections = detections
-        self.token = token_hex(4)  # a browser does not mix images of this server with others
         self.read: tuple[Contents, dict[FrameId, FrameRows]] | None = None
 
     def session(self, request: Request) -> Response:
@@ -55,7 +53,6 @@ class DrawApp:
                 "answered": answered,
                 "progress": draw_answers.progress(self.frames, stored),
                 "command": self._command(),
-                "server": self.token,
             }
         )
 

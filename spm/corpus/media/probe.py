@@ -116,14 +116,17 @@ def probe(path: Path) -> Media:
     with open_media(path) as container:
         media = describe(container, path)
     if len(spans := find_spans(path, media.container)) > 1:
-        media = _joined(path, spans)
+        media = _joined(path, spans, media)
     if not (media.pictures or media.sound):
         raise Unusable(VideoStatus.UNREADABLE, "contains neither pictures nor sound")
     return media
 
 
-def _joined(path: Path, spans: list[Span]) -> Media:
-    """A file of several parts, up to the first that can't follow the parts before it."""
+def _joined(path: Path, spans: list[Span], whole: Media) -> Media:
+    """A file of several parts, up to the first that can't follow the parts before it.
+
+    Where that is the first one, it is what libav makes of the `whole` file.
+    """
     parts: list[Media] = []
     fault = "" if len(spans) <= MOST_SPANS else f"has {len(spans)} parts, of at most {MOST_SPANS}"
     for span in spans[:MOST_SPANS]:
@@ -137,9 +140,7 @@ def _joined(path: Path, spans: list[Span]) -> Media:
             fault = f"its part from {start_s:.2f} s on: {error.reason}"
             break
         parts.append(part)
-    if not parts:
-        raise Unusable(VideoStatus.UNREADABLE, fault)
-    return join(parts, fault)
+    return join(parts, fault) if parts else replace(whole, fault=whole.fault or fault)
 
 
 def _not_followed(first: Media, part: Media) -> str:

@@ -5,6 +5,7 @@ begin to count. Those of FLV and Ogg are files that were joined.
 """
 
 import mmap
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from spm.corpus.media.programs import changes
 
 MOST_SPANS = 100  # each is decoded by processes of its own
 FLV = b"\x00\x00\x00\x09\x00\x00\x00\x00"  # length of the header, and of the tag before the first
-OGG_PAGE, OGG_FLAGS, OGG_FIRST = b"OggS\x00", 5, 2  # of a page: mark, place of its flags, one flag
+OGG_PAGE = b"OggS\x00"  # how a page begins
+# A page that begins a track: flag, time 0, number of the track, page 0
+OGG_FIRST = re.compile(rb"OggS\x00[\x02\x06]\x00{8}.{4}\x00{4}", re.DOTALL)
 
 Span = tuple[int, int]  # first byte, and the byte after the last
 
@@ -41,8 +44,8 @@ def _ogg(path: Path) -> Iterator[int]:
     """A page that begins a track, after pages that do not, begins another file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         place, in_head = data.find(OGG_PAGE), True
-        while 0 <= place < len(data) - OGG_FLAGS:
-            begins_track = bool(data[place + OGG_FLAGS] & OGG_FIRST)
+        while place >= 0:
+            begins_track = bool(OGG_FIRST.match(data, place))
             if begins_track and not in_head:
                 yield place
             in_head = begins_track

@@ -221,8 +221,6 @@ def reviews(facts: Facts) -> Iterator[Problem]:
             cached(path, "reviews", "spm.boxes.review.decisions", CACHE, compute)
         except UserError as fault:
             yield error(str(fault))
-        except UnicodeDecodeError as fault:
-            yield error(f"{path}: {fault}: expected UTF-8")
 
 
 def none(facts: Facts) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from spm.base.json_cache import cached
 from spm.base.statuses import Kind, Split
 from spm.boxes.category_map import name_in_video
 from spm.boxes.formats import csv as boxes_csv
-from spm.corpus import index
+from spm.corpus import index, membership
 from spm.corpus.index import COUNTS, Index
 from spm.corpus.manifest import Video
 from spm.workflow.plan import CACHE, Plan
@@ -167,12 +167,20 @@ class Facts:
         return csv_file.read_rows(COVERAGE, ["kind", "categories", "split", *COUNTS])
 
     @cached_property
+    def clip_tables(self) -> list[Path]:
+        """The finished tables of clips of the shards that have videos."""
+        manifest, shards = Path(self.plan.manifest), self.config["corpus"]["shards"]
+        names = sorted(membership.shard_digests(manifest, shards, CACHE))
+        tables = [Path(f"results/corpus/clips/{name}.parquet") for name in names]
+        return [table for table in tables if table.is_file()]
+
+    @cached_property
     def known_clips(self) -> dict[tuple[str, str], float]:
         """Most clips per kind and categories, by a finished index of as many videos.
 
         Only if they were cut with the present settings.
         """
-        table = min(Path("results/corpus/clips").glob("*.parquet"), default=None)
+        table = next(iter(self.clip_tables), None)
         if not self.coverage or table is None:
             return {}
         if not any(self.plan.section("clips") in param for param in record_of(table)["params"]):

@@ -165,7 +165,7 @@ def _steps(facts: Facts) -> Iterator[tuple[Path, Path]]:
         yield from ((Path(audio), network) for audio in facts.plan.pretrained_audio(run))
         for testset in facts.plan.testsets:
             yield network, Path(f"results/fusion/maps/{run}/{testset}.parquet")
-    for clips in sorted(Path("results/corpus/clips").glob("*.parquet"))[:16]:
+    for clips in facts.clip_tables[:16] if facts.videos else ():
         yield clips, index
         yield clips, Path("results/corpus/spectrograms") / clips.name
         yield Path("results/corpus/fetch") / clips.name, clips

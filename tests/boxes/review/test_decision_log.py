@@ -99,6 +99,14 @@ def test_a_foreign_file_is_refused_and_stays_as_it_is(path, kind):
     assert backups(path) == []
 
 
+def test_a_folder_in_place_of_the_file_is_one_line(path):
+    path.mkdir()
+    with pytest.raises(UserError, match=r"reviews\.csv: cannot be (read|written) \("):
+        append(path, ACCEPT)
+    with pytest.raises(UserError, match=r"reviews\.csv: cannot be read \("):
+        DecisionLog(path).refresh()
+
+
 @pytest.mark.parametrize("length", [3, len(HEADER), len(HEADER) + 20, len(HEADER) + 1 + 40])
 def test_an_incomplete_line_is_copied_before_it_is_removed(path, length):
     text = f"{HEADER}\n{LINE}\n"[:length]

@@ -5,7 +5,16 @@ import signal
 import pytest
 
 from spm.boxes.formats import csv
-from tests.support.draw_page import DUET, WIDE, DrawPage, DrawServer, write_results
+from spm.boxes.review.draw_server import load_draw_app, routes_of
+from tests.support.draw_page import (
+    DUET,
+    WIDE,
+    DrawPage,
+    DrawProcess,
+    DrawServer,
+    write_results,
+)
+from tests.support.review_page import serve_routes
 
 pytestmark = pytest.mark.slow
 HEAD = "video_id,time_s,category,x,y,w,h\n"
@@ -18,9 +27,9 @@ def boxes_csv(tmp_path):
 
 @pytest.fixture
 def server(squares, tmp_path, boxes_csv):
-    server = DrawServer(boxes_csv, write_results(squares, tmp_path / "results"))
-    yield server
-    server.stop()
+    app = load_draw_app(boxes_csv, write_results(squares, tmp_path / "results"), 3)
+    with serve_routes(routes_of(app)) as address:
+        yield DrawServer(address)
 
 
 @pytest.fixture
@@ -300,14 +309,16 @@ def test_a_fault_that_a_person_writes_into_the_file_is_shown_and_nothing_is_lost
     assert [row["video_id"] for row in csv.read(boxes_csv)] == ["x", WIDE]
 
 
-def test_a_saved_answer_survives_a_killed_server(open_page, boxes_csv, server):
-    page = open_page()
+def test_a_saved_answer_survives_a_killed_server(browser, boxes_csv, squares, tmp_path):
+    server = DrawProcess(boxes_csv, write_results(squares, tmp_path / "results"))
+    page = DrawPage(browser.new_page(), server)
     page.drag((0.2, 0.2), (0.6, 0.6))
     page.saved()
     server.stop(signal.SIGKILL)
     assert len(csv.read(boxes_csv)) == 1
     page.press("ArrowRight")
     page.page.wait_for_selector("#problem:has-text('Not saved')")
+    page.page.close(run_before_unload=False)
 
 
 def test_the_image_has_the_aspect_ratio_of_the_video(open_page):

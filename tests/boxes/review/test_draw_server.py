@@ -21,7 +21,7 @@ from spm.boxes.formats import csv
 from spm.boxes.review import draw_queue, draw_server
 from spm.boxes.review.next_step import next_command
 from spm.cli import app
-from tests.support.draw_page import DUET, SILENT, WIDE, DrawServer, write_results
+from tests.support.draw_page import DUET, SILENT, WIDE, DrawProcess, write_results
 
 pytestmark = pytest.mark.slow
 HEAD = "video_id,time_s,category,x,y,w,h\n"
@@ -38,7 +38,7 @@ def start(results, tmp_path):
     servers = []
 
     def begin(*options):
-        servers.append(DrawServer(tmp_path / "boxes.csv", results, *options))
+        servers.append(DrawProcess(tmp_path / "boxes.csv", results, *options))
         return servers[-1]
 
     yield begin
@@ -134,13 +134,15 @@ def test_a_server_that_is_killed_at_any_moment_has_stored_what_it_acknowledged(s
     for delay_s in (0.1, 0.25):
         server = start()
         killer = threading.Timer(delay_s, server.stop, [signal.SIGKILL])
-        killer.start()
+        before = number
         with suppress(requests.ConnectionError):
             while True:
                 number += 1
                 answer = server.answer(number % 12, (f"c{number}", 0, 0, 1, 1))
                 assert answer.status_code == 200
                 acknowledged[number % 12] = number
+                if number == before + 3:
+                    killer.start()
         killer.join()
         stored = load_stored(tmp_path / "boxes.csv", start)
         acknowledged.pop(0, None)  # load_stored has answered frame 0

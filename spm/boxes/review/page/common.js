@@ -75,8 +75,7 @@ export function overlap(a, b) {
 
 // Images by number, of which the next ones are loaded in advance, so that they appear at once.
 export class Images {
-  constructor(query = "", most = 200) {
-    this.query = query; // of the addresses, so that images of another corpus are not reused
+  constructor(most = 200) {
     this.most = most;
     this.loaded = new Map();
   }
@@ -85,7 +84,7 @@ export class Images {
     for (const number of numbers) {
       if (this.loaded.has(number)) continue;
       const image = new Image();
-      image.src = `frame/${number}${this.query}`;
+      image.src = `frame/${number}`;
       this.loaded.set(number, image);
     }
     const surplus = Math.max(0, this.loaded.size - this.most);

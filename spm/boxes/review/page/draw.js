@@ -28,7 +28,7 @@ let session = null; // frames, categories, file, command
 let answered = new Set(); // numbers of frames
 let number = null; // of the shown frame; null: the last page
 let selectedId = null;
-let images = null;
+const images = new Images();
 let shows = 0; // how often a frame was asked for
 const store = new Store(report);
 const chooser = new ClassChooser();
@@ -294,7 +294,6 @@ function connect() {
 
 async function start() {
   await refresh();
-  images = new Images(`?of=${session.server}`);
   panel.fillVideos(session.frames);
   connect();
   await goOn();
