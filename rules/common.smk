@@ -14,7 +14,7 @@ from snakemake.settings.types import DeploymentMethod
 from spm.base import project_files, validation, versions, yaml_file
 from spm.base.errors import UserError
 from spm.base.digest import code_digest as code_of
-from spm.version import VERSION
+from spm.base.version import VERSION
 from spm.workflow import torchrun
 from spm.workflow.plan import CACHE, Plan
 from spm.workflow.report_plan import FIGURE_TABLES, PAPER_TABLES, VERDICT, ReportPlan
@@ -34,7 +34,7 @@ wildcard_constraints:
 
 # Python would search the working directory for modules first: files beside the videos would run.
 # The jobs of a cluster are started with this environment; conda's activation keeps the prefix.
-os.environ["PYTHONSAFEPATH"] = "1"
+os.environ.update(PYTHONSAFEPATH="1")
 package = project_files.import_folder(CACHE)
 # Threads that wait for each other must not compute meanwhile: on busy cores, a step would take ten
 # times as long.

@@ -15,7 +15,7 @@ def __getattr__(name: str) -> ModuleType | str:
     Modules are named in strings, so that they are no part of the code digest of every stage.
     """
     if name == "__version__":
-        return str(import_module("spm.version").VERSION)
+        return str(import_module("spm.base.version").VERSION)
     if name == "localize":
         return import_module("spm.inference.localize")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from spm.version import VERSION
+from spm.base.version import VERSION
 from tests.support import conda
 from tests.support.planner import planner_of
 from tests.support.project import ROOT

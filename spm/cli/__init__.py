@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from spm.base.version import VERSION
 from spm.cli import (
     benchmark,
     clean,
@@ -29,10 +30,9 @@ from spm.cli import (
     score,
     verify,
 )
-from spm.version import VERSION
 
 EPILOG = """\b
-Order of use: init, doctor, manifest, then snakemake; fetch-status, review; localize, score.
+Order of use: init, doctor, manifest, snakemake; fetch-status, review; score.
 Exit status: 0 success; 1 an error that you can correct, in one line;
 2 a wrong command line; 130 interrupted. --debug shows where an error occurred.
 """

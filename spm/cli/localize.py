@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of video [{elapsed}<{remaining}]"
 EXAMPLES = """\
   spm localize concert.mp4
-  spm localize concert.mp4 --threshold 0.5 --maps-per-s 4
   spm localize videos/*.mp4 --weights results/fusion/train/spm
   spm localize concert.mp4 --weights someone/localizer
   spm localize https://example.org/concert.mp4 --max-s 30 --json
@@ -55,8 +54,7 @@ Time = Annotated[
     typer.Option(
         "--time-s",
         min=1,
-        help="Longest time to decode a video, in s. To write its film may take as long, or ten"
-        " times the length of the video, if that is longer.",
+        help="Longest time to decode a video, in s; docs/localize.md says what its film may take.",
     ),
 ]
 PrivateHosts = Annotated[
@@ -64,7 +62,7 @@ PrivateHosts = Annotated[
     typer.Option(
         "--private-host",
         metavar="HOST",
-        help="A host of this machine's network that may be asked for videos; repeat for several.",
+        help="A host of this network that may be asked for videos; may be repeated.",
     ),
 ]
 

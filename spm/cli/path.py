@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 EXAMPLES = """\
+  spm path                                       the Snakefile
+  spm path workflow/configs                      examples of configs
   snakemake all --cores 8 --snakefile "$(spm path)" --directory project
-  cat "$(spm path config.yaml)"                  all settings, with their meaning
-  ls "$(spm path workflow/configs)"              examples of configs
 """
 
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +122,10 @@ def _files(results: Path, patterns: Sequence[str], with_clips: bool) -> list[Pat
     found: set[Path] = set()
     for pattern in patterns:
         found |= set(results.glob(pattern))
-    hidden = () if with_clips else MEDIA
-    names = {path: path.relative_to(results).as_posix() for path in found}
-    return sorted(
-        path for path, file in names.items() if not any(fnmatch(file, each) for each in hidden)
-    )
+    hidden: set[Path] = set()
+    for pattern in () if with_clips else MEDIA:
+        hidden |= set(results.glob(pattern))
+    return sorted(found - hidden)
 
 
 def _card(path: Path) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spm.base import schemas, tables
+from spm.base.version import VERSION
 from spm.inference.localization import (
     BOX_EXTENT,
     RELATIVE_METHODS,
@@ -16,7 +17,6 @@ from spm.inference.localization import (
     Localization,
     Maps,
 )
-from spm.version import VERSION
 
 SCORE = (
     "confidence of the network, from 0 to 1, that the sound comes from this place: the maximum of"

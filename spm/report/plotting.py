@@ -78,7 +78,8 @@ def styles(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Up to six names have colors that color-blind readers can tell apart.
     """
-    colors: Any = COLORS if len(names) <= len(COLORS) else mpl.colormaps["tab20"].colors
+    many: Any = mpl.colormaps["tab20"]
+    colors = COLORS if len(names) <= len(COLORS) else many.colors
     for number, name in enumerate(names):
         marker = MARKERS[(number // len(colors) + number) % len(MARKERS)]
         yield name, {"color": colors[number % len(colors)], "marker": marker}

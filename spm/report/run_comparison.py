@@ -5,6 +5,7 @@ On the command line: spm compare A B
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,8 +100,9 @@ def compare(first: Side, second: Side) -> ProjectDifferences:
     projects = [side.project for side in (first, second)]
     unknown = [str(project) for project in projects if not records.read(project)]
     common = sorted(jobs[0].keys() & jobs[1].keys())
+    changes = (_changes(name, jobs[0][name], jobs[1][name]) for name in common)
     return ProjectDifferences(
-        settings=[row for name in common for row in _changes(name, *(side[name] for side in jobs))],
+        settings=list(chain.from_iterable(changes)),
         code=sorted({name for name in common if jobs[0][name].code != jobs[1][name].code}),
         unknown=unknown,
         corpus=_corpora(first.project, second.project),
@@ -199,7 +201,9 @@ def _scores(first: Side, second: Side) -> Iterator[dict[str, Any]]:
             }
 
 
-def lines(names: Sequence[str], found: ProjectDifferences, metrics: Sequence[str] = ()) -> Iterator[str]:
+def lines(
+    names: Sequence[str], found: ProjectDifferences, metrics: Sequence[str] = ()
+) -> Iterator[str]:
     """A comparison as lines of text; of the scores, the AUC or the named figures."""
     yield f"A: {names[0]}"
     yield f"B: {names[1]}"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from spm.base import csv_file
 from spm.base.config import Section
-from spm.report.overview import LONG_ROWS, ENTRIES, run
+from spm.report.overview import ENTRIES, LONG_ROWS, run
 from tests.support.project import ROOT
 
 VERDICT = "solo, given boxes, adaptive: `spm` is better than the object prior."

@@ -222,7 +222,7 @@ def of_boxes() -> Iterator[Change]:
     yield Change("boxes.csv: an older file", ("annotations[given]",), files=smaller, older=True)
     yield Change("reviews.csv: a decision", ("annotations",), files=decided)
     yield Change("reviews.csv: an older file", ("annotations",), files=decided, older=True)
-    other = {"boxes.csv": lambda text: text.replace("1,1", "1,2")}
+    other = {"boxes.csv": lambda text: text.replace("a,0,", "a,1,")}
     yield Change("boxes.csv: other content, same size and time", ("annotations[given]",),
                  files=other, same_time=True)  # fmt: skip
     yield Change("boxes.csv: touched", (), files={"boxes.csv": unchanged})

@@ -13,10 +13,15 @@ from typing import NamedTuple
 
 import yaml
 
+from spm.base import csv_file
+from spm.corpus.index import COUNTS
 from tests.support import conda, flow
 from tests.support.changes import BOXES, HEADER, REVIEWS, Change, Edits, laid_over, row_of
 from tests.support.planner import Job, Plan, Planner
 from tests.support.project import ROOT, checkout
+
+# Of all tables that a plan reads.
+COLUMNS = ("kind", "categories", "split", *COUNTS, "category", "status", "boxes")
 
 
 @contextmanager
@@ -88,12 +93,18 @@ def write_project(folder: Path) -> Path:
 
 
 def write_outputs(folder: Path, summary: str) -> None:
-    """Every output that a summary of Snakemake lists, with a made-up content."""
-    for line in summary.splitlines():
-        if line.startswith(("results/", "logs/")):
-            file = folder / line.split("\t")[0]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"made of nothing: {file.name}")
+    """Every output that a summary of Snakemake lists, with a made-up content.
+
+    A table that the next plan reads has no rows, and the digest of its content beside it.
+    """
+    names = [line.split("\t")[0] for line in summary.splitlines()]
+    files = [folder / name for name in names if name.startswith(("results/", "logs/", "overview"))]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"made of nothing: {file.name}")
+    for file in files:
+        if file.suffix == ".csv" and file.with_suffix(".json") in files:
+            csv_file.write_text(file, f"{','.join(COLUMNS)}\n")
 
 
 class Changed(NamedTuple):

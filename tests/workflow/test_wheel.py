@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spm.version import VERSION
+from spm.base.version import VERSION
 from tests.support.project import CODE, ROOT, checkout
 from tests.support.sharing import make_once
 from tests.workflow.conftest import TINY, results
