@@ -44,7 +44,9 @@ def read(path: Path, *, signed: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a JSON object: {REMEDY}")
     digest = content.pop(DIGEST, None)
-    if digest != content_digest(content) and (signed or digest is not None):
+    if signed and digest is None:
+        raise UserError(f"{path} has no digest: an earlier version of spm wrote it: {REMEDY}")
+    if digest is not None and digest != content_digest(content):
         remedy = REMEDY if signed else f"{REMEDY}, or delete its key {DIGEST!r} to keep the change"
         raise UserError(f"{path} was changed after it was written (its digest differs): {remedy}")
     return content
