@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from spm.base.errors import UserError
+from spm.base.version import VERSION
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS, BenchmarkSet
 from spm.boxes.download import digest_of
@@ -27,7 +28,7 @@ from spm.score.map_arrays import ExternalMaps
 from spm.score.protocols import Protocol
 from spm.score.score_rows import ScoreRow
 
-PACKAGES = ("spm", "numpy", "numba", "scipy", "pyarrow")
+PACKAGES = ("numpy", "numba", "scipy", "pyarrow")
 KEYS_LISTED = 5  # of missing frames, in the manifest
 
 
@@ -197,12 +198,12 @@ def manifest(
         "protocols": _parameters(results, settings.extra),
         "threshold": settings.threshold,
         "bootstrap": settings.draws,
-        "versions": {name: version(name) for name in PACKAGES} | {"python": _python()},
+        "versions": {
+            "spm": VERSION,
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
     }
-
-
-def _python() -> str:
-    return platform.python_version()
 
 
 def _about(result: SetScores, folder: str, digests: dict[Path, str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from spm.workflow.project import check_project, load_project
 RESULTS, LOGS, STATE = Path("results"), Path("logs"), Path("state")
 DAY_S = 86_400
 # What people read: it shows frames and names of videos, and is made again within minutes.
-SHOWN = ("results/report", "results/README.md", "results/croissant.json")
+SHOWN = ("overview.html", "results/report", "results/README.md", "results/croissant.json")
 NETWORKS = ("results/audio", "results/fusion/train", "results/boxes/detector",
             "state/finished", "state/audio", "state/fusion", "state/boxes")  # fmt: skip
 

@@ -126,13 +126,20 @@ def test_the_default_network_is_the_one_that_a_run_of_zero_shot_writes(tmp_path)
     assert Localizer(path, "cpu").info == Localizer(device_name="cpu").info
 
 
+NOT_TRAINED = r"other\.safetensors: not a network trained by spm \(.+\): expected network\.safeten"
+
+
 @pytest.mark.parametrize(
-    "about", ["{}", '{"config": {"method": "spm", "crop": 64, "visual": "resnet18"}}', "[]"]
+    ("about", "message"),
+    [
+        ("{}", NOT_TRAINED),
+        ('{"config": {"method": "spm", "crop": 64, "visual": "resnet18"}}', NOT_TRAINED),
+        ("[]", r"other\.json is not a JSON object"),
+    ],
 )
-def test_weights_that_spm_did_not_train_are_an_error(about, network, tmp_path):
+def test_weights_that_spm_did_not_train_are_an_error(about, message, network, tmp_path):
     (tmp_path / "other.safetensors").write_bytes(network.read_bytes())
     (tmp_path / "other.json").write_text(about)
-    message = r"other\.safetensors: not a network trained by spm \(.+\): expected network\.safeten"
     with pytest.raises(UserError, match=message):
         Localizer(tmp_path / "other.safetensors", "cpu")
 

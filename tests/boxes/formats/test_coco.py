@@ -188,7 +188,7 @@ def test_unicode_with_and_without_a_byte_order_mark_is_read(encoding, tmp_path):
         (json.dumps(ONE_BOX).encode()[:99], "c.json: it is not JSON"),
         (b"video_id,time_s\n", "c.json: it is not JSON"),
         ('{"é": 1}'.encode("latin-1"), "c.json: 'utf-8' codec can't decode"),
-        (b"[" * 100_000, "c.json: it is not JSON"),
+        (b"[" * 100_000, "c.json: lists or mappings are too deep"),
         (b"[]", "c.json: it is a JSON list: expected images, categories and annotations of COCO"),
         (b"null", "c.json: it is a JSON NoneType: expected images"),
         (b"{}", "c.json: 'images' is missing: expected images, categories and annotations of"),
