@@ -50,8 +50,8 @@ KEYS = [
     Wrong("audio: {main: {cluster: {k: 3}}}\n", r"audio\.main: unknown key cluster; .* clusters\?"),
 ]  # fmt: skip
 VALUES = [
-    Wrong("train: {device: gpu}\n", r'device: "gpu"; .* cuda; did you mean cuda\?'),
-    Wrong("pretrain: {device: 'cuda:9'}\n", r'device: "cuda:9"; expected auto, cpu or'),
+    Wrong("train: {device: gpu}\n", r'device: "gpu"; .* mps; did you mean cuda\?'),
+    Wrong("pretrain: {device: 'cuda:9'}\n", r'device: "cuda:9"; expected auto, cpu, cuda or'),
     Wrong("scores: {protocols: [nosuch]}\n", r'protocols\.0: "nosuch"; expected spm-paper,'),
     Wrong("scores: {protocols: []}\n", r"scores\.protocols: \[\]; expected list of .*at least 1"),
     Wrong("scores: {protocols: [ez-vsl, ez-vsl]}\n", r"protocols: \[.*; expected .* each once"),

@@ -139,6 +139,7 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
         "detect",
         "quality",
         "paper",
+        "paper_figures",
         "prior_maps",
         *flow.MOSAICS,
     }

@@ -103,7 +103,7 @@ def test_a_wrong_config_is_the_last_finding_because_later_checks_need_a_config(t
     *_, device, epochs = findings_of(done)
     assert done.returncode == 1
     assert (device.subject, device.state, epochs.state) == ("config", "fail", "fail")
-    assert 'train.device: "gpu"; expected auto, cpu or cuda' in device.result
+    assert 'train.device: "gpu"; expected auto, cpu, cuda or mps' in device.result
     assert 'train.epochs: "many"; expected whole number' in epochs.result
 
 

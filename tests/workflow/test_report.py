@@ -5,10 +5,12 @@ import shutil
 
 import pytest
 
+from spm.base import csv_file
 from tests.support.project import Project
 
 pytestmark = pytest.mark.slow
 SHOWN = {  # category: label of a result, words of its caption
+    "At a glance": ("the whole report", "The report as one page"),
     "Corpus": ("samples", "Random training clips"),
     "Clusters": ("sounds: main", "principal components"),
     "Figures": ("coverage", "status of every listed video"),
@@ -22,8 +24,8 @@ def report(undisturbed, tmp_path_factory):
     """The file of the report; no job runs for it."""
     folder = tmp_path_factory.mktemp("report") / "project"
     shutil.copytree(undisturbed.folder, folder, copy_function=shutil.copy2)
-    with (folder / "results/boxes/annotations/given.csv").open("a") as counts:
-        counts.write("person,other-category,9000\n")
+    counts = folder / "results/boxes/annotations/given.csv"
+    csv_file.write_text(counts, counts.read_text() + "person,other-category,9000\n")
     Project(folder, undisturbed.config).run("all", "--report", "report.html")
     return folder / "report.html"
 

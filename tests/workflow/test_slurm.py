@@ -123,7 +123,7 @@ def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
         cluster.start_controller()
         assert running.wait(600) == 0, (tmp_path / "log").read_text()
     jobs = dict(submitted(cluster, project).values())
-    assert set(jobs) == {"train", "maps", "baseline_maps", "scores", "tables"}
+    assert set(jobs) == {"train", "negatives", "maps", "baseline_maps", "scores", "tables"}
     assert {rule for rule, job in jobs.items() if job["Partition"] == "gpu"} == flow.GPU & set(jobs)
     assert {
         rule for rule, job in jobs.items() if job.get("TresPerJob") == "gres:gpu:1"

@@ -87,9 +87,9 @@ def project(installed, undisturbed, tmp_path) -> Path:
     folder = tmp_path / "a project"
     installed.run(tmp_path, "spm", "init", str(folder))
     (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
-    for name in ("manifest.csv", "boxes.csv"):
+    for name in ("manifest.csv", "boxes.csv", "overview.html"):
         shutil.copy2(undisturbed.folder / name, folder)
-    for name in ("results", "store", ".snakemake"):
+    for name in ("results", "logs", "store", ".snakemake"):
         shutil.copytree(undisturbed.folder / name, folder / name, copy_function=shutil.copy2)
     return folder
 
