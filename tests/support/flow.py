@@ -191,6 +191,7 @@ ENVIRONMENTS = {
         "pages",
         "cards",
         "costs",
+        "overview",
     ),
 }
 GPU = {"detector", "detect", "clusters", "pretrain", "train", "maps", "baseline_maps"}

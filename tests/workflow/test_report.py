@@ -52,7 +52,7 @@ def page(browser, report):
 def test_the_first_page_has_the_runs_the_versions_the_graph_of_rules_and_the_config(page):
     text = page.inner_text("body")
     assert re.search(r"Runs:\s+spm\n", text)  # without no-promotion
-    assert re.search(r"Versions:\s+Python 3\.\d+\.\d+, .*torch \d", text)
+    assert re.search(r"Versions:\s+spm \d.*, Python 3\.\d+\.\d+, .*torch \d", text)
     page.locator("#rulegraph svg, #rulegraph canvas").first.wait_for()
     assert re.search(r"Warning\s+90\d\d of 9\d{3} given boxes are rejected: 9000 other-cat", text)
     page.get_by_text("The whole config").click()
@@ -75,7 +75,7 @@ def test_each_category_shows_its_results_with_a_caption(page, category):
     label, caption = SHOWN[category]
     open_category(page, category)
     row = show(page, label)
-    if category == "Scores":
+    if category in ("Scores", "At a glance"):
         assert "whole-image" in page.frame_locator("iframe").locator("table").first.inner_text()
     else:
         image = page.locator("img[src*='svg']").last
