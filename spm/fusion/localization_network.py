@@ -113,6 +113,13 @@ class LocalizationNetwork(nn.Module):
         """
         return self.heat_maps(images, log_mels).sounding
 
+    def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines of each position with its clip's sound, by methods that compare them so.
+
+        Shapes as in `heat_maps` → (B, f, h, w).
+        """
+        raise NotImplementedError
+
     def predict_clusters(self, log_mels: Tensor) -> Tensor:
         """Cluster of each sound, (B,), by a class-aware method."""
         raise NotImplementedError
@@ -190,6 +197,18 @@ def flatten_frames(images: Tensor) -> Tensor:
 def unflatten_frames(values: Tensor, images: Tensor) -> Tensor:
     """Undo `flatten_frames` on values that were computed for each frame: (B·f, …) → (B, f, …)."""
     return values.view(*images.shape[:2], *values.shape[1:])
+
+
+class CosineMaps(LocalizationNetwork):
+    """A network whose maps are its `cosines`; as a base class it stands before others."""
+
+    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
+        """Cosines, scaled to [0, 1] per map."""
+        return HeatMaps(min_max(self.cosines(images, log_mels)))
+
+    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
+        """Cosines, from [-1, 1] to [0, 1]."""
+        return unit_scale(self.cosines(images, log_mels))
 
 
 def unit_scale(cosines: Tensor) -> Tensor:

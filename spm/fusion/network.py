@@ -1,6 +1,7 @@
 """The audio-visual network of Eqs. 1-5: it finds where in a frame the sound is made."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from spm.fusion.localization_network import (
     unflatten_frames,
 )
 from spm.fusion.losses import matching_accuracy, matching_loss
+from spm.fusion.settings import Train
 from spm.learn.backbones import CHANNELS, Audio, Start, Visual
 
 
@@ -28,6 +30,21 @@ class FusionConfig:
     tau: float = 0.03  # Eq. 4: temperature
     learn_scale: bool = False  # ε and τ are learned, from these values
     standardize: bool = False  # audio features get mean 0 and deviation 1 before the projection
+
+    @classmethod
+    def of(
+        cls, settings: Train, *, epsilon: float, tau: float = 0.03, learn_scale: bool = False
+    ) -> Self:
+        """Networks and sizes from the settings of a run, and the scale of a method's mask."""
+        return cls(
+            visual=settings.visual,
+            audio=settings.audio_network,
+            projection=settings.projection,
+            epsilon=epsilon,
+            tau=tau,
+            learn_scale=learn_scale,
+            standardize=settings.standardize,
+        )
 
 
 class AudioNormalization(nn.BatchNorm1d):

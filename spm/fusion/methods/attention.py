@@ -11,13 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from spm.fusion.localization_network import (
-    HeatMaps,
-    LocalizationNetwork,
+    CosineMaps,
     StepOutput,
     flatten_frames,
-    min_max,
     unflatten_frames,
-    unit_scale,
 )
 from spm.fusion.losses import contrastive_loss, ranking_accuracy
 from spm.fusion.network import all_cosines, audio_normalization
@@ -45,7 +42,7 @@ class Settings(Train):
     )
 
 
-class Network(LocalizationNetwork):
+class Network(CosineMaps):
     """Two linear layers make a query of the sound; two more decode the attended features."""
 
     def __init__(self, settings: Settings) -> None:
@@ -77,14 +74,6 @@ class Network(LocalizationNetwork):
         distances = self.distances(self.visual_features(images), features)
         loss = contrastive_loss(distances, negative, self.margin)
         return StepOutput(loss, ranking_accuracy(-distances, negative))
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines with the query, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines with the query, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))
 
     def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
         """Cosines of each position with the query: (B, f, h, w)."""

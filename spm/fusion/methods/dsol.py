@@ -134,14 +134,8 @@ class Network(FusionNetwork):
     dictionary: Tensor
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=0.0,
-            tau=1 / settings.inverse_tau,
-            learn_scale=True,
-            standardize=settings.standardize,
+        config = FusionConfig.of(
+            settings, epsilon=0.0, tau=1 / settings.inverse_tau, learn_scale=True
         )
         super().__init__(config, settings.start)
         self.settings, self.cluster_count = settings, settings.cluster_count

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
+from spm.fusion.localization_network import CosineMaps, StepOutput
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork
 from spm.fusion.settings import Train
@@ -26,18 +26,11 @@ class Settings(Train):
     )
 
 
-class Network(FusionNetwork):
+class Network(CosineMaps, FusionNetwork):
     """The shared projections; a score is the maximum cosine, divided by the temperature."""
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=0.0,
-            tau=settings.temperature,
-            standardize=settings.standardize,
-        )
+        config = FusionConfig.of(settings, epsilon=0.0, tau=settings.temperature)
         super().__init__(config, settings.start)
 
     def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
@@ -52,11 +45,3 @@ class Network(FusionNetwork):
         target = torch.arange(count, device=scores.device)
         loss = (cross_entropy(logits[:count], target) + cross_entropy(logits.T, target)) / 2
         return StepOutput(loss, ranking_accuracy(scores, negative))
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))

@@ -17,7 +17,7 @@ from torch import Tensor
 from spm.fusion import trainer
 from spm.fusion.batches import Batch, WholeFrames
 from spm.fusion.dataset import ClipDataset
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
+from spm.fusion.localization_network import CosineMaps, StepOutput, min_max
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines, weighted_mean
 from spm.fusion.settings import Train
@@ -51,18 +51,11 @@ class Settings(Train):
     )
 
 
-class Network(FusionNetwork):
+class Network(CosineMaps, FusionNetwork):
     """The shared projections, and a frozen copy of the network of the last iteration."""
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=0.0,
-            tau=settings.temperature,
-            standardize=settings.standardize,
-        )
+        config = FusionConfig.of(settings, epsilon=0.0, tau=settings.temperature)
         super().__init__(config, settings.start)
         self.settings = settings
         self.previous = FusionNetwork(config).requires_grad_(False)
@@ -149,14 +142,6 @@ class Network(FusionNetwork):
         logits = torch.cat(columns, 1) / self.settings.temperature
         losses = logits.logsumexp(1) - logits[:, :count].logsumexp(1)
         return StepOutput(losses.mean(), ranking_accuracy(scores, negative))
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))
 
 
 class Trainer(trainer.Trainer):

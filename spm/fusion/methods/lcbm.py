@@ -20,7 +20,7 @@ from spm.base.errors import UserError
 from spm.fusion import trainer
 from spm.fusion.batches import Batch, WholeFrames
 from spm.fusion.dataset import ClipDataset
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
+from spm.fusion.localization_network import CosineMaps, StepOutput
 from spm.fusion.losses import silent_map_loss
 from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines
 from spm.fusion.settings import Train
@@ -51,17 +51,11 @@ class Settings(Train):
         return self if self.classes else self.model_copy(update={"classes": tuple(names)})
 
 
-class Network(FusionNetwork):
+class Network(CosineMaps, FusionNetwork):
     """The shared projections, and one classifier for positions and sounds."""
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=0.0,
-            standardize=settings.standardize,
-        )
+        config = FusionConfig.of(settings, epsilon=0.0)
         super().__init__(config, settings.start)
         width = settings.projection or self.visual_channels
         self.class_head = nn.Linear(width, len(settings.classes))
@@ -96,14 +90,6 @@ class Network(FusionNetwork):
             loss = loss + silent_map_loss(all_cosines(unit_sounds, positions), negative[count:])
         correct = labels.repeat(2, 1).gather(1, logits.argmax(1, keepdim=True))
         return StepOutput(loss, correct.float().mean())
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))
 
 
 class Trainer(trainer.Trainer):

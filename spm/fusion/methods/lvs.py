@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from spm.fusion.localization_network import HeatMaps, StepOutput, min_max, unit_scale
+from spm.fusion.localization_network import CosineMaps, StepOutput
 from spm.fusion.losses import Negatives, ranking_accuracy
 from spm.fusion.network import FusionConfig, FusionNetwork, all_cosines, weighted_mean
 from spm.fusion.settings import Train
@@ -35,18 +35,11 @@ class Settings(Train):
     )
 
 
-class Network(FusionNetwork):
+class Network(CosineMaps, FusionNetwork):
     """The shared projections, trained by the tri-map."""
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=settings.epsilon,
-            tau=settings.tau,
-            standardize=settings.standardize,
-        )
+        config = FusionConfig.of(settings, epsilon=settings.epsilon, tau=settings.tau)
         super().__init__(config, settings.start)
         self.settings = settings
 
@@ -75,11 +68,3 @@ class Network(FusionNetwork):
         logits = torch.cat(columns, 1) / settings.temperature
         target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
         return StepOutput(cross_entropy(logits, target), ranking_accuracy(scores, negative))
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))

@@ -24,15 +24,7 @@ class Network(FusionNetwork):
 
     def __init__(self, settings: Settings) -> None:
         width = settings.projection or AUDIO_CHANNELS[settings.audio_network]
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=0.0,
-            tau=width**0.5,
-            learn_scale=True,
-            standardize=settings.standardize,
-        )
+        config = FusionConfig.of(settings, epsilon=0.0, tau=width**0.5, learn_scale=True)
         super().__init__(config, settings.start)
 
     def embed_image(self, images: Tensor) -> Tensor:

@@ -25,13 +25,7 @@ class Network(FusionNetwork):
     """The shared network, with the matching loss only."""
 
     def __init__(self, settings: Settings) -> None:
-        config = FusionConfig(
-            visual=settings.visual,
-            audio=settings.audio_network,
-            projection=settings.projection,
-            epsilon=settings.epsilon,
-            tau=settings.tau,
-            learn_scale=settings.learn_scale,
-            standardize=settings.standardize,
+        config = FusionConfig.of(
+            settings, epsilon=settings.epsilon, tau=settings.tau, learn_scale=settings.learn_scale
         )
         super().__init__(config, settings.start)

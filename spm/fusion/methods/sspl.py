@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, gelu, interpolate, max_pool2d, normalize, relu
 
 from spm.fusion.localization_network import (
-    HeatMaps,
-    LocalizationNetwork,
+    CosineMaps,
     StepOutput,
     flatten_frames,
     min_max,
     unflatten_frames,
-    unit_scale,
 )
 from spm.fusion.losses import ranking_accuracy, silent_map_loss
 from spm.fusion.network import audio_normalization
@@ -119,7 +117,7 @@ class PredictiveCoding(nn.Module):
         return corrected
 
 
-class Network(LocalizationNetwork):
+class Network(CosineMaps):
     """Predictive coding, attention by cosine, and SimSiam's projector and predictor."""
 
     views = 2
@@ -187,14 +185,6 @@ class Network(LocalizationNetwork):
         frames = negative.int().argmax(1)
         _, cosines = self.encode(visual[frames], features)
         return silent_map_loss(cosines, negative.any(1))
-
-    def heat_maps(self, images: Tensor, log_mels: Tensor) -> HeatMaps:
-        """Cosines, scaled to [0, 1] per map."""
-        return HeatMaps(min_max(self.cosines(images, log_mels)))
-
-    def absolute_maps(self, images: Tensor, log_mels: Tensor) -> Tensor:
-        """Cosines, from [-1, 1] to [0, 1]."""
-        return unit_scale(self.cosines(images, log_mels))
 
     def cosines(self, images: Tensor, log_mels: Tensor) -> Tensor:
         """Cosines of each position with its clip's sound: (B, f, h, w)."""
