@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spm.base.constants import SAMPLE_RATE_HZ
+from spm.fusion import noises
 from spm.fusion.settings import Train
 from spm.learn.dataloading import make_generator
 
@@ -35,13 +36,11 @@ def silence_and_noises(generator: torch.Generator) -> Tensor:
     Tensor, shape (1 + NOISES, 16000), float32
         Mono sound at 16 kHz. The power of pink noise falls with 1/f.
     """
-    noise = torch.randn(NOISES, SAMPLE_RATE_HZ, generator=generator)
-    waves = torch.fft.rfft(noise[1::2])
-    hertz = torch.arange(waves.shape[1]).clamp_min(1)
-    noise[1::2] = torch.fft.irfft(waves / hertz.sqrt(), SAMPLE_RATE_HZ)
+    noise = torch.randn(NOISES, SAMPLE_RATE_HZ, generator=generator).numpy()
+    noise[1::2] = noises.to_pink(noise[1::2])
     level_db = torch.empty(NOISES, 1).uniform_(QUIETEST_DB, LOUDEST_DB, generator=generator)
-    noise *= 10 ** (level_db / 20) / noise.square().mean(1, keepdim=True).sqrt()
-    return torch.cat([torch.zeros(1, SAMPLE_RATE_HZ), noise.clamp_(-1, 1)])
+    scaled = torch.from_numpy(noises.at_level(noise, level_db.numpy())).float()
+    return torch.cat([torch.zeros(1, SAMPLE_RATE_HZ), scaled])
 
 
 def prepare(config: Train, prepare_sound: Callable[[Tensor], Tensor]) -> Tensor | None:

@@ -20,7 +20,7 @@ from spm.base import tables
 from spm.base.constants import SAMPLE_RATE_HZ
 from spm.base.statuses import NegativeUse, PlayedSound
 from spm.corpus.spectrograms import log_mel
-from spm.fusion import testsets
+from spm.fusion import noises, testsets
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.mosaics import MAX_SAMPLE, mix
 from spm.fusion.testsets import ClipFiles, ReadSounds
@@ -44,10 +44,8 @@ def noise(sound: PlayedSound, seed: int) -> NDArray[np.int16]:
     """
     wave = np.random.default_rng(seed).standard_normal(SAMPLE_RATE_HZ)
     if sound == PlayedSound.PINK_NOISE:
-        waves = np.fft.rfft(wave)
-        wave = np.fft.irfft(waves / np.sqrt(np.maximum(np.arange(len(waves)), 1)))
-    wave *= 10 ** (NOISE_DB / 20) / np.sqrt(np.mean(wave**2))
-    return (wave.clip(-1, 1) * MAX_SAMPLE).round().astype(np.int16)
+        wave = noises.to_pink(wave)
+    return (noises.at_level(wave, NOISE_DB) * MAX_SAMPLE).round().astype(np.int16)
 
 
 @dataclass(frozen=True)
