@@ -18,9 +18,9 @@ from unittest import mock
 
 import numpy as np
 
+from spm.base.file_digest import file_digest
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS, PublishedFile
-from spm.boxes.download import digest_of
 from spm.boxes.formats.frames import BenchmarkBoxes
 from spm.score import baselines, masks, metrics, protocols
 from spm.score.metrics import Doubles
@@ -32,7 +32,7 @@ COLUMNS = ("whole-image", "centre-square-35%", "centre-square-50%", "mean-box")
 
 def copies_below(folder: Path) -> dict[str, Path]:
     """Files of a folder by their sha256."""
-    return {digest_of(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {file_digest(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def boxes_of(benchmark: BenchmarkBoxes) -> Iterator[Doubles]:

@@ -441,7 +441,7 @@ rule overview:
         runtime="1h",
     params:
         code=code_of("spm.report.overview"),
-        captions=REPORT.captions_digest,
+        captions=lambda wildcards: REPORT.captions_digest,
     shell:
         "python -m spm.report.overview --config '{{}}' --files {input.files:q}"
         " --scores {input.scores:q} --verdict {input.verdict:q} --costs {input.costs:q}"

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from secrets import token_hex
+
+from spm.base.files import atomic_write
 
 MUCH_BYTES = 1_000_000_000  # from which the user is told why nothing else happens
 RECENT_S = 2.0  # file systems may give two changes within this time the same time stamp
@@ -18,10 +19,10 @@ VIRTUAL_BYTES = 1 << 20  # from which a file without any block on a disk is not 
 MISSING = "missing"
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Digest of the content of a file, in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def known_digests(paths: Iterable[str], cache: Path) -> dict[str, str]:
@@ -89,8 +90,6 @@ def _load(cache: Path) -> dict[str, list[str]]:
 
 
 def _store(cache: Path, known: dict[str, list[str]]) -> None:
-    with suppress(OSError):  # where the folder is read-only, the files are read again next time
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_name(f"{cache.name}.{token_hex(4)}.part")
+    # Where the folder is read-only, the files are read again next time.
+    with suppress(OSError), atomic_write(cache) as part:
         part.write_text(json.dumps(known), encoding="utf-8")
-        part.replace(cache)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spm.base.digest import code_digest
+from spm.base.file_digest import file_digest
 from spm.base.files import atomic_write
 
 
@@ -56,7 +57,6 @@ def _store(file: Path, value: Any) -> None:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return file_digest(path)[:16]
     except OSError:
         return "unreadable"

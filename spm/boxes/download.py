@@ -1,7 +1,6 @@
 """Resumable downloads over HTTP, checked against the MD5 that the server announces."""
 
 import base64
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from spm.base.file_digest import file_digest
 from spm.base.locks import locked
 from spm.base.masking import mask_passwords
 from spm.boxes.statuses import ImageStatus
@@ -53,12 +53,6 @@ def expected_md5(headers: Mapping[str, str]) -> str | None:
     return amazon[1] if amazon else None
 
 
-def digest_of(path: Path, algorithm: str = "sha256") -> str:
-    """Digest of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
-
-
 def download(session: requests.Session, url: str, path: Path, timeout_s: float) -> None:
     """Download a file; `path` exists only when it is complete, until then `<path>.part` grows.
 
@@ -84,7 +78,7 @@ def _download(session: requests.Session, url: str, path: Path, timeout_s: float)
         md5 = _append_missing(session, url, part, timeout_s)
     except (requests.RequestException, HTTPError) as error:
         raise DownloadError(ImageStatus.RETRY, f"{type(error).__name__}: {error}") from error
-    if md5 and digest_of(part, "md5") != md5:
+    if md5 and file_digest(part, "md5") != md5:
         part.unlink()
         raise DownloadError(
             ImageStatus.RETRY,

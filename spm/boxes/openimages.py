@@ -23,10 +23,11 @@ from pydantic import Field
 from spm.base import schemas, stage, tables
 from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.base.pictures import open_picture
 from spm.base.progress import progress
 from spm.boxes import openimages_policy as policy
-from spm.boxes.download import DownloadError, connect, digest_of, download
+from spm.boxes.download import DownloadError, connect, download
 from spm.boxes.formats import openimages as published
 from spm.boxes.formats.openimages import CLASSES, FLAGS
 from spm.boxes.openimages_policy import Treatment
@@ -166,7 +167,7 @@ def obtain_table(name: str, config: OpenImages, store: Path, session: requests.S
 
 
 def _check_digest(path: Path, expected: str | None) -> None:
-    digest = digest_of(path)
+    digest = file_digest(path)
     print(f"openimages: {path.name} sha256 {digest}", file=sys.stderr)
     if expected is not None and digest != expected:
         raise UserError(
@@ -239,7 +240,7 @@ def inspect_image(path: Path) -> dict[str, Any]:
         message = str(error).replace(str(path), path.name)
         raise DownloadError(ImageStatus.BAD, f"not a whole JPEG: {message}") from error
     size = {"bytes": path.stat().st_size, "width": width, "height": height}
-    return {"sha256": digest_of(path), **size}
+    return {"sha256": file_digest(path), **size}
 
 
 def obtain_images(

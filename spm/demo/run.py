@@ -186,7 +186,8 @@ def verdict(path: Path) -> str:
 def closing(out: Path) -> str:
     """What to open and what to try next."""
     return f"""
-Open      {out}/report.html (opens offline), or the pictures in {out}/results/report/figures/
+Open      {out}/overview.html, the whole report in one page (opens offline); with the rules and
+          their times: {out}/report.html
 Try next  . .venv/bin/activate
           spm localize VIDEO     heat maps over any video, by a network that needs no training
           spm manifest FOLDER    your own videos: docs/tutorial.md

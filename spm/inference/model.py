@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.fusion import maps as fusion_maps
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.methods import zero_shot
@@ -82,7 +83,7 @@ def _trained(name: str) -> LoadedNetwork:
             " OWNER/NAME of a hub"
         ) from error
     method = type(network).__module__.rsplit(".", 1)[-1]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_digest(path)
     return LoadedNetwork(network, categories, NetworkInfo(run_name(name), method, digest, crop))
 
 

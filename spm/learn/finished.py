@@ -17,6 +17,7 @@ from secrets import token_hex
 
 from spm.base import json_file
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.base.files import atomic_write
 from spm.base.versions import version_string
 from spm.learn import distributed
@@ -38,15 +39,10 @@ def work_digest(files: Iterable[Path], *texts: str) -> str:
     """
     paths = sorted(set(files))
     with ThreadPoolExecutor() as pool:
-        digests = list(pool.map(_sha256, paths))
+        digests = list(pool.map(file_digest, paths))
     lines = [f"{path.name} {digest}" for path, digest in zip(paths, digests, strict=True)]
     whole = "\0".join([version_string(PACKAGES), *texts, *lines])
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ class Finished:
         part.mkdir(parents=True)
         for output in self.outputs:
             shutil.copyfile(output, part / output.name)
-        digests = {output.name: _sha256(part / output.name) for output in self.outputs}
+        digests = {output.name: file_digest(part / output.name) for output in self.outputs}
         json_file.write(part / DIGESTS, digests)
         shutil.rmtree(place, ignore_errors=True)
         part.rename(place)

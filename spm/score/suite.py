@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.base.version import VERSION
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS, BenchmarkSet
-from spm.boxes.download import digest_of
 from spm.boxes.formats.frames import BenchmarkBoxes
 from spm.score import external_maps, map_files, mask_scores, protocols, score_rows
 from spm.score.evaluation import Predictions
@@ -235,7 +235,7 @@ def _parameters(results: Sequence[SetScores], extra: Sequence[Protocol]) -> dict
 def digest(path: Path) -> str:
     """The sha256 of a file, or of the names and digests of the files of a folder."""
     if path.is_file():
-        return digest_of(path)
+        return file_digest(path)
     names = hashlib.sha256()
     for file in sorted(each for each in path.rglob("*") if each.is_file()):
         names.update(f"{file.relative_to(path).as_posix()}\0{digest(file)}\n".encode())

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS
-from spm.boxes.download import digest_of
 from spm.boxes.formats import frame_lists, sslalignment, vggss
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, to_table
 from spm.score import masks, protocols
@@ -25,7 +25,7 @@ def published(shared, tmp_path, monkeypatch):
     def find(source):
         name = source.url.rsplit("/", 1)[1]
         copies = list((shared / "manifests").rglob(name))
-        return next(path for path in copies if digest_of(path) == source.sha256)
+        return next(path for path in copies if file_digest(path) == source.sha256)
 
     monkeypatch.setattr(benchmarks, "download", find)
     return shared / "manifests/SSLalignment"
@@ -35,7 +35,7 @@ def test_the_pinned_digests_are_those_of_the_published_files(shared):
     for name, benchmark_set in SETS.items():
         for source in benchmark_set.files:
             file = source.url.rsplit("/", 1)[1]
-            copies = [digest_of(path) for path in (shared / "manifests").rglob(file)]
+            copies = [file_digest(path) for path in (shared / "manifests").rglob(file)]
             assert file in NOT_HERE or source.sha256 in copies, name
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from spm.base.errors import UserError
+from spm.base.file_digest import file_digest
 from spm.boxes import benchmarks
 from spm.boxes.benchmarks import PublishedFile
-from spm.boxes.download import digest_of
 from spm.boxes.formats import csv
 from spm.boxes.formats.frames import COLUMNS, Box, Frame, to_table
 
@@ -196,7 +196,7 @@ def test_a_folder_without_boxes_and_an_unknown_name_are_errors(tmp_path):
 
 def test_a_data_set_is_downloaded_once_and_its_digest_is_checked(site, tmp_path):
     (site.files / "set.json").write_text('{"a/1.jpg": {"bbox": []}}')
-    source = PublishedFile(f"{site.root}/set.json", digest_of(site.files / "set.json"))
+    source = PublishedFile(f"{site.root}/set.json", file_digest(site.files / "set.json"))
     path = benchmarks.download(source, tmp_path / "cache")
     assert benchmarks.read(str(path)).frames["a/1.jpg"].boxes == ()
     (site.files / "set.json").unlink()

@@ -1,11 +1,7 @@
 """`spm score`: maps of other systems."""
 
-import contextlib
-import io
 import json
 import re
-import subprocess
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -14,11 +10,11 @@ import pytest
 from spm.base import schemas, tables
 from spm.base.errors import UserError
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame, frame_key
-from spm.cli import main
 from spm.score import external_maps, map_files, score_rows
 from spm.score.map_arrays import ExternalMaps
 from tests.score import golden
 from tests.score.reference_evaluators import area_under_success
+from tests.support.command import run_command
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 0.5, 1.0)
 TRUTH = BenchmarkBoxes(
@@ -215,17 +211,7 @@ def boxes(tmp_path):
 
 
 def spm_score(*words):
-    """Run the command in this process; a new one would take seconds to import NumPy and numba."""
-    out, err = io.StringIO(), io.StringIO()
-    command = ["spm", "score", *map(str, words)]
-    with (
-        mock.patch("sys.argv", command),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
-        main()
-    return subprocess.CompletedProcess(command, end.value.code, out.getvalue(), err.getvalue())
+    return run_command("score", *words)
 
 
 def test_the_command_prints_maps_and_baselines_and_writes_every_figure(npz, boxes, tmp_path):
