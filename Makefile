@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 IN := . .venv/bin/activate &&
+unexport PYTHONDONTWRITEBYTECODE  # else each test process compiles all tests again, which takes 7 s
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test quick check wheel bench retry dag costs schema constraints

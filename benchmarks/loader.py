@@ -1,20 +1,22 @@
 """Speed of the loader of the trainings, compared with its decoder, with Pillow and with DSOL's.
 
-python -m benchmarks.loader [--tables results/corpus] [--dsol dsol] [--clips 16384] [--crop 224]
-    [--batch 32] [--rounds 3] [--cpu-time]
+python -m benchmarks.loader [--tables results/corpus] [--dsol dsol] [--clips 8192] [--crop 224]
+    [--batch 32] [--rounds 12] [--seconds 0.7]
 
 The loader: `spm.fusion.batches.batches` on mapped files of drawn clips, or of the first clips of
 --tables, with one and with two workers. Mirroring, colors and normalization are left out
 (`transforms.color_normalize`), because the GPU computes them. Compared with it, over the same JPEGs
-of 256 px: the decoders simplejpeg, torchvision and Pillow in a bare loop of one thread; and Pillow
-with crops, colors and normalization in one thread, the loader that spm had before
-(`plain.reference_batches`). DSOL: its published loader on its own files, with one worker; an item
-has two images (git clone https://github.com/DTaoo/Discriminative-Sounding-Objects-Localization
-dsol). All run in turn; printed are the median items per second of wall time. --cpu-time prints
-them per second of CPU time of all processes, which depends less on other work on the machine.
+of 256 px: the decoders simplejpeg, torchvision and Pillow in a bare loop of one thread; simplejpeg
+in two processes, which is all that two cores allow; and Pillow with crops, colors and normalization
+in one thread, the loader that spm had before (`plain.reference_batches`). DSOL: its published
+loader on its own files, with one worker; an item has two images (git clone
+https://github.com/DTaoo/Discriminative-Sounding-Objects-Localization dsol).
+
+All run in turn, for --seconds each; batches that workers made between two rounds are not counted.
+Printed are median items per second of wall time, and the ratios within a round with quartiles.
 
 Last: the share of the time that a step waits for its batch, with two workers and a simulated step
-of 10 ms, after the first batches. On two cores, the process that trains needs part of a core.
+of 10 ms. On two cores, the process that trains needs part of a core.
 
 Targets: one worker reaches 0.7 of its decoder's bare loop, 2.2 × Pillow's loop and 20 × DSOL's
 loader; two workers reach 1.8 × one; the share is below 5 %.
@@ -22,11 +24,13 @@ loader; two workers reach 1.8 × one; the share is below 5 %.
 
 import argparse
 import io
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
+from statistics import median
 from unittest.mock import patch
 
 import numpy as np
@@ -38,17 +42,18 @@ from threadpoolctl import threadpool_limits
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks import corpus, dsol_loader, plain, trainings
-from benchmarks.timing import Turns, print_ratio
+from benchmarks.timing import Round, Turns, in_processes, print_ratio, rate, spread
 from spm.base.constants import FRAMES, N_MELS
 from spm.corpus import clip_reader
 from spm.fusion.batches import Batch, batches
 from spm.fusion.trainer import Trainer
-from spm.learn import transforms
+from spm.learn import loader, transforms
 from spm.learn.dataloading import make_generator
 
-ONE, TWO, REFERENCE, DSOL = "one worker", "two workers", "Pillow, one thread", "DSOL's loader"
+ONE, TWO, REFERENCE, DSOL = "one worker", "two workers", "Pillow's loop", "DSOL's loader"
+BARE_TWO = "bare, two processes"
 DECODE_TARGET, TWO_TARGET, REFERENCE_TARGET, DSOL_TARGET = 0.7, 1.8, 2.2, 20
-WAIT_TARGET, STEP_S, WARM_SHARE = 0.05, 0.010, 0.1  # of the batches, while the workers start
+WAIT_TARGET, STEP_S, STEPS = 0.05, 0.010, 100
 DSOL_ITEMS = 64
 CPU = torch.device("cpu")
 
@@ -65,50 +70,67 @@ def _pillow(jpeg: bytes) -> object:
     return np.asarray(Image.open(io.BytesIO(jpeg)))
 
 
-DECODERS = {"simplejpeg": _simplejpeg, "torchvision": _torchvision, "Pillow": _pillow}
+DECODERS = {"torchvision": _torchvision, "Pillow": _pillow, "simplejpeg": _simplejpeg}
 
 
-def run_all(items: Iterable[object]) -> None:
-    """Make all items, and keep none."""
-    for _ in items:
-        pass
+def decoding(decode: Callable[[bytes], object], jpegs: list[bytes], seconds: float) -> Round:
+    """Decode in a bare loop."""
+    endless = cycle(jpegs)
+
+    def step() -> int:
+        for jpeg in islice(endless, 32):
+            decode(jpeg)
+        return 32
+
+    return partial(rate, step, seconds)
 
 
-def cpu_time_s() -> float:
-    """CPU time of this process and of those that it waited for."""
-    return sum(os.times()[:4])
+def endless_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
+    """Load the batches of one epoch after the other."""
+    while True:
+        generator = make_generator(0)
+        yield from batches(trainer.clips, trainer.config, 1, generator, device=CPU, workers=workers)
 
 
-def load_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
-    """Load all batches of an epoch, without what the GPU would compute."""
-    arguments = (trainer.clips, trainer.config, 1, make_generator(0))
-    with patch.object(transforms, "color_normalize", lambda crops, _: crops):
-        yield from batches(*arguments, device=CPU, workers=workers)
+def loading(crops: Iterator[Batch], workers: int, seconds: float) -> Round:
+    """Take the next batches."""
+    warm = workers * (loader.AHEAD + 1)
+    return partial(rate, lambda: len(next(crops).images), seconds, warm=warm)
 
 
-def wait_share(trainer: Trainer, workers: int) -> float:
-    """Fraction of the time that a simulated step of 10 ms waits for its batch."""
-    loaded, waits_s = load_crops(trainer, workers), []
-    asked_s = time.perf_counter()
-    while next(loaded, None) is not None:
-        waits_s.append(time.perf_counter() - asked_s)
-        time.sleep(STEP_S)
-        asked_s = time.perf_counter()
-    counted = waits_s[int(WARM_SHARE * len(waits_s)) :]
-    return sum(counted) / (sum(counted) + STEP_S * len(counted))
+def pillow_loop(jpegs: list[bytes], given: argparse.Namespace) -> Round:
+    """Take the next batches of Pillow's loop."""
+
+    def endless() -> Iterator[torch.Tensor]:
+        while True:
+            yield from plain.reference_batches(jpegs, given.batch, given.crop, make_generator(0))
+
+    images = endless()
+    return partial(rate, lambda: len(next(images)), given.seconds)
 
 
-def dsol_epoch(code: Path, clips: pa.Table, folder: Path, batch: int) -> Callable[[], object]:
-    """A function that runs one epoch of DSOL's loader on few items."""
-    count = min(DSOL_ITEMS, clips.num_rows)
-    first = clips[:count]
+def dsol_epochs(given: argparse.Namespace, clips: pa.Table, folder: Path) -> Round:
+    """Run epochs of DSOL's loader on few items."""
+    first = clips[:DSOL_ITEMS]
     log_mels = clip_reader.log_mel_values(first["log_mel"].combine_chunks())
-    shaped = log_mels.reshape(count, FRAMES, N_MELS)
+    shaped = log_mels.reshape(len(first), FRAMES, N_MELS)
     dsol_loader.write_files(first["frames"].to_pylist(), shaped, folder)
-    loader = dsol_loader.load(code, folder, batch)
-    return lambda: run_all(loader)
+    epoch = dsol_loader.load(given.dsol, folder, given.batch)
+    return partial(rate, lambda: sum(len(items[0]) for items in epoch), given.seconds)
 
 
+def wait_share(crops: Iterator[Batch]) -> float:
+    """Fraction of the time that simulated steps of 10 ms wait for their batches."""
+    waits_s = 0.0
+    for _ in range(STEPS):
+        asked_s = time.perf_counter()
+        next(crops)
+        waits_s += time.perf_counter() - asked_s
+        time.sleep(STEP_S)
+    return waits_s / (waits_s + STEP_S * STEPS)
+
+
+@patch.object(transforms, "color_normalize", lambda crops, _: crops)
 def measure(given: argparse.Namespace, folder: Path) -> None:
     """Run all systems in turn; print speeds and ratios."""
     sources = corpus.sources(given.tables, given.clips)
@@ -118,39 +140,37 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     # one frame of each clip, as in an epoch
     repeated = sources["frames"].to_pylist() * -(-given.clips // len(sources))
     jpegs = [frames[number % len(frames)] for number, frames in enumerate(repeated[: given.clips])]
-    works: dict[str, Callable[[], object]] = {
-        ONE: lambda: run_all(load_crops(trainer, 1)),
-        TWO: lambda: run_all(load_crops(trainer, 2)),
-        REFERENCE: lambda: run_all(
-            plain.reference_batches(jpegs, given.batch, given.crop, make_generator(0))
-        ),
-    }
-    for name, decode in DECODERS.items():
-        works[name] = lambda decode=decode: run_all(map(decode, jpegs))  # type: ignore[misc]
-    counts = dict.fromkeys(works, given.clips)
+    one, two = (endless_crops(trainer, workers) for workers in (1, 2))
+    systems: dict[str, Round] = {}
     if given.dsol and (given.dsol / "music-exp").is_dir():
-        works[DSOL] = dsol_epoch(given.dsol, sources, folder / "dsol", given.batch)
-        counts[DSOL] = min(DSOL_ITEMS, len(sources))
-    turns = Turns(works, given.rounds, cpu_time_s if given.cpu_time else time.perf_counter)
+        systems[DSOL] = dsol_epochs(given, sources, folder / "dsol")
+    systems[REFERENCE] = pillow_loop(jpegs, given)
+    for name, decode in DECODERS.items():
+        systems[name] = decoding(decode, jpegs, given.seconds)
+    systems |= {ONE: loading(one, 1, given.seconds), TWO: loading(two, 2, given.seconds)}
+    with in_processes(2, systems["simplejpeg"]) as systems[BARE_TWO]:
+        turns = Turns(systems, given.rounds)
     print(
         f"{given.clips} clips, batches of {given.batch} at {given.crop} px, {given.rounds} rounds"
     )
-    print_speeds(turns, counts)
-    share = wait_share(trainer, 2)
-    print(f"share of the time that a step waits: {share:.1%} (target: below {WAIT_TARGET:.0%})")
+    print_speeds(turns)
+    shares = [wait_share(two) for _ in range(given.rounds)]
+    print(f"share of the time that a step waits: {spread(shares)} (target: below {WAIT_TARGET})")
 
 
-def print_speeds(turns: Turns, counts: dict[str, int]) -> None:
+def print_speeds(turns: Turns) -> None:
     """Print the speed of each system, and the ratios that have targets."""
-    rates = {name: turns.rate(name, count) for name, count in counts.items()}
-    for name, rate in rates.items():
-        print(f"{name:<20} {rate:8.1f} items/s")
-    fastest = max(DECODERS, key=lambda name: rates[name])
-    print_ratio(f"one worker / bare loop of {fastest}", turns.speedup(ONE, fastest), DECODE_TARGET)
-    print_ratio("one worker / Pillow's loop", turns.speedup(ONE, REFERENCE), REFERENCE_TARGET)
-    print_ratio("two workers / one", turns.speedup(TWO, ONE), TWO_TARGET)
-    if DSOL in rates:
-        print_ratio("one worker / DSOL's loader", rates[ONE] / rates[DSOL], DSOL_TARGET)
+    for name in turns.rates:
+        print(f"{name:<20} {turns.rate(name):8.1f} items/s")
+    fastest = max(DECODERS, key=turns.rate)
+    print_ratio(f"one worker / bare loop of {fastest}", turns.ratios(ONE, fastest), DECODE_TARGET)
+    print_ratio("one worker / Pillow's loop", turns.ratios(ONE, REFERENCE), REFERENCE_TARGET)
+    workers, processes = turns.ratios(TWO, ONE), turns.ratios(BARE_TWO, "simplejpeg")
+    print_ratio("two workers / one", workers, TWO_TARGET)
+    print(f"two processes / one, bare loop of simplejpeg: {spread(processes)} ×;", end=" ")
+    print(f"the loader reaches {median(workers) / median(processes):.2f} of it")
+    if DSOL in turns.rates:
+        print_ratio("one worker / DSOL's loader", turns.ratios(ONE, DSOL), DSOL_TARGET)
     else:
         print("DSOL's loader: skipped, --dsol names no clone of its code")
 
@@ -162,11 +182,11 @@ def main() -> None:
     )
     parser.add_argument("--tables", type=Path, help="the folder `corpus` of a run")
     parser.add_argument("--dsol", type=Path, help="a clone of DSOL's code")
-    parser.add_argument("--clips", type=int, default=16_384)
+    parser.add_argument("--clips", type=int, default=8_192)
     parser.add_argument("--crop", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=0.7)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch, threadpool_limits(1):

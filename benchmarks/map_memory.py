@@ -1,10 +1,12 @@
 """Memory and time of scoring many maps of a file.
 
 python -m benchmarks.map_memory [--maps 100000] [--side 14] [--form npz] [--folder FOLDER]
+    [--protocols ez-vsl]
 
 Random maps of --side × --side values, two frames per video, a random box each, in half precision
 (.npy) or single precision (.npz, .parquet), are written to a temporary folder (in --folder). They
-are scored under four protocols, with 95 % intervals. The folder needs the room of the maps.
+are scored with all baselines and 95 % intervals, as by `spm score`. The folder needs the room of
+the maps.
 
 Printed: how the maps were held, the peak memory of the process, and the CPU time. Target: 2 GB for
 100,000 maps.
@@ -21,9 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from spm.boxes.formats.frames import BenchmarkBoxes, Box, Frame
-from spm.score import aggregation, evaluation, external_maps, map_files, protocols
+from spm.score import external_maps, map_files, protocols, score_rows
 
-PROTOCOLS = ("ez-vsl", "sspl", "adaptive", "dsol-solo")
 CHUNK = 500  # maps that are made at once
 
 
@@ -85,18 +86,15 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=14)
     parser.add_argument("--form", choices=["npz", "npy", "parquet"], default="npz")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--protocols", nargs="+", default=["ez-vsl"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         path = write(Path(folder), given.form, given.maps, given.side)
         start_s = time.process_time()
         stored = map_files.read(path)
         matched = external_maps.match_to_truth(stored, boxes(given.maps))
-        chosen = [protocols.find(name) for name in PROTOCOLS]
-        results = evaluation.score(chosen, matched.predictions, matched.truth)
-        for protocol in chosen:
-            selection, scores = results[protocol.name]
-            draws = aggregation.draw_videos(matched.predictions, selection, resamples=1000, seed=0)
-            aggregation.intervals(scores, protocol, draws)
+        chosen = [protocols.find(name) for name in given.protocols]
+        list(score_rows.scores(matched, chosen, resamples=1000, seed=0))
         used_s = time.process_time() - start_s
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -5,7 +5,7 @@ python -m benchmarks.protocols [--maps maps.npz --boxes solotest.json] [--frames
 Without options, the 800 solo maps of tests/data are scored. --maps: a .npz file with `solo_keys`
 (n,) and `solo_maps` (n, h, w). --boxes: a file in the form of DSOL's solotest.json with these keys.
 --frames: only the first frames.
-Upper bounds (oracles) and baselines for the same boxes follow.
+Maps that are 0 or 1 everywhere, upper bounds (oracles) and baselines for the same boxes follow.
 
 Printed: IoU@0.5, CIoU@0.3 and AUC in %, and wall time in ms per frame. There is no target;
 docs/protocols.md shows the figures.
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from spm.score import baselines, masks, metrics
-from spm.score.metrics import Doubles, Floats
+from spm.score.metrics import Doubles, Floats, Mask
 from spm.score.protocols import PROTOCOLS, Protocol
 from tests.score import golden
 
@@ -57,6 +57,11 @@ def table(title: str, score: Callable[[Protocol], Doubles]) -> str:
     return "\n".join([f"\n{title}\n", head, "|---|---:|---:|---:|---:|", *rows])
 
 
+def region_iou(region: Mask, boxes: list[Doubles]) -> Doubles:
+    """IoU of a baseline with the boxes of each frame."""
+    return baselines.region_ious([region], boxes)[:, 0]
+
+
 def read(maps: Path | None, boxes: Path | None) -> tuple[Floats, list[Doubles]]:
     """Maps, and the boxes of the same frames."""
     if maps is None or boxes is None:
@@ -82,11 +87,18 @@ def main() -> None:
     usual = usual_oracle(boxes, height)
 
     print(table("The maps", lambda protocol: masks.ious(protocol, maps, boxes)))
+    for name, value in (("Silent maps", 0), ("Full maps", 1)):
+        flat = np.full_like(maps, value)
+        print(table(f"{name}, all {value}", partial(masks.ious, maps=flat, boxes=boxes)))
     print(table("Usual oracle", lambda protocol: masks.ious(protocol, usual, boxes)))
-    print(table("Oracle", lambda protocol: baselines.oracle_ious(protocol, boxes, height, width)))
+
+    def oracle(protocol: Protocol) -> Doubles:
+        return baselines.oracle_ious([protocol], boxes, height, width)[:, 0]
+
+    print(table("Oracle", oracle))
     print("\nBaselines, under any protocol\n")
     for name, region in baselines.regions(np.empty((0, 4)), 224).items():
-        print(row(name, partial(baselines.region_ious, region, boxes)))
+        print(row(name, partial(region_iou, region, boxes)))
 
 
 if __name__ == "__main__":

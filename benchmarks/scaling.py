@@ -1,12 +1,15 @@
 """How loading grows with the number of processes, and trainings with the size of the corpus.
 
-python -m benchmarks.scaling [--ranks 2] [--rank-clips 2048] [--clips 2000 20000 200000]
-    [--steps 20] [--batch 32] [--tables results/corpus] [--folder FOLDER] [--plot FILE.svg]
+python -m benchmarks.scaling [--ranks 2] [--rank-clips 4096] [--rounds 12] [--seconds 0.7]
+    [--clips 2000 20000 200000] [--steps 20] [--batch 32] [--tables results/corpus]
+    [--folder FOLDER] [--plot FILE.svg]
 
-Processes: torchrun starts one process, then --ranks processes, which load the same epoch as a
-training does (gloo, one worker per process, one core per process). Printed: the number of decoded
-pictures of an epoch, which must be the number of clips, and the rate per process. Target: with
-several processes 0.9 times the rate per process of one.
+Processes: torchrun starts --ranks processes, which load the same epochs as a training does (gloo,
+one worker and one core per process; without colors, as in `benchmarks.loader`). Printed: the number
+of decoded pictures of an epoch, which must be the number of clips, and pictures per second. In each
+round, one process loads whole batches alone, and then all load their parts of the batches; the same
+with a bare loop of simplejpeg, which shows what the machine allows. Target: with several processes
+0.9 times the rate per process of one.
 
 Sizes: a corpus of each size of --clips is written, with real clips of --tables or drawn ones under
 new names, and `spm.fusion.train` runs for --steps steps, twice: the first time it writes its mapped
@@ -14,7 +17,7 @@ files. Printed: size of the tables and of the mapped files, time from the start 
 first batch, and the peak memory of the training and its workers. Pages of mapped files are counted
 apart, because the system takes them back when it needs memory. The stage `index` runs on as many
 clips. Targets for the largest corpus: memory below 2.5 GB, first batch within 20 s. 200,000 clips
-need about 30 GB in --folder, which are deleted at the end.
+need about 30 GB in --folder, which are deleted at the end. `--clips` alone leaves this part out.
 """
 
 import argparse
@@ -27,14 +30,21 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import pyarrow as pa
+import simplejpeg
 
 from benchmarks import corpus, memory, scale
 from benchmarks.corpus import Corpus
-from benchmarks.timing import print_ratio
+from benchmarks.timing import print_ratio, spread
+
+if TYPE_CHECKING:
+    from spm.fusion.trainer import Trainer
 
 RATE_TARGET, MEMORY_TARGET_MB, START_TARGET_S = 0.9, 2_500, 20
 RESULT, STARTED_S = "result.json", "SPM_BENCHMARK_STARTED_S"
@@ -59,19 +69,39 @@ class Size(NamedTuple):
 # --------------------------------------------------------------------------------------------------
 
 
-def load_epochs(folder: Path) -> None:
-    """Load two epochs as one of the processes of torchrun; count and time the second."""
-    import simplejpeg
+def load_rounds(folder: Path, rounds: int, seconds: float) -> None:
+    """Load as one of the processes of torchrun; write what was decoded, and the rates."""
     import torch
     import torch.distributed as dist
 
     from benchmarks import trainings
-    from spm.learn import distributed
+    from benchmarks.loader import DECODERS, decoding, endless_crops, loading
+    from spm.learn import distributed, transforms
 
-    rank = int(os.environ["RANK"])
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[rank % len(cores)]})  # the workers inherit it
     torch.set_num_threads(1)
+    config = trainings.settings(visual="mobilenet_v2", crop=CROP, batch=BATCH, device="cpu")
+    colors = patch.object(transforms, "color_normalize", lambda crops, _: crops)
+    with distributed.process_group(), colors:
+        trainer = trainings.make_trainer(Corpus(folder), config, folder / "mapped")
+        jpegs = [trainer.clips.jpegs.frame(clip, 0) for clip in range(len(trainer.clips))]
+        result = _count_decoded(trainer)
+        bare = decoding(DECODERS["simplejpeg"], jpegs, seconds)
+        part = loading(endless_crops(trainer, 1), 1, seconds)
+        whole = torch.no_grad()(loading(endless_crops(trainer, 1), 1, seconds))  # of each batch
+        for number in range(rounds):
+            for name, alone, shared in (("loader", whole, part), ("bare", bare, bare)):
+                dist.barrier()
+                alone_rate = alone() if number % ranks == rank else 0
+                dist.barrier()
+                result.setdefault(name, []).append((shared(), alone_rate))
+    (folder / f"{rank}.json").write_text(json.dumps(result))
+
+
+def _count_decoded(trainer: "Trainer") -> dict[str, Any]:
+    """Pictures that this process decodes, and those that it gets, in an epoch."""
     counter, decode_jpeg = multiprocessing.Value("q"), simplejpeg.decode_jpeg
 
     def counted(*arguments: object, **keys: object) -> object:
@@ -79,46 +109,43 @@ def load_epochs(folder: Path) -> None:
             counter.value += 1
         return decode_jpeg(*arguments, **keys)
 
-    simplejpeg.decode_jpeg = counted  # in the workers too, which are forks
-    config = trainings.settings(visual="mobilenet_v2", crop=CROP, batch=BATCH, device="cpu")
-    with distributed.process_group():
-        trainer = trainings.make_trainer(Corpus(folder), config, folder / "mapped")
-        for epoch in range(2):
-            counter.value, pictures = 0, 0
-            if dist.is_initialized():
-                dist.barrier()
-            start_s = time.perf_counter()
-            for batch in trainer.batches(trainer.clips, trainer.generator(epoch)):
-                pictures += len(batch.images)
-            wall_s = time.perf_counter() - start_s
-    result = {"decoded": counter.value, "pictures": pictures, "wall_s": wall_s}
-    (folder / f"{rank}.json").write_text(json.dumps(result))
+    with patch.object(simplejpeg, "decode_jpeg", counted):  # in the worker too, which is a fork
+        batches = trainer.batches(trainer.clips, trainer.generator(0))
+        loaded = sum(len(batch.images) for batch in batches)
+    return {"decoded": counter.value, "loaded": loaded}
 
 
-def start_ranks(folder: Path, ranks: int) -> list[dict[str, float]]:
-    """Let torchrun start processes that load the same epoch; the results of each."""
+def start_ranks(folder: Path, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Let torchrun start processes that load the same epochs; the results of each."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(ranks), "-m", "benchmarks.scaling"]
+    command += ["--nproc-per-node", str(given.ranks), "-m", "benchmarks.scaling"]
+    sizes = ["--rounds", str(given.rounds), "--seconds", str(given.seconds)]
     # a process that computes and one worker each
-    memory.run([*command, "--load", str(folder)], OMP_NUM_THREADS=str(2 * ranks))
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+    threads = str(2 * given.ranks)
+    memory.run([*command, *sizes, "--load", str(folder)], OMP_NUM_THREADS=threads)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(given.ranks)]
 
 
-def compare_ranks(folder: Path, clips: pa.Table, count: int, ranks: int) -> None:
-    """Print what several processes decode, and their rate."""
-    corpus.write(folder, clips, count, pcm=False)
-    rates = {}
-    for number in (1, ranks):
-        results = start_ranks(folder, number)
-        slowest_s = max(result["wall_s"] for result in results)
-        decoded = [int(result["decoded"]) for result in results]
-        loaded = [int(result["pictures"]) for result in results]
-        rates[number] = count / slowest_s / number
-        print(f"{number} process(es): {rates[number]:.0f} pictures/s per process;", end=" ")
-        print(f"decoded {decoded} in an epoch of {count} clips, loaded {loaded}", flush=True)
-        if sum(decoded) != count:
-            raise SystemExit("the processes did not decode each picture once")
-    print_ratio("rate per process", rates[ranks] / rates[1], RATE_TARGET)
+def compare_ranks(folder: Path, clips: pa.Table, given: argparse.Namespace) -> None:
+    """Print what several processes decode, and their rates."""
+    corpus.write(folder, clips, given.rank_clips, pcm=False)
+    results = start_ranks(folder, given)
+    decoded = [result["decoded"] for result in results]
+    loaded = [result["loaded"] for result in results]
+    print(f"decoded {decoded} in an epoch of {given.rank_clips} clips, loaded {loaded}")
+    if sum(decoded) != given.rank_clips:
+        raise SystemExit("the processes did not decode each picture once")
+    ratios = {}
+    for name in ("bare", "loader"):
+        rounds = chain(*(result[name] for result in results))
+        pairs = [(shared, alone) for shared, alone in rounds if alone]
+        shared, alone = (median(rates) for rates in zip(*pairs, strict=True))
+        print(f"{name}: {alone:.0f} pictures/s of one process, {shared:.0f} of each", end=" ")
+        print(f"of {given.ranks} at once")
+        ratios[name] = [shared / alone for shared, alone in pairs]
+    print_ratio("loader, rate per process", ratios["loader"], RATE_TARGET)
+    print(f"bare loop, rate per process: {spread(ratios['bare'])} ×;", end=" ")
+    print(f"the loader reaches {median(ratios['loader']) / median(ratios['bare']):.2f} of it")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -223,12 +250,13 @@ def plot(sizes: Sequence[Size], out: Path) -> None:
 
 def compare(given: argparse.Namespace, folder: Path) -> None:
     """Measure the processes, then the sizes."""
-    clips = corpus.sources(given.tables, max(given.rank_clips, *given.clips))
-    compare_ranks(folder / "ranks", clips, given.rank_clips, given.ranks)
+    clips = corpus.sources(given.tables, max([given.rank_clips, *given.clips]))
+    compare_ranks(folder / "ranks", clips, given)
     sizes = []
     for count in given.clips:
         sizes.append(measure_size(folder / str(count), clips, count, given.steps, given.batch))
-    print_targets(sizes[-1])
+    if sizes:
+        print_targets(sizes[-1])
     if given.plot:
         plot(sizes, given.plot)
 
@@ -239,8 +267,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--rank-clips", type=int, default=2_048)
-    parser.add_argument("--clips", type=int, nargs="+", default=[2_000, 20_000, 200_000])
+    parser.add_argument("--rank-clips", type=int, default=4_096)
+    parser.add_argument("--clips", type=int, nargs="*", default=[2_000, 20_000, 200_000])
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=0.7, help="of a round")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--tables", type=Path)
@@ -250,7 +280,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.load:
-        load_epochs(given.load)
+        load_rounds(given.load, given.rounds, given.seconds)
     elif given.train:
         train_steps(given.train, given.steps, given.batch)
     else:

@@ -66,11 +66,13 @@ def figures(benchmark: BenchmarkBoxes, cells: int) -> dict[str, Doubles]:
     """IoU of each boxed frame for each baseline."""
     boxes, form = list(boxes_of(benchmark)), benchmark.form
     regions = baselines.regions(as_corners(boxes, form), PX)
-    found = {name: baselines.region_ious(regions[name], boxes, form) for name in COLUMNS}
-    for name in ORACLES:
-        protocol = protocols.find(name)
-        found[f"oracle, {name}"] = baselines.oracle_ious(protocol, boxes, cells, cells, form)
-    return found
+    ious = baselines.region_ious([regions[name] for name in COLUMNS], boxes, form)
+    found = dict(zip(COLUMNS, ious.T, strict=True))
+    chosen = [protocols.find(name) for name in ORACLES]
+    oracles = baselines.oracle_ious(chosen, boxes, cells, cells, form)
+    return found | {
+        f"oracle, {name}": column for name, column in zip(ORACLES, oracles.T, strict=True)
+    }
 
 
 def row(name: str, ious: dict[str, Doubles]) -> str:

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from benchmarks import corpus, trainings
-from benchmarks.timing import Turns, print_ratio
+from benchmarks.timing import Turns, print_ratio, seconds
 from spm.fusion.batches import Batch
 from spm.fusion.losses import negative_mask, sample_one_negative
 from spm.learn import dataloading
@@ -111,13 +111,15 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     else:
         print(f"skipped: {given.dsol}/music-exp is missing; --help has the address of DSOL's code")
     clock = time.process_time if given.threads == 1 and device == "cpu" else time.perf_counter
-    turns = Turns(works, given.rounds, clock)
+    items = given.batch * given.batches
+    rounds = {name: lambda work=work: items / seconds(work, clock) for name, work in works.items()}
+    turns = Turns(rounds, given.rounds)
     print(f"{given.batches} batches of {given.batch} at {given.crop} px,", end=" ")
     print(f"{given.rounds} rounds, {given.threads} thread(s), {device}")
     for name in works:
-        print(f"{name:<12} {turns.rate(name, given.batch * given.batches):8.2f} items/s")
+        print(f"{name:<12} {turns.rate(name):8.2f} items/s")
     if DSOL in works:
-        print_ratio("our step / DSOL's step", turns.speedup(OURS, DSOL), TARGET)
+        print_ratio("our step / DSOL's step", turns.ratios(OURS, DSOL), TARGET)
 
 
 def main() -> None:

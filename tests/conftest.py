@@ -86,6 +86,15 @@ def squares(tmp_path_factory) -> corpora.Corpus:
 
 
 @pytest.fixture(scope="session")
+def few_squares(tmp_path_factory) -> corpora.Corpus:
+    """A quarter of these training videos, for trainings that need not learn to localize."""
+    folder = make_once(
+        tmp_path_factory, "few_squares", lambda folder: corpora.write(folder, train=3)
+    )
+    return corpora.Corpus.of(folder)
+
+
+@pytest.fixture(scope="session")
 def promoted(squares, tmp_path_factory) -> Path:
     """An audio network trained on the clusters of high and low tones."""
 

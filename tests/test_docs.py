@@ -34,6 +34,7 @@ SCRIPTS = (
     "python benchmarks/",
     "python -m benchmarks.",
     "python -m tests.",
+    "python docs/",
     "python workflow/",
     "python -m pytest tests/",
 )

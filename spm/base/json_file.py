@@ -39,7 +39,9 @@ def read(path: Path, *, signed: bool = True) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError, ValueError, RecursionError) as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"{path}: {error.strerror}: run again") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a complete JSON file ({error}): {REMEDY}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a JSON object: {REMEDY}")

@@ -12,6 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from spm.base import file_kinds
 from spm.base.errors import UserError
 
 SEPARATORS = ",;\t|"
@@ -148,6 +149,10 @@ def read(path: Path, columns: Collection[str]) -> Spreadsheet:
 
 def parse(path: Path, content: bytes, columns: Collection[str]) -> Spreadsheet:
     """The content of a CSV file, as `read` reads it; `path` is for messages."""
+    kind = file_kinds.kind_of(content)
+    if kind not in ("", file_kinds.TEXT):
+        remedy = ": save it as CSV UTF-8" if "Excel" in kind or "LibreOffice" in kind else ""
+        raise UserError(f"{path}: {kind}; expected a CSV file{remedy}")
     text, encoding, mark = _decode(path, content)
     number, header = _header_line(text)
     expected = set(columns)

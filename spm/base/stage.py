@@ -29,6 +29,15 @@ MACHINE_ERRORS = {
     errno.EIO,
 }
 
+PATH_ERRORS = {
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+
 
 def _option(annotation: Any) -> dict[str, Any]:
     """Settings of argparse for a parameter: a value, a list, or `… | None` (optional)."""
@@ -47,6 +56,14 @@ def machine_error_message(error: OSError) -> str:
     place = f"{error.filename}: " if error.filename else ""
     reason = os.strerror(error.errno)
     return f"{place}{reason}: expected a disk with free space and permission to write"
+
+
+def wrong_path_message(error: OSError) -> str:
+    """One line on a path of a command line that can't be used; empty if the error is another."""
+    path = error.filename2 or error.filename  # of a rename: the file that was to be written
+    if error.errno not in PATH_ERRORS or not path:
+        return ""
+    return f"{path}: {error.strerror}: correct the path"
 
 
 def _setting_errors(error: ValidationError) -> str:

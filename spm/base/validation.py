@@ -1,10 +1,9 @@
 """Checks of the whole config against its schema, before anything runs."""
 
-import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 from spm.base.errors import UserError
 from spm.base.runs import method_of, run_config, run_names
-from spm.base.words import alternatives
+from spm.base.words import alternatives, did_you_mean, one_of
 
 # What JSON writes without quotes.
 UNQUOTED = re.compile(r"true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
@@ -38,7 +37,6 @@ BOUNDS = {
     "minLength": "that is not empty",  # always 1
     "maxLength": "of {} characters or fewer",
 }
-SYNONYMS = {"gpu": "cuda"}  # words that users write, and the value that they mean
 SHOWN_CHARS = 80  # of a wrong value
 Schema = Mapping[str, Any]
 
@@ -178,7 +176,7 @@ def _run_problems(
 
 
 def _unknown_name(key: str, name: Any, names: Iterable[str]) -> str:
-    return f"{key}: {_json(name)}; expected one of {_join(names)}{_closest(name, names)}"
+    return f"{key}: {_json(name)}; {one_of(name, sorted(names))}"
 
 
 def _problems(part: Any, schema: Schema, section: str = "") -> Iterator[str]:
@@ -198,12 +196,10 @@ def format_error(error: ValidationError, schema: Schema, section: str = "") -> l
     steps = [str(step) for step in error.absolute_path]
     key = ".".join([section, *steps] if section else steps) or "the top level"
     if error.validator == "additionalProperties" and "properties" in error.schema:
-        known = set(error.schema["properties"])
-        unknown = sorted(set(map(str, error.instance)) - known)
-        expected = f"expected one of {_join(known)}"
+        known = sorted(error.schema["properties"])
+        unknown = sorted(set(map(str, error.instance)).difference(known))
         return [
-            f"{key}: unknown key {name}; {expected}{_closest(name, known) or _home(name, schema)}"
-            for name in unknown
+            f"{key}: unknown key {name}; {_known_keys(name, known, schema)}" for name in unknown
         ]
     if error.validator == "required":
         return [f"{key}: missing {_join(set(error.validator_value) - set(error.instance))}"]
@@ -219,25 +215,16 @@ def _remedy(error: ValidationError) -> str:
         return "; remove the key to keep its default"
     if isinstance(value, bool):
         return "; put text in quotes: YAML reads yes, no, on and off as true and false"
-    return _closest(value, _options(error.schema))
+    return did_you_mean(value, _options(error.schema))
 
 
-def _closest(name: Any, names: Iterable[str]) -> str:
-    """A question with the most similar of some names; empty if none is similar.
-
-    >>> _closest("epcohs", ["batch", "epochs"])
-    '; did you mean epochs?'
-    """
-    word = str(name).lower()
-    found = difflib.get_close_matches(SYNONYMS.get(word, word), list(names), n=1)
-    return f"; did you mean {found[0]}?" if isinstance(name, str) and found else ""
-
-
-def _home(name: str, schema: Schema) -> str:
-    """The sections of the config that have a key; empty if there are none."""
+def _known_keys(name: str, known: Sequence[str], schema: Schema) -> str:
+    """The keys of a section, and the one that was meant, or the sections that have this key."""
     sections = schema.get("properties", {}).items()
-    found = [section for section, part in sections if name in part.get("properties", {})]
-    return f"; {name} is a key of {_join(found)}" if found else ""
+    home = [section for section, part in sections if name in part.get("properties", {})]
+    if home and not did_you_mean(name, known):
+        return f"expected one of {_join(known)}; {name} is a key of {_join(home)}"
+    return one_of(name, known)
 
 
 def description(schema: Schema, path: Iterable[str | int]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from spm.base import file_kinds
 from spm.base.errors import UserError
 
 TAG = "tag:yaml.org,2002:"
@@ -111,7 +112,10 @@ def check(files: Iterable[Path | str]) -> None:
 def _text(file: Path) -> str:
     """Text of a file; JSON without tabs, which PyYAML does not read between its tokens."""
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        content = file.read_bytes()
+        if (kind := file_kinds.kind_of(content)) not in ("", file_kinds.TEXT):
+            raise UserError(f"{file}: {kind}; expected a config file in YAML")
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UserError(
             f"{file}: cannot be read ({error.strerror}); expected a config file in YAML"

@@ -29,6 +29,7 @@ from urllib.request import urlopen
 
 from spm.base import spreadsheets, tables
 from spm.base.errors import UserError
+from spm.base.words import one_of
 from spm.boxes.benchmark_sets import SETS, PublishedFile
 from spm.boxes.formats import (
     checks,
@@ -94,9 +95,14 @@ def read(name: str) -> BenchmarkBoxes:
         return _read_set(set_name, folder)
     path = Path(name)
     if not path.exists():
-        raise UserError(f"{name}: expected a file or folder of boxes, or one of {', '.join(SETS)}")
+        raise UserError(
+            f"{name}: no such file or folder of boxes, and no such set; {one_of(name, SETS)}"
+        )
     with _known_format(path):
-        return _reader(path)(path)
+        benchmark = _reader(path)(path)
+    if not benchmark.frames:
+        raise UserError(f"{name}: no boxes; expected at least one")
+    return benchmark
 
 
 def _read_set(name: str, folder: str) -> BenchmarkBoxes:
@@ -106,10 +112,10 @@ def _read_set(name: str, folder: str) -> BenchmarkBoxes:
         raise UserError(f"{name}: expected {name}=FOLDER, a folder with {benchmark_set.folder}")
     if folder and not benchmark_set.folder:
         raise UserError(f"{name}={folder}: {name} has no local files; expected {name} alone")
-    paths = [download(source) for source in benchmark_set.files]
     local = [Path(folder)] if folder else []
     if folder and not local[0].is_dir():
         raise UserError(f"{name}={folder}: no such folder; expected {benchmark_set.folder}")
+    paths = [download(source) for source in benchmark_set.files]
     with _known_format(local[0] if folder else paths[0]):
         return benchmark_set.read(*paths, *local)
 

@@ -13,6 +13,7 @@ import typer
 
 from spm.base.version import VERSION
 from spm.cli import (
+    app,
     benchmark,
     clean,
     compare,
@@ -37,16 +38,16 @@ Exit status: 0 success; 1 an error that you can correct, in one line;
 2 a wrong command line; 130 interrupted. --debug shows where an error occurred.
 """
 COMMANDS = (
-    localize, score, benchmark, compare_maps, compare, review, init, manifest, fetch_status,
-    verify, clean, doctor, path, push, pull, new_method,
+    localize, app, score, benchmark, compare_maps, compare, review, init, manifest,
+    fetch_status, verify, clean, doctor, path, push, pull, new_method,
 )  # fmt: skip
 
-app = typer.Typer(
+commands = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, epilog=EPILOG
 )
 for module in COMMANDS:
     name = module.__name__.rsplit(".", 1)[1]
-    add = app.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")
+    add = commands.command(name.replace("_", "-"), epilog=f"\b\nExamples:\n{module.EXAMPLES}")
     add(getattr(module, name))
 
 
@@ -56,7 +57,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@commands.callback()
 def spm(
     version: Annotated[
         bool,
@@ -77,14 +78,16 @@ def main() -> None:
     """Run a command; an error that the user can correct is one line and status 1."""
     from spm.base.errors import UserError
     from spm.base.printable import printable
-    from spm.base.stage import machine_error_message
+    from spm.base.stage import machine_error_message, wrong_path_message
 
     words = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(words) < len(sys.argv[1:])  # --debug is allowed at any place
     try:
-        app(["--debug"] * debug + words, prog_name="spm")
+        commands(["--debug"] * debug + words, prog_name="spm")
     except (UserError, OSError) as error:
-        message = machine_error_message(error) if isinstance(error, OSError) else str(error)
+        message = str(error)
+        if isinstance(error, OSError):
+            message = machine_error_message(error) or wrong_path_message(error)
         if debug or not message:
             raise
         typer.echo(f"spm: error: {printable(message)}", err=True)

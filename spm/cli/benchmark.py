@@ -96,12 +96,15 @@ def benchmark(
 def _networks(pictures: str) -> "Callable[[str, Matched], Mapping[str, Predictions]]":
     """A function that computes the maps of the baseline network on the pictures of a set."""
     from spm.base.errors import UserError
+    from spm.base.words import one_of
     from spm.boxes.benchmark_sets import SETS
 
     sources = dict(text.strip().partition("=")[::2] for text in pictures.split(",") if text.strip())
     for name, source in sources.items():
-        if name not in SETS or not source:
-            raise UserError(f"--pictures {name}: expected NAME=FOLDER, with the name of a set")
+        if name not in SETS:
+            raise UserError(f"--pictures {name}: no such set; {one_of(name, SETS)}")
+        if not source:
+            raise UserError(f"--pictures {name}: expected {name}=FOLDER")
 
     def predict(name: str, matched: "Matched") -> "Mapping[str, Predictions]":
         if name not in sources:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spm.base.words import one_of
 from spm.cli.options import Json, Quiet, print_result
 from spm.cli.score import Boxes, Classes, MapsFile, Partial, ProtocolName, Resamples, Seed
 
@@ -61,7 +62,7 @@ def compare_maps(
     found = list(comparison.compare(*sides, [chosen], resamples=bootstrap, seed=seed))
     known = list(dict.fromkeys(each.figure for each in found))
     if figure not in known:
-        raise UserError(f"--figure {figure}: expected one of {', '.join(known)}")
+        raise UserError(f"--figure {figure}: {one_of(figure, known)}")
     if out:
         _write(found, out)
     if plot:

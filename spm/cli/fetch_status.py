@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spm.cli.options import Json, Quiet, print_result
+from spm.cli.options import Json, Quiet, check_results, print_result
 
 if TYPE_CHECKING:
     from spm.corpus.fetch_status import VideoGroup
@@ -37,6 +37,7 @@ def fetch_status(
     from spm.corpus import fetch_status as statuses
     from spm.workflow import last_run
 
+    check_results(results)
     listed = last_run.listed(results.resolve().parent)
     shards = listed and listed.shards
     fetched, decoded = statuses.read(results, shards), statuses.read_decoded(results, shards)

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +87,7 @@ def localize(
     written are never replaced.
     """
     from spm.base.printable import printable
-    from spm.inference import jobs
+    from spm.inference import jobs, writing
     from spm.inference.localize import Localizer
 
     planned = jobs.plan(videos, out)
@@ -101,7 +100,7 @@ def localize(
     done = f"{len(results) - len(errors)} of {len(results)} videos localized"
     lines = [
         f"network: {localizer.info}",
-        *(summary(result["localization"]) for result in results if not result["reason"]),
+        *(writing.summary(result["localization"]) for result in results if not result["reason"]),
         *_cut_videos(planned, lengths_s, max_s),
         f"{done}; in {out}: videos (.mp4), sheets of frames (.png), maps (.parquet, .json)",
     ]
@@ -125,7 +124,9 @@ def _localize_all(
     from spm.base.progress import progress
 
     total_s = sum(min(length_s, max_s) for length_s in lengths_s)
-    bar: tqdm[Any] = progress([], "localize", math.ceil(total_s), bar_format=BAR, quiet=quiet)
+    bar: tqdm[Any] = progress(
+        [], "localize", math.ceil(total_s), bar_format=BAR, quiet=quiet or not total_s
+    )
 
     def on_progress(seconds: float) -> None:
         bar.update(seconds / 2)
@@ -142,25 +143,6 @@ def _cut_videos(
     for job, length_s in zip(jobs, lengths_s, strict=True):
         if length_s >= max_s + 1 and not job.reason:
             yield f"{job.video}: only the first {max_s} of {length_s:.0f} s were used (--max-s)"
-
-
-def summary(document: dict[str, Any]) -> str:
-    """What was heard in a video, in how many seconds, and the place of the highest score."""
-    from spm.inference.drawing import class_text
-
-    rows = document["seconds"]
-    parts = [class_text(document["heard"])] if "heard" in rows[0] else []
-    counts = Counter(row.get("category", "a source") for row in rows if row["x"] is not None)
-    counts.pop(None, None)
-    parts += [f"{name} in {count} of {len(rows)} s" for name, count in counts.most_common()]
-    best = max(rows, key=lambda row: row["score"])
-    if best["x"] is not None:
-        right, bottom = best["x"] + best["w"], best["y"] + best["h"]
-        place = f"x {best['x']:.2f}–{right:.2f}, y {best['y']:.2f}–{bottom:.2f}"
-        parts.append(f"highest score {best['score']:.2f} at {best['time_s']:g} s: {place}")
-    else:
-        parts.append(f"no score reaches {document['threshold']:g}")
-    return f"{document['video']['file']}: {'; '.join(parts)}"
 
 
 def _result(

@@ -61,7 +61,8 @@ def manifest(
         text += changes(listing)
     for found in summaries:
         text += lines(found)
-    text += _next_step(listings)
+    if len(listings) == 1:
+        text += next_steps(listings[0].path)
     print_result(text, summaries, as_json=as_json, quiet=quiet)
     for found in summaries:
         for warning in warnings(found):
@@ -89,12 +90,14 @@ def changes(listing: "Listing") -> Iterator[str]:
         yield f"  {count(len(names), 'file')} not listed, {reason}: {shown(names, SHOWN_NAMES)}"
 
 
-def _next_step(listings: "Sequence[Listing]") -> Iterator[str]:
-    """The command that runs the workflow on the manifest of a folder of videos."""
+def next_steps(path: Path) -> Iterator[str]:
+    """The commands that run the workflow on the manifest of a folder, and draw boxes before."""
     from spm.corpus.manifest_sources import workflow_command
 
-    if len(listings) == 1:
-        yield f"Next:\n\n    {workflow_command(listings[0].path)}\n"
+    if not path.with_name("boxes.csv").exists():
+        clips = workflow_command(path, "results/corpus/index/clips.parquet")
+        yield f"For scores, draw boxes first:\n\n    {clips}\n    spm review --draw\n"
+    yield f"Next:\n\n    {workflow_command(path)}\n"
 
 
 def summary(path: Path, videos: Sequence["Video"]) -> dict[str, Any]:

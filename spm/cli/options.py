@@ -22,6 +22,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
+def check_results(results: Path) -> None:
+    """Raise a `UserError` where there is no folder of results."""
+    from spm.base.errors import UserError
+
+    if not results.is_dir():
+        raise UserError(
+            f"{results}: no such folder; run this in the folder of a project, or name its results"
+            " with --results"
+        )
+
+
 def print_result(lines: Sequence[str], data: Any, *, as_json: bool, quiet: bool) -> None:
     """Print a result as JSON for programs or as lines of text, or print nothing.
 

@@ -20,8 +20,12 @@ def path(
     """Print where the installed workflow lies: its Snakefile, or another of its files."""
     from spm.base.errors import UserError
     from spm.base.project_files import FOLDER
+    from spm.base.words import one_of
 
     if not (FOLDER / name).exists():
-        names = ", ".join(sorted(entry.name for entry in FOLDER.iterdir() if entry.name[0] != "."))
-        raise UserError(f"{name}: the workflow has no such file or folder; it has {names}")
+        known = (FOLDER / name).parent if (FOLDER / name).parent.is_dir() else FOLDER
+        names = sorted(entry.name for entry in known.iterdir() if entry.name[0] not in "._")
+        raise UserError(
+            f"{name}: the workflow has no such file or folder; {one_of(name.name, names)}"
+        )
     typer.echo(FOLDER / name)

@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from spm.base.statuses import Split
+from spm.base.words import one_of
+from spm.cli.options import check_results
 
 FRAMES_PER_VIDEO = 3
+BOX_SOURCES = ("detector", "given")
 EXAMPLES = """\
   spm review --draw
   spm review --draw videos/boxes.csv --frames-per-video 5 --results demo/results
@@ -56,7 +59,7 @@ Sample = Annotated[
     ),
 ]
 Results = Annotated[Path, typer.Option(help="Folder of the workflow's results.")]
-Port = Annotated[int, typer.Option(min=0, help="Port of the page; 0: any free port.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free port.")]
 Browse = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")]
 
 
@@ -76,15 +79,20 @@ def review(
 
     The page that opens is accessible from this machine only. Each answer is on the disk at once.
     """
-    path = file or beside_manifest(results, "boxes.csv" if draw else "reviews.csv")
     if draw:
         _reject({"--boxes": boxes, "--reviewer": reviewer, "--sample": sample}, "without --draw")
+    else:
+        _reject({"--frames-per-video": frames_per_video, "--split": split}, "with --draw")
+    check_results(results)
+    if boxes and boxes not in BOX_SOURCES:
+        raise typer.BadParameter(f"{boxes!r}: {one_of(boxes, BOX_SOURCES)}", param_hint="--boxes")
+    path = file or beside_manifest(results, "boxes.csv" if draw else "reviews.csv")
+    if draw:
         from spm.boxes.review import draw_server
 
         count = frames_per_video or FRAMES_PER_VIDEO
         draw_server.serve(path, results, count, split or Split.TEST, port=port, browse=browse)
         return
-    _reject({"--frames-per-video": frames_per_video, "--split": split}, "with --draw")
     from spm.boxes.review import server
 
     server.serve(

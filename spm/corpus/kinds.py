@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from spm.base.errors import UserError
 from spm.base.statuses import Kind
-from spm.base.words import alternatives
+from spm.base.words import alternatives, did_you_mean
 from spm.corpus.ids import SHOWN_CHARS
 
 # Number of categories of a kind; an ensemble may have any number. No category: unknown sources.
@@ -25,7 +25,8 @@ def check_categories(kind: str, categories: Sequence[str]) -> None:
     No categories are allowed for every kind: nobody says what sounds.
     """
     if kind not in (*Kind, *ENSEMBLES):
-        raise UserError(f"kind {kind[:SHOWN_CHARS]!r}: expected {alternatives(list(Kind))}")
+        expected = alternatives(list(Kind)) + did_you_mean(kind, Kind)
+        raise UserError(f"kind {kind[:SHOWN_CHARS]!r}: expected {expected}")
     count = CATEGORY_COUNT.get(kind, len(categories))
     if categories and not len(set(categories)) == len(categories) == count:
         shown = " ".join(categories)[:SHOWN_CHARS]

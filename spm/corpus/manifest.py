@@ -23,6 +23,7 @@ from spm.base import spreadsheets
 from spm.base.config import UNIQUE, Section, Text
 from spm.base.errors import UserError
 from spm.base.statuses import Kind, Split
+from spm.base.words import did_you_mean
 from spm.corpus import windows
 from spm.corpus.ids import SHOWN_CHARS, check_id
 from spm.corpus.kinds import check_categories, kind_of
@@ -209,7 +210,8 @@ def _video(row: dict[str, str], path: Path, count: Counter[Group]) -> Video:
         raise UserError("video_id '': expected a name")
     check_categories(row["kind"], categories)
     if split and split not in tuple(Split):
-        raise UserError(f"split {split[:SHOWN_CHARS]!r}: expected {', '.join(Split)}, or nothing")
+        expected = f"{', '.join(Split)}, or nothing{did_you_mean(split, Split)}"
+        raise UserError(f"split {split[:SHOWN_CHARS]!r}: expected {expected}")
     window = windows.parse(row.get("start_s", ""), row.get("end_s", ""))
     kind = Kind(kind_of(row["kind"]))
     group = (kind, frozenset(categories))

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from spm.base.errors import UserError
 from spm.base.spreadsheets import BLANKS, Spreadsheet, is_blank
+from spm.base.words import closest
 from spm.corpus.ids import SHOWN_CHARS
 from spm.corpus.windows import WINDOW_COLUMNS, YOUTUBE_ID
 
@@ -89,8 +89,8 @@ def _faults(header: Sequence[str]) -> Iterator[str]:
         if name in KNOWN:
             continue
         candidates = [known for known in KNOWN if known not in header or known == plain]
-        if close := get_close_matches(plain, candidates, 1, CLOSE):
-            yield f"column {name!r} is unknown: did you mean {close[0]!r}? {EXPECTED}"
+        if close := closest(plain, candidates, CLOSE):
+            yield f"column {name!r} is unknown: did you mean {close!r}? {EXPECTED}"
         if window := WINDOW.fullmatch(plain):
             yield f"column {name!r} is unknown: did you mean '{window[1]}_s'? {EXPECTED}"
     windows = [name for name in WINDOW_COLUMNS if name not in header]

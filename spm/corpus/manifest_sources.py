@@ -192,11 +192,11 @@ def _renamed(rows: Iterable[ManifestRow], files: Iterable[Path]) -> Iterator[str
             yield f"{path}: its categories are {categories}"
 
 
-def workflow_command(manifest: Path) -> str:
+def workflow_command(manifest: Path, target: str = "all") -> str:
     """The command that runs the workflow on a manifest, from the current folder."""
     config = "corpus=" + json.dumps({"manifest": str(manifest)}, ensure_ascii=False)
     local = Path("workflow/configs/local.yaml")
-    command = "snakemake all --cores 2"
+    command = f"snakemake {target} --cores 2"
     if project_files.own_config(Path()):
         return f"{command} --config {shlex.quote(config)}"
     if not local.is_file():

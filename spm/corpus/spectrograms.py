@@ -33,6 +33,7 @@ from spm.corpus import clip_reader
 MIN_VALUE = 1e-10  # smallest mel magnitude or energy, as in librosa
 CLIP_BYTES = int(CLIP_S * SAMPLE_RATE_HZ) * SAMPLE_BYTES  # of the sound of a clip
 AHEAD = 2  # batches that are computed or wait for it
+BATCH_CLIPS = 64  # as in a row group of the stage clips
 BLOCK_CLIPS = 16  # clips whose spectra fit in the processor's cache
 
 
@@ -158,12 +159,13 @@ def run(config: Spectrograms, *, clips: Path, out: Path) -> None:
 
     One thread computes; this thread reads the next clips and writes the last spectrograms.
     """
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives memory back after each batch
     with (
         tables.writer(out, schemas.spectrograms(config.dtype)) as write,
         ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         computed: deque[Future[dict[str, pa.Array]]] = deque()
-        for batch in tables.batches(clips, columns=["clip_id", "pcm"]):
+        for batch in tables.batches(clips, ["clip_id", "pcm"], BATCH_CLIPS):
             computed.append(pool.submit(_columns, batch, config))
             if len(computed) > AHEAD:
                 write(**computed.popleft().result())

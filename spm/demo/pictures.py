@@ -14,6 +14,7 @@ Box = tuple[float, float, float, float]  # x, y (top left corner), w, h; fractio
 
 MARGIN = 28  # px of a sprite beyond each side of the frame, because a part may move in
 MIN_ALPHA = 24  # of 255: pixels of the instrument have at least this alpha
+VISIBLE = [alpha >= MIN_ALPHA for alpha in range(256)]  # look-up table
 
 
 class Actor(NamedTuple):
@@ -37,6 +38,34 @@ def _translation(x: float, y: float) -> Floats:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])
 
 
+class Placed(NamedTuple):
+    """A transparent picture that covers a part of the frame."""
+
+    picture: Image.Image  # RGBA
+    left: int  # px; of the part in the frame
+    top: int
+
+    def on(self, below: "Placed") -> "Placed":
+        """Both pictures as one, this one in front."""
+        left, top = min(self.left, below.left), min(self.top, below.top)
+        right = max(self.left + self.picture.width, below.left + below.picture.width)
+        bottom = max(self.top + self.picture.height, below.top + below.picture.height)
+        both = Image.new("RGBA", (right - left, bottom - top))
+        both.paste(below.picture, (below.left - left, below.top - top))
+        both.alpha_composite(self.picture, (self.left - left, self.top - top))
+        return Placed(both, left, top)
+
+    def box(self, size: Size) -> Box | None:
+        """Tight box of the visible part; None where nothing is visible."""
+        visible = self.picture.getchannel("A").point(VISIBLE).getbbox()
+        if visible is None:
+            return None
+        left, top, right, bottom = visible
+        width, height = size
+        corner = (self.left + left) / width, (self.top + top) / height
+        return *corner, (right - left) / width, (bottom - top) / height
+
+
 class _Layer(NamedTuple):
     """A sprite, and its place in the frame."""
 
@@ -44,24 +73,25 @@ class _Layer(NamedTuple):
     corner: Floats  # (3, 3): from the sprite's pixels to the frame's, at rest
     pose: Floats  # (3, 3): from the drawing's coordinates to the frame's pixels, at rest
 
-    def moved(self, motion: Floats, size: Size) -> Image.Image:
-        """Show the layer in the frame after a motion in the drawing's coordinates."""
+    def moved(self, motion: Floats, size: Size) -> Placed:
+        """Show the layer in the frame after a motion in the drawing's coordinates.
+
+        Only the part of the frame that the sprite covers is computed.
+        """
         to_frame = self.pose @ motion @ np.linalg.inv(self.pose) @ self.corner
         width, height = self.picture.size
         corners = to_frame @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
-        # Only the part of the frame that the sprite covers is computed.
-        left, top = np.floor(corners[:2].min(1)).clip(0, size).astype(int)
-        right, bottom = np.ceil(corners[:2].max(1)).clip(0, size).astype(int)
-        covered = (int(right - left), int(bottom - top))
+        left, top = np.floor(corners[:2].min(1)).clip(0, size).astype(int).tolist()
+        right, bottom = np.ceil(corners[:2].max(1)).clip(0, size).astype(int).tolist()
+        covered = (right - left, bottom - top)
+        if not all(covered):
+            return Placed(Image.new("RGBA", covered), left, top)
         to_sprite = np.linalg.inv(to_frame) @ _translation(left, top)
-        shown = Image.new("RGBA", size)
-        if all(covered):
-            coefficients = tuple(to_sprite[:2].ravel())
-            patch = self.picture.transform(
-                covered, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-            )
-            shown.paste(patch.convert("RGBA"), (int(left), int(top)))
-        return shown
+        coefficients = tuple(to_sprite[:2].ravel())
+        patch = self.picture.transform(
+            covered, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+        )
+        return Placed(patch.convert("RGBA"), left, top)
 
 
 def _cropped(picture: Image.Image, pose: Floats) -> _Layer:
@@ -83,30 +113,19 @@ def _layers(drawing: Drawing, pose: Pose, size: Size) -> list[_Layer]:
     return [_cropped(picture, matrix) for picture in pictures]
 
 
-def _posed(
-    actor: Actor, layers: Sequence[_Layer], frame: int, shake: Floats, size: Size
-) -> Image.Image:
-    """Show an actor in one frame, on a transparent picture of the frame's size."""
+def _posed(actor: Actor, layers: Sequence[_Layer], frame: int, shake: Floats, size: Size) -> Placed:
+    """Show an actor in one frame."""
     drive = 0.0 if actor.drive is None else float(actor.drive[frame])
     body = _motion_matrix(actor.drawing.sway, drive)
     pose = layers[0].pose
     shaken = np.linalg.inv(pose) @ _translation(*shake) @ pose
     motions = (shaken @ body, shaken @ body @ _motion_matrix(actor.drawing.stroke, drive))
-    pictures = [layer.moved(motion, size) for layer, motion in zip(layers, motions, strict=False)]
-    for part in pictures[1:]:
-        pictures[0].alpha_composite(part)
-    return pictures[0]
-
-
-def box_of(picture: Image.Image) -> Box | None:
-    """Tight box of the visible part of a transparent picture; None where nothing is visible."""
-    visible = np.asarray(picture.getchannel("A")) >= MIN_ALPHA
-    columns, rows = np.flatnonzero(visible.any(0)), np.flatnonzero(visible.any(1))
-    if not len(rows):
-        return None
-    (left, right), (top, bottom) = columns[[0, -1]], rows[[0, -1]]
-    width, height = picture.size
-    return left / width, top / height, (right + 1 - left) / width, (bottom + 1 - top) / height
+    posed, *parts = [
+        layer.moved(motion, size) for layer, motion in zip(layers, motions, strict=False)
+    ]
+    for part in parts:
+        posed = part.on(posed)
+    return posed
 
 
 def film(
@@ -146,7 +165,7 @@ def film(
         picture = background.crop((left, top, left + size[0], top + size[1]))
         for actor, layers, actor_boxes in zip(actors, drawn, boxes, strict=True):
             posed = _posed(actor, layers, number, np.array([x, y]), size)
-            picture.alpha_composite(posed)
-            actor_boxes.append(box_of(posed))
+            picture.alpha_composite(posed.picture, (posed.left, posed.top))
+            actor_boxes.append(posed.box(size))
         frames.append(np.asarray(picture.convert("RGB").point(graded)))
     return np.stack(frames), boxes

@@ -20,18 +20,22 @@ import pandas as pd
 
 CONFIG = "workflow/configs/demo.yaml"
 CORPUS = '{"solos": 10}'  # settings of the corpus; fewer videos than by default, for a shorter run
-# Seconds per stage on two cores; they weigh the stages for the time that is left.
+# Seconds on two cores from the end of the stage before; they weigh the stages for the time that is
+# left.
 EXPECTED_S = {
-    "corpus": 55, "fetch": 5, "clips": 14, "spectrograms": 7, "index": 1, "clusters": 8,
-    "pretrain": 60, "detector": 40, "detect": 20, "annotations": 2, "quality": 1, "negatives": 1,
-    "baseline_maps": 25, "train": 110, "maps": 25, "scores": 10, "tables": 1, "report": 10,
+    "corpus": 55, "fetch": 5, "clips": 12, "spectrograms": 4, "index": 1, "clusters": 4,
+    "pretrain": 30, "detector": 50, "detect": 35, "annotations": 1, "quality": 1, "negatives": 1,
+    "baseline_maps": 45, "train": 65, "maps": 25, "scores": 15, "tables": 1, "report": 8,
     "page": 5,
 }  # fmt: skip
-# Jobs that run beside another one, each with half of the cores: the two shards, and the chains that
-# do not read each other: boxes, sounds, and networks without training. This takes less time than
-# one after the other.
-SIDE_BY_SIDE = ("clips", "detector", "detect", "clusters", "pretrain", "baseline_maps")
-FIRST = "results/audio/pretrain/main/audio.safetensors"  # end of the longest chain of these jobs
+# Jobs that run beside another one, each with half of the cores: shards, and the chains that do not
+# read each other: boxes, sounds with the trained network, and networks without training. This takes
+# less time than one after the other with all cores.
+SIDE_BY_SIDE = (
+    "clips", "spectrograms", "detector", "detect", "clusters", "pretrain", "train", "maps",
+    "baseline_maps",
+)  # fmt: skip
+FIRST = "results/fusion/maps/spm/solo.parquet"  # end of the longest chain of these jobs
 # Stages that only draw and write what people read are one line.
 REPORT = {
     "figures", "samples", "cluster_plot", "best_worst", "overlay_videos", "paper", "paper_figures",

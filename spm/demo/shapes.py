@@ -196,5 +196,7 @@ def lit(picture: Image.Image, strength: float = 0.9) -> Image.Image:
     )
     slope = np.roll(height, (-step, -step), (0, 1)) - np.roll(height, (step, step), (0, 1))
     pixels = np.array(picture)
-    pixels[..., :3] = (pixels[..., :3] * (1 + strength * slope[..., None])).clip(0, 255)
+    left, top, right, bottom = picture.getbbox() or (0, 0, 0, 0)
+    colors, light = pixels[top:bottom, left:right, :3], 1 + strength * slope[..., None]
+    colors[:] = (colors * light[top:bottom, left:right]).clip(0, 255)
     return Image.fromarray(pixels)

@@ -1,7 +1,7 @@
 """Batches of clips: drawn in the training process, decoded and cropped by worker processes."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -50,7 +50,7 @@ class _Plan(NamedTuple):
     sounds: Tensor  # (A,) clips that give the sounds, and negative sounds
     part: slice  # frames that this process reads
     sound_part: slice  # sounds that it reads
-    params: Augmentation | None = None  # (views · B,) each; None: whole frames
+    params: Augmentation | None = None  # (views · b,) each; None: whole frames
     negative: Tensor | None = None  # (A, B)
 
 
@@ -123,7 +123,7 @@ def batches(
     for plan, images, sounds in _read(plans, clips, config.crop, device, workers):
         assert plan.negative is not None
         if plan.params is not None:
-            images = transforms.color_normalize(images, _own_views(plan.params, plan))
+            images = transforms.color_normalize(images, plan.params)
         elif views > 1:
             images = images.repeat(views, 1, 1, 1)
         negative = plan.negative.to(device, non_blocking=True)
@@ -157,18 +157,19 @@ def _plans(
     for indices in shuffled_batches(len(clips), config.batch, generator):
         frames, sounds = sample_pairs(clips, indices, config, generator)
         draws, params = torch.rand(len(indices), generator=generator), None
+        part = distributed.own_part(len(indices))
         if clips.visual_features is None:
             margin = clips.frame_px - config.crop
             copies = [transforms.sample_params(len(indices), margin, generator)
                       for _ in range(views)]  # fmt: skip
-            params = Augmentation(*map(torch.cat, zip(*copies, strict=True)))
+            params = _own_views(copies, part)
         others = negative_sounds.sample(len(clips), len(indices), config, generator)
         own_and_others = clips.videos_of_sounds(torch.cat([indices, others]))
         negative = negative_mask(clips.videos[indices], own_and_others)
         if config.negatives is Negatives.ONE:
             negative = sample_one_negative(negative, generator)
         sounds = torch.cat([sounds, others])
-        part, sound_part = distributed.own_part(len(indices)), distributed.own_part(len(sounds))
+        sound_part = distributed.own_part(len(sounds))
         yield _Plan(indices, frames, draws, sounds, part, sound_part, params, negative)
 
 
@@ -179,21 +180,20 @@ def _whole_plan(indices: Tensor, generator: torch.Generator | None) -> _Plan:
     return _Plan(indices, indices, draws, indices, slice(None), slice(None))
 
 
-def _own_views(params: Augmentation, plan: _Plan) -> Augmentation:
-    """The parameters of this process's part of each view: (views · B,) → (views · b,)."""
-    views = (value.view(-1, len(plan.indices)) for value in params)  # (views, B) each
-    return Augmentation(*(value[:, plan.part].flatten() for value in views))
+def _own_views(views: Sequence[Augmentation], part: slice) -> Augmentation:
+    """The parameters of this process's part of each view: views × (B,) → (views · b,)."""
+    values = map(torch.stack, zip(*views, strict=True))  # (views, B) of each parameter
+    return Augmentation(*(value[:, part].flatten() for value in values))
 
 
 def _request(plan: _Plan) -> _Request:
     """What this process reads of a plan."""
     part = plan.part
-    params = _own_views(plan.params, plan) if plan.params else ()
     return _Request(
         plan.frames[part].numpy(),
         plan.draws[part].numpy(),
         plan.sounds[plan.sound_part].numpy(),
-        tuple(value.numpy() for value in params),
+        tuple(value.numpy() for value in plan.params or ()),
     )
 
 

@@ -38,9 +38,35 @@ def one_line_errors(name: str, expected: str) -> Iterator[None]:
         raise UserError(
             f"{name}: the client of the hub isn't installed: pip install 'sound-promotion[hub]'"
         ) from error
-    except (OSError, ValueError) as error:  # base classes of the client's errors
+    except Exception as error:  # its classes differ between versions of the client
+        if _is_offline(error):
+            raise UserError(
+                f"{name}: the hub does not answer ({_root(error)}): check the connection to the"
+                " internet, or HF_ENDPOINT"
+            ) from error
+        if not isinstance(error, OSError | ValueError):  # base classes of the client's errors
+            raise
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{name}: {type(error).__name__}: {reason}: {expected}") from error
+
+
+def _is_offline(error: BaseException) -> bool:
+    """Whether an error comes from a connection that failed; the client's names say so."""
+    names = {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    return bool(names & {"ConnectError", "ConnectTimeout", "ConnectionError"})
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _root(error: BaseException) -> str:
+    """The first reason of an error: that of the operating system, where there is one."""
+    *_, first = _causes(error)
+    return getattr(first, "strerror", None) or " ".join(str(first).split())[:80]
 
 
 def network(name: str) -> Path:

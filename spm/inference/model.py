@@ -1,9 +1,10 @@
 """The network of `spm localize`: the zero-shot network, or one of the user's own."""
 
 import hashlib
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -13,13 +14,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from spm.base.errors import UserError
 from spm.base.file_digest import file_digest
+from spm.base.words import closest
 from spm.fusion import maps as fusion_maps
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.methods import zero_shot
 from spm.inference import hub
 from spm.inference.localization import NetworkInfo
+from spm.learn import weights
 
 WEIGHTS = "network.safetensors"  # of a run
+RUNS = Path("results/fusion/train")
+EXPECTED = f"expected {WEIGHTS} of a run, the folder of a run, or OWNER/NAME of a hub"
 ZERO_SHOT = "zero-shot"
 TRUNKS = ("visual", "head", "audio")  # parts of networks that run their layers in order
 
@@ -46,6 +51,8 @@ def load(name: str | Path | None) -> LoadedNetwork:
     UserError
         When there is no such network, or a pretrained part of it is missing.
     """
+    if name is not None:
+        _check_exists(str(name))
     loaded = _zero_shot() if name is None else _trained(str(name))
     for part in TRUNKS:
         if (trunk := getattr(loaded.network, part, None)) is not None:
@@ -72,16 +79,40 @@ def run_name(name: str) -> str:
     return path.parent.name if path.name == WEIGHTS else path.stem
 
 
+def _check_exists(name: str) -> None:
+    """Raise an error when a name is neither of a hub nor of weights that exist."""
+    if hub.is_id(name) or find_weights(name).is_file():
+        return
+    if Path(name).is_dir():
+        raise UserError(f"{name} has no {WEIGHTS}; {EXPECTED}")
+    parents = (Path(name).parent, RUNS)
+    runs = {
+        run.parent.name: run.parent for parent in parents for run in parent.glob(f"*/{WEIGHTS}")
+    }
+    found = closest(Path(name).name, runs)
+    question = f"; did you mean {runs[found]}?" if found else ""
+    raise UserError(f"{name}: no such network; {EXPECTED}{question}")
+
+
+def _what_else(about: Mapping[str, Any]) -> str:
+    """What the weights are that this JSON describes, if they are no localizer of spm."""
+    if "model" in about and "categories" in about:
+        return "weights of a detector, not of a localizer"
+    if "sizes" in about:
+        return "centroids of the stage clusters, not a localizer"
+    if "head_lr" in (about.get("config") or {}):
+        return "an audio network of the stage pretrain, not a localizer"
+    return ""
+
+
 def _trained(name: str) -> LoadedNetwork:
     path = find_weights(name)
     try:
         network, crop, categories = fusion_maps.load(path)
     except (KeyError, TypeError, ValidationError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: not a network trained by spm ({reason}): expected {WEIGHTS} of a run, or"
-            " OWNER/NAME of a hub"
-        ) from error
+        kind = _what_else(weights.load_about(path)) or f"not a network trained by spm ({reason})"
+        raise UserError(f"{path}: {kind}: {EXPECTED}") from error
     method = type(network).__module__.rsplit(".", 1)[-1]
     digest = file_digest(path)
     return LoadedNetwork(network, categories, NetworkInfo(run_name(name), method, digest, crop))

@@ -106,7 +106,9 @@ def inspect(path: Path, memory_mb: int) -> Media:
     """
     try:
         about = path.stat()
-        if not stat.S_ISREG(about.st_mode):  # a folder, or a pipe that nobody writes to
+        if stat.S_ISDIR(about.st_mode):
+            raise UserError(f"{path}: a folder; expected a video, such as {path / '*.mp4'}")
+        if not stat.S_ISREG(about.st_mode):  # a pipe that nobody writes to
             raise UserError(f"{path}: not a file")
         return _inspect(path.absolute(), memory_mb, about.st_size, about.st_mtime_ns)
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 """Files of a localization: all maps as Parquet, and a JSON file with a header and the seconds."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 
 from spm.base import schemas, tables
 from spm.base.version import VERSION
+from spm.inference.drawing import class_text
 from spm.inference.localization import (
     BOX_EXTENT,
     RELATIVE_METHODS,
@@ -69,6 +71,23 @@ def document(localization: Localization) -> dict[str, Any]:
         "heard": localization.audio_classes(),
         "seconds": rows,
     }
+
+
+def summary(document: dict[str, Any]) -> str:
+    """What was heard in a video, in how many seconds, and the place of the highest score."""
+    rows = document["seconds"]
+    parts = [class_text(document["heard"])] if "heard" in rows[0] else []
+    counts = Counter(row.get("category", "a source") for row in rows if row["x"] is not None)
+    counts.pop(None, None)
+    parts += [f"{name} in {count} of {len(rows)} s" for name, count in counts.most_common()]
+    best = max(rows, key=lambda row: row["score"])
+    if best["x"] is not None:
+        right, bottom = best["x"] + best["w"], best["y"] + best["h"]
+        place = f"x {best['x']:.2f}–{right:.2f}, y {best['y']:.2f}–{bottom:.2f}"
+        parts.append(f"highest score {best['score']:.2f} at {best['time_s']:g} s: {place}")
+    else:
+        parts.append(f"no score reaches {document['threshold']:g}")
+    return f"{document['video']['file']}: {'; '.join(parts)}"
 
 
 def write(localization: Localization, path: Path) -> dict[str, Any]:

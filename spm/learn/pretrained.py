@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 from spm.base.errors import UserError
 from spm.base.tables import atomic_write
+from spm.base.words import one_of
 
 if TYPE_CHECKING:  # importing torch takes seconds, which the preflight is spared
     from torch import Tensor
@@ -185,7 +186,7 @@ def path(name: str) -> Path:
         If there is no such part, or its file can't be had, or it is not the published one.
     """
     if name not in PARTS:
-        raise UserError(f"pretrained part {name!r}: expected one of {', '.join(PARTS)}")
+        raise UserError(f"pretrained part {name!r}: {one_of(name, PARTS)}")
     part, found = PARTS[name], find(name)
     if found is None and isinstance(part.source, Address):
         found = _download(name, part.source, part.sha256)

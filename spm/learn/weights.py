@@ -10,7 +10,7 @@ from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from spm.base import json_file
+from spm.base import file_kinds, json_file
 from spm.base.errors import UserError
 from spm.base.files import atomic_write
 
@@ -43,8 +43,14 @@ def load_about(path: Path) -> dict[str, Any]:
     UserError
         If the JSON file is missing or damaged.
     """
+    about = path.with_suffix(".json")
+    if not about.is_file():
+        raise UserError(
+            f"no complete weights at {path}: {about.name}, which describes them, is not beside it:"
+            " copy both files, or run again"
+        )
     try:
-        return json_file.read(path.with_suffix(".json"), signed=False)  # weights may be a user's
+        return json_file.read(about, signed=False)  # weights may be a user's
     except UserError as error:
         raise _incomplete(path, error) from error
 
@@ -60,7 +66,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         content = path.read_bytes()
         tensors: dict[str, Tensor] = deserialize(content)
-    except (FileNotFoundError, IsADirectoryError, SafetensorError) as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"no weights at {path}: {error.strerror}: run again") from error
+    except SafetensorError as error:
+        kind = file_kinds.kind_of(content)
+        if kind and kind != file_kinds.SAFETENSORS:
+            raise UserError(f"{path}: {kind}; expected weights in a safetensors file") from error
         raise _incomplete(path, error) from error
     about = load_about(path)
     expected = about.pop(DIGEST_KEY, None)  # weights from elsewhere may have none

@@ -24,6 +24,8 @@ from spm.report import plotting
 from spm.report.samples import log_mels
 
 MOST_COUNTS = 30  # with more clusters than this, the table shows shades without numbers
+MOST_NAMES = 12  # that have a color each; the points of the others are gray
+MOST_CLASSES = 30  # rows of the table
 
 
 class ClusterPlot(Section):
@@ -66,24 +68,41 @@ def principal(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], list[
 
 
 def _cloud(axes: Axes, points: NDArray[np.float32], names: pd.Series, title: str) -> None:
-    """Draw the points, with a color and a marker per name."""
-    for name, style in plotting.styles(sorted(names.unique())):
+    """Draw the points, with a color and a marker for each of the most frequent names."""
+    counts = names.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    if (rest := len(counts) - MOST_NAMES) > 0:
+        others = points[~names.isin(counts.index[:MOST_NAMES])]
+        style: dict[str, Any] = {"color": "#cccccc", "label": f"{rest} others"}
+        axes.scatter(others[:, 0], others[:, 1], s=6, linewidths=0, **style)
+    for name, style in plotting.styles(sorted(counts.index[:MOST_NAMES])):
         own = points[names == name]
         axes.scatter(own[:, 0], own[:, 1], s=9, alpha=0.6, linewidths=0, label=name, **style)
     axes.set_title(title, fontsize=9)
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
-    axes.legend(**place, ncols=2, fontsize=7, frameon=False, handlelength=1)
+    axes.legend(**place, ncols=2, fontsize=7, frameon=False, handlelength=1, markerscale=2)
 
 
 def _counts(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw the clips of each class (row) in each cluster (column), shaded by share of the row."""
+    """Draw the clips of each class (row) in each cluster (column), shaded by share of the row.
+
+    Of many classes, those are drawn that are spread most, in the order of their clusters.
+    """
+    title = "clips; darker: a larger share of the class"
+    if len(table) > MOST_CLASSES:
+        title += f"\nthe {MOST_CLASSES} of {len(table)} classes that are spread most"
+        largest = table.div(table.sum(axis=1), axis=0).max(axis=1).sort_values(kind="stable")
+        table = table.loc[largest.index[:MOST_CLASSES]]
+        table = table.loc[:, table.any()]
+        table = table.iloc[table.to_numpy().argmax(1).argsort(kind="stable")]
     counts, rows = table.to_numpy(), [str(name) for name in table.index]
     share = counts / counts.sum(1, keepdims=True)
     axes.imshow(share, cmap="Grays", vmin=0, vmax=1, aspect="auto")
     labels = [f"{name}, n = {n}" for name, n in zip(rows, counts.sum(1), strict=True)]
-    axes.set_xticks(range(len(table.columns)), [str(name) for name in table.columns], fontsize=7)
+    step = 1 + len(table.columns) // MOST_COUNTS
+    columns = [str(name) for name in table.columns[::step]]
+    axes.set_xticks(range(0, len(table.columns), step), columns, fontsize=7)
     axes.set_yticks(range(len(rows)), labels, fontsize=7)
-    axes.set(xlabel="pseudo-label", title="clips; darker: a larger share of the class")
+    axes.set(xlabel="pseudo-label", title=title)
     axes.title.set_fontsize(9)
     if len(table.columns) > MOST_COUNTS:
         return

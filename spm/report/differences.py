@@ -18,6 +18,7 @@ from spm.score.protocols import Protocol
 
 PAIR = ["run", "against"]
 COLUMNS = [*KEY, *PAIR, "metric", "difference", "low", "high", *COUNTS]
+MANY_RUNS = 8  # with more, only pairs of a run and its variants are in the Markdown table
 
 
 def pairs(paths: Iterable[Path]) -> pd.DataFrame:
@@ -86,21 +87,31 @@ def _metric(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pairs_markdown(table: pd.DataFrame, digits: int) -> str:
-    """A Markdown table with a row per pair of runs; significant differences are bold."""
+    """A Markdown table with a row per pair of runs; significant differences are bold.
+
+    Of many runs, only those pairs are shown of which one name continues the other, such as `spm`
+    and `spm-silence`.
+    """
     if table.empty:
         return ""
     metrics = list(dict.fromkeys(table["metric"]))
-    lines = [
-        "## Differences between runs\n",
-        "With paired 95 % bootstrap intervals over videos; bold: the interval excludes 0.\n",
-        *markdown.head(metrics),
-    ]
+    about = "With paired 95 % bootstrap intervals over videos; bold: the interval excludes 0."
+    if len({*table["run"], *table["against"]}) > MANY_RUNS:
+        pairs = zip(table["run"], table["against"], strict=True)
+        table = table[[_is_variant(*sorted(pair)) for pair in pairs]]
+        about += " Only pairs of a run and its variants, NAME-…, are shown; pairs.csv has all."
+    lines = ["## Differences between runs\n", f"{about}\n", *markdown.head(metrics)]
     for key, group in table.groupby([*KEY, *PAIR], sort=False):
         testset, box_source, protocol, run, against = key
         cells = {row["metric"]: _cell(row, digits) for row in group.to_dict("records")}
         name = f"{run} − {against}: {testset}, {box_source} boxes, {protocol}"
         lines.append(_line(name, metrics, cells))
     return "\n".join(lines) + "\n"
+
+
+def _is_variant(first: str, second: str) -> bool:
+    """Whether the second name continues the first, after a hyphen."""
+    return second.startswith(f"{first}-")
 
 
 def baselines_markdown(table: pd.DataFrame, digits: int) -> str:

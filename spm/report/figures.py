@@ -9,7 +9,9 @@ python -m spm.report.figures --config '{}' --index clips.parquet --clips clips
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -32,6 +34,9 @@ from spm.report.tables import ordered, rows
 
 PREFERRED_PROTOCOL = "spm-paper"
 NETWORKS = tuple(PretrainedBaseline)  # baselines that are drawn like runs
+MOST_RUNS = 4  # beside the two networks: six colors can be told apart
+TITLE_CHARS = 20  # of a line above a frame
+MOST_CLASSES = 40
 RUN_COLOR, NETWORK_COLOR, TRIVIAL_COLOR = COLORS[0], COLORS[4], "#bbbbbb"
 
 
@@ -74,8 +79,12 @@ def heat_maps(
     frames: pd.DataFrame,
     boxes: pd.DataFrame,
     maps: dict[str, pd.DataFrame],
+    note: str = "",
 ) -> Figure:
-    """Draw a column per frame: the frame with its boxes and, below it, the map of each system."""
+    """Draw a column per frame: the frame with its boxes and, below it, the map of each system.
+
+    `note` says which systems these are, if they are not all.
+    """
     if frames.empty:
         return plotting.empty("no maps of audible test clips")
     figure = Figure(figsize=(0.8 + 1.7 * len(frames), 0.5 + 1.75 * (1 + len(maps))))
@@ -84,7 +93,8 @@ def heat_maps(
     shown: list[Any] = list(frames.itertuples())
     for column, (picture, frame) in enumerate(zip(pictures, shown, strict=True)):
         show(grid[0, column], picture, plotting.of_frame(boxes, frame))
-        grid[0, column].set_title("\n".join(map(label, frame.categories)), fontsize=9)
+        lines = chain.from_iterable(wrap(label(name), TITLE_CHARS) for name in frame.categories)
+        grid[0, column].set_title("\n".join(lines), fontsize=9)
     for row, table in enumerate(maps.values(), 1):
         heats = [plotting.map_of(plotting.of_frame(table, frame).iloc[0]) for frame in shown]
         top = max(float(heat.max()) for heat in heats)
@@ -96,7 +106,7 @@ def heat_maps(
         grid[row, 0].set_ylabel(name)
     grid[0, -1].set_axis_off()
     scale = "one scale per row" + ("; white: kept boxes" if len(boxes) else "")
-    figure.supxlabel(f"{len(frames)} test frames; {scale}", fontsize=9)
+    figure.supxlabel(f"{len(frames)} test frames; {scale}{note}", fontsize=9)
     return figure
 
 
@@ -173,9 +183,37 @@ def _best_trivial(baselines: dict[str, Any], category: str) -> float:
     return max(aucs, default=np.nan)
 
 
+def best_runs(names: Sequence[str], scores: pd.DataFrame) -> list[str]:
+    """All systems or, of many, the runs with the highest AUC and the pretrained networks.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Runs and networks, in the order of the figure.
+    scores : DataFrame
+        As `spm.report.tables.ordered` sorts them: the best run first.
+    """
+    runs = [name for name in names if name not in NETWORKS]
+    if len(runs) <= MOST_RUNS:
+        return list(names)
+    ranked = [name for name in dict.fromkeys(scores["run"]) if name in runs] or runs
+    return [name for name in names if name in (*ranked[:MOST_RUNS], *NETWORKS)]
+
+
+def extreme_classes(group: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all classes or, of many, of those furthest above and below the best baseline."""
+    if group["category"].nunique() <= MOST_CLASSES:
+        return group
+    best = group.groupby("category")[["auc", "trivial"]].max()
+    gaps = (best["auc"] - best["trivial"]).sort_values(kind="stable").index
+    half = MOST_CLASSES // 2
+    return group[group["category"].isin([*gaps[:half], *gaps[-half:]])]
+
+
 def class_points(table: pd.DataFrame) -> Figure:
     """Draw the AUC of each class with a marker per run or network, beside the best baseline."""
-    groups = list(table.groupby(KEY, sort=False))
+    number = table["category"].nunique()
+    groups = [(key, extreme_classes(group)) for key, group in table.groupby(KEY, sort=False)]
     if not groups:
         return plotting.empty("no scores of classes")
     heights = [0.9 + 0.24 * group["category"].nunique() for _, group in groups]
@@ -185,6 +223,9 @@ def class_points(table: pd.DataFrame) -> Figure:
         _points(axes, key, group)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    if number > MOST_CLASSES:
+        about = f"{MOST_CLASSES} of {number} classes: those furthest above and below the gray bar"
+        figure.suptitle(about, fontsize=9)
     return figure
 
 
@@ -204,7 +245,7 @@ def _points(axes: Axes, key: tuple[Any, ...], group: pd.DataFrame) -> None:
     axes.set_yticks(ticks, labels)
     title = f"{testset}, {box_source} boxes, protocol {protocol}: n truths of each class"
     axes.set_title(title, fontsize=9)
-    axes.set(xlabel="AUC", xlim=(0, 1))
+    axes.set(xlabel="AUC", xlim=(0, 1), ylim=(-0.6, len(classes) - 0.4))
     axes.tick_params(axis="y", length=0)
 
 
@@ -228,6 +269,12 @@ def _of_one_protocol(summaries: Sequence[Path]) -> Iterator[Path]:
     return (path for path in summaries if summary_key(path).protocol == shown)
 
 
+def _note(scores: pd.DataFrame) -> str:
+    """What is said below heat maps of some runs only."""
+    protocols = "".join(f" under {name}" for name in scores["protocol"].unique())
+    return f"; the {MOST_RUNS} runs with the highest AUC{protocols}"
+
+
 def run(
     config: Figures,
     *,
@@ -246,18 +293,23 @@ def run(
 ) -> None:
     """Draw all figures into the folder `out`; the heat maps are those of the first test set."""
     indexed, boxes = tables.read(index), plotting.kept_boxes(annotations)
+    scored = list(_of_one_protocol(summaries))
+    scores = ordered(list(rows(scored)))
+    paths = plotting.maps_of_first_testset(maps, baseline_maps)
+    shown = best_runs(list(paths), scores)
     by_system: dict[str, Any] = {
-        name: plotting.without_categories(tables.read(path).to_pandas())
-        for name, path in plotting.maps_of_first_testset(maps, baseline_maps).items()
+        name: plotting.without_categories(tables.read(paths[name]).to_pandas()) for name in shown
     }
+    note = _note(scores) if len(shown) < len(paths) else ""
     mapped = next(iter(by_system.values()), schemas.MAPS.schema.empty_table().to_pandas())
     frames = choose(indexed, boxes, mapped, config)
-    scored = list(_of_one_protocol(summaries))
+    classes = by_class(scored)
+    classes = classes[classes["run"].isin(best_runs(list(dict.fromkeys(classes["run"])), scores))]
     with mpl.rc_context(RC):
         pictures = list(plotting.read_frames(indexed, clips, frames))
-        save(heat_maps(pictures, frames, boxes, by_system), out / "heatmaps")
-        save(score_bars(ordered(list(rows(scored)))), out / "scores")
-        save(class_points(by_class(scored)), out / "classes")
+        save(heat_maps(pictures, frames, boxes, by_system, note), out / "heatmaps")
+        save(score_bars(scores), out / "scores")
+        save(class_points(classes), out / "classes")
         trained = _histories_by_name(histories)
         save(curves(trained, _histories_by_stage(audio_histories)), out / "training")
         statuses = count_statuses(manifest, videos)

@@ -12,28 +12,21 @@ from spm.report.summaries import SummaryKey, summary_key
 
 KEY = ["testset", "box_source"]
 SOUNDS = [*(sound.value for sound in PlayedSound), "all"]  # in the order of the table
-FIGURES = {  # figure of a summary: head of its column
-    "ciou": "mean IoU",
-    "loc_acc": "LocAcc",
-    "fpr": "frames with foreground",
-    "pia": "pIA",
-    "f": "F",
-    "ap": "AP",
-    "max_f1": "max-F1",
-    "same": "same as own",
-    "maximum": "maximum",
-}
-FURTHER = ("auc", "auc_pia", "f_auc", "ap_slavc", "g_miou")  # in the CSV only
+OWN = {"ciou": "mean IoU", "loc_acc": "LocAcc"}  # figures with own sounds: heads of their columns
+ALL = {"pia": "pIA", "f": "F", "ap": "AP", "max_f1": "max-F1", "same": "same as own"}
+FIGURES = (*OWN, "fpr", *ALL, "maximum", "auc", "auc_pia", "f_auc", "ap_slavc", "g_miou")
 COLUMNS = [
     *KEY, "run", "trained", "sound", "threshold", "threshold_from", "frames", "videos",
-    *(f"{name}{end}" for name in (*FIGURES, *FURTHER) for end in ("", " low", " high")),
+    *(f"{name}{end}" for name in FIGURES for end in ("", " low", " high")),
 ]  # fmt: skip
 ABOUT = """One threshold holds for all maps of a system: three quarters of its maps of other clips
-with such sounds are empty under it, unless scores.negative_threshold states one. Low is right for
-frames with foreground, pIA (foreground as a share of the image) and "same as own" (IoU of the
-foregrounds with this and with the own sound: 1 if the sound is ignored). High is right for all
-others: F joins mean IoU and 1 - pIA; AP and max-F1 count the frames with their own sounds as
-positive. docs/protocols.md has the sources."""
+with such sounds are empty under it, unless scores.negative_threshold states one. Mean IoU and
+LocAcc are those of the frames with their own sounds. A column with the name of a sound has the
+share of frames with any foreground; the columns after it are means over these sounds. Low is right
+for them, for pIA (foreground as a share of the image) and for "same as own" (IoU of the foregrounds
+with the sound and with the own one: 1 if the sound is ignored). High is right for all others: F
+joins mean IoU and 1 - pIA; AP and max-F1 count the frames with their own sounds as positive.
+negatives.csv has all figures for each sound, and docs/protocols.md the sources."""
 
 
 def rows(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
@@ -70,7 +63,7 @@ def table(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def tables_markdown(found: pd.DataFrame, digits: int) -> str:
-    """A section of a Markdown page with a table per test set and box source; empty without rows."""
+    """A section of a Markdown page with a table per test set and box source, a row per system."""
     if found.empty:
         return ""
     parts = ["## Silence, noise and off-screen sound\n", f"{ABOUT}\n"]
@@ -79,18 +72,29 @@ def tables_markdown(found: pd.DataFrame, digits: int) -> str:
         parts.append(f"### {testset}, {box_source} boxes\n")
         counts = f"{frames} frames of {videos} videos"
         parts.append(f"{counts}; 95 % bootstrap over videos in brackets.\n")
-        lines = markdown.head(["threshold", *FIGURES.values()])
-        for row in group.to_dict("records"):
-            lines.append(_line(row, digits))
+        columns = _columns(group)
+        lines = markdown.head(["threshold", *columns.values()])
+        for _, system in group.groupby("run", sort=False):
+            lines.append(_line(system, list(columns), digits))
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _line(row: Mapping[Any, Any], digits: int) -> str:
-    """A system with one sound as a line of the table; trained runs are bold."""
-    name = f"**{row['run']}**" if row["trained"] else str(row["run"])
-    cells = [markdown.cell(row, figure, digits) for figure in FIGURES]
-    return f"| {name}: {row['sound']} | {row['threshold']:.{digits}f} | {' | '.join(cells)} |"
+def _columns(group: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Sound and figure of each column of a table, with its head."""
+    single = group[group["fpr"].notna() & (group["sound"] != "all")]
+    heads = {("own", figure): head for figure, head in OWN.items()}
+    heads |= {(sound, "fpr"): sound for sound in SOUNDS if sound in set(single["sound"])}
+    return heads | {("all", figure): head for figure, head in ALL.items()}
+
+
+def _line(system: pd.DataFrame, columns: list[tuple[str, str]], digits: int) -> str:
+    """A system as a line of the table; trained runs are bold."""
+    sounds = {row["sound"]: row for row in system.to_dict("records")}
+    own = sounds["own"]
+    name = f"**{own['run']}**" if own["trained"] else str(own["run"])
+    cells = [markdown.cell(sounds[sound], figure, digits) for sound, figure in columns]
+    return f"| {name} | {own['threshold']:.{digits}f} | {' | '.join(cells)} |"
 
 
 def sentences(paths: Iterable[Path]) -> list[str]:

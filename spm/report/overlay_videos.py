@@ -121,10 +121,17 @@ def encode(frames: Sequence[Pixels], sound: bytes, rate: int) -> bytes:
         return video.read_bytes()
 
 
-def embed(video: bytes, caption: str) -> str:
-    """HTML of a video with its caption; the page contains the video's bytes."""
+def embed(video: bytes, first: Pixels, caption: str) -> str:
+    """HTML of a video with its caption; the page contains its bytes.
+
+    `first` is the frame that is shown before the video plays.
+    """
     source = f"data:video/mp4;base64,{base64.b64encode(video).decode()}"
-    player = f'<video controls loop playsinline width="{WIDTH}" src="{source}"></video>'
+    poster, height = io.BytesIO(), round(WIDTH * first.shape[0] / first.shape[1])
+    Image.fromarray(first).resize((WIDTH, height)).save(poster, "JPEG")
+    picture = f"data:image/jpeg;base64,{base64.b64encode(poster.getvalue()).decode()}"
+    attributes = f'controls loop playsinline preload="none" width="{WIDTH}" height="{height}"'
+    player = f'<video {attributes} poster="{picture}" src="{source}"></video>'
     return f"<figure>{player}<figcaption>{escape(caption)}</figcaption></figure>\n"
 
 
@@ -147,7 +154,7 @@ def _player(
     labels = plotting.join_labels(first["categories"])
     kind = "Baseline" if name in tuple(PretrainedBaseline) else "Run"
     caption = f"{kind} {name}: {first['video_id']} ({labels}), {rows.num_rows} s, {rate} frames/s"
-    return embed(encode(frames, sound, rate), caption)
+    return embed(encode(frames, sound, rate), frames[0], caption)
 
 
 def run(

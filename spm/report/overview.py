@@ -9,6 +9,7 @@ Snakemake's report.
 """
 
 import base64
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import pandas as pd
 from docutils.core import publish_parts
+from PIL import Image
 
 from spm.base import csv_file, project_files, stage, tables
 from spm.base.config import Section
@@ -34,6 +36,7 @@ h1 { font-size: 1.7em; line-height: 1.2 }
 h2 { margin-top: 2em; border-bottom: 2px solid #ddd }
 .verdict { border-left: 6px solid #0072b2; background: #eef5fa; padding: .6em 1em; margin: .6em 0;
   font-size: 1.1em }
+.verdict p { margin: 0 }
 .wide { overflow-x: auto }
 .wide td, .wide th { white-space: nowrap }
 .wide img { min-width: 640px }
@@ -42,11 +45,19 @@ figure { display: block; margin: 1em 0 2em; max-width: 100% }
 figcaption { max-width: 46em }
 video { max-width: 100% }
 h3 { margin-bottom: .3em }
+summary { cursor: pointer; margin: 1em 0 }
 """
 DIGITS = 3
 LONG_ROWS = 40  # a longer table is folded
+OPEN = 4  # of the pictures or films of one entry; the others are folded
+WEBP_QUALITY = 90
+MANY_VERDICTS = 4  # further ones are folded, behind the table of scores
 SHOWN = ("auc", "ciou@0.3", "iou@0.5")  # figures of the first table, as far as it has them
 FIGURE = re.compile(r"<figure>.*?</figure>", re.DOTALL)
+TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
+RUN = re.compile(r"`(.+?)`")  # in a verdict
+HEADING = re.compile(r"^##", re.MULTILINE)
+VERDICT_SECTION = re.compile(r"^## Verdict\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -88,18 +99,40 @@ def caption(folder: Path, name: str) -> str:
 def show(path: Path) -> str:
     """A picture, table or page as HTML."""
     if path.suffix == ".png":
-        content = base64.b64encode(path.read_bytes()).decode()
-        return f'<div class="wide"><img alt="" src="data:image/png;base64,{content}"></div>'
+        return f'<div class="wide"><img alt="{escape(path.stem)}" src="{data_of(path)}"></div>'
     if path.suffix == ".csv":
         return csv_table(path)
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".html":
-        return "\n".join(FIGURE.findall(text))
-    return f'<div class="wide">{html.from_markdown(text)}</div>'
+        others = FIGURE.findall(text)[1:]  # the answer shows the first film
+        return "\n".join(others[:OPEN]) + fold(f"{len(others) - OPEN} more", others[OPEN:])
+    text = HEADING.sub("####", VERDICT_SECTION.sub("", text))  # the answer has the verdicts
+    return TABLE.sub(lambda table: wide(table[0]), html.from_markdown(text))
+
+
+def data_of(picture: Path) -> str:
+    """The address of a PNG as data; as WebP where that is smaller, as of photos it is."""
+    png, webp = picture.read_bytes(), io.BytesIO()
+    with Image.open(picture) as image:
+        image.convert("RGB").save(webp, "WEBP", quality=WEBP_QUALITY)
+    kind, content = min(("webp", webp.getvalue()), ("png", png), key=lambda pair: len(pair[1]))
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def fold(title: str, parts: Sequence[str]) -> str:
+    """Parts that a click on a title shows; empty without parts."""
+    content = "\n".join(parts)
+    return f"<details><summary>{escape(title)}</summary>{content}</details>\n" if parts else ""
+
+
+def wide(table: str) -> str:
+    """A table of HTML that scrolls by itself; a long one is folded."""
+    content, rows = f'<div class="wide">{table}</div>', table.count("<tr") - 1
+    return content if rows <= LONG_ROWS else fold(f"{rows} rows", [content])
 
 
 def csv_table(path: Path) -> str:
-    """A table as HTML; numbers of boxes have a column per status, and a long table is folded."""
+    """A table as HTML; numbers of boxes have a column per status."""
     has_digest = csv_file.has_digest(path)  # of the tables that other stages read, too
     text = csv_file.read_text(path, []) if has_digest else path.read_text(encoding="utf-8")
     table = pd.read_csv(StringIO(text), keep_default_na=False)
@@ -107,10 +140,7 @@ def csv_table(path: Path) -> str:
         keys = [name for name in table if name not in ("status", "boxes")]
         table = table.pivot_table("boxes", keys, "status", "sum", fill_value=0).reset_index()
         table.columns.name = None
-    content = f'<div class="wide">{table.to_html(index=False, border=0)}</div>'
-    if len(table) <= LONG_ROWS:
-        return content
-    return f"<details><summary>{len(table)} rows</summary>{content}</details>"
+    return wide(table.to_html(index=False, border=0))
 
 
 def figure(title: str, content: str, text: str) -> str:
@@ -119,12 +149,15 @@ def figure(title: str, content: str, text: str) -> str:
 
 
 def entries(files: Sequence[Path], captions: Path) -> Iterator[tuple[str, str]]:
-    """The section and the HTML of each file that an entry shows, in the order of ENTRIES."""
+    """The section and the HTML of each entry that has files, in the order of ENTRIES."""
     for entry in ENTRIES:
-        text = caption(captions, entry.caption)
+        text, figures = caption(captions, entry.caption), list[str]()
         for path in (file for file in files if file.match(entry.file)):
             title = entry.title.format(path.stem.replace("_", " "))
-            yield entry.section, figure(title, show(path), text)
+            figures.append(figure(title, show(path), "" if figures else text))
+        if figures:
+            others = figures[OPEN:]
+            yield entry.section, "".join(figures[:OPEN]) + fold(f"{len(others)} more", others)
 
 
 def main_table(scores: pd.DataFrame) -> str:
@@ -149,13 +182,27 @@ def main_table(scores: pd.DataFrame) -> str:
     return f'<div class="wide">{table}</div>\n<p>{escape(about)}</p>\n'
 
 
+def best_first(verdicts: Sequence[str], scores: pd.DataFrame) -> list[str]:
+    """The verdicts in the order of the scores, whose first rows are the best runs."""
+    places = {run: place for place, run in enumerate(dict.fromkeys(scores["run"]))}
+
+    def place(verdict: str) -> int:
+        run = RUN.search(verdict)
+        return places.get(run[1], len(places)) if run else len(places)
+
+    return sorted(verdicts, key=place)
+
+
 def answer(
     verdicts: Sequence[str], scores: pd.DataFrame, files: Sequence[Path], captions: Path
 ) -> Iterator[str]:
     """The first section: the verdicts, the table that counts, heat maps, and a film."""
-    for verdict in verdicts:
-        yield f'<div class="verdict">{html.from_markdown(verdict)}</div>\n'
+    found = best_first(verdicts, scores)
+    boxes = [f'<div class="verdict">{html.from_markdown(verdict)}</div>\n' for verdict in found]
+    yield "".join(boxes[:MANY_VERDICTS])
     yield main_table(scores)
+    more = boxes[MANY_VERDICTS:]
+    yield fold(f"{len(more)} more sentences on the runs", more)
     for path in files:
         if path.match("figures/heatmaps.png"):
             text = caption(captions, "figures/heatmaps.rst")

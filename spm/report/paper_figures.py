@@ -52,7 +52,7 @@ def _by_epoch(axes: Axes, lines: Mapping[str, tuple[pd.DataFrame, str]]) -> None
         table, name = lines[name_of_line]
         part = table[(table["split"] == Split.TRAIN) & (table["name"] == name)]
         axes.plot(part["epoch"] + 1, part["value"], label=name_of_line, **style)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
 
 

@@ -76,10 +76,10 @@ def join_labels(categories: Sequence[str]) -> str:
 def styles(names: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """A color and a marker for each name; the first hundred pairs are different.
 
-    Up to six names have colors that color-blind readers can tell apart.
+    Up to twelve names have colors that color-blind readers can tell apart, with markers.
     """
     many: Any = mpl.colormaps["tab20"]
-    colors = COLORS if len(names) <= len(COLORS) else many.colors
+    colors = COLORS if len(names) <= 2 * len(COLORS) else many.colors
     for number, name in enumerate(names):
         marker = MARKERS[(number // len(colors) + number) % len(MARKERS)]
         yield name, {"color": colors[number % len(colors)], "marker": marker}

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from spm.base import json_file, tables
 from spm.base.errors import UserError
-from spm.base.words import shown
+from spm.base.words import did_you_mean, one_of, shown
 from spm.report import differences, records, summaries
 from spm.report.records import Record
 from spm.report.summaries import SummaryKey, summary_key
@@ -55,15 +55,16 @@ class Side(NamedTuple):
             return cls(Path(), name)
         path = path.parent if path.is_file() else path
         parents = path.absolute().parents
-        if path.absolute().parent.parts[-3:] == TRAINED.parts:
+        if path.is_dir() and path.absolute().parent.parts[-3:] == TRAINED.parts:
             return cls(parents[3], path.name)
         if path.absolute().name == RESULTS:
             return cls(path.absolute().parent, None)
         if (path / RESULTS).is_dir():
             return cls(path, None)
+        runs = sorted(folder.name for folder in TRAINED.glob("*/"))
         raise UserError(
             f"{name}: expected a project (a folder with {RESULTS}/), the folder of a run"
-            f" ({TRAINED}/RUN), or the name of a run in this folder"
+            f" ({TRAINED}/RUN), or the name of a run in this folder{did_you_mean(path.name, runs)}"
         )
 
 
@@ -204,7 +205,17 @@ def _scores(first: Side, second: Side) -> Iterator[dict[str, Any]]:
 def lines(
     names: Sequence[str], found: ProjectDifferences, metrics: Sequence[str] = ()
 ) -> Iterator[str]:
-    """A comparison as lines of text; of the scores, the AUC or the named figures."""
+    """A comparison as lines of text; of the scores, the AUC or the named figures.
+
+    Raises
+    ------
+    UserError
+        If no score has the name of one of the figures.
+    """
+    known = sorted({row["metric"] for row in found.scores})
+    for metric in metrics:
+        if known and metric not in known:
+            raise UserError(f"--metric {metric}: {one_of(metric, known)}")
     yield f"A: {names[0]}"
     yield f"B: {names[1]}"
     yield ""

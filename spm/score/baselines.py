@@ -8,13 +8,11 @@ thresholded as they are.
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spm.boxes.formats.frames import Form
-from spm.score import masks, metrics
+from spm.score import kernels, masks, metrics
 from spm.score.metrics import Doubles, Floats, Mask
 from spm.score.protocols import Protocol
 
@@ -65,40 +63,25 @@ def regions(training_boxes: Floats, px: int) -> dict[str, Mask]:
     return by_name
 
 
-def region_ious(region: Mask, boxes: Sequence[Floats], form: Form = "xywh") -> Doubles:
-    """IoU of a region (px, px) with the union of each frame's boxes, shape (n,).
+def region_ious(regions: Sequence[Mask], boxes: Sequence[Floats], form: Form = "xywh") -> Doubles:
+    """IoU of each of r regions (px, px) with the union of each frame's boxes, shape (n, r).
 
     It is 0 where the boxes cover no pixel.
     """
-    px = len(region)
-    parts = [np.empty(0)]
+    chosen = np.stack(regions)
+    sizes = np.count_nonzero(chosen, axis=(1, 2))
+    parts = [np.empty((0, len(chosen)))]
     for start in range(0, len(boxes), masks.BATCH):
-        batch = boxes[start : start + masks.BATCH]
-        truth = np.stack([masks.raster(sides, px, form) for sides in batch])  # (batch, px, px)
-        predicted = np.broadcast_to(region, truth.shape)
-        parts.append(metrics.iou(predicted, truth, allow_empty=True))
+        truth = masks.rasters(boxes[start : start + masks.BATCH], chosen.shape[1], form)
+        both = kernels.shared_pixels(truth, chosen)  # (batch, r)
+        union = np.count_nonzero(truth, axis=(1, 2))[:, None] + sizes - both
+        parts.append(metrics.ratio(both, union))
     return np.concatenate(parts)
 
 
-def _cell_means(values: NDArray[Any], cells: int) -> Doubles:
-    """Mean over each of `cells` equal parts of the last axis; its length need not be a multiple.
-
-    The cumulative sum is linear within a pixel, so its value at a cell's bound is interpolated.
-    """
-    px = values.shape[-1]
-    bounds = np.arange(cells + 1) * px / cells
-    before = bounds.astype(np.intp)
-    sums = np.concatenate([np.zeros_like(values[..., :1], np.float64), values.cumsum(-1)], axis=-1)
-    at_bounds = sums[..., before] + (bounds - before) * (
-        sums[..., np.minimum(before + 1, px)] - sums[..., before]
-    )
-    return np.asarray(np.diff(at_bounds) * cells / px, np.float64)
-
-
 def coverage(truth: Mask, height: int, width: int) -> Doubles:
-    """Fraction of each cell of an h × w grid that is truth, shape (n, height, width)."""
-    columns = _cell_means(truth, width)  # (n, px, width)
-    return _cell_means(columns.swapaxes(1, 2), height).swapaxes(1, 2)
+    """Fraction of each cell of an h × w grid that is truth (n, px, px), (n, height, width)."""
+    return np.asarray(kernels.coverage(truth, height, width))
 
 
 def _decay(cells: int) -> Doubles:
@@ -114,13 +97,16 @@ def _nearness(covered: Doubles) -> Doubles:
     return np.asarray(near / np.maximum(near.max((1, 2), keepdims=True), np.finfo(float).tiny))
 
 
-def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles]:
+def drawings(
+    truth: Mask, height: int, width: int, levels: Sequence[float]
+) -> tuple[Doubles, Doubles, list[Doubles]]:
     """Maps drawn from the truth on an h × w grid, each of shape (n, height, width), in [0, 1].
 
     The first is 1 in the cells whose centre is truth, as is usual; the second in the cells that are
-    mostly truth. The third is the coverage of the cells. Coverage crosses one half at the edge of a
-    box, on any grid. A protocol that cuts at `level` of the maximum needs that crossing at `level`,
-    so coverage is scaled by 2 · level, and raised to a peak of 1 inside the box.
+    mostly truth. The last is the coverage of the cells, for each level. Coverage crosses one half
+    at the edge of a box, on any grid. A protocol that cuts at `level` of the maximum needs that
+    crossing at `level`, so coverage is scaled by 2 · level, and raised to a peak of 1 inside the
+    box.
     """
     covered = coverage(truth, height, width)
     ranked = (covered + 1e-3 * _nearness(covered)) / 1.001
@@ -128,29 +114,35 @@ def drawings(truth: Mask, height: int, width: int, level: float) -> list[Doubles
     columns = ((np.arange(width) + 0.5) * truth.shape[1] / width).astype(int)
     centres = truth[:, rows][:, :, columns].astype(float)
     mostly = (covered >= 0.5).astype(float)
-    peaked = np.maximum(2 * min(level, 0.5) * ranked, ranked**8)
-    return [centres, mostly, peaked]
+    peaked = [np.maximum(2 * min(level, 0.5) * ranked, ranked**8) for level in levels]
+    return centres, mostly, peaked
 
 
 def oracle_ious(
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     boxes: Sequence[Floats],
     height: int,
     width: int,
     form: Form = "xywh",
 ) -> Doubles:
-    """IoU of the best of the `drawings` for each frame's boxes, shape (n,).
+    """IoU of the best of the `drawings` for each frame's boxes under p protocols, shape (n, p).
 
     It shows how much the grid and the threshold allow. A better map than all of the drawings may
     exist, so it is a lower bound of the true ceiling. It lies well above the usual oracle alone
-    (docs/protocols.md).
+    (docs/protocols.md). The protocols share one pass, as in `evaluation.score`.
     """
-    scores = [np.empty(0)]
-    px, read_as = protocol.raster_px, protocol.box_form or form
+    scores = [np.empty((0, len(protocols)))]
+    px, read_as = protocols[0].raster_px, protocols[0].box_form or form
+    levels = sorted({protocol.level for protocol in protocols})
     for start in range(0, len(boxes), masks.BATCH):
         batch = boxes[start : start + masks.BATCH]
-        truth = np.stack([masks.raster(sides, px, read_as) for sides in batch])
-        maps = drawings(truth, height, width, protocol.level)
-        ious = [masks.ious(protocol, drawn, batch, form=form) for drawn in maps]
-        scores.append(np.max(ious, axis=0))
+        truth = masks.rasters(batch, px, read_as)
+        centres, mostly, peaked = drawings(truth, height, width, levels)
+        best = [masks.overlaps(protocols, maps, batch, form=form).iou for maps in (centres, mostly)]
+        ious = np.maximum(*best)  # (batch, p)
+        for level, maps in zip(levels, peaked, strict=True):
+            chosen = [n for n, protocol in enumerate(protocols) if protocol.level == level]
+            found = masks.overlaps([protocols[n] for n in chosen], maps, batch, form=form).iou
+            ious[:, chosen] = np.maximum(ious[:, chosen], found)
+        scores.append(ious)
     return np.concatenate(scores)

@@ -212,9 +212,7 @@ def score(
     -------
     The selected frames and their scores, by the name of the protocol.
     """
-    passes: dict[Any, list[Protocol]] = defaultdict(list)
-    for protocol in protocols:
-        passes[protocol.pass_key].append(protocol)
+    passes = _passes(protocols)
     selections = {
         key: select(group[0], predictions, truth, skip_reason) for key, group in passes.items()
     }
@@ -280,8 +278,10 @@ def _nsa(
         sounding[target.frame, _channel(predictions, target)] = True
     if sounding.all(1).any():
         return None
-    maps = predictions.class_maps[selection.frames]
-    return metrics.nsa(masks.inactive_fractions(maps, protocol.raster_px, level), sounding)
+    silent_maps = predictions.class_maps[selection.frames][~sounding]
+    inactive = np.zeros(sounding.shape)
+    inactive[~sounding] = masks.inactive_fractions(silent_maps, protocol.raster_px, level)
+    return metrics.nsa(inactive, sounding)
 
 
 def _pixel_ap(protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: Truth) -> Doubles:
@@ -289,30 +289,49 @@ def _pixel_ap(protocol: Protocol, maps: Maps, boxes: Sequence[Doubles], truth: T
     parts = [np.empty(0)]
     for start in range(0, len(maps), masks.BATCH):
         batch = slice(start, start + masks.BATCH)
-        rasters = [
-            masks.raster(sides, protocol.raster_px, protocol.box_form or truth.form)
-            for sides in boxes[batch]
-        ]
-        parts.append(metrics.pixel_ap(masks.resized(protocol, maps[batch]), np.stack(rasters)))
+        form = protocol.box_form or truth.form
+        rasters = masks.rasters(boxes[batch], protocol.raster_px, form)
+        parts.append(metrics.pixel_ap(masks.resized(protocol, maps[batch]), rasters))
     return np.concatenate(parts)
 
 
 def score_baselines(
-    selection: Selection,
+    protocols: Sequence[Protocol],
+    results: Mapping[str, tuple[Selection, FrameScores]],
     map_shape: tuple[int, int],
     training_boxes: Doubles,
-    protocol: Protocol,
     truth: Truth,
-) -> dict[str, FrameScores]:
-    """Regions and oracle on the same targets; the oracle draws on the grid `map_shape` of the run.
+) -> dict[str, dict[str, FrameScores]]:
+    """Regions and oracle on the frames that `score` selected, by protocol and baseline.
 
-    Baselines that are networks have maps of their own, which `score` compares like those of a run.
+    The oracle draws on the grid `map_shape` of the run. Baselines that are networks have maps of
+    their own, which `score` compares like those of a run.
     """
-    boxes = [target.boxes for target in selection.targets]
-    form = protocol.box_form or truth.form
-    regions = baselines.regions(training_boxes, protocol.raster_px)
-    ious = {name: baselines.region_ious(region, boxes, form) for name, region in regions.items()}
-    ious["oracle"] = baselines.oracle_ious(protocol, boxes, *map_shape, form=truth.form)
-    return {
-        name: FrameScores(values, _frame_means(values, selection)) for name, values in ious.items()
-    }
+    found: dict[str, dict[str, FrameScores]] = {}
+    for group in _passes(protocols).values():
+        first, (selection, _) = group[0], results[group[0].name]
+        boxes = [target.boxes for target in selection.targets]
+        regions = baselines.regions(training_boxes, first.raster_px)
+        form = first.box_form or truth.form
+        ious = baselines.region_ious([*regions.values()], boxes, form)
+        of_regions = {
+            name: _from_targets(column, selection)
+            for name, column in zip(regions, ious.T, strict=True)
+        }
+        oracle = baselines.oracle_ious(group, boxes, *map_shape, form=truth.form)
+        for protocol, column in zip(group, oracle.T, strict=True):
+            found[protocol.name] = of_regions | {"oracle": _from_targets(column, selection)}
+    return found
+
+
+def _from_targets(ious: Doubles, selection: Selection) -> FrameScores:
+    """Scores of which only the IoU of each target is known."""
+    return FrameScores(ious, _frame_means(ious, selection))
+
+
+def _passes(protocols: Sequence[Protocol]) -> dict[Any, list[Protocol]]:
+    """Protocols that score the same frames, truths and pixels."""
+    passes: dict[Any, list[Protocol]] = defaultdict(list)
+    for protocol in protocols:
+        passes[protocol.pass_key].append(protocol)
+    return passes

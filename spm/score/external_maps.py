@@ -88,7 +88,10 @@ def match_to_truth(
     map_of_frame = _by_time(stored, frames) | _by_key(stored, frames)
     missing = boxed - map_of_frame.keys()
     if not boxed:
-        raise UserError("no box counts; expected boxes of listed videos and categories")
+        raise UserError(
+            "no box counts: the manifest (--manifest) has other videos or categories; expected"
+            " those of the boxes"
+        )
     if missing == boxed:
         raise UserError(
             "no map has the key of a boxed frame, or its video and a time within"

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 # it is not used.
 numba_config._config_fname = os.devnull
 numba_config.reload_config()  # type: ignore[no-untyped-call]
+
+
 BINS = 4096  # of the histogram that narrows the search for an order statistic
 
 
@@ -48,11 +50,15 @@ class Rules(NamedTuple):
 
 
 class Taps(NamedTuple):
-    """The two cells between which each pixel's centre lies, and the weight of the second; (px,)."""
+    """Between which two cells each pixel's centre lies; a segment is the pixels between the same.
 
-    before: NDArray[np.int64]
-    after: NDArray[np.int64]
-    share: NDArray[np.float32]
+    Within a segment the pixels rise or fall from the first cell to the second.
+    """
+
+    before: NDArray[np.int64]  # (segments,)
+    after: NDArray[np.int64]  # (segments,)
+    bounds: NDArray[np.int64]  # (segments + 1,): the first pixel of each segment, and px
+    share: NDArray[np.float32]  # (px,): weight of the second cell
 
 
 @njit(cache=True)
@@ -61,10 +67,12 @@ def _widen(cells: Any, columns: Any, wide: Any) -> None:
 
     a + (b - a) · share, in double precision and rounded once, as OpenCV's fused multiply-add does.
     """
-    for i in range(cells.shape[0]):
-        for j in range(wide.shape[1]):
-            a, b = cells[i, columns.before[j]], cells[i, columns.after[j]]
-            wide[i, j] = np.float64(b - a) * np.float64(columns.share[j]) + np.float64(a)
+    for i in range(len(cells)):
+        for s in range(len(columns.before)):
+            a, b = cells[i, columns.before[s]], cells[i, columns.after[s]]
+            step, start = np.float64(b - a), np.float64(a)
+            for j in range(columns.bounds[s], columns.bounds[s + 1]):
+                wide[i, j] = step * columns.share[j] + start
 
 
 @njit(cache=True)
@@ -72,23 +80,41 @@ def _enlarge(cells: Any, rows: Any, columns: Any, wide: Any, out: Any) -> None:
     """(h, w) → (px, px), columns first; `wide`, (h, px), is scratch memory."""
     _widen(cells, columns, wide)
     px = wide.shape[1]
-    step, start, current = np.empty(px), np.empty(px), -1
-    for i in range(out.shape[0]):
-        if rows.before[i] != current:
-            current = rows.before[i]
-            step[:], start[:] = wide[rows.after[i]] - wide[current], wide[current]
-        share = np.float64(rows.share[i])
+    step, start = np.empty(px), np.empty(px)
+    for s in range(len(rows.before)):
+        above, below = wide[rows.before[s]], wide[rows.after[s]]
         for j in range(px):
-            out[i, j] = step[j] * share + start[j]
+            step[j], start[j] = below[j] - above[j], above[j]
+        for i in range(rows.bounds[s], rows.bounds[s + 1]):
+            share, row = np.float64(rows.share[i]), out[i]
+            for j in range(px):
+                row[j] = step[j] * share + start[j]
 
 
-@njit(cache=True, fastmath={"nnan", "nsz"})
-def _extremes(pixels: Any) -> Any:
-    """Smallest and largest pixel; all pixels are finite."""
-    low = high = pixels[0]
-    for value in pixels:
-        low, high = min(low, value), max(high, value)
-    return low, high
+@njit(cache=True)
+def resized(maps: Any, rows: Any, columns: Any) -> NDArray[np.float32]:
+    """(n, h, w) → (n, px, px)."""
+    n, px = len(maps), len(rows.share)
+    wide, images = np.empty((maps.shape[1], px), np.float32), np.empty((n, px, px), np.float32)
+    for i in range(n):
+        _enlarge(maps[i], rows, columns, wide, images[i])
+    return images
+
+
+@njit(cache=True)
+def _extremes(rows: Any, image: Any) -> Any:
+    """Smallest and largest pixel of a resized map (px, px); all are finite.
+
+    They lie in the first or last rows of the segments. The bounds of each column are found first,
+    because the compiler vectorizes loops over columns only.
+    """
+    low, high = image[0].copy(), image[0].copy()
+    for s in range(len(rows.before)):
+        for row in (image[rows.bounds[s]], image[rows.bounds[s + 1] - 1]):
+            for j in range(len(row)):
+                low[j] = row[j] if row[j] < low[j] else low[j]
+                high[j] = row[j] if row[j] > high[j] else high[j]
+    return low.min(), high.max()
 
 
 @njit(cache=True)
@@ -114,7 +140,8 @@ def _element(rank: int, bins: Any, bin_of_pixel: Any, pixels: Any) -> Any:
         if bin_of_pixel[n] == number:
             members[count] = pixels[n]
             count += 1
-    members.sort()
+    if members.min() < members.max():  # to sort many equal values takes long
+        members.sort()
     return members[rank - before]
 
 
@@ -185,74 +212,79 @@ def _cut(rules: Any, p: int, low: Any, high: Any, threshold: Any) -> Any:
     return high if rules.peak[p] and above > _to_order(high) else _from_order(above)
 
 
-@njit(cache=True)
-def _count(pixels: Any, weight: Any, cut: Any) -> Any:
-    """Foreground inside the truth, in the truth's units, and outside of it, in pixels."""
-    inside, outside = 0, 0
+@njit(cache=True, fastmath={"reassoc"})
+def _count(pixels: Any, mask: Any, cut: Any) -> Any:
+    """Number of pixels of at least `cut`: of those in a mask, and of all."""
+    inside, total = np.float32(0), np.float32(0)  # exact: they are below 2 ** 24
     for n in range(pixels.size):
-        foreground = pixels[n] >= cut
-        inside += foreground * weight[n]
-        outside += foreground & (weight[n] == 0)
-    return inside, outside
+        foreground = np.float32(pixels[n] >= cut)
+        inside += foreground * np.float32(mask[n])
+        total += foreground
+    return int(inside), int(total)
 
 
 @njit(cache=True)
-def _peak_share(pixels: Any, weight: Any, high: Any) -> Any:
-    """Share of the pixels with the largest value that a box covers."""
-    hits, peaks = 0, 0
-    for n in range(pixels.size):
-        if pixels[n] == high:
-            peaks += 1
-            hits += weight[n] > 0
-    return hits / peaks
-
-
-@njit(cache=True)
-def _draw(edges: Any, full: int, weight: Any) -> None:
-    """Truth of each pixel, in half pixels: 2 if at least `full` of the boxes (k, 4) cover it."""
-    weight[:] = 0
+def _draw(edges: Any, least: int, mask: Any) -> int:
+    """Draw the pixels that at least so many of the boxes (k, 4) cover, and count them."""
+    mask[:] = 0
     for k in range(len(edges)):
         left, top, right, bottom = edges[k]
         for i in range(top, bottom):
-            row = weight[i, left:right]
-            if full == 1:
-                row[:] = 2
+            row = mask[i, left:right]
+            if least == 1:
+                row[:] = 1
             else:
-                row[:] = np.minimum(row + 1, 2)
+                row[:] = np.minimum(row + 1, least)
+    if least > 1:
+        mask[:] = mask // least
+    area = 0
+    for value in mask.ravel():
+        area += value
+    return area
+
+
+class Image(NamedTuple):
+    """A resized map, and its truth, (px, px) each; scratch memory for the order of its pixels."""
+
+    pixels: NDArray[np.float32]
+    covered: NDArray[np.uint8]  # by a box
+    agreed: NDArray[np.uint8]  # by as many boxes as make full truth
+    bins: NDArray[np.int64]  # (BINS,): histogram of the pixels, if a rule needs it
+    bin_of_pixel: NDArray[np.int16]  # (px²,)
 
 
 @njit(cache=True)
-def _sizes(weight: Any) -> Any:
-    """Size of the truth: in half pixels, and the number of pixels that any box covers."""
-    units, area = 0, 0
-    for value in weight:
-        units += value
-        area += value > 0
-    return units, area
+def _count_inside(image: Any, cut: Any, full: int) -> Any:
+    """Pixels of at least `cut`: covered ones, the truth in half pixels, and all."""
+    covered, total = _count(image.pixels.ravel(), image.covered.ravel(), cut)
+    agreed = _count(image.pixels.ravel(), image.agreed.ravel(), cut)[0] if full > 1 else covered
+    return covered, covered + agreed, total
 
 
 @njit(cache=True)
 def _count_rules(
-    pixels: Any, weight: Any, bins: Any, bin_of_pixel: Any, rules: Any, inside: Any, outside: Any
+    image: Any, rows: Any, full: int, area: int, rules: Any, inside: Any, outside: Any
 ) -> Any:
-    """Count one resized map under every rule into `inside` and `outside`, (p,).
+    """Count one map under every rule into `inside` and `outside`, (p,).
 
-    Returns the size of the truth, and the share of the hottest pixels that a box covers. The
-    histogram is filled at most once, and a rank that several rules share is searched once.
+    `area` is the number of covered pixels. Returns the share of the hottest pixels that a box
+    covers. The histogram is filled at most once, and a rank that several rules share is searched
+    once.
     """
-    low, high = _extremes(pixels)
-    truth, area = _sizes(weight)
+    low, high = _extremes(rows, image.pixels)
+    pixels = image.pixels.ravel()
     last_rank, ranked = -1, low
     for p in range(len(rules.code)):
         rank = _rank(rules, p, pixels.size, area)
         if rank >= 0 and last_rank < 0:
-            _fill_bins(bins, bin_of_pixel, pixels, low, high)
+            _fill_bins(image.bins, image.bin_of_pixel, pixels, low, high)
         if rank >= 0 and rank != last_rank:
-            last_rank, ranked = rank, _element(rank, bins, bin_of_pixel, pixels)
+            last_rank, ranked = rank, _element(rank, image.bins, image.bin_of_pixel, pixels)
         cut = _cut(rules, p, low, high, _threshold(rules, p, ranked, low, high))
-        count_inside, count_outside = _count(pixels, weight, cut)
-        inside[p], outside[p] = count_inside, 2 * count_outside
-    return truth, _peak_share(pixels, weight, high)
+        covered, inside[p], total = _count_inside(image, cut, full)
+        outside[p] = 2 * (total - covered)
+    covered, _, peaks = _count_inside(image, high, 1)
+    return covered / peaks
 
 
 @njit(cache=True)
@@ -286,49 +318,120 @@ def overlaps(
     hits : (n,)
         Share of the pixels with the largest value that a box covers.
     """
-    px, n, p = len(rows.before), len(maps), len(rules.code)
-    wide, image = np.empty((maps.shape[1], px), np.float32), np.empty((px, px), np.float32)
-    weight, bins = np.empty((px, px), np.uint8), np.empty(BINS, np.int64)
-    bin_of_pixel = np.empty(px**2, np.int16)
-    pixels, flat_weight = image.ravel(), weight.ravel()
+    px, n, p = len(rows.share), len(maps), len(rules.code)
+    wide = np.empty((maps.shape[1], px), np.float32)
+    covered = np.empty((px, px), np.uint8)
+    image = Image(
+        np.empty((px, px), np.float32), covered, covered.copy(),
+        np.empty(BINS, np.int64), np.empty(px**2, np.int16),
+    )  # fmt: skip
     inside, outside = np.empty((n, p), np.int64), np.empty((n, p), np.int64)
     truth, hits = np.empty(n, np.int64), np.empty(n)
     for i in range(n):
-        _enlarge(maps[i], rows, columns, wide, image)
-        _draw(edges[starts[i] : starts[i + 1]], full, weight)
-        truth[i], hits[i] = _count_rules(
-            pixels, flat_weight, bins, bin_of_pixel, rules, inside[i], outside[i]
-        )
+        _enlarge(maps[i], rows, columns, wide, image.pixels)
+        boxes = edges[starts[i] : starts[i + 1]]
+        area = _draw(boxes, 1, covered)
+        truth[i] = area + (_draw(boxes, full, image.agreed) if full > 1 else area)
+        hits[i] = _count_rules(image, rows, full, area, rules, inside[i], outside[i])
     return inside, outside, truth, hits
 
 
 @njit(cache=True)
-def inactive_fraction(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
-    """Fraction of the pixels of each map (n, h, w) that are at most `level` once resized: (n,).
+def _inactive_pixels(cells: Any, rows: Any, columns: Any, level: Any, block: Any) -> int:
+    """Pixels of one map that are at most `level` once resized.
 
-    Pixels between two values on the same side of the level lie on that side too, so they are
-    counted without being computed.
+    The pixels between four cells are a block. They lie between the smallest and the largest of the
+    four, so most blocks are counted without being computed; `block`, (2, px), is scratch memory.
     """
-    px = len(rows.before)
-    wide, fractions = np.empty((maps.shape[1], px), np.float32), np.empty(len(maps))
+    count = 0
+    for r in range(len(rows.before)):
+        above, below = cells[rows.before[r]], cells[rows.after[r]]
+        height = rows.bounds[r + 1] - rows.bounds[r]
+        for c in range(len(columns.before)):
+            left, right = columns.before[c], columns.after[c]
+            first, end = columns.bounds[c], columns.bounds[c + 1]
+            corners = (above[left], above[right], below[left], below[right])
+            if max(corners) <= level:
+                count += height * (end - first)
+            elif min(corners) <= level:
+                for n, row in enumerate((above, below)):
+                    step, start = np.float64(row[right] - row[left]), np.float64(row[left])
+                    for j in range(first, end):
+                        block[n, j] = step * columns.share[j] + start
+                for i in range(rows.bounds[r], rows.bounds[r + 1]):
+                    share = np.float64(rows.share[i])
+                    for j in range(first, end):
+                        step, start = np.float64(block[1, j] - block[0, j]), np.float64(block[0, j])
+                        count += np.float32(step * share + start) <= level
+    return count
+
+
+@njit(cache=True)
+def inactive_fraction(maps: Any, rows: Any, columns: Any, level: Any) -> NDArray[np.float64]:
+    """Fraction of the pixels of each map (n, h, w) that are at most `level` once resized: (n,)."""
+    px, fractions = len(rows.share), np.ones(len(maps))
+    block = np.empty((2, px), np.float32)
     for n in range(len(maps)):
-        _widen(maps[n], columns, wide)
-        count, first = 0, 0
-        while first < px:
-            end = first
-            while end < px and rows.before[end] == rows.before[first]:
-                end += 1
-            above, below = wide[rows.before[first]], wide[rows.after[first]]
-            for j in range(px):
-                if above[j] <= level and below[j] <= level:
-                    count += end - first
-                elif above[j] <= level or below[j] <= level:
-                    for i in range(first, end):
-                        step, start = np.float64(below[j] - above[j]), np.float64(above[j])
-                        count += np.float32(step * rows.share[i] + start) <= level
-            first = end
-        fractions[n] = count / px**2
+        if maps[n].max() > level:
+            fractions[n] = _inactive_pixels(maps[n], rows, columns, level, block) / px**2
     return fractions
+
+
+@njit(cache=True)
+def drawn(edges: Any, starts: Any, px: int) -> NDArray[np.uint8]:
+    """The union of the boxes of each frame, (n, px, px): 1 or 0; `edges` as for `overlaps`."""
+    masks = np.empty((len(starts) - 1, px, px), np.uint8)
+    for n in range(len(masks)):
+        _draw(edges[starts[n] : starts[n + 1]], 1, masks[n])
+    return masks
+
+
+@njit(cache=True)
+def shared_pixels(masks: Any, regions: Any) -> NDArray[np.int64]:
+    """Number of pixels that each mask (n, px, px) shares with each region (r, px, px): (n, r)."""
+    counts = np.empty((len(masks), len(regions)), np.int64)
+    for n in range(len(masks)):
+        mask = masks[n].ravel()
+        for r in range(len(regions)):
+            region, count = regions[r].ravel(), 0
+            for m in range(mask.size):
+                count += mask[m] & region[m]
+            counts[n, r] = count
+    return counts
+
+
+@njit(cache=True)
+def _cell_means(sums: Any, means: Any) -> None:
+    """Means of `len(means)` equal parts of px values, whose sums from the first on are (px + 1,).
+
+    The sum is linear within a pixel, so its value at the bound of a part is interpolated.
+    """
+    px, cells, last = len(sums) - 1, len(means), 0.0
+    for cell in range(cells):
+        bound = (cell + 1) * px / cells
+        before = int(bound)
+        step = sums[min(before + 1, px)] - sums[before]
+        reached = sums[before] + (bound - before) * step
+        means[cell] = (reached - last) * cells / px
+        last = reached
+
+
+@njit(cache=True)
+def coverage(masks: Any, height: int, width: int) -> NDArray[np.float64]:
+    """Fraction of each cell of an h × w grid that masks (n, px, px) cover, (n, height, width)."""
+    px, covered = masks.shape[1], np.empty((len(masks), width, height))
+    row, means, sums = np.zeros(px + 1), np.zeros(width), np.zeros((width, px + 1))
+    for n in range(len(masks)):
+        for i in range(px):
+            if i == 0 or (masks[n, i] != masks[n, i - 1]).any():
+                for j in range(px):
+                    row[j + 1] = row[j] + masks[n, i, j]
+                _cell_means(row, means)
+            for cell in range(width):
+                sums[cell, i + 1] = sums[cell, i] + means[cell]
+        for cell in range(width):
+            _cell_means(sums[cell], covered[n, cell])
+    return covered.transpose(0, 2, 1)
 
 
 @njit(cache=True)
@@ -371,7 +474,7 @@ def shared_foreground(
 
     The maps are resized as by `_enlarge`. A map without a cell above the level has no such pixel.
     """
-    px, height = len(rows.before), first.shape[1]
+    px, height = len(rows.share), first.shape[1]
     wide_a, wide_b = np.empty((height, px), np.float32), np.empty((height, px), np.float32)
     pixels_a, pixels_b = np.empty((px, px), np.float32), np.empty((px, px), np.float32)
     counts = np.zeros((len(first), 2), np.int64)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import struct
 import tokenize
 import zipfile
@@ -18,8 +19,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from spm.base import file_kinds
 from spm.base.errors import UserError
 from spm.base.sizes import MOST_BYTES, MOST_PIXELS
+from spm.base.words import shown
 from spm.score.map_streams import MapArray, StreamedMaps
 from spm.score.masks import Maps
 
@@ -31,6 +34,10 @@ DAMAGED = (
     AttributeError, AssertionError, SyntaxError, tokenize.TokenError, struct.error, zlib.error,
     zipfile.BadZipFile, pickle.UnpicklingError, pa.ArrowException, Image.DecompressionBombError,
 )  # fmt: skip
+
+
+# What NumPy and torch say of Python objects; they advise to read them.
+PICKLED = re.compile(r"pickle|weights_only|Python objects|Weights only")
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,20 @@ def one_line_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(
-            f"{path}: can't be read as maps ({reason}); expected a complete file in one of the"
-            " forms of docs/protocols.md: write it again"
+            f"{path}: can't be read as maps ({_reason(path, error)}); expected a complete file in"
+            " one of the forms of docs/protocols.md: write it again"
         ) from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file can't be read: what it is, where it is no file of maps, or the library's words."""
+    kind = file_kinds.read_kind(path) if path.is_file() else ""
+    if kind in (file_kinds.TEXT, file_kinds.PICKLE, file_kinds.WEB_PAGE, file_kinds.LFS):
+        return kind
+    if PICKLED.search(str(error)):
+        return "it holds Python objects, which could run code, in place of numbers"
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def check_memory(path: Path, size_bytes: int) -> None:
@@ -104,8 +120,11 @@ def from_arrays(
 ) -> ExternalMaps:
     """Maps of the arrays of ARRAYS; `names` are all that the file has."""
     if missing := sorted({"keys", "maps"} - arrays.keys()):
-        held = ", ".join(names) or "nothing"
-        raise UserError(f"{path}: no array named {' or '.join(missing)}: it holds {held}")
+        held = shown(names) or "nothing"
+        raise UserError(
+            f"{path}: no array named {' or '.join(missing)}: it holds {held}; expected keys and"
+            " maps, as of np.savez(file, keys=list(maps), maps=list(maps.values()))"
+        )
     keys, maps = _texts(path, "keys", arrays["keys"]), arrays["maps"]
     if not isinstance(maps, StreamedMaps):
         maps = numbers(path, maps)

@@ -30,30 +30,23 @@ NORMALIZE_CODES = {
 
 
 def _taps(cells: int, px: int) -> kernels.Taps:
-    """The two cells around each pixel's centre, clamped at the border; each field (px,)."""
+    """The two cells around each pixel's centre, clamped at the border."""
     centre = (np.arange(px) + 0.5) * (cells / px) - 0.5
     position = np.clip(centre, 0, cells - 1).astype(np.float32)
-    before = np.floor(position).astype(np.int64)
-    return kernels.Taps(
-        before, np.minimum(before + 1, cells - 1), position - before.astype(np.float32)
-    )
+    cell = np.floor(position).astype(np.int64)
+    bounds = np.flatnonzero(np.diff(cell, prepend=-1, append=cells))
+    before, share = cell[bounds[:-1]], position - cell.astype(np.float32)
+    return kernels.Taps(before, np.minimum(before + 1, cells - 1), bounds, share)
 
 
 def resize(maps: Floats, px: int) -> Maps:
     """Resize maps (…, h, w) to (…, px, px) by bilinear interpolation with half-pixel centres.
 
-    Equal to OpenCV's INTER_LINEAR on float32, bit by bit: columns first, a + (b - a) · share,
-    rounded once.
+    Equal to OpenCV's INTER_LINEAR on float32, bit by bit.
     """
-
-    def between(a: Maps, b: Maps, share: Maps) -> Maps:
-        return np.asarray((b - a).astype(np.float64) * share + a, np.float32)
-
-    before, after, share = _taps(maps.shape[-1], px)
-    values = maps.astype(np.float32)
-    wide = between(values[..., before], values[..., after], share)  # (…, h, px)
-    before, after, share = _taps(maps.shape[-2], px)
-    return between(wide[..., before, :], wide[..., after, :], share[:, None])
+    rows, columns = (_taps(cells, px) for cells in maps.shape[-2:])
+    flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
+    return np.asarray(kernels.resized(flat, rows, columns).reshape(*maps.shape[:-2], px, px))
 
 
 def _cubic_weights(cells: int, px: int) -> Maps:
@@ -102,10 +95,20 @@ def edges(boxes: Floats, px: int, form: Form = "xywh") -> NDArray[np.int64]:
 
 def raster(boxes: Floats, px: int, form: Form = "xywh") -> Mask:
     """Union of boxes (k, 4), in fractions of the frame, on a square raster; shape (px, px)."""
-    mask = np.zeros((px, px), bool)
-    for left, top, right, bottom in edges(boxes, px, form):
-        mask[top:bottom, left:right] = True
-    return mask
+    return np.asarray(rasters([boxes], px, form)[0])
+
+
+def rasters(boxes: Sequence[Floats], px: int, form: Form = "xywh") -> Mask:
+    """`raster` of the boxes of each frame, shape (n, px, px)."""
+    return np.asarray(kernels.drawn(*_all_edges(boxes, px, form), px)).view(np.bool_)
+
+
+def _all_edges(
+    boxes: Sequence[Floats], px: int, form: Form
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Edges of the boxes of all frames, (k, 4), and the first of each frame, (n + 1,)."""
+    every = np.concatenate([np.empty((0, 4)), *boxes])
+    return edges(every, px, form), np.cumsum([0, *map(len, boxes)])
 
 
 def covers(box: Sequence[float], px: int, form: Form = "xywh") -> bool:
@@ -217,11 +220,10 @@ def _counted(
     annotators: int,
 ) -> tuple[NDArray[np.int64] | Doubles, ...]:
     """The arrays of `Overlaps` for one batch."""
-    px, starts = protocols[0].raster_px, np.cumsum([0, *map(len, boxes)])
+    px = protocols[0].raster_px
     rows, columns = (_taps(cells, px) for cells in maps.shape[1:])
-    pixel_edges = edges(np.concatenate([np.empty((0, 4)), *boxes]), px, form)
     inside, outside, truth, hits = kernels.overlaps(
-        maps, rows, columns, pixel_edges, starts, annotators, _rules(protocols)
+        maps, rows, columns, *_all_edges(boxes, px, form), annotators, _rules(protocols)
     )
     return inside, outside, truth[:, None], hits
 
@@ -260,11 +262,10 @@ def shared_foreground(first: Floats, second: Floats, px: int, level: float) -> N
 
 
 def inactive_fractions(maps: Floats, px: int, level: float) -> Doubles:
-    """Fraction of the pixels of each map (n, classes, h, w) that are at most `level`; (n, classes).
+    """Fraction of the pixels of each map (n, h, w) that are at most `level`, shape (n,).
 
     The maps are resized to (px, px) by bilinear interpolation first. `metrics.nsa` is made of it.
     """
-    rows, columns = (_taps(cells, px) for cells in maps.shape[2:])
-    flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[2:])
-    fractions = kernels.inactive_fraction(flat, rows, columns, np.float32(level))
-    return np.asarray(fractions.reshape(maps.shape[:2]))
+    rows, columns = (_taps(cells, px) for cells in maps.shape[1:])
+    values = np.asarray(maps, np.float32)
+    return np.asarray(kernels.inactive_fraction(values, rows, columns, np.float32(level)))

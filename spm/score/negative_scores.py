@@ -4,25 +4,27 @@ Pure functions after `read`: the stage `scores` reads the maps and writes the fi
 is a function of means over frames, so that its interval is that of resampled means.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spm.base.statuses import NegativeUse, PlayedSound
 from spm.boxes.formats.frames import Box
 from spm.corpus import ids
-from spm.score import map_tables, masks, metrics, negatives, uncertainty
+from spm.score import map_streams, map_tables, masks, metrics, negatives, uncertainty
+from spm.score.map_streams import MapArray
 from spm.score.masks import Maps
 from spm.score.metrics import Doubles, Floats, Mask
 from spm.score.negatives import Detections
 from spm.score.uncertainty import Draws
 from spm.score.workflow_tables import FrameKey
 
-Means = Callable[[Floats], Doubles]  # (n, k) → (resamples, k): means over frames
+Means = Callable[[NDArray[Any]], Doubles]  # (n, k) → (resamples, k): means over frames
 Figures = dict[str, Any]
 POSITIVE_FIGURES = ("ciou", "auc", "loc_acc", "maximum")
 
@@ -45,7 +47,14 @@ class SoundMaps(NamedTuple):
 
     keys: list[FrameKey]
     videos: list[tuple[str, ...]]
-    maps: Maps  # (n, h, w)
+    maps: MapArray  # (n, h, w); in memory, or in a file
+
+    def of_frames(self, numbers: Sequence[int]) -> "SoundMaps":
+        """Some of the frames; maps of a file stay there."""
+        maps = map_streams.select(self.maps, numbers)
+        assert maps is not None
+        keys = [self.keys[number] for number in numbers]
+        return SoundMaps(keys, [self.videos[number] for number in numbers], maps)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ def read(path: Path) -> SystemMaps:
             continue
         videos = [ids.split_ids(table.frames[keys[number]]["video_id"]) for number in numbers]
         frames = [FrameKey(keys[number].clip_id, keys[number].frame) for number in numbers]
-        maps = np.asarray(table.frame_maps[numbers])
+        maps = map_streams.select(table.frame_maps, numbers)
+        assert maps is not None
         found[use][sound] = SoundMaps(frames, videos, maps)
     return SystemMaps(found[NegativeUse.TEST], found[NegativeUse.THRESHOLD])
 
@@ -103,7 +113,11 @@ def choose_threshold(maps: SystemMaps) -> tuple[float, str]:
     It is chosen on test frames only if there are no others.
     """
     for name, sounds in (("threshold", maps.threshold), ("test", maps.test)):
-        maxima = [negatives.maximum(sounds[sound].maps) for sound in negative_sounds(sounds)]
+        maxima = [
+            negatives.maximum(maps)
+            for sound in negative_sounds(sounds)
+            for (maps,) in _parts(sounds[sound].maps)
+        ]
         if maxima:
             return negatives.universal_threshold(np.concatenate(maxima)), name
     return 0.5, "no frame"
@@ -115,14 +129,16 @@ def on_common_frames(
     """The maps of the frames that have boxes and a map with every sound."""
     common = set(boxes).intersection(*(part.keys for part in sounds.values()))
     found = {}
-    for sound, (keys, videos, maps) in sounds.items():
-        numbers = [number for number, key in enumerate(keys) if key in common]
-        found[sound] = SoundMaps(
-            [keys[number] for number in numbers],
-            [videos[number] for number in numbers],
-            maps[numbers],
-        )
+    for sound, part in sounds.items():
+        numbers = [number for number, key in enumerate(part.keys) if key in common]
+        found[sound] = part.of_frames(numbers)
     return found
+
+
+def _parts(*stores: MapArray) -> Iterator[list[Maps]]:
+    """The maps of the same frames of all stores, a range of frames at a time."""
+    for numbers in map_streams.chunks(*stores):
+        yield [np.asarray(store[np.arange(numbers.start, numbers.stop)]) for store in stores]
 
 
 def _sides(boxes: Sequence[Box]) -> Doubles:
@@ -139,13 +155,19 @@ def measure(
     protocol, found = negatives.protocol(threshold), {}
     keys, _, own = sounds[PlayedSound.OWN]
     sides = [_sides(boxes[key]) for key in keys]
-    for sound, (_, _, maps) in sounds.items():
-        found[sound] = FrameMeasures(
-            negatives.maximum(maps),
-            masks.ious(protocol, maps, sides),
-            negatives.foreground_share(maps, threshold),
-            negatives.map_ious(own, maps, threshold),
-        )
+    for sound, (_, _, every) in sounds.items():
+        parts, start = [], 0
+        for own_maps, maps in _parts(own, every):
+            part = FrameMeasures(
+                negatives.maximum(maps),
+                masks.ious(protocol, maps, sides[start : start + len(maps)]),
+                negatives.foreground_share(maps, threshold),
+                negatives.map_ious(own_maps, maps, threshold),
+            )
+            parts.append(part)
+            start += len(maps)
+        columns = zip(*parts, strict=True)
+        found[sound] = FrameMeasures(*(np.concatenate(column) for column in columns))
     return found
 
 
@@ -213,7 +235,7 @@ def _detection(
     thresholds = thresholds_of(np.concatenate([own.maximum, *(each.maximum for each in others)]))
     if not len(thresholds):
         return _mean(np.zeros(len(own.iou)), means)
-    counts = [np.zeros((len(own.iou), len(thresholds))) for _ in range(3)]
+    counts = [np.zeros((len(own.iou), len(thresholds)), np.uint8) for _ in range(3)]
     for each in (own, *others):
         sounding = np.full(len(each.iou), each is own)
         detections = Detections(each.iou, each.maximum, sounding)

@@ -305,7 +305,7 @@ def foreground_share(maps: Floats, threshold: float, px: int = PX) -> Doubles:
     >>> foreground_share(np.array([[[0.9, 0.1], [0.1, 0.1]]]), 0.5, px=2)
     array([0.25])
     """
-    return 1 - masks.inactive_fractions(maps[:, None], px, threshold)[:, 0]
+    return 1 - masks.inactive_fractions(maps, px, threshold)
 
 
 def false_positive_rate(maxima: ArrayLike, threshold: float) -> float:

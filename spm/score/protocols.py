@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from spm.base.errors import UserError
+from spm.base.words import one_of
 from spm.boxes.formats.frames import Form
 
 
@@ -164,7 +165,7 @@ def find(name: str) -> Protocol:
         If no protocol has that name; the message lists the names.
     """
     if name not in PROTOCOLS:
-        raise UserError(f"unknown protocol {name!r}: expected one of {', '.join(PROTOCOLS)}")
+        raise UserError(f"unknown protocol {name!r}: {one_of(name, PROTOCOLS)}")
     return PROTOCOLS[name]
 
 

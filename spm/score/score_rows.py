@@ -61,16 +61,15 @@ def scores(
     of_networks = {
         name: evaluation.score(chosen, maps, truth) for name, maps in (networks or {}).items()
     }
+    for name, (selection, _) in results.items():
+        if not selection.frames:
+            raise UserError(f"protocol {name}: no frame has a map and a box; expected at least one")
+    of_baselines = evaluation.score_baselines(
+        chosen, results, predictions.map_shape(), np.empty((0, 4)), truth
+    )
     for protocol in chosen:
         selection, frame_scores = results[protocol.name]
-        if not selection.frames:
-            raise UserError(
-                f"protocol {protocol.name}: no frame has a map and a box; expected at least one"
-            )
-        systems = {MAPS: frame_scores}
-        systems |= evaluation.score_baselines(
-            selection, predictions.map_shape(), np.empty((0, 4)), protocol, truth
-        )
+        systems = {MAPS: frame_scores} | of_baselines[protocol.name]
         systems |= {name: found[protocol.name][1] for name, found in of_networks.items()}
         videos = {predictions.videos[number] for number in selection.frames}
         drawn = (matched.resampled, len(videos))

@@ -227,11 +227,12 @@ def run(
         path.stem: evaluation.score(chosen, workflow_tables.on_frames_of(predictions, path), truth)
         for path in baseline_maps
     }
+    of_baselines = evaluation.score_baselines(
+        chosen, results, predictions.map_shape(), training, truth
+    )
     for protocol in chosen:
         selection, scores = results[protocol.name]
-        systems = {"run": scores} | evaluation.score_baselines(
-            selection, predictions.map_shape(), training, protocol, truth
-        )
+        systems = {"run": scores} | of_baselines[protocol.name]
         systems |= {name: found[protocol.name][1] for name, found in networks.items()}
         content = common | counts(predictions, selection, training, without_map)
         content |= _summary(config, protocol, predictions, selection, systems)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypedDict
 from spm.base.errors import UserError
 from spm.base.file_digest import file_digest
 from spm.base.version import VERSION
+from spm.base.words import one_of
 from spm.boxes import benchmarks
 from spm.boxes.benchmark_sets import SETS, BenchmarkSet
 from spm.boxes.formats.frames import BenchmarkBoxes
@@ -77,7 +78,7 @@ def split_name(text: str) -> tuple[str, str]:
     """
     name, _, folder = text.partition("=")
     if name not in SETS:
-        raise UserError(f"{name}: no such set; expected some of {', '.join(SETS)}")
+        raise UserError(f"{name}: no such set; {one_of(name, SETS)}")
     return name, folder
 
 
@@ -91,6 +92,8 @@ def find_maps(maps: Path, name: str) -> Path | None:
     """
     if not maps.exists():
         raise UserError(f"{maps}: no such file or folder of maps")
+    if maps.is_dir() and not any(maps.iterdir()):
+        raise UserError(f"{maps}: an empty folder; expected maps, such as vgg-ss.npz")
     found = _by_set(maps) if maps.is_dir() else {}
     if not found:
         return maps

@@ -22,6 +22,7 @@ from spm.base import project_files, spreadsheets
 from spm.base.errors import UserError
 from spm.base.shards import name_of
 from spm.base.tables import atomic_write
+from spm.base.words import did_you_mean
 from spm.corpus import manifest as manifests
 from spm.corpus import windows
 from spm.corpus.fetching import store
@@ -33,7 +34,10 @@ from spm.workflow.preflight.facts import Severity, record_file
 from spm.workflow.project import check_project, load_project
 
 RESULTS, LOGS, STATE = Path("results"), Path("logs"), Path("state")
+MADE = ("results", "logs", "state", "store", ".snakemake")  # by a run of the workflow
 DAY_S = 86_400
+SHOWS_ALL = "shows frames or numbers of it"
+MAY_HAVE_FRAMES, MAY_HAVE_LEARNED = "may have its frames", "may have learned from the video"
 # What people read: it shows frames and names of videos, and is made again within minutes.
 SHOWN = ("overview.html", "results/report", "results/README.md", "results/croissant.json")
 NETWORKS = ("results/audio", "results/fusion/train", "results/boxes/detector",
@@ -188,12 +192,11 @@ class Cleaner:
             if record.video_id in ids or windows.source_of(record.address) in sources:
                 yield from (Deletable(file, "media of the video") for file in files)
         yield from _tables_with(ids)
-        yield from (Deletable(path, "shows frames or numbers of it") for path in _existing(SHOWN))
-        yield from (Deletable(path, "may have its frames") for path in _existing(["state/mapped"]))
+        yield from (Deletable(path, SHOWS_ALL) for path in _existing(SHOWN))
+        yield from (Deletable(path, MAY_HAVE_FRAMES) for path in _existing(["state/mapped"]))
         yield from (Deletable(path, "names the video") for path in _texts_with(ids))
         if networks:
-            reason = "may have learned from the video"
-            yield from (Deletable(path, reason) for path in _existing(NETWORKS))
+            yield from (Deletable(path, MAY_HAVE_LEARNED) for path in _existing(NETWORKS))
 
     def without_rows(self, wanted: Sequence[str]) -> bytes | None:
         """The manifest without the rows of some videos; None if it has none of them."""
@@ -273,10 +276,16 @@ def find(
     UserError
         If the config or the manifest has a fault, or nothing is known of a video.
     """
+    if not _existing(str(folder / name) for name in MADE):
+        raise UserError(
+            f"{folder.absolute()}: no workflow has run in this folder: run spm clean in the folder"
+            " of a project, or name it with --directory"
+        )
     last = None if config_files or overrides else last_run.config(folder)
     project = check_project(folder, last) if last else load_project(folder, config_files, overrides)
     with chdir(folder):
-        cleaner = Cleaner(project.config, manifests.read(project.manifest.relative_to(folder)))
+        plan = Plan.from_config(project.config, project_files.FOLDER)
+        cleaner = Cleaner(project.config, manifests.read(Path(plan.manifest)))
         if not videos:
             errors = [fault.line for fault in project.problems if fault.severity is Severity.ERROR]
             if errors:
@@ -284,10 +293,21 @@ def find(
             return Found(folder, list(cleaner.leftovers(days)), cleaner.manifest, None, False)
         found: dict[Path, Deletable] = {}
         for video in videos:
-            for leftover in cleaner.of_video(video, networks=networks):
-                found.setdefault(leftover.path, leftover)
+            leftovers = list(cleaner.of_video(video, networks=networks))
+            if cleaner.without_rows([video]) is None and not any(map(_names_video, leftovers)):
+                known = [listed.video_id for listed in cleaner.videos]
+                raise UserError(
+                    f"--video {video}: nothing is stored of it, and {cleaner.manifest} does not"
+                    f" list it{did_you_mean(video, known)}"
+                )
+            found.update((leftover.path, leftover) for leftover in leftovers)
         content = cleaner.without_rows(videos)
         return Found(folder, list(found.values()), cleaner.manifest, content, True)
+
+
+def _names_video(leftover: Deletable) -> bool:
+    """Whether a file is certainly of the video, and not one that shows all videos."""
+    return leftover.reason not in (SHOWS_ALL, MAY_HAVE_FRAMES, MAY_HAVE_LEARNED)
 
 
 def _children(folder: Path) -> list[Path]:

@@ -282,7 +282,7 @@ def findings(
     try:
         project = load_project(folder, config_files, overrides)
     except UserError as error:
-        advice = "correct it, or name another file with --configfile"
+        advice = "correct it, or name another with --configfile or --directory"
         for line in str(error).splitlines():
             yield Finding("config", State.FAIL, line, advice)
         return

@@ -30,14 +30,7 @@ def check_project(results: Path, *, quick: bool = False) -> Iterator[Checked]:
         Folder of the results, in the folder in which the workflow runs.
     quick : bool
         Of media and weights, compare only what needs no reading of the whole file.
-
-    Raises
-    ------
-    UserError
-        When there is no such folder.
     """
-    if not results.is_dir():
-        raise UserError(f"{results}: no folder: expected the results of a workflow")
     kept = results.absolute().parent / "state" / "finished"
     for folder in (results, kept):
         for path in sorted(folder.rglob("*")):

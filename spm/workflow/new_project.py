@@ -11,7 +11,7 @@ from pathlib import Path
 from spm.base import tables
 from spm.base.errors import UserError
 from spm.base.project_files import CONFIGS, FOLDER, PROFILE
-from spm.base.words import alternatives
+from spm.base.words import one_of
 
 MANIFEST = "videos/manifest.csv"
 SNAKEFILE = '''\
@@ -44,7 +44,7 @@ def config_text(like: str) -> str:
     example = CONFIGS / f"{like}.yaml"
     if not example.is_file():
         names = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-        raise UserError(f"--like {like}: expected {alternatives(names)}")
+        raise UserError(f"--like {like}: {one_of(like, names)}")
     text = COMMENT.sub("", example.read_text(encoding="utf-8"))
     if like == "local":
         text = text.replace("corpus:\n", f"corpus:\n  manifest: {MANIFEST}\n", 1)

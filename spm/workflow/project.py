@@ -52,6 +52,8 @@ def load_project(
     UserError
         If the config has a fault, so that nothing else can be checked.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected the folder of a project")
     own = [yaml_file.read(file) for file in project_files.own_config(folder)]
     options: Any = {}
     for file in config_files:

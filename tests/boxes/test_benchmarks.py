@@ -189,7 +189,7 @@ def test_a_folder_without_boxes_and_an_unknown_name_are_errors(tmp_path):
     with pytest.raises(UserError, match=r"the folder has no \.xml and no \.npy file"):
         benchmarks.read(str(tmp_path))
     with pytest.raises(
-        UserError, match=r"nowhere: expected a file or folder of boxes, or one of dsol-solo"
+        UserError, match=r"nowhere: no such file or folder of boxes, .*expected one of dsol-solo"
     ):
         benchmarks.read("nowhere")
 

@@ -16,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from spm.base import schemas, tables
-from spm.cli import COMMANDS, EPILOG, app, review
+from spm.cli import COMMANDS, EPILOG, commands, review
 from tests.support.project import ROOT
 from tests.support.web import film
 
@@ -48,7 +48,7 @@ def spm(*words, cwd=ROOT, **environment):
 
 @pytest.mark.parametrize("name", ["", *NAMES])
 def test_help_fits_a_screen_and_ends_with_examples(name):
-    text = CliRunner().invoke(app, [*name.split(), "--help"], terminal_width=SCREEN[1]).stdout
+    text = CliRunner().invoke(commands, [*name.split(), "--help"], terminal_width=SCREEN[1]).stdout
     assert len(text.splitlines()) <= SCREEN[0]
     before_examples = text.split("Examples:")[0].splitlines()
     assert not [line for line in before_examples if len(line) > SCREEN[1] + 10]
@@ -61,7 +61,7 @@ def test_help_fits_a_screen_and_ends_with_examples(name):
 @pytest.mark.parametrize("line", [*help_examples(), *PAGE_EXAMPLES])
 def test_every_example_is_a_valid_command_line(line):
     words = shlex.split(re.split(r"   |\||&&", line.strip())[0])
-    command = get_command(app).commands[words[1]]
+    command = get_command(commands).commands[words[1]]
     command.make_context(words[1], words[2:])  # raises an error where it is not valid
 
 
@@ -83,14 +83,15 @@ def test_the_file_of_a_review_is_beside_the_manifest_of_the_results(tmp_path):
 
 
 def test_help_imports_no_slow_package():
-    calls = []
+    code = ["import sys", "from spm.cli import commands"]
     for name in ["", *NAMES]:
         words = [*name.split(), "--help"]
-        calls.append(f"try: app({words})\nexcept SystemExit: pass\n")
-    code = f"import sys\nfrom spm.cli import app\n{''.join(calls)}print('LOADED', *sys.modules)"
+        code.append(f"try: commands({words})\nexcept SystemExit: pass")
+    code.append("print('LOADED', *sys.modules)")
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", "\n".join(code)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
     loaded = set(done.stdout.split("LOADED ")[1].split())
     assert loaded & SLOW_IMPORTS == set()
 

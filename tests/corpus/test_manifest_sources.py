@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from spm.base.errors import UserError
+from spm.cli.manifest import next_steps
 from spm.corpus.manifest import address, read
 from spm.corpus.manifest_sources import workflow_command, write_folder, write_music
 from spm.corpus.media import ffmpeg
@@ -127,6 +128,13 @@ def test_the_command_that_runs_the_workflow_names_the_manifest(tmp_path):
     assert command[:2] == ["snakemake", "all"]  # after --config, a target would be another setting
     config = command[command.index("--config") + 1].removeprefix("corpus=")
     assert json.loads(config) == {"manifest": str(manifest)}
+
+
+def test_boxes_are_drawn_before_the_workflow_runs_if_there_are_none(tmp_path):
+    steps = "".join(next_steps(tmp_path / "manifest.csv"))
+    assert steps.index("clips.parquet") < steps.index("spm review --draw") < steps.index(" all ")
+    (tmp_path / "boxes.csv").touch()
+    assert "spm review" not in "".join(next_steps(tmp_path / "manifest.csv"))
 
 
 def test_files_that_are_not_listed_are_named_with_the_reason(tmp_path):

@@ -12,7 +12,7 @@ from spm.base.errors import UserError
 from spm.demo import scenario as demo
 from spm.demo.backdrops import PAD, grade
 from spm.demo.instruments import INSTRUMENTS
-from spm.demo.pictures import Actor, box_of, film
+from spm.demo.pictures import Actor, Placed, film
 from spm.demo.scenario import Demo, DemoVideo
 from spm.demo.shapes import Motion, Pose, Shape, extent, matrix_of, rectangle, sprite, turned
 from spm.demo.sounds import hertz, play, room
@@ -103,15 +103,17 @@ def test_a_quarter_turn_exchanges_the_sides_of_the_box(degrees):
     shapes = [Shape(rectangle(-1, -0.25, 1, 0.25), (0, 0, 0), 0)]
     low, high = extent(shapes, turned(degrees, mirror=False))
     np.testing.assert_allclose(high - low, (2, 0.5) if degrees == 0 else (0.5, 2))
-    box = box_of(
-        sprite(shapes, matrix_of(shapes, Pose(0.5, 0.5, 0.09, degrees), (120, 120)), (120, 120))
-    )
+    size = (120, 120)
+    picture = sprite(shapes, matrix_of(shapes, Pose(0.5, 0.5, 0.09, degrees), size), size)
+    box = Placed(picture, 0, 0).box(size)
     np.testing.assert_allclose(box[2:], (0.6, 0.15) if degrees == 0 else (0.15, 0.6), atol=2 / 120)
 
 
 def test_a_pose_of_a_corner_leaves_little_of_the_instrument_outside():
     shapes = [Shape(rectangle(-1, -1, 1, 1), (0, 0, 0), 0)]
-    x, y, w, h = box_of(sprite(shapes, matrix_of(shapes, Pose(1, 0, 0.16), (100, 100)), (100, 100)))
+    size = (100, 100)
+    picture = sprite(shapes, matrix_of(shapes, Pose(1, 0, 0.16), size), size)
+    x, y, w, h = Placed(picture, 0, 0).box(size)
     assert (x + w, y) == (1, 0)
     assert w * h == pytest.approx(0.16 * 0.92**2, abs=0.02)
 
@@ -129,6 +131,19 @@ def test_the_box_follows_the_motion():
     still_y, right_y, left_y = (box[1] + box[3] / 2 for box in boxes)
     assert right_y > still_y + 0.03  # after a quarter turn, the drawing's x points down
     assert left_y < still_y - 0.03
+
+
+@pytest.mark.parametrize(("body_x", "part_x"), [(0, 9), (9, 0), (9, 9)])
+def test_what_moves_out_of_the_frame_is_not_in_the_box(body_x, part_x):
+    drawing = INSTRUMENTS["violin"].draw(np.random.default_rng(0))
+    drawing = drawing._replace(sway=Motion(x=body_x), stroke=Motion(x=part_x - body_x))
+    background = Image.new("RGBA", (128 + 2 * PAD, 96 + 2 * PAD), (90, 120, 90, 255))
+    actor = Actor(drawing, Pose(0.5, 0.5, 0.1), np.array([0.0, 1.0]))
+    table = grade(np.random.default_rng(0))
+    frames, ((before, after),) = film(background, [actor], np.zeros((2, 2)), table, (128, 96))
+    is_gone = bool(body_x and part_x)
+    assert (after is None) == is_gone == (np.ptp(frames[1], (0, 1)) == 0).all()
+    assert is_gone or after[2] * after[3] < before[2] * before[3]
 
 
 def test_instruments_are_anywhere_and_seldom_in_the_middle():

@@ -278,6 +278,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(
         assert resumed[name].read_bytes() == trained[name].read_bytes(), name
 
 
+@pytest.mark.slow
 def test_missing_data_and_impossible_settings_are_errors(four, tmp_path):
     with pytest.raises(UserError, match="dsol: mosaic_epochs is not 0, but --mosaics is missing"):
         train_dsol(four, None, tmp_path)

@@ -127,6 +127,7 @@ def test_methods_take_features_of_yamnet_and_of_a_frozen_visual_network(method):
     assert heat.shape == (4, 1, 4, 4)
 
 
+@pytest.mark.slow
 def test_dsol_learns_clusters_of_objects_from_stored_features(squares, yamnet, tmp_path):
     """Its classifiers learn from a loss that no weight of the run's optimizer takes part in.
 
@@ -139,6 +140,7 @@ def test_dsol_learns_clusters_of_objects_from_stored_features(squares, yamnet, t
     assert about["config"]["clusters"] == 2
 
 
+@pytest.mark.slow
 def test_lcbm_learns_the_categories_of_the_corpus_beside_negative_sounds(squares, yamnet, tmp_path):
     shares = {"silence_share": 0.1, "noise_share": 0.1, "offscreen_share": 0.1}
     changes = {"method": "lcbm", "promote": True, "epochs": 4, "projection_lr": 0.001}
@@ -152,6 +154,7 @@ def test_lcbm_learns_the_categories_of_the_corpus_beside_negative_sounds(squares
     assert network.class_head.out_features == 2
 
 
+@pytest.mark.slow
 def test_an_iteration_takes_pseudo_labels_from_the_epoch_before(squares, yamnet, tmp_path):
     changes = {"method": "iterative_contrastive", "promote": True, "epochs": 2}
     _, one, _ = run(squares, tmp_path, yamnet, **changes | {"epochs": 1})

@@ -1,6 +1,7 @@
 """Every method: its formula, the names of its weights, and that it localizes after training."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -180,14 +181,20 @@ def train(network: LocalizationNetwork, clips: Features, epochs: int) -> None:
             optimizer.step()
 
 
-def train_method(method: str, clips: Features) -> LocalizationNetwork:
-    """The method's network, trained on features."""
-    network = build(method, **SETTINGS.get(method, {}))
-    network.visual, network.audio = nn.Identity(), PrecomputedAudio()
-    if isinstance(network, iterative_contrastive.Network):
-        network.previous.visual, network.previous.audio = network.visual, network.audio
-    train(network, clips, EPOCHS.get(method, 10))
-    return network
+@pytest.fixture(scope="module")
+def trained(features) -> Callable[[str], LocalizationNetwork]:
+    """A function of a method: its network, trained once on features."""
+
+    @cache
+    def train_method(method: str) -> LocalizationNetwork:
+        network = build(method, **SETTINGS.get(method, {}))
+        network.visual, network.audio = nn.Identity(), PrecomputedAudio()
+        if isinstance(network, iterative_contrastive.Network):
+            network.previous.visual, network.previous.audio = network.visual, network.audio
+        train(network, features[0], EPOCHS.get(method, 10))
+        return network.eval()
+
+    return train_method
 
 
 def peak_in_box(heat: Tensor, box: dict) -> bool:
@@ -245,9 +252,9 @@ def accuracy(network: LocalizationNetwork, clips: Features) -> float:
     "method",
     ["spm", "dsol", "object_that_sound", "attention", "lvs", "ez_vsl", "iterative_contrastive"],
 )
-def test_it_finds_the_sounding_square_more_often_than_the_center_does(features, method):
+def test_it_finds_the_sounding_square_more_often_than_the_center_does(features, trained, method):
     """Of DSOL, this is the matching of stage one."""
-    assert hit_rate(train_method(method, features[0]), features[1]) > CENTER_HITS + 0.05
+    assert hit_rate(trained(method), features[1]) > CENTER_HITS + 0.05
 
 
 def test_sound_of_pixels_selects_the_part_of_a_mix_that_belongs_to_the_frame(corpus, audio):
@@ -270,27 +277,39 @@ def test_sound_of_pixels_selects_the_part_of_a_mix_that_belongs_to_the_frame(cor
     assert mixes.accuracy > 0.7
 
 
-def test_sspl_recognizes_a_clip_in_another_view(features):
+def test_sound_of_pixels_pools_the_loudness_of_successive_frames():
+    network = build("sound_of_pixels", components=2, pooled_frames=100).eval()
+    log_mels = torch.full((1, 201, 64), -20.0)
+    log_mels[:, :50] = 0
+    pooled = network.audio_features(log_mels)
+    expected = [10 * np.log10((50 * 1 + 50 * 0.01) / 100), -20, -20]
+    assert pooled[0, :, 0].tolist() == pytest.approx(expected, abs=1e-4)
+    with torch.inference_mode():
+        maps = network.absolute_maps(torch.rand(1, 1, 3, 64, 64), log_mels)
+    assert maps.shape[:2] == (1, 1)
+    assert 0 < maps.min() <= maps.max() < 1
+
+
+def test_sspl_recognizes_a_clip_in_another_view(features, trained):
     """It did not find the square here. A network with collapsed features would not even do this."""
-    assert accuracy(train_method("sspl", features[0]), features[1]) > 0.75
+    assert accuracy(trained("sspl"), features[1]) > 0.75
 
 
-def test_lcbm_finds_the_sounding_square_by_learning_categories(features):
-    assert hit_rate(train_method("lcbm", features[0]), features[1]) > CENTER_HITS + 0.05
+def test_lcbm_finds_the_sounding_square_by_learning_categories(features, trained):
+    assert hit_rate(trained("lcbm"), features[1]) > CENTER_HITS + 0.05
 
 
-def test_dmc_covers_the_sounding_square_more_often_than_any_centre_square(features):
+def test_dmc_covers_the_sounding_square_more_often_than_any_centre_square(features, trained):
     """Its maps have many maxima: shares of 1."""
-    train_clips, test = features
-    network = train_method("dmc", train_clips).eval()
+    network, test = trained("dmc"), features[1]
     with torch.inference_mode():
         maps = network.heat_maps(test.visual, test.audio).sounding
     assert success_rate(maps.flatten(0, 1).numpy(), test) > best_centre_square(test) + 0.2
 
 
 @pytest.mark.parametrize("method", ["attention", "dmc"])
-def test_it_matches_sounds_and_frames_more_often_than_chance(features, method):
-    assert accuracy(train_method(method, features[0]), features[1]) > 0.6
+def test_it_matches_sounds_and_frames_more_often_than_chance(features, trained, method):
+    assert accuracy(trained(method), features[1]) > 0.6
 
 
 @pytest.mark.parametrize("method", WEIGHT_NAMES)

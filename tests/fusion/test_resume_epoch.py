@@ -77,26 +77,26 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 def test_a_training_that_is_killed_and_then_terminated_inside_an_epoch_ends_with_the_same_bytes(
-    squares, tmp_path
+    few_squares, tmp_path
 ):
-    undisturbed, folder = start(squares, tmp_path / "a"), tmp_path / "b"
-    killed = start(squares, folder, checkpoint_minutes=0.01)
+    undisturbed, folder = start(few_squares, tmp_path / "a"), tmp_path / "b"
+    killed = start(few_squares, folder, checkpoint_minutes=0.001)
     wait_until(lambda: any(not name.endswith("-0000000") for name in checkpoints(folder)), killed)
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     place = checkpoints(folder)[-1]
     epoch, step = map(int, place.split("-"))
     # Another interval is no reason to start anew.
-    terminated = start(squares, folder, checkpoint_minutes=1000)
+    terminated = start(few_squares, folder, checkpoint_minutes=1000)
     wait_until(lambda: len(list((folder / "log").glob("events*"))) == 2, terminated)
-    time.sleep(0.3)
+    time.sleep(0.1)
     terminated.send_signal(signal.SIGTERM)
     _, log = terminated.communicate()
     assert terminated.returncode == 128 + signal.SIGTERM, log
     assert f"state: continues at epoch {epoch + 1} of 2, after step {step}\n" in log
     assert "state: stopped by SIGTERM" in log
     assert checkpoints(folder)[-1] > place
-    assert "state: continues at epoch" in finish(start(squares, folder))
+    assert "state: continues at epoch" in finish(start(few_squares, folder))
     finish(undisturbed)
     for name in OUTPUTS:
         assert (tmp_path / "a" / name).read_bytes() == (folder / name).read_bytes(), name

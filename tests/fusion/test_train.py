@@ -70,28 +70,28 @@ def audio_weights(path):
     return {name: tensor for name, tensor in tensors.items() if name.startswith("audio.")}
 
 
-def test_a_frozen_audio_network_keeps_weights_and_statistics(squares, promoted, tmp_path):
+def test_a_frozen_audio_network_keeps_weights_and_statistics(few_squares, promoted, tmp_path):
     before = {f"audio.{name}": tensor for name, tensor in weights.load(promoted)[0].items()}
-    after = audio_weights(train_spm(squares, tmp_path, promoted, epochs=1)["out"])
+    after = audio_weights(train_spm(few_squares, tmp_path, promoted, epochs=1)["out"])
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("changes", [{"freeze": False}, {"promote": False}])
-def test_an_audio_network_that_is_not_frozen_is_trained(squares, promoted, tmp_path, changes):
+def test_an_audio_network_that_is_not_frozen_is_trained(few_squares, promoted, tmp_path, changes):
     before = weights.load(promoted)[0]
     pretrained = promoted if changes.get("promote", True) else None
-    files = train_spm(squares, tmp_path, pretrained, epochs=1, **changes)
+    files = train_spm(few_squares, tmp_path, pretrained, epochs=1, **changes)
     after = audio_weights(files["out"])
     for name in ("trunk.conv1.weight", "trunk.bn1.running_mean"):
         assert not torch.equal(before[name], after[f"audio.{name}"])
 
 
-def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_bytes(few_squares, promoted, tmp_path, monkeypatch):
     # As on a GPU, the loss is scaled, and the checkpoint has the scaler's state.
     monkeypatch.setattr(torch.amp, "GradScaler", lambda device, **_: GradScaler(device))
     monkeypatch.setattr(Trainer, "autocast", lambda _: nullcontext())
-    undisturbed = train_spm(squares, tmp_path / "undisturbed", promoted)
+    undisturbed = train_spm(few_squares, tmp_path / "undisturbed", promoted)
     train_epoch = Trainer.train_epoch
 
     def killed(trainer, epoch):
@@ -101,21 +101,21 @@ def test_a_killed_run_resumes_to_the_same_bytes(squares, promoted, tmp_path, mon
 
     monkeypatch.setattr(Trainer, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        train_spm(squares, tmp_path / "killed", promoted)
+        train_spm(few_squares, tmp_path / "killed", promoted)
     (checkpoint,) = (tmp_path / "killed" / "state").rglob("*.safetensors")
     assert weights.load(checkpoint)[1]["scaler"]["scale"] == 65536.0
     monkeypatch.setattr(Trainer, "train_epoch", train_epoch)
-    resumed = train_spm(squares, tmp_path / "killed", promoted)
+    resumed = train_spm(few_squares, tmp_path / "killed", promoted)
     for name in ("out", "history"):
         assert resumed[name].read_bytes() == undisturbed[name].read_bytes(), name
 
 
-def test_compiled_trunks_give_the_same_network(squares, promoted, tmp_path, monkeypatch):
+def test_compiled_trunks_give_the_same_network(few_squares, promoted, tmp_path, monkeypatch):
     """torch.compile traces the trunks but uses the same kernels; the next test compiles kernels."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     torch._dynamo.reset()
-    eager = train_spm(squares, tmp_path / "eager", promoted, epochs=1)
-    compiled = train_spm(squares, tmp_path / "compiled", promoted, compile=True, epochs=1)
+    eager = train_spm(few_squares, tmp_path / "eager", promoted, epochs=1)
+    compiled = train_spm(few_squares, tmp_path / "compiled", promoted, compile=True, epochs=1)
     assert dynamo.counters["stats"]["unique_graphs"] > 0
     expected, _ = weights.load(eager["out"])
     actual, about = weights.load(compiled["out"])
@@ -180,11 +180,11 @@ def test_it_finds_the_sounding_square_in_videos_that_it_was_not_trained_on(promo
 
 
 def test_every_frame_of_every_test_clip_has_one_map_in_the_order_of_the_index(
-    squares, promoted, tmp_path
+    few_squares, promoted, tmp_path
 ):
-    network = train_spm(squares, tmp_path, promoted, epochs=1)["out"]
-    table = compute_maps(squares, network, tmp_path / "maps.parquet")
-    index = [row for row in tables.read(squares.index).to_pylist() if row["split"] == "test"]
+    network = train_spm(few_squares, tmp_path, promoted, epochs=1)["out"]
+    table = compute_maps(few_squares, network, tmp_path / "maps.parquet")
+    index = [row for row in tables.read(few_squares.index).to_pylist() if row["split"] == "test"]
     expected = [(row["clip_id"], frame) for row in index for frame in (0, 1)]
     rows = table.to_pylist()
     assert [(row["clip_id"], row["frame"]) for row in rows] == expected
@@ -193,17 +193,19 @@ def test_every_frame_of_every_test_clip_has_one_map_in_the_order_of_the_index(
     heat = np.array(table["map"].to_pylist())
     assert heat.shape[1] == rows[0]["height"] * rows[0]["width"] == 16
     assert 0 <= heat.min() <= heat.max() <= 1
-    again = compute_maps(squares, network, tmp_path / "again.parquet")
+    again = compute_maps(few_squares, network, tmp_path / "again.parquet")
     assert again.equals(table)
 
 
-def test_the_validation_test_set_has_the_solos_of_the_validation_split(squares, promoted, tmp_path):
-    network = train_spm(squares, tmp_path, promoted, epochs=1)["out"]
-    table = compute_maps(squares, network, tmp_path / "validation.parquet", "validation")
-    split = {row["clip_id"]: row["split"] for row in tables.read(squares.index).to_pylist()}
+def test_the_validation_test_set_has_the_solos_of_the_validation_split(
+    few_squares, promoted, tmp_path
+):
+    network = train_spm(few_squares, tmp_path, promoted, epochs=1)["out"]
+    table = compute_maps(few_squares, network, tmp_path / "validation.parquet", "validation")
+    split = {row["clip_id"]: row["split"] for row in tables.read(few_squares.index).to_pylist()}
     assert Counter(split[clip_id] for clip_id in table["clip_id"].to_pylist()) == {"val": 16}
 
 
-def test_a_missing_pretrained_network_is_an_error(squares, tmp_path):
+def test_a_missing_pretrained_network_is_an_error(few_squares, tmp_path):
     with pytest.raises(UserError, match=r"train\.promote: true, but --pretrained is missing"):
-        train_spm(squares, tmp_path, None)
+        train_spm(few_squares, tmp_path, None)

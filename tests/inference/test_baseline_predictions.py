@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spm.base.errors import UserError
-from spm.cli import app
+from spm.cli import commands
 from spm.demo import scenario
 from spm.inference.baseline_predictions import FramePlace, find_videos, predict
 
@@ -87,7 +87,7 @@ def test_the_command_scores_the_networks_next_to_the_maps(folder, tmp_path):
         csv.writer(file).writerows([["video_id", "time_s", "category", *"xywh"], *rows])
     maps = write_maps(tmp_path / "maps.npz", [f"c/{time_s:.3f}" for time_s in TIMES_S])
     words = ["score", str(maps), "--boxes", str(boxes), "--videos", str(folder), "--out", str(out)]
-    done = CliRunner().invoke(app, [*words, "--protocol", "adaptive"])
+    done = CliRunner().invoke(commands, [*words, "--protocol", "adaptive"])
     assert done.exit_code == 0, done.output
     assert "object-prior" in done.output
     table = pd.read_csv(out).set_index("metric")["value"]

@@ -65,4 +65,4 @@ def test_the_object_prior_of_pictures_is_a_row_beside_the_maps(folder, tmp_path,
     wrong = run_command(
         "benchmark", tmp_path / "maps.npz", "--suite", "vpo-ss", "--pictures", "a=b"
     )
-    assert "--pictures a: expected NAME=FOLDER, with the name of a set" in wrong.stderr
+    assert "--pictures a: no such set; expected one of dsol-solo, " in wrong.stderr

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from spm.inference import hub
 from spm.inference.model import find_weights
@@ -19,12 +20,16 @@ OFFLINE = "http://127.0.0.1:1"  # nothing answers here
 
 @pytest.fixture
 def endpoint(tmp_path):
-    """The address of a hub with one network in two revisions."""
+    """The address of a hub with one network in two revisions, and one set of pictures."""
     for revision, text in (("main", "{}"), ("v2", '{"second": true}')):
         folder = tmp_path / f"served/models/someone/localizer/{revision}"
         folder.mkdir(parents=True)
         (folder / "network.json").write_text(text)
         (folder / "network.safetensors").write_bytes(b"tensors of " + revision.encode())
+    for name, color in (("images/a_b.png", "red"), ("gt_masks/a_b.png", "white")):
+        path = tmp_path / "served/datasets/someone/set/main" / name
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (8, 8), color).save(path)
     with local_hub.serve(tmp_path / "served") as (address, _):
         yield address
 
@@ -32,8 +37,13 @@ def endpoint(tmp_path):
 def download(
     name: str, folder: Path, endpoint: str, prelude: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Download in another process, since the client reads its environment at import."""
+    """Download a network in another process."""
     code = f"{prelude}\nfrom spm.inference import hub\nprint(hub.network({name!r}))"
+    return run(code, folder, endpoint)
+
+
+def run(code: str, folder: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+    """Run code in another process, since the client reads its environment at import."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": endpoint,
@@ -58,6 +68,18 @@ def test_a_network_is_downloaded_once_and_then_read_from_the_cache(endpoint, tmp
     assert path.with_suffix(".json").read_text() == "{}"
     again = download("someone/localizer", tmp_path, OFFLINE)
     assert Path(again.stdout.strip()) == path, again.stderr
+
+
+def test_pictures_of_a_set_are_downloaded_and_its_masks_are_not_taken_for_them(endpoint, tmp_path):
+    code = (
+        "from spm.inference import benchmark_pictures as pictures\n"
+        "folder = pictures.find('someone/set')\n"
+        "print(pictures.pictures_of(['a_b_a'], ['a_b'], folder)['a_b_a'])"
+    )
+    done = run(code, tmp_path, endpoint)
+    picture = Path(done.stdout.strip())
+    assert picture.parts[-2:] == ("images", "a_b.png"), done.stderr
+    assert Image.open(picture).getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_a_revision_can_be_named(endpoint, tmp_path):

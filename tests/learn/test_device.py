@@ -1,3 +1,5 @@
+import platform
+import resource
 import shutil
 
 import pytest
@@ -29,7 +31,7 @@ def test_a_missing_gpu_is_an_error_with_the_remedy():
 
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:first", "0.5"])
 def test_another_word_is_an_error_with_the_words_that_are_known(name):
-    with pytest.raises(UserError, match=r"expected auto, cpu, cuda or mps|torch finds no GPU"):
+    with pytest.raises(UserError, match=r"expected one of auto, cpu, cuda, mps|torch finds no GPU"):
         pick_device(name)
 
 
@@ -37,6 +39,18 @@ def test_auto_is_the_gpu_of_a_mac(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("auto").type == "mps"
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library is left unchanged")
+def test_a_stage_keeps_the_memory_of_freed_tensors():
+    pick_device("cpu", torch.get_num_threads())
+    faults = []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        layers = [torch.ones(2**23) for _ in range(8)]  # 32 MB each: 65,536 pages in all
+        del layers
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    assert min(faults) < 1000
 
 
 @pytest.mark.parametrize("half", [True, False])

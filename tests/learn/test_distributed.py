@@ -60,13 +60,13 @@ def test_two_processes_have_the_loss_and_gradients_of_one_process_with_the_whole
     assert alone["losses"][0] != alone["losses"][1]
 
 
-def test_a_training_with_two_processes_writes_the_same_files_as_one(squares, tmp_path):
+def test_a_training_with_two_processes_writes_the_same_files_as_one(few_squares, tmp_path):
     config = {"visual": "mobilenet_v2", "start": "none", "crop": 48, "epochs": 2}
     config |= {"promote": False, "device": "cpu"}
     paths = {
-        "index": squares.index,
-        "clips": squares.clips,
-        "spectrograms": squares.spectrograms,
+        "index": few_squares.index,
+        "clips": few_squares.clips,
+        "spectrograms": few_squares.spectrograms,
         "out": tmp_path / "network.safetensors",
         "history": tmp_path / "history.parquet",
         "state": tmp_path / "state",

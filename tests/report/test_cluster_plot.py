@@ -1,9 +1,18 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from spm.base import json_file, schemas, tables
 from spm.corpus import clip_reader
-from spm.report.cluster_plot import ClusterPlot, mel_features, principal, run
+from spm.report.cluster_plot import (
+    MOST_CLASSES,
+    MOST_NAMES,
+    ClusterPlot,
+    clouds,
+    mel_features,
+    principal,
+    run,
+)
 from spm.report.samples import log_mels
 
 
@@ -50,3 +59,17 @@ def test_the_figure_shows_purity_and_counts_each_class_in_each_cluster(squares, 
     assert "20 clips by class" in drawn
     assert "flute, n = 48" in drawn
     assert "principal component 1" in drawn
+
+
+def test_200_classes_and_clusters_are_drawn_as_a_few_that_can_be_read():
+    names = [f"class{number:03d}" for number in range(200)]
+    labels = [*range(200), *([0] * 10), *range(10, 199)]
+    clips = pd.DataFrame({"class": [*names, *names[1:]], "label": labels})
+    points = np.zeros((len(clips), 2), np.float32)
+    figure = clouds(points, [0.5, 0.1], clips, clips, {"clusters": 200})
+    for axes in figure.axes[:2]:
+        assert len(axes.get_legend().get_texts()) == MOST_NAMES + 1
+        assert axes.get_legend().get_texts()[0].get_text() == "188 others"
+    table = figure.axes[2]
+    assert len(table.get_yticklabels()) == MOST_CLASSES
+    assert "class000, n = 1" not in {label.get_text() for label in table.get_yticklabels()}

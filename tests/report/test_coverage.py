@@ -1,6 +1,6 @@
 import pandas as pd
 
-from spm.report.coverage import count_statuses, coverage_bars
+from spm.report.coverage import MOST_BARS, count_statuses, coverage_bars
 
 
 def test_the_bars_of_a_category_stack_the_splits_to_all_its_clips():
@@ -24,3 +24,13 @@ def test_videos_are_counted_by_status_and_the_missing_ones_by_reason(project):
     assert counts.columns.tolist() == ["ok", "gone", "no-audio"]
     assert counts.loc["solo: cello"].tolist() == [1, 1, 0]
     assert counts.loc["solo: flute"].tolist() == [0, 0, 1]
+
+
+def test_of_many_categories_those_with_the_fewest_clips_are_drawn():
+    names = [f"c{number:03d}" for number in range(MOST_BARS + 20)]
+    rows = [("solo", name, "test", 3 if name < "c020" else 1) for name in names]
+    coverage = pd.DataFrame(rows, columns=["kind", "categories", "split", "audible"])
+    figure = coverage_bars(coverage)
+    drawn = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert drawn == [f"solo: {name}" for name in names[20:]]
+    assert f"test: {MOST_BARS + 60} clips" in figure.axes[0].get_legend_handles_labels()[1]

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from spm.report.curves import curves
+from spm.report.curves import BEST, MOST_TOGETHER, curves
 
 
 def history(splits):
@@ -21,15 +21,33 @@ def test_epochs_are_counted_from_1():
     assert figure.axes[0].lines[0].get_xdata().tolist() == [1, 2]
 
 
+def test_a_training_of_one_epoch_has_one_tick():
+    table = history(["train"])
+    axes = curves({"spm": table[table["epoch"] == 0]}).axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_dashes_are_explained_only_where_there_are_validation_clips():
     both, train = curves({"spm": history(["train", "val"])}), curves({"spm": history(["train"])})
-    assert legend(both, -1) == ["spm", "on training clips", "on validation clips"]
+    assert legend(both, -1) == ["spm", "on training clips", "on validation clips", BEST]
     assert legend(train, -1) == ["spm"]
 
 
-def test_more_runs_than_colors_are_all_drawn():
-    drawn = curves({f"run-{number}": history(["train"]) for number in range(20)})
-    assert len([line for line in drawn.axes[0].lines if len(line.get_xdata())]) == 20
+def test_many_runs_have_a_panel_each():
+    names = [f"run-{number}" for number in range(MOST_TOGETHER + 1)]
+    drawn = curves({name: history(["train"]) for name in names})
+    assert [axes.get_title() for axes in drawn.axes if axes.axison] == names
+    few = curves({name: history(["train"]) for name in names[1:]})
+    assert len([line for line in few.axes[0].lines if len(line.get_xdata())]) == MOST_TOGETHER
+
+
+def test_the_epoch_with_the_smallest_validation_loss_is_marked():
+    table = history(["train", "val"])
+    table.loc[(table["split"] == "val") & (table["epoch"] == 1), "value"] = 0.1
+    for names in (["spm"], [f"run-{number}" for number in range(MOST_TOGETHER + 1)]):
+        mark = curves(dict.fromkeys(names, table)).axes[0].lines[-1]
+        assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([2], [0.1])
 
 
 def test_the_curves_of_audio_networks_are_above_those_of_the_runs():

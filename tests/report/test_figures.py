@@ -9,7 +9,19 @@ from PIL import Image
 
 from spm.base import csv_file, json_file, schemas, tables
 from spm.base.statuses import PretrainedBaseline
-from spm.report.figures import Figures, by_class, choose, class_points, run, score_bars
+from spm.report.figures import (
+    MOST_CLASSES,
+    MOST_RUNS,
+    NETWORKS,
+    Figures,
+    best_runs,
+    by_class,
+    choose,
+    class_points,
+    extreme_classes,
+    run,
+    score_bars,
+)
 from spm.report.tables import ordered, rows
 from tests.report.conftest import RUNS, annotation
 
@@ -207,3 +219,19 @@ def test_each_class_has_its_number_of_truths_and_a_marker_per_run(project):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cello, n = 16"]
     assert [line.get_label() for line in axes.lines] == [*RUNS, *PretrainedBaseline]
     assert axes.lines[0].get_marker() != axes.lines[1].get_marker()  # also differ in gray
+
+
+def test_of_many_runs_the_best_are_drawn_with_the_networks():
+    names = [f"run{number}" for number in range(MOST_RUNS + 2)]
+    ranked = pd.DataFrame({"run": [*reversed(names), "zero-shot"]})
+    assert best_runs([*names, *NETWORKS], ranked) == [*names[2:], *NETWORKS]
+    assert best_runs(names[2:], ranked) == names[2:]
+    assert best_runs(names, ranked[:0]) == names[:MOST_RUNS]  # nothing is scored
+
+
+def test_of_many_classes_the_extreme_ones_are_drawn():
+    names = [f"c{number:02d}" for number in range(MOST_CLASSES + 10)]
+    group = pd.DataFrame({"category": names, "auc": np.linspace(0, 1, len(names)), "trivial": 0.5})
+    half = MOST_CLASSES // 2
+    assert list(extreme_classes(group)["category"]) == [*names[:half], *names[-half:]]
+    assert len(extreme_classes(group[:MOST_CLASSES])) == MOST_CLASSES

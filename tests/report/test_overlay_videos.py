@@ -1,14 +1,16 @@
 import base64
+import io
 import re
 
 import av
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from spm.base import schemas
 from spm.base.errors import UserError
-from spm.report.overlay_videos import OverlayVideos, choose, draw_boxes, encode, run
+from spm.report.overlay_videos import WIDTH, OverlayVideos, choose, draw_boxes, encode, run
 from tests.report.conftest import annotation
 
 
@@ -48,6 +50,9 @@ def test_the_page_plays_a_video_with_sound_for_each_run_and_network(project, tmp
         ["Baseline object-prior", "Baseline zero-shot"],
     )
     assert captions == runs + baselines
+    posters = re.findall(r'poster="data:image/jpeg;base64,([^"]+)"', page)
+    first = Image.open(io.BytesIO(base64.b64decode(posters[0])))
+    assert (len(posters), first.width) == (4, WIDTH)  # not black before it plays
     assert "3 s, 2 frames/s" in page
     (tmp_path / "video.mp4").write_bytes(base64.b64decode(encoded[0]))
     with av.open(tmp_path / "video.mp4") as container:

@@ -1,5 +1,6 @@
 """The score tables of spm/report/tables.py."""
 
+import re
 from dataclasses import asdict
 
 import pandas as pd
@@ -200,7 +201,7 @@ def test_a_test_set_without_a_kept_box_has_a_sentence_in_place_of_a_table(gather
 
 def negative_figures(fpr):
     """Figures of a system on own sounds and silence."""
-    other = {"fpr": fpr, "pia": fpr / 2, "f": 0.5, "ap": 0.6}
+    other = {"fpr": fpr, "pia": fpr / 2, "f": 0.5, "ap": 0.6, "max_f1": 0.7, "same": 0.1}
     figures = {"own": {"ciou": 0.4, "loc_acc": 0.3}, "silence": {**other}, "all": {**other}}
     for values in figures.values():
         values["interval_95"] = {name: [value - 0.1, value + 0.1] for name, value in values.items()}
@@ -217,7 +218,11 @@ def test_figures_on_negative_sounds_have_a_table_and_a_sentence(gather, tmp_path
     assert len(table) == 2 * 2 * 3  # sources of boxes, systems, sounds; protocols do not matter
     assert set(table.query("sound == 'silence' and run == 'spm'")["fpr"]) == {0.2}
     assert "### solo, given boxes" in markdown
-    assert "| **spm**: silence | 0.700 | – | – | 0.200 [0.100, 0.300] |" in markdown
+    head = "| | threshold | mean IoU | LocAcc | silence | pIA | F | AP | max-F1 | same as own |"
+    assert head in markdown
+    own = "0.400 [0.300, 0.500] | 0.300 [0.200, 0.400]"
+    assert f"| **spm** | 0.700 | {own} | 0.200 [0.100, 0.300] | 0.100 [" in markdown
+    assert markdown.count(f"| zero-shot | 0.700 | {own} |") == 2
     assert "solo: `spm` finds a source in 20 % of frames with silence" in markdown
 
 
@@ -256,6 +261,15 @@ def test_runs_are_compared_on_the_frames_that_both_have(gather, tmp_path):
     pairs = pairs_of_runs(tmp_path)
     assert set(pairs["frames"]) == {2}
     assert (pairs["difference"] == 0).all()
+
+
+def test_of_many_runs_only_those_of_one_name_are_compared_in_the_markdown(gather, tmp_path):
+    names = ["spm", "spm-silence", "spmx", *"abcdef"]
+    _, text = gather({f"{name}/solo/given/p": scored(0.2, 0.4) for name in names})
+    rows = re.findall(r"^\| (\S+ − \S+): ", text, re.MULTILINE)
+    assert rows == ["spm − spm-silence"]
+    assert "pairs.csv has all" in text
+    assert pairs_of_runs(tmp_path)[["run", "against"]].drop_duplicates().shape[0] == 36
 
 
 def test_a_single_run_has_no_differences(gather, tmp_path):

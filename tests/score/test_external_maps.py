@@ -189,7 +189,7 @@ def test_boxes_obey_the_workflows_rules_if_the_videos_are_listed():
         "v/3.000": 1,
     }
     assert matched.truth.boxes["v/3.000"][0].category == "acoustic_guitar"
-    with pytest.raises(UserError, match="no box counts; expected boxes of listed videos"):
+    with pytest.raises(UserError, match="no box counts: the manifest"):
         external_maps.match_to_truth(maps, renamed, {"other": ["cello"]})
     with pytest.raises(UserError, match="--manifest: the boxes name no videos"):
         external_maps.rename_unlisted(
@@ -266,7 +266,10 @@ def test_if_every_class_sounds_there_is_no_nsa(boxes, tmp_path):
     ("words", "message"),
     [
         (("--protocol", "dsol"), "unknown protocol 'dsol': expected one of spm-paper"),
-        (("--boxes", "nowhere.csv"), "expected a file or folder of boxes, or one of dsol-solo"),
+        (
+            ("--boxes", "nowhere.csv"),
+            "no such file or folder of boxes, and no such set; expected one of",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_line_and_status_1(npz, boxes, words, message):

@@ -199,7 +199,7 @@ def test_maps_that_are_not_finite_numbers_of_two_dimensions_are_one_line(form, f
 @pytest.mark.parametrize("form", ["maps.npz", "maps.npy", "folder-of-npy"])
 def test_arrays_of_python_objects_are_not_unpickled(form, tmp_path):
     FORMS[form](tmp_path / form, KEYS, np.array([{"code": "runs"}] * 3))
-    assert re.search(r"allow_pickle=False|Python objects in dtype", error_of(tmp_path / form))
+    assert "it holds Python objects, which could run code" in error_of(tmp_path / form)
 
 
 class Attack:

@@ -137,15 +137,22 @@ def test_ciou_needs_a_class_in_every_frame_and_a_frame_for_every_class(frame, fr
         metrics.ciou([0.5, 0.5], frame, frames)
 
 
+def inactive_fractions(class_maps, px):
+    """Of the maps (n, classes, h, w): (n, classes)."""
+    frames, classes, *size = class_maps.shape
+    fractions = masks.inactive_fractions(class_maps.reshape(-1, *size), px, 0.2)
+    return fractions.reshape(frames, classes)
+
+
 def test_nsa_of_uniform_class_maps_is_one():
     maps = np.full((2, 11, 3, 3), 1 / 11)
-    inactive = masks.inactive_fractions(maps, 8, 0.2)
+    inactive = inactive_fractions(maps, 8)
     assert metrics.nsa(inactive, np.eye(11, dtype=bool)[:2]).tolist() == [1, 1]
 
 
 def test_nsa_counts_only_silent_classes_and_a_pixel_at_the_level_is_inactive():
     maps = np.array([[[[1.0, 1.0]], [[0.2, 0.3]]]])
-    inactive = masks.inactive_fractions(maps, 2, 0.2)
+    inactive = inactive_fractions(maps, 2)
     assert metrics.nsa(inactive, np.array([[True, False]])).tolist() == [0.5]
     with pytest.raises(ValueError, match="every class of a frame sounds"):
         metrics.nsa(inactive, np.array([[True, True]]))

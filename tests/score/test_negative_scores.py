@@ -1,12 +1,15 @@
 """Figures of systems on frames that are shown with own and other sounds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from spm.base import schemas, tables
 from spm.base.statuses import NegativeUse, PlayedSound
 from spm.boxes.formats.frames import Box
-from spm.score import negative_scores
+from spm.score import map_streams, negative_scores
+from spm.score.map_streams import StreamedMaps
 from spm.score.negative_scores import SoundMaps, SystemMaps, read, summarize
 from spm.score.workflow_tables import FrameKey
 
@@ -87,6 +90,31 @@ def test_frames_without_a_box_or_without_a_sound_are_left_out():
     found = summarize(SystemMaps(test, {}), boxes, 0.5, **OPTIONS)
     assert (found["frames"], found["videos"]) == (5, 3)
     assert summarize(maps, {}, 0.5, **OPTIONS)["sounds"] == {}
+
+
+def test_maps_in_a_file_have_the_figures_of_maps_in_memory_and_are_read_in_parts(monkeypatch):
+    read_at_once = []
+
+    def load(maps):
+        def rows(numbers):
+            read_at_once.append(len(numbers))
+            return maps[numbers]
+
+        return rows
+
+    def in_file(sounds):
+        streamed = {}
+        for sound, part in sounds.items():
+            maps = StreamedMaps(Path("maps"), part.maps.shape, load(part.maps))
+            streamed[sound] = part._replace(maps=maps)
+        return streamed
+
+    held = system(drawn(0.9), drawn(0.1), FULL)
+    expected = summarize(held, BOXES, None, **OPTIONS)
+    monkeypatch.setattr(map_streams, "CHUNK_BYTES", 2 * 3 * 4 * SIZE**2)  # three pairs of maps
+    streamed = SystemMaps(in_file(held.test), in_file(held.threshold))
+    assert summarize(streamed, BOXES, None, **OPTIONS) == expected
+    assert max(read_at_once) <= 6
 
 
 def test_intervals_are_those_of_resampled_videos():

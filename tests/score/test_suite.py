@@ -135,7 +135,11 @@ def test_maps_in_one_file_serve_every_set_and_a_subset_has_the_maps_of_its_set(t
     assert suite.find_maps(tmp_path / "all.npz", "is3") == tmp_path / "all.npz"
     maps = tmp_path / "maps"
     maps.mkdir()
+    with pytest.raises(UserError, match="maps: an empty folder; expected maps"):
+        suite.find_maps(maps, "is3")
+    (maps / "key.npy").touch()
     assert suite.find_maps(maps, "is3") == maps  # a folder of keys
+    (maps / "key.npy").unlink()
     (maps / "vgg-ss.npz").touch()
     assert suite.find_maps(maps, "vgg-ss-heard") == maps / "vgg-ss.npz"
     assert suite.find_maps(maps, "is3") is None
@@ -151,7 +155,7 @@ def test_maps_in_one_file_serve_every_set_and_a_subset_has_the_maps_of_its_set(t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--suite", "vggss"), "vggss: no such set; expected some of dsol-solo, dsol-duet"),
+        (("--suite", "vggss"), "vggss: no such set; expected one of dsol-solo, dsol-duet"),
         ((), "no maps of a set; expected files named by sets, as vgg-ss.npz"),
     ],
 )

@@ -158,13 +158,13 @@ def importers() -> dict[str, set[str]]:
 def of_modules() -> Iterator[Change]:
     """Every module of the package; `importers` has the affected jobs. The demo affects none."""
     demo = {module for module in MODULES if module.startswith("spm/demo/")}
-    yield Change("spm/demo/*.py", (), code=dict.fromkeys(demo, changed))
+    yield Change("spm/demo/*.py", (), code=dict.fromkeys(demo, altered))
     for module in MODULES:
         if module not in demo:
-            yield Change(module, (), code={module: changed})
+            yield Change(module, (), code={module: altered})
 
 
-def changed(text: str) -> str:
+def altered(text: str) -> str:
     return text + "\nCHANGED = True\n"
 
 

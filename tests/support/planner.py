@@ -26,7 +26,7 @@ from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 PACKAGE = "spm"
-DIGEST = "spm.base.digest"
+DIGEST, YAML_FILE = "spm.base.digest", "spm.base.yaml_file"
 
 
 class Job(NamedTuple):
@@ -181,7 +181,12 @@ def _remember_parsing() -> None:
     workflow.compile = cache(compile)  # found before the builtin function of that name
     cli.get_argument_parser = _remember_options(cli.get_argument_parser)
     configfile._load_configfile = lambda path: deepcopy(load(path))
-    digest._source = _remember(digest._source.__wrapped__, digest._source_file)
+    # Within one plan, a file does not change.
+    digest._source = cache(_remember(digest._source.__wrapped__, digest._source_file))
+    digest._source_file = cache(digest._source_file)
+    yaml_file = sys.modules[YAML_FILE]
+    read = _remember(yaml_file.read, Path)
+    yaml_file.read = lambda path: deepcopy(read(path))
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -283,7 +288,8 @@ def _serve(checkout: Path, scratch: Path) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     sys.path.insert(0, str(checkout))
-    __import__(DIGEST)
+    for module in (DIGEST, YAML_FILE):
+        __import__(module)
     _remember_parsing()
     _redirect(scratch / "output")
     snakefile = str(checkout / "Snakefile")

@@ -66,7 +66,7 @@ def until(is_done: Callable[[], bool], event: str, within_s: float = START_S) ->
     end_s = time.monotonic() + within_s
     while not is_done():
         assert time.monotonic() < end_s, f"{event}: not within {within_s} s"
-        time.sleep(0.1)
+        time.sleep(0.3)
 
 
 class Cluster:

@@ -16,7 +16,18 @@ import yaml
 from spm.base import csv_file
 from spm.corpus.index import COUNTS
 from tests.support import conda, flow
-from tests.support.changes import BOXES, HEADER, REVIEWS, Change, Edits, laid_over, row_of
+from tests.support.changes import (
+    BOXES,
+    HEADER,
+    MODULES,
+    REVIEWS,
+    Change,
+    Edits,
+    altered,
+    entered,
+    laid_over,
+    row_of,
+)
 from tests.support.planner import Job, Plan, Planner
 from tests.support.project import ROOT, checkout
 
@@ -125,6 +136,7 @@ class Matrix:
         self.plain = write_project(scratch / "plain")
         self.planner = Planner(self.checkout, self.environment)
         self._plans: dict[str, Plan] = {}
+        self._unused = [name for name in MODULES if name in changes and not entered(changes[name])]
         write_outputs(self.plain, self._run(self.plain, "--summary"))
         self.with_conda = Path(shutil.copytree(self.plain, scratch / "with-conda"))
         self.with_weights = Path(shutil.copytree(self.plain, scratch / "with-weights"))
@@ -141,9 +153,9 @@ class Matrix:
         return done.stdout
 
     @contextmanager
-    def after(self, name: str) -> Iterator[Changed]:
+    def after(self, change: Change) -> Iterator[Changed]:
         """Make a change, and undo it in the end."""
-        change = self.changes[name]
+        name = change.name
         project, options, config, basedir = self.plain, ["--dry-run"], None, self.checkout
         if name.startswith("envs/") or name == "detector.backend":  # needs another environment
             project, options = self.with_conda, ["--dry-run", "--use-conda"]
@@ -164,15 +176,26 @@ class Matrix:
             yield Changed(command_line(basedir, project, options, config), code)
 
     def plan(self, name: str) -> Plan:
-        """The plan after a change."""
+        """The plan after a change.
+
+        Modules that no stage uses are changed in one plan: where that reruns nothing, none of them
+        does. Else each of them has a plan of its own, so that a test names it.
+        """
+        if name in self._unused and self._plans.keys().isdisjoint(self._unused):
+            unused = self._make(Change("unused", (), code=dict.fromkeys(self._unused, altered)))
+            if not unused.stale:
+                self._plans |= dict.fromkeys(self._unused, unused)
         if name not in self._plans:
-            with self.after(name) as changed:
-                self._plans[name] = self.planner.plan(changed.command, ROOT, changed=changed.code)
+            self._plans[name] = self._make(self.changes[name])
         return self._plans[name]
+
+    def _make(self, change: Change) -> Plan:
+        with self.after(change) as changed:
+            return self.planner.plan(changed.command, ROOT, changed=changed.code)
 
     def real_plan(self, name: str, *more: str) -> frozenset[Job]:
         """Jobs that Snakemake's command line would run after a change."""
-        with self.after(name) as changed:
+        with self.after(self.changes[name]) as changed:
             done = subprocess.run(
                 [sys.executable, "-m", "snakemake", *changed.command, *more],
                 capture_output=True,

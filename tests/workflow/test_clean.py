@@ -151,12 +151,12 @@ def test_networks_are_deleted_on_request(project):
 def test_the_command_lists_first_and_deletes_with_yes(project):
     from typer.testing import CliRunner
 
-    from spm.cli import app
+    from spm.cli import commands
 
     words = ["clean", "--directory", str(project), "--configfile", str(project / "mine.yaml")]
     words += ["--video", "a", "--json"]
-    listed = json.loads(CliRunner().invoke(app, words).stdout)
+    listed = json.loads(CliRunner().invoke(commands, words).stdout)
     assert (project / "results/corpus/fetch/a.parquet").is_file()
-    done = CliRunner().invoke(app, [*words, "--yes"])
+    done = CliRunner().invoke(commands, [*words, "--yes"])
     assert json.loads(done.stdout) == listed
     assert not (project / "results/corpus/fetch/a.parquet").exists()

@@ -3,8 +3,6 @@
 import json
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from spm.workflow.doctor import (
 )
 from spm.workflow.project import load_project
 from tests.support import conda as small_conda
+from tests.support import preloaded
 from tests.support.project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -46,11 +45,8 @@ def make_project(folder: Path, *urls: str, **config):
 
 
 def doctor(*arguments, **environment):
-    command = [sys.executable, "-m", "spm.cli", "doctor", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment
-    )
+    return preloaded.run(["-m", "spm.cli", "doctor", *arguments], cwd=ROOT, env=environment)
 
 
 def findings_of(done) -> list[Finding]:

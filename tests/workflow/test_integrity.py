@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from spm.base import json_file, schemas, tables
 from spm.base.errors import UserError
 from spm.base.file_digest import file_digest
-from spm.cli import app
+from spm.cli import commands
 from spm.corpus import clips
 from spm.learn import weights
 
@@ -37,7 +37,7 @@ def project(tmp_path) -> Path:
 
 def verify(project: Path, *options: str) -> tuple[int, list[str]]:
     """Exit status and lines of the command."""
-    done = CliRunner().invoke(app, ["verify", f"--results={project / 'results'}", *options])
+    done = CliRunner().invoke(commands, ["verify", f"--results={project / 'results'}", *options])
     return done.exit_code, done.output.splitlines()
 
 

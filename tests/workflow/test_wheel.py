@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from spm.base.version import VERSION
+from tests.support import preloaded
 from tests.support.project import CODE, ROOT, checkout
 from tests.support.sharing import make_once
 from tests.workflow.conftest import TINY, results
@@ -59,14 +60,18 @@ class Installed:
         self.bin = folder / "env" / "bin"
         (self.wheel,) = folder.glob("*.whl")
 
-    def run(self, folder: Path, *command: str) -> str:
-        """Run a program of the environment in a folder; its output."""
+    def run(self, folder: Path, *command: str, jobs: str = "") -> str:
+        """Run a program of the environment in a folder; its output.
+
+        `jobs` is a folder with the program `python` for jobs; the default is the environment's.
+        """
         python = str(self.bin / "python")
+        path = [str(self.bin), os.environ["PATH"]]
         programs = {"snakemake": [python, "-m", "snakemake"], "spm": [str(self.bin / "spm")]}
         done = subprocess.run(
             [*programs.get(command[0], [python]), *command[1:]],
             cwd=folder,
-            env={**os.environ, "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"},
+            env={**os.environ, "PATH": os.pathsep.join([jobs or str(self.bin), *path])},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -116,7 +121,8 @@ def test_a_new_project_plans_like_a_checkout_and_makes_the_same_report(
     before = results(undisturbed)
     shutil.rmtree(project / "results" / "report")
     shutil.rmtree(project / "results" / "corpus" / "index")
-    installed.run(project, "snakemake", "all", "--cores", "2")
+    # Forks, with the installed modules: the next test starts a job as users do.
+    installed.run(project, "snakemake", "all", "--cores", "2", jobs=str(preloaded.folder()))
     folder = project / "results"
     for name in ("corpus/index/clips.parquet", "report/tables/scores.csv"):
         assert (folder / name).read_bytes() == (undisturbed.folder / "results" / name).read_bytes()

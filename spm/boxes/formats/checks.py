@@ -109,8 +109,10 @@ def named(place: str) -> Iterator[None]:
         yield
     except KeyError as error:
         raise UserError(f"{place}: {error} is missing") from error
-    except (ValueError, TypeError, IndexError, AttributeError, SyntaxError, EOFError) as error:
-        raise UserError(f"{place}: {error}") from error  # SyntaxError: of XML
+    except (TypeError, IndexError, AttributeError) as error:  # a text in place of a list
+        raise UserError(f"{place}: not in the expected form ({error})") from error
+    except (ValueError, SyntaxError, EOFError) as error:  # SyntaxError: of XML
+        raise UserError(f"{place}: {error}") from error
     except (BadZipFile, TokenError, RecursionError) as error:  # of .npy files and of JSON
         raise UserError(f"{place}: it is damaged ({error})") from error
     except OSError as error:

@@ -1,10 +1,10 @@
-"""What the pages of `spm review` share: the server of this machine, and who may use it.
+"""What the pages of `spm review` and `spm app` share: their server, and who may use it.
 
-Only this machine can open a page, and only with the address that the server prints. The address has
-two secrets: the folder of the page, and a token that becomes a cookie of this folder. A browser
-sends a cookie to every port of a host, but only to its own folder, so no other server of this
-machine receives it. The browser that the command opens reads the address from a file that only the
-user can read: a command line can be read by all users of a machine. Requests of other pages are
+By default, only this machine can open a page, and only with the address that the server prints. The
+address has two secrets: the folder of the page, and a token that becomes a cookie of this folder. A
+browser sends a cookie to every port of a host, but only to its own folder, so no other server of
+this machine receives it. The browser that the command opens reads the address from a file that only
+the user can read: a command line can be read by all users of a machine. Requests of other pages are
 refused, those of pages on other ports of this machine too.
 """
 
@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -36,7 +36,7 @@ from spm.base.errors import UserError
 from spm.boxes.formats.frames import BoxRow
 
 PAGE = Path(__file__).with_name("page")
-HOST = "127.0.0.1"
+HOST, EVERY_HOST = "127.0.0.1", "0.0.0.0"
 COOKIE = "spm-review"
 CACHE_CONTROL = "private, max-age=3600"
 HEADERS = {
@@ -46,7 +46,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 REDIRECT = (
-    '<!DOCTYPE html><title>spm review</title><link rel="icon" href="data:,">'
+    '<!DOCTYPE html><title>spm</title><link rel="icon" href="data:,">'
     '<meta http-equiv="refresh" content="0; url={}">'
 )
 
@@ -62,17 +62,18 @@ class Access(NamedTuple):
         """New secrets."""
         return cls(secrets.token_urlsafe(8), secrets.token_urlsafe(16))
 
-    def url(self, port: int) -> str:
+    def url(self, port: int, host: str = HOST) -> str:
         """The address of the page."""
-        return f"http://{HOST}:{port}/{self.folder}/?token={self.token}"
+        shown = socket.gethostname() if host == EVERY_HOST else host
+        return f"http://{shown}:{port}/{self.folder}/?token={self.token}"
 
 
 class AccessMiddleware(BaseHTTPMiddleware):
     """Rejects requests without the token; a request with it in its address gets a cookie."""
 
-    def __init__(self, app: Any, access: Access) -> None:
+    def __init__(self, app: Any, access: Access, headers: Mapping[str, str] = HEADERS) -> None:
         super().__init__(app)
-        self.access = access
+        self.access, self.headers = access, headers
 
     async def dispatch(
         self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
@@ -93,9 +94,9 @@ class AccessMiddleware(BaseHTTPMiddleware):
             response = await call_next(request)
         else:
             response = Response(
-                "No token: open the address that spm review printed, with its token.", 403
+                "No token: open the address that the command printed, with its token.", 403
             )
-        response.headers.update(HEADERS)
+        response.headers.update(self.headers)
         return response
 
     def _is_token(self, value: str | None) -> bool:
@@ -123,17 +124,29 @@ def _bad_request(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 400)
 
 
+def middleware(
+    access: Access, headers: Mapping[str, str] = HEADERS, host: str = HOST
+) -> list[Middleware]:
+    """Who may use a page, and the headers of its responses.
+
+    A name that leads to this machine is refused, as another page can use such a name; with another
+    host than this machine's own, any name is allowed.
+    """
+    hosts = [HOST, "localhost"]
+    allowed = hosts if host in hosts else ["*"]
+    return [
+        Middleware(TrustedHostMiddleware, allowed_hosts=allowed),
+        Middleware(AccessMiddleware, access=access, headers=headers),
+    ]
+
+
 def build(routes: Sequence[BaseRoute], access: Access) -> Starlette:
     """The web application: the files of the pages, and the routes that one of them uses."""
-    middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-        Middleware(AccessMiddleware, access=access),
-    ]
     bad_requests = [UserError, ValidationError, ValueError, TypeError, LookupError]
     handlers = dict.fromkeys(bad_requests, _bad_request)
     page = Mount("/page", StaticFiles(directory=PAGE))
     folder = Mount(f"/{access.folder}", routes=[*routes, page])
-    return Starlette(routes=[folder], middleware=middleware, exception_handlers=handlers)
+    return Starlette(routes=[folder], middleware=middleware(access), exception_handlers=handlers)
 
 
 def media_response(
@@ -146,36 +159,55 @@ def media_response(
 
 
 def serve(routes: Sequence[BaseRoute], title: str, file: Path, *, port: int, browse: bool) -> None:
-    """Serve a page until Ctrl-C, and print its address after the title.
+    """Serve the page of some routes until Ctrl-C; `run` describes the other parameters."""
+    access = Access.generate()
+    run(build(routes, access), access, title, file, port=port, browse=browse)
+
+
+def run(
+    app: Starlette,
+    access: Access,
+    title: str,
+    file: Path,
+    *,
+    host: str = HOST,
+    port: int,
+    browse: bool,
+) -> None:
+    """Serve a web application until Ctrl-C, and print its address after the title.
 
     Parameters
     ----------
-    routes : sequence of BaseRoute
-        What the page asks for.
+    app : Starlette
+        The application, with the middleware for `access`.
+    access : Access
+        The secrets of its address.
     title : str
         What the page shows, for the line with the address.
     file : Path
-        The file that the page writes. The address for the browser is stored beside it for as long
-        as the server runs.
+        A file that the page writes. The address for the browser is stored beside it for as long as
+        the server runs.
+    host : str
+        Address that the server listens at: by default, of this machine only; 0.0.0.0: any.
     port : int
         0: any free port.
     browse : bool
         Whether to open the page in a browser.
     """
-    access = Access.generate()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # not without cleanup
     with socket.socket() as listening:
         try:
-            listening.bind((HOST, port))
+            listening.bind((host, port))
             # Now, so that a browser that connects before uvicorn accepts is not refused.
             listening.listen()
         except OSError as error:
             raise UserError(
-                f"port {port}: {error.strerror}: expected a free port; 0 takes any free one"
+                f"{host}, port {port}: {error.strerror}: expected an address of this machine and a"
+                " free port; 0 takes any free one"
             ) from error
-        url = access.url(listening.getsockname()[1])
+        url = access.url(listening.getsockname()[1], host)
         print(f"{title}: {url}\nCtrl-C stops it", file=sys.stderr)
-        server = uvicorn.Server(uvicorn.Config(build(routes, access), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         if not browse:
             server.run(sockets=[listening])
             return

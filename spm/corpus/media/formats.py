@@ -4,8 +4,9 @@ A playlist, a list of files or a manifest of a stream names other files, or addr
 open them. Such formats are refused, whatever the name of the file is.
 """
 
-import re
 from pathlib import Path
+
+from spm.base import file_kinds
 
 FORMATS = (
     # Containers, by the names of libav's demuxers
@@ -22,16 +23,13 @@ FORMAT_LIST = ",".join(FORMATS)
 # Options of libav's demuxers, for PyAV and for ffmpeg's command line
 INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMAT_LIST}
 REFUSED = "damaged, or in none of the formats of docs/media.md"
-HEAD_BYTES = 4096
-# How files begin that are no media, but that libav reads; most of them name other files.
-KINDS = (
+# How files begin that are no media, but that libav reads: they name other files.
+LISTS = (
     (rb"#EXTM3U", "a playlist (HLS)"),
     (rb"ffconcat version", "a list of files (ffconcat)"),
     (rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<MPD", "the manifest of a stream (DASH)"),
     (rb"v=0\s", "the description of a session (SDP)"),
     (rb"(?i)\[(playlist|reference)\]", "a playlist"),
-    (rb"<", "a text in XML or HTML"),
-    (rb"\xff\xd8\xff|\x89PNG", "a picture"),
 )
 
 
@@ -46,6 +44,6 @@ def input_of(path: Path, span: tuple[int, int] | None) -> tuple[str, dict[str, s
 def describe(path: Path) -> str:
     """What a file is that can't be opened; empty where its first bytes do not tell."""
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
-    kind = next((name for start, name in KINDS if re.match(start, head, re.DOTALL)), None)
+        head = file.read(file_kinds.HEAD_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    kind = file_kinds.kind_of(head, LISTS + file_kinds.DOCUMENTS)
     return f"{kind}: expected a file that contains pictures and sound" if kind else ""

@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from spm.base.errors import UserError
+from spm.base.words import one_of
 from spm.fusion.localization_network import LocalizationNetwork
 from spm.fusion.settings import RunConfig, Train
 from spm.fusion.trainer import Trainer
@@ -36,7 +37,7 @@ def named(name: str) -> Method:
         If there is no method with this name.
     """
     if name not in METHODS:
-        raise UserError(f"train.method: {name!r}, expected one of {', '.join(METHODS)}")
+        raise UserError(f"train.method: {name!r}, {one_of(name, METHODS)}")
     return cast(Method, import_module(f"{__name__}.{name}"))
 
 

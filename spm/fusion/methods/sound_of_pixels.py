@@ -11,8 +11,8 @@ from itertools import pairwise
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool1d, interpolate, relu
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
-from torch.nn.functional import interpolate, relu
 
 from spm.base.config import UNIQUE
 from spm.base.errors import UserError
@@ -42,6 +42,13 @@ class Settings(Train):
     components: int = Field(
         32, ge=1, le=1_024, description="Number of components that a spectrogram is split into."
     )
+    pooled_frames: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Successive frames of a spectrogram, of 5 ms each, whose mean is one frame of"
+        " the mixes and masks. On a CPU, 12 make a training ten times as fast.",
+    )
 
 
 class Network(LocalizationNetwork):
@@ -54,6 +61,7 @@ class Network(LocalizationNetwork):
                 " log-mels, which only resnet18 reads: choose another row of `audio`"
             )
         super().__init__(settings.visual, settings.start)
+        self.pooled_frames = settings.pooled_frames
         k, widths = settings.components, list(SKIPS.values())[::-1]
         self.visual_proj = nn.Conv2d(CHANNELS[settings.visual], k, 3, padding=1)
         self.decoder = nn.ModuleList(
@@ -64,7 +72,14 @@ class Network(LocalizationNetwork):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def audio_features(self, log_mels: Tensor) -> Tensor:
-        """The log-mels themselves: the features depend on the sound that they are mixed with."""
+        """The log-mels themselves, pooled: (B, 201, 64) → (B, T, 64).
+
+        The output of the U-Net is no feature of a sound, as it depends on the other sound of a mix.
+        """
+        if self.pooled_frames > 1:
+            loudness = magnitudes(log_mels.float()).transpose(1, 2)
+            pooled = avg_pool1d(loudness, self.pooled_frames, ceil_mode=True)
+            log_mels = decibels(pooled.transpose(1, 2))
         return distributed.gather(log_mels.float())
 
     def shared_trunks(self) -> list[nn.Module]:
@@ -72,7 +87,7 @@ class Network(LocalizationNetwork):
         return [self.visual]
 
     def components(self, log_mels: Tensor) -> Tensor:
-        """The U-Net: (B, 201, 64) → (B, K, 201, 64)."""
+        """The U-Net: (B, T, 64) → (B, K, T, 64)."""
         value = self.audio.normalize(log_mels)[:, None]
         skips = []
         for name, layer in self.audio.trunk.named_children():
@@ -84,7 +99,7 @@ class Network(LocalizationNetwork):
         return self.component_head(_resize(value, log_mels))  # type: ignore[no-any-return]
 
     def mask_logits(self, weights: Tensor, components: Tensor) -> Tensor:
-        """Masks of n positions: (B, n, K) and (B, K, 201, 64) → logits (B, n, 201, 64)."""
+        """Masks of n positions: (B, n, K) and (B, K, T, 64) → logits (B, n, T, 64)."""
         return torch.einsum("bnk,bktm->bntm", weights * self.scale, components) + self.bias
 
     def loss(self, images: Tensor, features: Tensor, negative: Tensor) -> StepOutput:
@@ -123,14 +138,14 @@ class Network(LocalizationNetwork):
         weights = self.visual_proj(self.visual_features(flatten_frames(images))).sigmoid()
         weights = unflatten_frames(weights, images)  # (B, f, K, h, w)
         positions = weights.permute(0, 1, 3, 4, 2).flatten(1, 3)  # (B, f·h·w, K)
-        loudness = magnitudes(self.audio_features(log_mels))
+        pooled = self.audio_features(log_mels)
         # One clip at a time, because a mask for each position needs much memory.
-        clips = zip(positions, self.components(log_mels), loudness, strict=True)
+        clips = zip(positions, self.components(pooled), magnitudes(pooled), strict=True)
         kept = torch.stack([self.kept_share(*clip) for clip in clips])
         return kept.view(*weights.shape[:2], *weights.shape[3:])
 
     def kept_share(self, positions: Tensor, components: Tensor, loudness: Tensor) -> Tensor:
-        """Share of the loudness (201, 64) in each mask: (n, K) and (K, 201, 64) → (n,)."""
+        """Share of the loudness (T, 64) in each mask: (n, K) and (K, T, 64) → (n,)."""
         masks = self.mask_logits(positions[None], components[None])[0].sigmoid()
         return torch.einsum("ntm,tm->n", masks, loudness) / loudness.sum()
 

@@ -8,7 +8,7 @@ from typing import Any
 from spm.base.errors import UserError
 from spm.base.json_cache import cached
 from spm.base.statuses import Split
-from spm.base.words import count, shown
+from spm.base.words import count, did_you_mean, shown
 from spm.score.protocols import PROTOCOLS
 from spm.workflow.plan import CACHE
 from spm.workflow.preflight.corpus import class_solos
@@ -57,14 +57,17 @@ def _mismatches(facts: Facts, path: Path) -> Iterator[Problem]:
         yield problem(
             f"{path}: {sum(unknown.values())} of {count(total, 'box')} do not count, as the"
             f" manifest does not have their videos ({shown(names)}): correct video_id, or add the"
-            " videos"
+            f" videos{did_you_mean(names[0], listed)}"
         )
     if others:
         names = [f"{category} on {video}" for video, category in sorted(others)]
+        known = set().union(*listed.values())
+        questions = (did_you_mean(category, known) for _, category in sorted(others))
+        question = next(filter(None, questions), "")
         yield problem(
             f"{path}: {sum(others.values())} of {count(total, 'box')} do not count, as the"
             f" manifest does not list their category for the video ({shown(names)}): correct the"
-            " boxes, or the manifest's categories"
+            f" boxes, or the manifest's categories{question}"
         )
 
 

@@ -20,7 +20,7 @@ from spm.boxes.annotations import Annotations
 from spm.boxes.formats import csv
 from spm.boxes.review import draw_queue, draw_server
 from spm.boxes.review.next_step import next_command
-from spm.cli import app
+from spm.cli import commands
 from tests.support.draw_page import DUET, SILENT, WIDE, DrawProcess, write_results
 
 pytestmark = pytest.mark.slow
@@ -283,7 +283,7 @@ def test_annotations_takes_what_was_drawn_and_gives_empty_frames_no_truth(
     ],
 )
 def test_options_of_the_other_page_are_refused(options, fault, tmp_path):
-    result = CliRunner().invoke(app, ["review", str(tmp_path / "boxes.csv"), *options])
+    result = CliRunner().invoke(commands, ["review", str(tmp_path / "boxes.csv"), *options])
     assert result.exit_code == 2
     assert fault in " ".join(result.output.split())
 
