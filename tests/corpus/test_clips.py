@@ -354,7 +354,7 @@ def test_text_is_unreadable(tmp_path):
     (tmp_path / "text.mp4").write_text("Not a video.\n" * 1000)
     assert outcome(tmp_path / "text.mp4") == (
         "unreadable",
-        "Invalid data found when processing input",
+        "a text: expected a file that contains pictures and sound",
     )
 
 

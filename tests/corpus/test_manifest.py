@@ -277,7 +277,8 @@ WRONG_FILES = [
     (NAMES + ",start_s\n", "column 'end_s' is missing from"),
     (NAMES + ",end_s,split\n", "column 'start_s' is missing from"),
     (b"x" * 200_000, "line 1: column 'video_id' is missing from 'xxx"),
-    (b"PK\x03\x04\x14\0\x06\0\x08\0\xff\n", "line 1: byte 0xff: expected UTF-8"),
+    (b"PK\x03\x04\x14\0\x06\0\x08\0\xff\n", "a compressed archive; expected a CSV file"),
+    (b"video_id\xff\n", "line 1: byte 0xff: expected UTF-8"),
     ((HEADER + "a").encode("utf-16")[:-1], "line 2: byte 0x61: expected UTF-16-LE"),
     (HEADER.encode() + "a,x.mp4,solo,バイオリン\n".encode("shift_jis"), "line 2: byte 0x83"),
     (
