@@ -157,5 +157,7 @@ def test_no_file_of_a_project_is_replaced(installed, project):
     with pytest.raises(AssertionError, match="exists: choose another folder"):
         installed.run(project.parent, "spm", "init", str(project))
     assert (project / "config.yaml").read_bytes() == before
-    with pytest.raises(AssertionError, match=r"--like paperr: expected one of .*untrained; did you mean paper"):
+    with pytest.raises(
+        AssertionError, match=r"--like paperr: expected one of .*untrained; did you mean paper"
+    ):
         installed.run(project.parent, "spm", "init", "new", "--like", "paperr")
