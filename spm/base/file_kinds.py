@@ -44,6 +44,12 @@ def kind_of(head: bytes, kinds: tuple[tuple[bytes, str], ...] = DOCUMENTS + MEDI
     return next((name for start, name in kinds if re.match(start, head, re.DOTALL)), "")
 
 
+def unless_text(content: bytes) -> str:
+    """What a file is that should be a text; empty if it can be one."""
+    kind = kind_of(content)
+    return "" if kind == TEXT else kind
+
+
 def read_kind(path: Path) -> str:
     """What a file is; empty if nothing is known, or it can't be read."""
     try:

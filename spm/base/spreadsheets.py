@@ -149,8 +149,7 @@ def read(path: Path, columns: Collection[str]) -> Spreadsheet:
 
 def parse(path: Path, content: bytes, columns: Collection[str]) -> Spreadsheet:
     """The content of a CSV file, as `read` reads it; `path` is for messages."""
-    kind = file_kinds.kind_of(content)
-    if kind not in ("", file_kinds.TEXT):
+    if kind := file_kinds.unless_text(content):
         remedy = ": save it as CSV UTF-8" if "Excel" in kind or "LibreOffice" in kind else ""
         raise UserError(f"{path}: {kind}; expected a CSV file{remedy}")
     text, encoding, mark = _decode(path, content)

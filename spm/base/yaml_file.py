@@ -113,7 +113,7 @@ def _text(file: Path) -> str:
     """Text of a file; JSON without tabs, which PyYAML does not read between its tokens."""
     try:
         content = file.read_bytes()
-        if (kind := file_kinds.kind_of(content)) not in ("", file_kinds.TEXT):
+        if kind := file_kinds.unless_text(content):
             raise UserError(f"{file}: {kind}; expected a config file in YAML")
         text = content.decode("utf-8-sig")
     except OSError as error:
