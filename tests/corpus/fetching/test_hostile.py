@@ -20,6 +20,7 @@ from tests.support.web import WebServer
 
 pytestmark = pytest.mark.slow
 
+ALL_MEMORY_MB = 1 << 20
 QUICK = Fetch(sleep_s=0, backoff_s=0.01, timeout_s=10.0, retries=1, private_hosts=("127.0.0.1",))
 PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n{}#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
 IDS = [
@@ -230,8 +231,8 @@ def test_pages_are_read_for_a_limited_time(folder, site, monkeypatch):
 
 
 def ask_in_fork(request: object, module: str, bounds: Bounds, wanted: object) -> forks.Ending:
-    """`forks.ask` without a helper."""
-    ending = forks.answer(attempt.attempt, request, bounds)
+    """`forks.ask` without a helper; the fork starts with all memory of the tests' process."""
+    ending = forks.answer(attempt.attempt, request, bounds._replace(memory_mb=ALL_MEMORY_MB))
     assert ending.exit_status <= 0, ending.output
     return ending
 
