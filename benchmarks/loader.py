@@ -140,6 +140,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     # one frame of each clip, as in an epoch
     repeated = sources["frames"].to_pylist() * -(-given.clips // len(sources))
     jpegs = [frames[number % len(frames)] for number, frames in enumerate(repeated[: given.clips])]
+    jpegs = [bytes(bytearray(jpeg)) for jpeg in jpegs]  # each in its own memory, as in the loader
     one, two = (endless_crops(trainer, workers) for workers in (1, 2))
     systems: dict[str, Round] = {}
     if given.dsol and (given.dsol / "music-exp").is_dir():

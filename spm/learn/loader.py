@@ -5,12 +5,17 @@ import math
 import mmap
 import os
 import signal
+import sys
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import islice
 from multiprocessing import active_children
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -21,6 +26,9 @@ from spm.learn.clip_files import Sounds
 Plan = TypeVar("Plan")
 Item = TypeVar("Item")
 AHEAD = 2  # items that each worker makes ahead
+GROUP = 8  # plans that are drawn together: one by one takes the processor four times as long
+SWITCH_S = 0.0005  # between two offers of Python's lock to other threads of a worker
+USED = 3  # items that are in use, or wait for it, while the workers make others
 # Memory of one item, reserved but not used: a larger item is sent by torch, which is slower.
 SLOT_BYTES = 2**28
 ALIGNMENT = 64  # bytes
@@ -42,61 +50,60 @@ class _Stored(NamedTuple):
 
 
 class _Packed(NamedTuple):
-    """An item whose tensors are in a slot of its worker."""
+    """An item whose tensors are in a slot."""
 
     item: Any
     slot: int
 
 
-def _shared_memory() -> Tensor:
-    """Memory that this process shares with those that it will fork; unused parts take no space."""
-    flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-    return torch.frombuffer(mmap.mmap(-1, SLOT_BYTES, flags), dtype=torch.uint8)
-
-
 class _Slots:
-    """Memory that workers share with the process that started them.
+    """Memory that workers share with the process that started them, and where they put their items.
 
     Without it, each tensor that a worker sends gets new shared memory, which takes as long as the
-    decoding of the images. Each worker fills its slots in turn. It gets a new plan only after an
-    item has been taken, so it is never more than `AHEAD` items ahead: one more slot suffices for
-    the item that is being copied.
+    decoding of the images. Nothing is copied: an item that is used is a view of its slot, and the
+    slot is free again when no tensor of the item is left.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.slots = [_shared_memory() for _ in range(workers * (AHEAD + 1))]
-        self.next = self.used = 0  # in a worker: its slot, and the bytes of it that are used
+    def __init__(self, count: int) -> None:
+        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+        self.memories = [mmap.mmap(-1, SLOT_BYTES, flags) for _ in range(count)]
+        self.free = deque(range(count))  # in the process that started the workers
+        self.slot: int | None = None  # in a worker: where it puts its item
+        self.used = 0  # bytes of it
 
-    def begin(self) -> None:
-        """In a worker: empty the slot for the next item."""
-        self.used = 0
+    def assign(self, plans: Iterable[Plan]) -> Iterator[tuple[int | None, Plan]]:
+        """Each plan with a slot for its item; without one while the items in use have them all."""
+        plans = iter(plans)
+        while drawn := list(islice(plans, GROUP)):
+            for plan in drawn:
+                yield self.free.pop() if self.free else None, plan
+
+    def begin(self, slot: int | None) -> None:
+        """In a worker: choose the slot of the next item."""
+        self.slot, self.used = slot, 0
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """In a worker: a tensor in the slot, or elsewhere if it does not fit."""
         size = math.prod(shape) * dtype.itemsize
         start = math.ceil(self.used / ALIGNMENT) * ALIGNMENT
-        if not size or start + size > SLOT_BYTES:
+        if self.slot is None or not size or start + size > SLOT_BYTES:
             return torch.empty(*shape, dtype=dtype)
         self.used = start + size
-        return self._slot()[start : self.used].view(dtype).view(*shape)
+        return self._view(self.slot)[start : self.used].view(dtype).view(*shape)
 
-    def _slot(self) -> Tensor:
-        info = get_worker_info()
-        assert info is not None
-        return self.slots[info.id * (AHEAD + 1) + self.next]
+    def _view(self, slot: int) -> Tensor:
+        return torch.frombuffer(self.memories[slot], dtype=torch.uint8)
 
     def pack(self, item: Any) -> Any:
         """In a worker: the item with its tensors in the slot, as far as they fit."""
-        info = get_worker_info()
-        if info is None:
+        if self.slot is None:
             return item
-        stored, slot = _map_tensors(item, Tensor, self._store), info.id * (AHEAD + 1) + self.next
-        self.next = (self.next + 1) % (AHEAD + 1)
-        return _Packed(stored, slot)
+        return _Packed(_map_tensors(item, Tensor, self._store), self.slot)
 
     def _store(self, tensor: Tensor) -> Any:
         """Place of a tensor in the slot; or the tensor, if it does not fit."""
-        slot = self._slot()
+        assert self.slot is not None
+        slot = self._view(self.slot)
         if not _is_in(tensor, slot):
             copy = self.allocate([tensor.numel()], tensor.dtype).as_strided(
                 tensor.shape, _strides(tensor)
@@ -108,12 +115,17 @@ class _Slots:
         return _Stored(start, tensor.dtype, tuple(tensor.shape), tensor.stride())
 
     def unpack(self, item: Any, device: torch.device) -> Any:
-        """In the process that uses the item: copy its tensors, for CUDA to pinned memory."""
-        copy = Tensor.pin_memory if device.type == "cuda" else Tensor.clone
+        """In the process that uses the item: its tensors, for CUDA in pinned memory."""
         if isinstance(item, _Packed):
-            slot = self.slots[item.slot]
-            return _map_tensors(item.item, _Stored, lambda stored: copy(stored.view(slot)))
-        return _map_tensors(item, Tensor, copy) if device.type == "cuda" else item
+            slot = self._lend(item.slot)
+            item = _map_tensors(item.item, _Stored, lambda stored: stored.view(slot))
+        return _map_tensors(item, Tensor, Tensor.pin_memory) if device.type == "cuda" else item
+
+    def _lend(self, slot: int) -> Tensor:
+        """The memory of a slot, which is free when no view of it is left."""
+        memory = np.frombuffer(self.memories[slot], np.uint8)
+        weakref.finalize(memory, self.free.append, slot).atexit = False
+        return torch.from_numpy(memory)
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -154,8 +166,9 @@ class _Items(Dataset[Any]):
     def __init__(self, make: Callable[[Any], Any], slots: _Slots) -> None:
         self.make, self.slots = make, slots
 
-    def __getitem__(self, plan: Any) -> Any:
-        self.slots.begin()
+    def __getitem__(self, slot_and_plan: tuple[int | None, Any]) -> Any:
+        slot, plan = slot_and_plan
+        self.slots.begin(slot)
         try:
             return self.slots.pack(self.make(plan))
         except UserError as error:
@@ -205,21 +218,21 @@ def load(
         The first that `make` raises.
     """
     count = worker_count() if workers is None else workers
-    slots = _Slots(count)
+    slots = _Slots(count * AHEAD + USED if count else 0)
     items = _Items(make, slots)
     if not count:
-        yield from _finished(map(_on_one_thread(items), plans), slots, device)
+        yield from _finished(map(_on_one_thread(items), slots.assign(plans)), slots, device)
         return
     loader = DataLoader(
         items,
         batch_size=None,
-        sampler=plans,
+        sampler=slots.assign(plans),
         num_workers=count,
         collate_fn=_unchanged,
         generator=torch.Generator(),  # leaves torch's global random numbers as they are
         multiprocessing_context="fork",
         prefetch_factor=AHEAD,
-        worker_init_fn=_ignore_sigterm,
+        worker_init_fn=_prepare_worker,
     )
     _end_workers_at_exit()
     yield from _one_ahead(_finished(iter(loader), slots, device))
@@ -248,7 +261,7 @@ def _finished(items: Iterator[Any], slots: _Slots, device: torch.device) -> Iter
 
 
 def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items; a thread gets the next one, and copies it, while the last one is used."""
+    """The same items; a thread gets the next one while the last one is used."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, items, end)
@@ -257,13 +270,17 @@ def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc]
 
 
-def _ignore_sigterm(_: int) -> None:
-    """In a worker: leave SIGTERM to the main process.
+def _prepare_worker(_: int) -> None:
+    """In a worker: leave SIGTERM to the main process, and send finished items soon.
 
     When a job is stopped, all its processes get the signal. The main process then needs its workers
     until it has saved a checkpoint; they end with it.
+
+    A thread of the worker sends the items. While the worker decodes, this thread would get Python's
+    lock only every 5 ms.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH_S)
 
 
 @cache

@@ -47,26 +47,35 @@ def sample_params(batch: int, margin: int, generator: torch.Generator) -> Augmen
 def decoded(jpegs: Iterable[bytes]) -> Iterator[np.ndarray]:
     """Decode images one after the other: (H, W, 3) each, uint8.
 
-    All images of one size are decoded into the same memory, which stays in the processor's cache:
-    use each before the next.
+    All images of one size, or smaller, are decoded into the same memory, which stays in the
+    processor's cache: use each before the next.
 
     Raises
     ------
     UserError
         If an image is damaged.
     """
-    memory = np.empty(0, np.uint8)
+    memory = np.empty(1, np.uint8)
     for jpeg in jpegs:
         try:
-            height, width = size(jpeg)
-            if memory.size != 3 * height * width:
-                memory = np.empty(3 * height * width, np.uint8)
-            yield simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
-        except ValueError as error:
-            raise UserError(
-                f"a frame is not a complete JPEG image ({error}): delete the table of its clips and"
-                " run again"
-            ) from error
+            image = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=memory)
+        except ValueError:  # larger than the memory, or damaged
+            image = _decode_first(jpeg)
+            memory = image.reshape(-1)
+        yield image
+
+
+def _decode_first(jpeg: bytes) -> np.ndarray:
+    """Decode an image into new memory, after a look at its size."""
+    try:
+        size(jpeg)
+        image: np.ndarray = simplejpeg.decode_jpeg(jpeg, "RGB")
+    except ValueError as error:
+        raise UserError(
+            f"a frame is not a complete JPEG image ({error}): delete the table of its clips and"
+            " run again"
+        ) from error
+    return image
 
 
 def decode(jpegs: Sequence[bytes]) -> Tensor:

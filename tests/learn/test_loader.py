@@ -73,7 +73,7 @@ def test_plans_are_drawn_a_few_items_ahead():
             yield number
 
     next(loader.load(plans(), abs, device=CPU, workers=2))
-    assert len(drawn) <= 2 * loader.AHEAD + 2
+    assert len(drawn) <= 2 * loader.AHEAD + 2 + loader.GROUP
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,19 @@ def test_items_keep_their_values_after_the_workers_have_made_others(monkeypatch,
     items = list(loader.load(range(20), make_named, device=CPU, workers=2))
     assert all(equal(item, make_named(plan)) for plan, item in enumerate(items))
     assert items[3].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(monkeypatch):
+    """Also that of an item of which only a view is left."""
+    made, new = [], loader._Slots
+    monkeypatch.setattr(loader, "_Slots", lambda count: made.append(new(count)) or made[0])
+    items = loader.load(range(40), lambda plan: torch.full((50,), plan), device=CPU, workers=2)
+    kept = next(items)[3:4]
+    for plan, item in enumerate(items, 1):
+        assert item.tolist() == [plan] * 50
+    assert kept.tolist() == [0]
+    (slots,) = made
+    del item
+    assert len(slots.free) == len(slots.memories) - 1
+    del kept
+    assert len(slots.free) == len(slots.memories)
