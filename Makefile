@@ -25,9 +25,9 @@ setup: .venv/ready ## The virtual environment with pinned packages; the other ta
 demo: setup ## The whole workflow on the embedded corpus, offline: scores, figures and a report in demo/
 	$(IN) python -m spm.demo.run --out demo --cores $(CORES)
 
-# Three processes for two cores, because the tests of SLURM, downloads and kills mostly wait.
+# Four processes for two cores, because the tests of SLURM, downloads and kills mostly wait.
 test: setup ## All tests
-	$(IN) python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
+	$(IN) python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 quick: setup ## The tests without Snakemake, services and trainings that take seconds
 	$(IN) python -m pytest -n 2 --dist worksteal -m 'not slow'

@@ -2,6 +2,9 @@
 
 For such a job snakemake-executor-plugin-slurm (2.8.0) waits until SLURM runs it again. SLURM does
 so with PreemptMode=REQUEUE, but not with PreemptMode=CANCEL: the plugin would wait forever.
+
+It would also wait forever after five questions in a row that SLURM's controller has not answered,
+for example while it restarts: the plugin then forgets all jobs. Here, the jobs stay as they were.
 """
 
 import re
@@ -61,7 +64,9 @@ def requeue_lost_jobs() -> None:
 
     async def query_and_requeue(command: str, logger: Logger) -> tuple[Any, Any]:
         states, seconds = await query(command, logger)
-        for job, text in (states or {}).items():
+        if states is None:
+            return {}, 0.0
+        for job, text in states.items():
             state = text.split(" ")[0]  # sacct writes, for example, CANCELLED by 1000
             if state in LOST:
                 state = FAILED if job in given_up else requeue(job, state, logger)

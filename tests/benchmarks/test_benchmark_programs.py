@@ -19,7 +19,7 @@ BENCHMARKS = {
     "draw": ("--frames 24 --rows 2 --boxes 2", "next frame: median"),
     "dryrun": ("--rounds 1 --videos 8 --shards 2 4 --plans-only", "plan, 4 shards"),
     "gpu": (
-        "--device cpu --minutes 5 --seconds 0.1 --batch 2 --workers 1",
+        "--device cpu --minutes 5 --seconds 0.01 --batch 2 --workers 1 --crop 32",
         "| localize |",
     ),
     "loader": ("--clips 32 --crop 64 --rounds 1 --seconds 0.05 --batch 8", "share of the time"),

@@ -1,6 +1,7 @@
 """DSOL against its formulas, and its training on mosaics of four instruments."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -115,7 +116,18 @@ def mosaic_folder(four, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(four, mosaic_folder, tmp_path_factory):
-    return train_dsol(four, mosaic_folder, tmp_path_factory.mktemp("dsol"))
+    """Files of a training, and `stage_one`: the network's weights before stage two."""
+    stage_one, train_epoch = {}, Trainer.train_epoch
+
+    def watched(trainer, epoch):
+        if epoch == SETTINGS["epochs"]:
+            stage_one.update(deepcopy(trainer.network.state_dict()))
+        return train_epoch(trainer, epoch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", watched)
+        files = train_dsol(four, mosaic_folder, tmp_path_factory.mktemp("dsol"))
+    return files | {"stage_one": stage_one}
 
 
 def inputs(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -214,9 +226,8 @@ def test_every_frame_has_a_map_of_the_sound_and_one_per_category(mosaic_folder, 
     assert 0 <= heat.min() <= heat.max() <= 1
 
 
-def test_stage_two_keeps_the_frozen_copy_and_the_dictionary(four, trained, tmp_path):
-    stage_one = weights.load(train_dsol(four, None, tmp_path, mosaic_epochs=0)["out"])[0]
-    both = weights.load(trained["out"])[0]
+def test_stage_two_keeps_the_frozen_copy_and_the_dictionary(trained):
+    stage_one, both = trained["stage_one"], weights.load(trained["out"])[0]
     equal = {name for name, tensor in stage_one.items() if torch.equal(tensor, both[name])}
     frozen = ("frozen_audio", "dictionary", "audio_head")
     assert {name for name in stage_one if name.startswith(frozen)} <= equal
@@ -224,22 +235,29 @@ def test_stage_two_keeps_the_frozen_copy_and_the_dictionary(four, trained, tmp_p
     assert changed.isdisjoint(equal)
 
 
-def test_stage_two_uses_duets_after_the_mosaics(four, mosaic_folder, trained, tmp_path):
+# A stage one of one epoch, which takes half the time.
+ONE_EPOCH = {"epochs": 1, "first_epochs": 0, "duet_epochs": 1}
+
+
+def test_stage_two_uses_duets_after_the_mosaics(four, mosaic_folder, tmp_path):
     rows = tables.read(four.index).to_pylist()
     for row in rows:
         if row["split"] == "train" and row["video_id"].endswith("-01"):
             row |= {"kind": "duet", "categories": [*row["categories"], "flute"]}
     tables.write_rows(tmp_path / "index.parquet", schemas.INDEX, rows)
     with_duets = replace(four, index=tmp_path / "index.parquet")
-    files = train_dsol(with_duets, mosaic_folder, tmp_path, duet_epochs=1)
+    files = train_dsol(with_duets, mosaic_folder, tmp_path, **ONE_EPOCH)
     history = tables.read(files["history"]).to_pandas()
-    mixed = history[history["name"] == "mixed loss"].set_index("epoch")["value"]
-    assert mixed.index.tolist() == [2, 3]  # mosaics, then duets
+    values = history.set_index(["name", "split", "epoch"])["value"].sort_index()
+    mixed = values["mixed loss", "train"]
+    assert mixed.index.tolist() == [1, 2]  # mosaics, then duets
     assert mixed.map(math.isfinite).all()
-    before = tables.read(trained["history"]).to_pandas().set_index(["epoch", "name"])["value"]
-    assert mixed[2] != before[2, "mixed loss"]  # stage one had fewer solos
     with pytest.raises(UserError, match=r"stage two has 0 mosaics or duets.*see duet_epochs"):
-        train_dsol(four, mosaic_folder, tmp_path / "without", duet_epochs=1)
+        train_dsol(four, None, tmp_path / "without", mosaic_epochs=0, **ONE_EPOCH)
+    (checkpoint,) = (tmp_path / "without/state").rglob("*.safetensors")
+    first = next(iter(weights.load(checkpoint)[1]["history"]))
+    assert (first["epoch"], first["split"], first["name"]) == (0, "train", "loss")
+    assert first["value"] != values["loss", "train", 0]  # of fewer solos
 
 
 def test_the_history_has_the_values_of_both_stages(trained):
@@ -250,30 +268,29 @@ def test_the_history_has_the_values_of_both_stages(trained):
     assert names[2] == {"mixed loss", "mixed accuracy"}
 
 
-# Steps: 2 of matching, in each of 2 epochs; in the second, 2 of classification; 2 on mosaics.
-@pytest.mark.parametrize(
-    ("kill_at", "place"),
-    [
-        (5, "epoch 2 of 3, after step 2"),  # before the classification, which starts anew
-        (7, "epoch 3 of 3, after step 1"),
-    ],
-)
-def test_a_killed_run_resumes_to_the_same_bytes(
-    four, mosaic_folder, trained, tmp_path, monkeypatch, capsys, kill_at, place
+def test_a_run_that_is_killed_twice_resumes_to_the_same_bytes(
+    four, mosaic_folder, trained, tmp_path, monkeypatch, capsys
 ):
-    optimizer_step, steps = Trainer.optimizer_step, count()
+    """Steps: 2 of matching, in each of 2 epochs; in the second, 2 of classification; 2 on mosaics.
 
-    def killed(*arguments):
-        if next(steps) == kill_at:
-            raise KeyboardInterrupt
-        optimizer_step(*arguments)
+    The first kill is inside the classification, which starts anew; the second one in stage two.
+    """
+    optimizer_step = Trainer.optimizer_step
+    for kill_at in (5, 3):
+        steps = count()
 
-    monkeypatch.setattr(Trainer, "optimizer_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_dsol(four, mosaic_folder, tmp_path, checkpoint_minutes=1e-9)
+        def killed(*arguments, steps=steps, kill_at=kill_at):
+            if next(steps) == kill_at:
+                raise KeyboardInterrupt
+            optimizer_step(*arguments)
+
+        monkeypatch.setattr(Trainer, "optimizer_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_dsol(four, mosaic_folder, tmp_path, checkpoint_minutes=1e-9)
+    assert "state: continues at epoch 2 of 3, after step 2\n" in capsys.readouterr().err
     monkeypatch.setattr(Trainer, "optimizer_step", optimizer_step)
     resumed = train_dsol(four, mosaic_folder, tmp_path)
-    assert f"state: continues at {place}\n" in capsys.readouterr().err
+    assert "state: continues at epoch 3 of 3, after step 1\n" in capsys.readouterr().err
     for name in ("out", "history"):
         assert resumed[name].read_bytes() == trained[name].read_bytes(), name
 
@@ -284,6 +301,6 @@ def test_missing_data_and_impossible_settings_are_errors(four, tmp_path):
         train_dsol(four, None, tmp_path)
     message = r"methods\.dsol\.clusters: 99, but there are only 8 training clips"
     with pytest.raises(UserError, match=message):
-        train_dsol(four, None, tmp_path, clusters=99, mosaic_epochs=0)
+        train_dsol(four, None, tmp_path, clusters=99, mosaic_epochs=0, epochs=1, first_epochs=0)
     with pytest.raises(ValueError, match="1 ends before the first clustering"):
         Settings(epochs=1)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import yaml
 
 from spm.base.errors import UserError
 from spm.fusion import new_method
+from tests.support import preloaded
 from tests.support.project import ROOT, checkout
 
 pytestmark = pytest.mark.slow
@@ -18,19 +18,25 @@ pytestmark = pytest.mark.slow
 NAME = "margin_of_mine"
 
 
-def run_python(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> str:
+    """PATH with programs that fork."""
+    return preloaded.programs(tmp_path_factory.mktemp("programs"))
+
+
+def run(root: Path, path: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *words],
+        ["/usr/bin/env", *words],
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(root)},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(root)},
     )
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
+def root(path, tmp_path_factory) -> Path:
     """A checkout in which the command was run."""
     folder = checkout(tmp_path_factory.mktemp("new") / "checkout with spaces")
     for name in ("tests", "docs"):
@@ -38,7 +44,7 @@ def root(tmp_path_factory) -> Path:
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "data")
         )
     shutil.copy(ROOT / "pyproject.toml", folder)
-    process = run_python(folder, "-m", "spm.cli", "new-method", NAME)
+    process = run(folder, path, "spm", "new-method", NAME)
     assert process.returncode == 0, process.stderr
     assert f"Test it: python -m pytest tests/fusion/test_{NAME}.py\n" in process.stdout
     return folder
@@ -48,11 +54,11 @@ def test_the_method_has_fewer_than_60_lines(root):
     assert len((root / f"spm/fusion/methods/{NAME}.py").read_text().splitlines()) < 60
 
 
-def test_the_method_passes_its_test_those_of_all_methods_and_those_of_the_config(root):
+def test_the_method_passes_its_test_those_of_all_methods_and_those_of_the_config(root, path):
     files = [f"tests/fusion/test_{NAME}.py", "tests/fusion/test_methods.py"]
     files.append("tests/base/test_config.py")
     selected = f"{NAME} or what_the_models_make or names_every_key"
-    process = run_python(root, "-m", "pytest", "-vrA", *files, "-k", selected)
+    process = run(root, path, "python", "-m", "pytest", "-vrA", *files, "-k", selected)
     assert process.returncode == 0, process.stdout
     for name in (
         "mean_violation_of_the_margin",

@@ -23,7 +23,8 @@ def tutorial(tmp_path_factory) -> tuple[Path, list[str]]:
     root = checkout(tmp_path_factory.mktemp("tutorial") / "spm")
     shutil.copytree(ROOT / "tests", root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", root)
-    environment = {**os.environ, "PATH": preloaded.search_path(), "PYTHONPATH": str(root)}
+    path = preloaded.programs(tmp_path_factory.mktemp("programs"))
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(root)}
     outputs = []
     for language, file, text in BLOCKS:
         if language == "bash":

@@ -1,10 +1,7 @@
 """A training that is killed inside an epoch continues there, to the same bytes."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 
 from spm.learn import weights
 from tests.support.corpora import Corpus
-from tests.support.project import ROOT
+from tests.support.forked import Stage
 
 pytestmark = pytest.mark.slow
 
@@ -29,8 +26,9 @@ SETTINGS = {
 OUTPUTS = ("network.safetensors", "history.parquet")
 
 
-def command(corpus: Corpus, folder: Path, **changes) -> list[str]:
-    """The command of the stage `train`, which writes to `folder`."""
+def start(corpus: Corpus, folder: Path, **changes) -> Stage:
+    """Start the stage `train`, which writes to `folder`, with one worker process that decodes."""
+    folder.mkdir(exist_ok=True)
     options = {
         "config": json.dumps(SETTINGS | changes),
         "index": corpus.index,
@@ -41,8 +39,8 @@ def command(corpus: Corpus, folder: Path, **changes) -> list[str]:
         "state": folder / "state",
         "tensorboard": folder / "log",
     }
-    arguments = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "spm.fusion.train", *arguments]
+    words = [f"--{name}={value}" for name, value in options.items()]
+    return Stage("spm.fusion.train", words, folder / "stderr.txt", threads=2)
 
 
 def checkpoints(folder: Path) -> list[str]:
@@ -50,29 +48,17 @@ def checkpoints(folder: Path) -> list[str]:
     return sorted(path.stem for path in (folder / "state").rglob("*.safetensors"))
 
 
-def start(corpus: Corpus, folder: Path, **changes) -> subprocess.Popen[str]:
-    """Start the stage with one worker process that decodes."""
-    folder.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        command(corpus, folder, **changes),
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_until(is_true, process: subprocess.Popen[str]) -> None:
-    """Wait for a state of a running process."""
+def wait_until(is_true, stage: Stage) -> None:
+    """Wait for a state of a running stage."""
     while not is_true():
-        assert process.poll() is None, process.communicate()[1]
+        assert stage.is_alive(), stage.finish()
         time.sleep(0.005)
 
 
-def finish(process: subprocess.Popen[str]) -> str:
+def finish(stage: Stage) -> str:
     """Wait for the end of a training; its standard error."""
-    _, log = process.communicate()
-    assert process.returncode == 0, log
+    status, log = stage.finish()
+    assert status == 0, log
     return log
 
 
@@ -83,16 +69,16 @@ def test_a_training_that_is_killed_and_then_terminated_inside_an_epoch_ends_with
     killed = start(few_squares, folder, checkpoint_minutes=0.001)
     wait_until(lambda: any(not name.endswith("-0000000") for name in checkpoints(folder)), killed)
     killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    assert killed.finish()[0] == -signal.SIGKILL
     place = checkpoints(folder)[-1]
     epoch, step = map(int, place.split("-"))
     # Another interval is no reason to start anew.
     terminated = start(few_squares, folder, checkpoint_minutes=1000)
     wait_until(lambda: len(list((folder / "log").glob("events*"))) == 2, terminated)
     time.sleep(0.1)
-    terminated.send_signal(signal.SIGTERM)
-    _, log = terminated.communicate()
-    assert terminated.returncode == 128 + signal.SIGTERM, log
+    terminated.terminate()
+    status, log = terminated.finish()
+    assert status == 128 + signal.SIGTERM, log
     assert f"state: continues at epoch {epoch + 1} of 2, after step {step}\n" in log
     assert "state: stopped by SIGTERM" in log
     assert checkpoints(folder)[-1] > place

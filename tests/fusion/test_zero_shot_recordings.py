@@ -1,6 +1,7 @@
 """Zero-shot and object prior on real recordings: their heat is on what sounds."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,7 @@ def deaf(hearing) -> LocalizationNetwork:
     return methods.build(methods.settings_of(RunConfig(method="object_prior"))).eval()
 
 
+@cache
 def boxed_frames(folder: str) -> list[Frame]:
     path = SHARED / folder / "boxes.csv"
     if not path.is_file():
@@ -58,6 +60,7 @@ def boxed_frames(folder: str) -> list[Frame]:
     return frames_with_boxes(path.parent)
 
 
+@cache
 def prepared_sound(network: zero_shot.Network, video: Path, time_s: float) -> Tensor:
     """The second of a video in which a time lies, smoothed with its neighbors: (1, 522)."""
     first = max(int(time_s) - 1, 0)
@@ -69,9 +72,10 @@ def prepared_sound(network: zero_shot.Network, video: Path, time_s: float) -> Te
     return network.smooth_sounds(sounds, [video.name] * len(sounds), starts)[own, None]
 
 
-def image_of(frame: Frame) -> Tensor:
-    """The whole frame as the networks take it: (1, 1, 3, CROP, CROP)."""
-    return resize_normalize(read_frame(frame.video, frame.time_s)[None], CROP)[None]
+@cache
+def image_of(video: Path, time_s: float) -> Tensor:
+    """A whole frame as the networks take it: (1, 1, 3, CROP, CROP)."""
+    return resize_normalize(read_frame(video, time_s)[None], CROP)[None]
 
 
 def pointing_game(heat: np.ndarray, boxes: np.ndarray) -> bool:
@@ -96,7 +100,7 @@ def evaluate(frames: list[Frame], compute: Callable[[Frame], Tensor]) -> Goal:
 def test_the_heat_of_zero_shot_is_on_what_sounds(folder, hearing):
     def compute(frame: Frame) -> Tensor:
         sound = prepared_sound(hearing, frame.video, frame.time_s)
-        return hearing.heat_maps(image_of(frame), sound).sounding
+        return hearing.heat_maps(image_of(frame.video, frame.time_s), sound).sounding
 
     measured = evaluate(boxed_frames(folder), compute)
     assert measured.auc >= ZERO_SHOT[folder].auc
@@ -105,10 +109,11 @@ def test_the_heat_of_zero_shot_is_on_what_sounds(folder, hearing):
 
 @pytest.mark.parametrize("folder", OBJECT_PRIOR)
 def test_the_heat_of_the_object_prior_is_on_an_object(folder, deaf):
-    sound = torch.zeros(1, 1)
-    measured = evaluate(
-        boxed_frames(folder), lambda frame: deaf.heat_maps(image_of(frame), sound).sounding
-    )
+    def compute(frame: Frame) -> Tensor:
+        image = image_of(frame.video, frame.time_s)
+        return deaf.heat_maps(image, torch.zeros(1, 1)).sounding
+
+    measured = evaluate(boxed_frames(folder), compute)
     assert measured.auc >= OBJECT_PRIOR[folder].auc
     assert measured.pointing >= OBJECT_PRIOR[folder].pointing
 
@@ -126,10 +131,10 @@ def test_a_map_is_colder_with_the_sound_of_something_else_and_coldest_in_silence
             n for n, images in enumerate(images_of) if images and not images & images_of[number]
         ]
         other = sounds[others[7 * number % len(others)]]
-        image = image_of(frame)
+        image = image_of(frame.video, frame.time_s)
         heat.append(
             [
-                float(hearing.heat_maps(image, sound).sounding.max())
+                float(hearing.absolute_maps(image, sound).max())
                 for sound in (sounds[number], other, silence)
             ]
         )

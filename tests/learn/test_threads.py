@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +11,7 @@ import torch
 
 from spm.learn import loader
 from spm.learn.device import pick_device
+from tests.support import preloaded
 from tests.support.corpora import Corpus
 from tests.support.project import ROOT
 
@@ -49,10 +48,9 @@ def train(corpus: Corpus, index: Path, folder: Path, cores: int) -> bytes:
         "state": folder / "state",
     }
     words = [f"--{option}={value}" for option, value in options.items()]
-    environment = os.environ | {"OMP_NUM_THREADS": str(cores)}
-    subprocess.run(
-        [sys.executable, "-m", "spm.fusion.train", *words], check=True, cwd=ROOT, env=environment
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(cores)}
+    done = preloaded.run(["-m", "spm.fusion.train", *words], env=environment)
+    assert done.returncode == 0, done.stderr
     return options["out"].read_bytes()
 
 

@@ -44,41 +44,56 @@ def contrast(path):
         return np.asarray(image.convert("RGB")).std()
 
 
-def test_figures_are_svg_and_png_with_the_same_bytes_when_drawn_again(project, tmp_path):
-    for name in ("one", "two"):
-        run(Figures(examples=3), **project, out=tmp_path / name)
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+@pytest.fixture(scope="module")
+def drawn(project, tmp_path_factory):
+    """Folder of the figures."""
+    folder = tmp_path_factory.mktemp("drawn")
+    run(Figures(examples=3), **project, out=folder)
+    return folder
+
+
+def test_figures_are_svg_and_png_with_the_same_bytes_when_drawn_again(project, drawn, tmp_path):
+    run(Figures(examples=3), **project, out=tmp_path)
+    files = sorted(path.name for path in drawn.iterdir())
     assert files == sorted(f"{name}.{suffix}" for name in NAMES for suffix in ("svg", "png"))
     for name in files:
-        one, two = (tmp_path / folder / name for folder in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes(), name
-    assert contrast(tmp_path / "one/heatmaps.png") > 20
+        assert (drawn / name).read_bytes() == (tmp_path / name).read_bytes(), name
+    assert contrast(drawn / "heatmaps.png") > 20
 
 
-def test_the_scores_are_those_of_the_papers_protocol(project, tmp_path):
-    run(Figures(examples=1), **project, out=tmp_path)
-    drawn = text_of(tmp_path / "scores.svg")
-    assert "protocol spm-paper" in drawn
-    assert "protocol ez-vsl" not in drawn
+def test_the_scores_are_those_of_the_papers_protocol(drawn):
+    text = text_of(drawn / "scores.svg")
+    assert "protocol spm-paper" in text
+    assert "protocol ez-vsl" not in text
+
+
+def assert_only_these_lack_data(folder, messages):
+    """Whether each of these figures shows its message, and the others are drawn."""
+    for name, message in messages.items():
+        assert message in text_of(folder / f"{name}.svg")
+    for name in set(NAMES) - set(messages):
+        assert contrast(folder / f"{name}.png") > 5, name
+
+
+NO_SCORES = {
+    "scores": "no scores: corpus.boxes is empty",
+    "classes": "no scores of classes",
+    "training": "no training",
+}
 
 
 @pytest.mark.parametrize(
-    ("missing", "figure", "message"),
+    ("missing", "messages"),
     [
-        (["annotations", "summaries"], "scores", "no scores: corpus.boxes is empty"),
-        (["annotations", "summaries"], "classes", "no scores of classes"),
-        (["maps", "baseline_maps"], "heatmaps", "no maps of audible test clips"),
-        (["histories"], "training", "no training"),
+        (["annotations", "summaries", "histories"], NO_SCORES),
+        (["maps", "baseline_maps"], {"heatmaps": "no maps of audible test clips"}),
     ],
 )
 def test_a_figure_without_data_shows_why_and_the_others_are_drawn(
-    project, tmp_path, missing, figure, message
+    project, tmp_path, missing, messages
 ):
     run(Figures(examples=2), **{**project, **{key: [] for key in missing}}, out=tmp_path)
-    assert message in text_of(tmp_path / f"{figure}.svg")
-    without_data = {figure, *(["scores", "classes"] if "summaries" in missing else [])}
-    for name in set(NAMES) - without_data:
-        assert contrast(tmp_path / f"{name}.png") > 5, name
+    assert_only_these_lack_data(tmp_path, messages)
 
 
 def test_tables_without_rows_count_as_no_data(project, tmp_path):
@@ -88,8 +103,8 @@ def test_tables_without_rows_count_as_no_data(project, tmp_path):
     csv_file.write_text(coverage, "kind,categories,split,listed,available,clips,audible\n")
     changes = {"maps": [empty], "baseline_maps": [], "coverage": coverage}
     run(Figures(), **{**project, **changes}, out=tmp_path)
-    assert "no maps of audible test clips" in text_of(tmp_path / "heatmaps.svg")
-    assert "no videos listed" in text_of(tmp_path / "coverage.svg")
+    messages = {"heatmaps": "no maps of audible test clips", "coverage": "no videos listed"}
+    assert_only_these_lack_data(tmp_path, messages)
 
 
 VIDEOS = ("cello-0", "cello-1", "cello-2", "tuba-0", "tuba-1", "flute-0")

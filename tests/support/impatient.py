@@ -11,9 +11,15 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 INTERVAL_S = 1
 
-if __name__ == "__main__":
+
+def ask_often() -> None:
+    """Replace the interval of the plugin."""
     RemoteExecutor.next_seconds_between_status_checks = property(
         lambda _: INTERVAL_S, lambda _, value: None
     )
+
+
+if __name__ == "__main__":
+    ask_often()
     sys.argv[0] = "snakemake"
     main()

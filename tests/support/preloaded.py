@@ -2,11 +2,12 @@
 
 A server process imports the packages that spm uses, and nothing of spm; then it forks for every
 command. The forked process runs the command as Python does: with its arguments, folder,
-environment and standard streams, and with the modules of the checkout that PYTHONPATH names.
+environment and standard streams, and with the modules of the checkout that PYTHONPATH names. Its
+`sys.executable` forks too, as the program that was started.
 
 Which tests do not use it: those that kill processes or measure them, and one test each of a
-workflow, of a cluster, of conda and of a command line, which run the commands as users do.
-test_preloaded.py compares both.
+cluster, of conda with the whole workflow, and of a command line, which run the commands as users
+do. test_preloaded.py compares both.
 
 Run as a script, this module is the server.
 """
@@ -85,6 +86,20 @@ def folder() -> Path:
     return place
 
 
+def programs(folder_of_programs: Path) -> str:
+    """The variable PATH with programs `spm` and `python` that fork, for `-m pytest` too."""
+    client = CLIENT.replace('startswith("spm.")', 'startswith(("spm.", "pytest"))')
+    socket = str(folder() / "socket")
+    texts = {
+        "python": client.format(python=sys.executable, socket=socket),
+        "spm": '#!/bin/sh\nexec python -m spm.cli "$@"\n',
+    }
+    for name, text in texts.items():
+        (folder_of_programs / name).write_text(text)
+        (folder_of_programs / name).chmod(0o755)
+    return f"{folder_of_programs}{os.pathsep}{search_path()}"
+
+
 def search_path() -> str:
     """The variable PATH with that program before all others."""
     return os.pathsep.join(map(str, (folder(), Path(sys.executable).parent, os.environ["PATH"])))
@@ -105,6 +120,7 @@ def _serve(path: str) -> None:
     listener.bind(path)
     listener.listen(16)
     signal.signal(signal.SIGCHLD, _reap)
+    sys.executable = str(Path(path).with_name("python"))
     print("ready", flush=True)
     while True:
         connection, _ = listener.accept()

@@ -1,7 +1,7 @@
 """A real SLURM with two nodes: munged, slurmctld and slurmd from Debian's packages.
 
 The tests start and stop it. It runs on the loopback interface, without systemd and accounting. Both
-nodes are this machine, each with a slurmd of its own. Their eight CPUs are only configured, and
+nodes are this machine, each with a slurmd of its own. Their CPUs are only configured, and
 their two GPUs are /dev/null.
 """
 
@@ -22,6 +22,7 @@ FILES = ("slurm.conf", "gres.conf")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 NODE_STATES = ("sinfo", "--noheader", "--Node", "--partition=requeue", "--format=%T")
 SECOND = "second"  # name of the second node
+CPUS = 16  # of each node: a training needs 8
 START_S = 20.0
 SETTINGS = """\
 AccountingStorageType=accounting_storage/none
@@ -119,7 +120,7 @@ ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
-{SETTINGS}NodeName=DEFAULT CPUs=8 RealMemory=256000 Gres=gpu:2 Feature=fast
+{SETTINGS}NodeName=DEFAULT CPUs={CPUS} RealMemory=256000 Gres=gpu:2 Feature=fast
 NodeName={self.host} NodeHostname={self.host} NodeAddr=127.0.0.1 Port={nodes[0]}
 NodeName={SECOND} NodeHostname={self.host} NodeAddr=127.0.0.1 Port={nodes[1]}
 PartitionName=DEFAULT Nodes={self.host} MaxTime=INFINITE PriorityTier=1 PreemptMode=OFF State=UP
@@ -166,6 +167,12 @@ PartitionName=urgent PriorityTier=10
         """Start slurmctld; after a stop, it reads its saved state."""
         self._start("slurmctld", "-D")
         until(lambda: "UP" in self.ask("scontrol", "ping"), "slurmctld")
+
+    def hold_jobs(self) -> None:
+        """Let no job of `cpu` and `gpu` start until slurmctld reads its file again."""
+        for partition in ("cpu", "gpu"):
+            command = ["scontrol", "update", f"PartitionName={partition}", "State=DOWN"]
+            subprocess.run(command, check=True)
 
     def stop_one(self, name: str) -> None:
         """Stop one daemon."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,6 @@ from tests.support.changes import (
     REVIEWS,
     Change,
     Edits,
-    altered,
     entered,
     laid_over,
     row_of,
@@ -125,6 +125,27 @@ class Changed(NamedTuple):
     code: Sequence[Path]  # changed files of the checkout
 
 
+def combined(changes: Iterable[Change]) -> Change:
+    """Several changes as one; each file is changed by one of them."""
+    parts = list(changes)
+    return Change(
+        " and ".join(part.name for part in parts),
+        (),
+        reduce(laid_over, [part.config for part in parts], {}),
+        {file: edit for part in parts for file, edit in part.files.items()},
+        {file: edit for part in parts for file, edit in part.code.items()},
+        older=any(part.older for part in parts),
+        same_time=any(part.same_time for part in parts),
+        moved=any(part.moved for part in parts),
+    )
+
+
+def without_effect(change: Change) -> bool:
+    """Whether it changes an unused module or key, and needs no options of its own."""
+    is_key = bool(change.config) and change.name != "cluster.nodes"
+    return (change.name in MODULES or is_key) and not entered(change)
+
+
 class Matrix:
     """Two projects, one of them made with conda, and their plans after changes."""
 
@@ -136,7 +157,7 @@ class Matrix:
         self.plain = write_project(scratch / "plain")
         self.planner = Planner(self.checkout, self.environment)
         self._plans: dict[str, Plan] = {}
-        self._unused = [name for name in MODULES if name in changes and not entered(changes[name])]
+        self._unused = [name for name, change in changes.items() if without_effect(change)]
         write_outputs(self.plain, self._run(self.plain, "--summary"))
         self.with_conda = Path(shutil.copytree(self.plain, scratch / "with-conda"))
         self.with_weights = Path(shutil.copytree(self.plain, scratch / "with-weights"))
@@ -171,33 +192,34 @@ class Matrix:
             shutil.copytree(self.checkout, basedir, dirs_exist_ok=True)
         with (
             edited(project, change.files, older=change.older, same_time=change.same_time),
-            edited(self.checkout, change.code) as code,
+            edited(basedir, change.code) as code,
         ):
             yield Changed(command_line(basedir, project, options, config), code)
 
     def plan(self, name: str) -> Plan:
         """The plan after a change.
 
-        Modules that no stage uses are changed in one plan: where that reruns nothing, none of them
-        does. Else each of them has a plan of its own, so that a test names it.
+        Modules and keys that no stage uses are changed in one plan: where that reruns nothing, none
+        of them does. Else each of them has a plan of its own, so that a test names it.
         """
         if name in self._unused and self._plans.keys().isdisjoint(self._unused):
-            unused = self._make(Change("unused", (), code=dict.fromkeys(self._unused, altered)))
+            unused = self.plan_of([self.changes[name] for name in self._unused])
             if not unused.stale:
                 self._plans |= dict.fromkeys(self._unused, unused)
         if name not in self._plans:
-            self._plans[name] = self._make(self.changes[name])
+            self._plans[name] = self.plan_of([self.changes[name]])
         return self._plans[name]
 
-    def _make(self, change: Change) -> Plan:
-        with self.after(change) as changed:
+    def plan_of(self, changes: Iterable[Change]) -> Plan:
+        """The plan after several changes."""
+        with self.after(combined(changes)) as changed:
             return self.planner.plan(changed.command, ROOT, changed=changed.code)
 
-    def real_plan(self, name: str, *more: str) -> frozenset[Job]:
-        """Jobs that Snakemake's command line would run after a change."""
-        with self.after(self.changes[name]) as changed:
+    def real_plan(self, changes: Iterable[Change]) -> frozenset[Job]:
+        """Jobs that Snakemake's command line would run after several changes."""
+        with self.after(combined(changes)) as changed:
             done = subprocess.run(
-                [sys.executable, "-m", "snakemake", *changed.command, *more],
+                [sys.executable, "-m", "snakemake", *changed.command],
                 capture_output=True,
                 text=True,
                 env={**os.environ, **self.environment},

@@ -19,7 +19,7 @@ TINY = {
     "pretrain": {"epochs": 2, "threads": 1},
     "train": {"visual": "mobilenet_v2", "start": "none", "crop": 32, "epochs": 2, "threads": 1},
     "maps": {"threads": 1},
-    "baseline_maps": {"threads": 1},
+    "baseline_maps": {"image_px": 96, "threads": 1},
     "runs": {"no-promotion": False},
     "scores": {"protocols": ["spm-paper"], "bootstrap": 10},
     "figures": {"examples": 1},

@@ -21,13 +21,18 @@ from spm.base import digest
 from spm.learn.pretrained import PARTS, Package
 from tests.support import conda, flow
 from tests.support.changes import modules_of
+from tests.support.planner import planner_of
+from tests.support.project import Project
 from tests.workflow.conftest import new_project, results
 
 pytestmark = pytest.mark.slow
 CHANNELS = ["conda-forge", "nodefaults"]
 # Imported inside functions where a setting, a missing package, or weights of YAMNet ask for them;
-# another test loads these weights.
+# LOADED loads these weights.
 OPTIONAL = {"detectron2", "imageio_ffmpeg", "onnx", "tflite"}
+# The pretrained parts that the stages of an environment load.
+YAMNET, EFFICIENTNET = "yamnet.load()", "efficientnet.EfficientNetLite0()"
+LOADED = {"audio": [YAMNET], "fusion": [YAMNET, EFFICIENTNET], "boxes": [EFFICIENTNET]}
 CARRIERS = [part.source for part in PARTS.values() if isinstance(part.source, Package)]
 
 
@@ -38,22 +43,36 @@ def installed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def environment_of(installed, tmp_path_factory) -> Callable[[Path], Path]:
+def project(installed, videos, tmp_path_factory) -> Project:
+    """The smallest project, for which Snakemake has created the environments."""
+    folder = tmp_path_factory.mktemp("project")
+    forking = new_project(videos, folder, environment=installed[1])
+    forking.run("all", "--use-conda", "--conda-create-envs-only")
+    return Project(folder, forking.config, installed[1], as_users=True)
+
+
+def environments(project: Project) -> dict[str, Path]:
+    """Environments that Snakemake has created for a project, by the names of their files."""
+    names = {file.read_text(): file.stem for file in conda.ENVIRONMENTS}
+    made = (project.folder / ".snakemake/conda").glob("*.yaml")
+    return {names[file.read_text()]: file.with_suffix("") for file in made}
+
+
+@pytest.fixture(scope="module")
+def environment_of(installed, project, tmp_path_factory) -> Callable[[Path], Path]:
     """A function of an environment's file: the folder of the environment, created once."""
-    folder = tmp_path_factory.mktemp("environments")
+    made = environments(project)
 
     @cache
-    def create(file: Path) -> Path:
-        prefix = folder / file.stem
+    def find(file: Path) -> Path:
+        if file.stem in made:
+            return made[file.stem]
+        prefix = tmp_path_factory.mktemp("environments") / file.stem
         asyncio.run(conda.create(installed[0], file, prefix))
         conda.furnish(prefix)
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in installed[1].items():
-                patch.setenv(name, value)
-            conda.pip_install(file, prefix)
         return prefix
 
-    return create
+    return find
 
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
@@ -96,42 +115,40 @@ def packages_of(modules: Iterable[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("file", conda.ENVIRONMENTS, ids=lambda file: file.stem)
-def test_an_environment_has_all_that_its_stages_import(file, environment_of):
+def test_an_environment_has_all_that_its_stages_import_and_their_pretrained_parts(
+    file, installed, environment_of, tmp_path
+):
     stages = flow.ENVIRONMENTS[file.stem]
     imported: set[str] = set()
     for name, modules in modules_of().items():
         if name.split("[")[0] in stages:
             imported.update(modules)
     imported |= packages_of(imported)
-    code = "\n".join(f"import {module}" for module in sorted(imported))
+    lines = [f"import {module}" for module in sorted(imported)]
+    if file.stem in LOADED:
+        lines += ["from spm.learn import efficientnet, yamnet", *LOADED[file.stem]]
+    environment = {**installed[1], "PYTHONPATH": str(conda.ROOT), "SPM_PRETRAINED": str(tmp_path)}
     done = subprocess.run(
-        [environment_of(file) / "bin/python", "-c", code],
-        env={"PYTHONPATH": str(conda.ROOT)},
+        [environment_of(file) / "bin/python", "-c", "\n".join(lines)],
+        env=environment,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
 
 
-def stages_run(folder: Path) -> dict[str, set[str]]:
-    """For each environment in a folder, the stages that ran with its Python."""
-    files = {file.read_text(): file.stem for file in conda.ENVIRONMENTS}
-    calls = {
-        files[made.read_text()]: made.with_suffix("") / "calls" for made in folder.glob("*.yaml")
-    }
+def stages_run(project: Project) -> dict[str, set[str]]:
+    """For each environment of a project, the stages that ran with its Python."""
+    calls = {name: folder / "calls" for name, folder in environments(project).items()}
     return {
         name: set(re.findall(r"-m spm\.\w+\.(\w+)", noted.read_text())) if noted.exists() else set()
         for name, noted in calls.items()
     }
 
 
-def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
-    videos, undisturbed, tmp_path
-):
-    environment = conda.install(tmp_path / "conda", conda.tested())
-    project = new_project(videos, tmp_path / "project", environment=environment, as_users=True)
+def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(project, undisturbed):
     project.run("all", "--use-conda")
-    ran = stages_run(project.folder / ".snakemake/conda")
+    ran = stages_run(project)
     helpers = {"media", "fetching"}  # modules that a stage starts in its own environment
     planned = set(flow.READS) - {
         "openimages",
@@ -152,53 +169,11 @@ def test_the_whole_workflow_runs_with_each_rule_in_its_own_environment(
     assert not project.stale("all", "--use-conda")
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("audio", ["yamnet"]),
-        ("fusion", ["yamnet", "efficientnet_lite0"]),
-        ("boxes", ["efficientnet_lite0"]),
-    ],
-)
-def test_an_environment_has_the_pretrained_parts_of_its_stages(
-    name, parts, installed, environment_of, tmp_path
-):
-    (file,) = [file for file in conda.ENVIRONMENTS if file.stem == name]
-    prefix = environment_of(file)
-    environment = {**installed[1], "PYTHONPATH": str(conda.ROOT), "SPM_PRETRAINED": str(tmp_path)}
-    environment["PATH"] = f"{prefix / 'bin'}{os.pathsep}{environment['PATH']}"
-    if (script := file.with_name(f"{name}.post-deploy.sh")).exists():  # Snakemake runs it
-        subprocess.run(["sh", script], env=environment, check=True)
-    code = "from spm.learn import efficientnet, yamnet\n" + "".join(
-        {"yamnet": "yamnet.load()\n", "efficientnet_lite0": "efficientnet.EfficientNetLite0()\n"}[
-            part
-        ]
-        for part in parts
-    )
-    done = subprocess.run(
-        [prefix / "bin/python", "-c", code], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
+def test_a_recipe_for_a_container_has_every_environment(installed):
     path = f"{installed[1]['PATH']}{os.pathsep}{Path(sys.executable).parent}"
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        conda.ROOT / "Snakefile",
-        "--containerize",
-    ]
-    done = subprocess.run(
-        command,
-        cwd=conda.ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PATH": path},
-    )
+    words = ["--snakefile", str(conda.ROOT / "Snakefile"), "--containerize"]
+    done = planner_of(conda.ROOT).run(words, conda.ROOT, {"PATH": path})
+    assert done.returncode == 0, done.stdout
     used = [file for file in conda.ENVIRONMENTS if flow.ENVIRONMENTS[file.stem]]
     assert all(f"COPY envs/{file.name} /conda-envs/" in done.stdout for file in used)
     assert done.stdout.count("conda env create --prefix") == len(used)
@@ -206,13 +181,13 @@ def test_a_recipe_for_a_container_has_every_environment(installed, tmp_path):
 
 def test_the_python_of_an_environment_imports_only_the_packages_of_its_file(environment_of):
     file = next(file for file in conda.ENVIRONMENTS if file.stem == "corpus")
-    python = environment_of(file) / "bin/python"
-
-    def imports(name: str) -> bool:
-        done = subprocess.run([python, "-c", f"import {name}"], capture_output=True)
-        return done.returncode == 0
-
-    assert imports("av")
-    assert imports("pandas")
-    assert not imports("matplotlib")
-    assert not imports("snakemake")
+    names = ("av", "pandas", "matplotlib", "snakemake")
+    code = "from importlib.util import find_spec\nimport av, pandas\n" + "".join(
+        f"print({name!r}, bool(find_spec({name!r})))\n" for name in names
+    )
+    done = subprocess.run(
+        [environment_of(file) / "bin/python", "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines() == [
+        "av True", "pandas True", "matplotlib False", "snakemake False",
+    ]  # fmt: skip

@@ -37,6 +37,7 @@ LIGHT = {
         "dsol-promoted": {"method": "dsol", "promote": True, "audio": "many"},
     },
     "maps": {"testsets": ["solo", "synthetic"], "threads": 1},
+    "baseline_maps": {"image_px": 96, "threads": 1},
     "scores": {"protocols": ["spm-paper", "dsol-synthetic"], "bootstrap": 50},
     "paper": {
         "table1": ["spm", "dsol", "dsol-promoted"],

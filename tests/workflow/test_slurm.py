@@ -1,20 +1,24 @@
 """The workflow on a real SLURM with two nodes, with the profile of the project."""
 
+import asyncio
 import logging
 import os
 import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+import snakemake_executor_plugin_slurm as plugin
 
 from spm.base import tables
 from spm.workflow import doctor, preemption
-from tests.support import flow, slurm
+from tests.support import flow, forked_snakemake, preloaded, slurm
 from tests.support.project import ROOT, Project
 from tests.support.slurm import Cluster, until
 from tests.workflow.conftest import results
@@ -31,8 +35,8 @@ OPTIONS = [
     "1",
 ]
 LONG = 10_000  # epochs: longer than any test
-EPOCHS = 30  # of a training that is stopped once and ends
-END_S = 300  # SLURM notices a job over its minute in the next one; four starts of Snakemake follow
+EPOCHS = 24  # of a training that is stopped once or twice and ends
+END_S = 300  # SLURM looks at the limits of time every half minute; starts of Snakemake follow
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +62,34 @@ def test_the_doctor_compares_the_partitions_of_the_profile_and_of_the_cluster(cl
     assert finding.result.endswith("urgent; missing: standard")
 
 
-def on_cluster(project: Project) -> Project:
-    """A project that starts Snakemake and all jobs as users do, on the cluster."""
-    project.as_users, project.cores, project.program = True, [], IMPATIENT
+@pytest.fixture(scope="module")
+def python(cluster, tmp_path_factory) -> Iterator[Path]:
+    """The program `python` whose Snakemake is a fork."""
+    with forked_snakemake.serving(tmp_path_factory.mktemp("forks")) as program:
+        yield program
+
+
+def on_cluster(undisturbed: Project, folder: Path) -> Project:
+    """A copy of the finished project, which starts Snakemake and all jobs as users do."""
+    shutil.copytree(undisturbed.folder, folder, copy_function=shutil.copy2)
+    project = Project(folder, undisturbed.config, as_users=True)
+    project.cores, project.program = [], IMPATIENT
+    return project
+
+
+@pytest.fixture
+def forking(python, undisturbed, tmp_path) -> Project:
+    """A copy of the finished project; Snakemake, that of SLURM's jobs, and their stages fork."""
+    project = on_cluster(undisturbed, tmp_path / "project")
+    project.program = ["-IS", str(python), "-m", "snakemake"]
+    project.environment = {"PATH": preloaded.search_path()}
     return project
 
 
 @pytest.fixture
 def done(cluster, undisturbed, tmp_path) -> Project:
-    """A finished project that submits only its GPU rules."""
-    shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = on_cluster(Project(tmp_path / "project", undisturbed.config))
+    """A copy of the finished project that submits only its GPU rules."""
+    project = on_cluster(undisturbed, tmp_path / "project")
     project.config["cluster"] = {"cpu_rules": "local"}
     return project
 
@@ -109,15 +130,16 @@ def processes(project: Project) -> list[list[str]]:
 
 
 def test_videos_end_as_the_same_scores_on_a_cluster_whose_controller_restarts(
-    cluster, undisturbed, tmp_path
+    cluster, forking, undisturbed, tmp_path
 ):
     """All stages from the training to the tables; those of shards are in the test of arrays."""
-    shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = on_cluster(Project(tmp_path / "project", undisturbed.config))
+    project = forking
     for section in ("fusion", "score", "report"):
         shutil.rmtree(project.folder / "results" / section)
-    until_tables = ["all", "--until", "tables"]  # a job of each later rule would be nine more
-    with project.running(*until_tables, *OPTIONS, log=tmp_path / "log") as running:
+    # A job of each later rule would be nine more. A job that starts while the controller is away
+    # would wait for a minute.
+    cluster.hold_jobs()
+    with project.running("all", "--until", "tables", *OPTIONS, log=tmp_path / "log") as running:
         until(lambda: bool(submitted(cluster, project)), "a first job", END_S)
         cluster.stop_one("slurmctld")
         cluster.start_controller()
@@ -142,7 +164,9 @@ def cut_in_half(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster, done):
+def test_a_failing_job_is_retried_with_twice_the_memory_and_stays_stale(cluster, forking):
+    done = forking
+    done.config["cluster"] = {"cpu_rules": "local"}
     cut_in_half(done.folder / "results/audio/pretrain/main/audio.safetensors")
     done.config["train"] |= {"seed": 1}
     output = done.fail("all", *OPTIONS)
@@ -178,6 +202,22 @@ def pause(project: Project) -> None:
             each.suspend()
 
 
+def wait_for_an_answer(running: subprocess.Popen[str]) -> None:
+    """Wait until SLURM has told Snakemake the states of its jobs.
+
+    The plugin (2.8.0) cancels no job if Ctrl-C comes while it asks. It asks once per second.
+    """
+    has_asked, asks = False, True
+    while asks or not has_asked:
+        time.sleep(0.02)
+        assert running.poll() is None
+        children = psutil.Process(running.pid).children()
+        with suppress(psutil.NoSuchProcess):
+            asks = any(child.name() == "squeue" for child in children)
+            has_asked |= asks
+    time.sleep(0.1)
+
+
 def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
     cluster, done, undisturbed, tmp_path
 ):
@@ -186,10 +226,12 @@ def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
     with done.running("all", *OPTIONS, "--retries", "2", log=tmp_path / "log") as running:
         subprocess.run(["scancel", str(training(cluster, done, nth=1))], check=True)
         second, before = training(cluster, done, nth=2), epochs(done)
-        subprocess.run(["scontrol", "update", f"JobId={second}", "TimeLimit=1"], check=True)
-        pause(done)  # SLURM looks at the limits of time every half minute
+        until(lambda: epochs(done) > before, "another epoch", END_S)
+        subprocess.run(["scontrol", "update", f"JobId={second}", "EndTime=now+3"], check=True)
+        pause(done)
         third = training(cluster, done, nth=3)
-        assert epochs(done) >= before
+        assert epochs(done) > before
+        wait_for_an_answer(running)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does
         assert running.wait(END_S) != 0
     until(lambda: submitted(cluster, done)[third][1]["JobState"] == "CANCELLED", "the job's end")
@@ -199,13 +241,20 @@ def test_training_continues_after_a_cancellation_a_timeout_and_ctrl_c(
     assert not list((done.folder / ".snakemake/locks").glob("*"))
     assert not processes(done)
     done.config["train"] |= {"epochs": epochs_wanted}
-    done.run("all", "--until", "train", *OPTIONS)
+    done.config["cluster"] = {}  # jobs of both partitions that end, all as users start them
+    shutil.rmtree(done.folder / "results/fusion/negatives")
+    done.run("all", "--until", "train", "negatives", *OPTIONS)
+    ended = dict(list(submitted(cluster, done).values())[3:])
+    assert {rule: job["Partition"] for rule, job in ended.items()} == {
+        "train": "gpu", "negatives": "cpu",
+    }  # fmt: skip
     assert results(done) == results(undisturbed)
 
 
 def preempt(cluster: Cluster) -> None:
     """Submit a job of higher priority that needs the CPUs of all others."""
-    options = ["--partition=urgent", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true"]
+    cpus = f"--cpus-per-task={slurm.CPUS}"
+    options = ["--partition=urgent", cpus, "--output=/dev/null", "--wrap=true"]
     subprocess.run(["sbatch", *options], check=True)
 
 
@@ -282,7 +331,17 @@ def state(cluster: Cluster, number: str) -> str:
     ).strip()
 
 
-def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it(cluster, caplog):
+@pytest.fixture
+def query(monkeypatch) -> Callable[[str], tuple[dict[str, str], float]]:
+    """The plugin's question for the states of jobs, as the workflow changes it."""
+    monkeypatch.setattr(plugin, "query_job_status", plugin.query_job_status)
+    preemption.requeue_lost_jobs()
+    return lambda command: asyncio.run(plugin.query_job_status(command, LOG))
+
+
+def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it(
+    cluster, query, caplog
+):
     options = ["--parsable", "--partition=cancel", "--output=/dev/null", "--wrap=sleep 100"]
     number = cluster.ask("sbatch", "--no-requeue", *options).strip()
     until(lambda: state(cluster, number) == "RUNNING", "the job's start")
@@ -291,6 +350,7 @@ def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it
     until(lambda: state(cluster, number) == "PREEMPTED", "the preemption")
     cluster.stop_one("slurmctld")
     assert preemption.requeue(number, "PREEMPTED", LOG) == "PREEMPTED"
+    assert query("squeue") == ({}, 0.0)  # None would make the plugin forget its jobs
     cluster.start_controller()
     assert not caplog.messages
     assert preemption.requeue(number, "PREEMPTED", LOG) == "CANCELLED"
@@ -301,9 +361,8 @@ def test_a_lost_job_is_queued_again_only_if_slurm_has_not_done_so_and_permits_it
     )
 
 
-def test_shards_are_submitted_as_arrays_and_a_failed_shard_is_named(cluster, undisturbed, tmp_path):
-    shutil.copytree(undisturbed.folder, tmp_path / "project", copy_function=shutil.copy2)
-    project = on_cluster(Project(tmp_path / "project", undisturbed.config))
+def test_shards_are_submitted_as_arrays_and_a_failed_shard_is_named(cluster, forking, undisturbed):
+    project = forking
     for stage in ("clips", "videos", "spectrograms"):
         shutil.rmtree(project.folder / "results/corpus" / stage)
     targets = [f"results/corpus/spectrograms/{shard:04d}.parquet" for shard in range(2)]
@@ -311,7 +370,8 @@ def test_shards_are_submitted_as_arrays_and_a_failed_shard_is_named(cluster, und
     whole = ledger.read_bytes()
     cut_in_half(ledger)
     arrays = [*OPTIONS, "--slurm-array-jobs", "clips,spectrograms", "--keep-going"]
-    output = project.fail(*targets, *arrays, "--retries", "0")
+    # A task of an array ends with an error if the first task has made no file; it waits for it.
+    output = project.fail(*targets, *arrays, "--retries", "0", "--latency-wait", "3")
     assert "fetch/0000.parquet is not a complete Parquet file" in output
     assert list((project.folder / "logs/slurm").rglob("*.log"))
     clips = [job for rule, job in submitted(cluster, project).values() if rule == "clips"]

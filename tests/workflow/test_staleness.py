@@ -22,22 +22,24 @@ from tests.support.staleness import Matrix
 pytestmark = pytest.mark.slow
 DOCS = ROOT / "docs/staleness.md"
 CHANGES = {change.name: change for change in changes()}
+# The first ones make all jobs stale, so that a plan lists them all.
+EVERYTHING = ("corpus.shards", "openimages.max_per_class")
 # At least one of each kind of change, and those for which the planner has code of its own: changed
-# modules that the rules import (base/shards.py), a changed digest, and a moved checkout.
+# modules that the rules import (base/shards.py), a changed digest, and a moved checkout. Those of
+# one row are made together, for one plan: each makes jobs stale that the others do not, or none.
 SAMPLE = (
-    "corpus.shards",
-    "clips.size",
-    "train.promote",
-    "runs (a new run)",
-    "spm/base/digest.py",
-    "spm/base/shards.py",
-    "spm/score/metrics.py",
-    "spm/fusion/methods/dsol.py",
-    "envs/audio.yaml",
-    "manifest: a new video",
-    "boxes.csv: an older file",
-    "code: comments, docstrings, blank lines",
-    "code: a moved checkout",
+    EVERYTHING,
+    ("clips.size", "manifest: a new video"),
+    (
+        "runs (a new run)",
+        "spm/fusion/methods/dsol.py",
+        "spm/score/metrics.py",
+        "boxes.csv: an older file",
+    ),
+    ("spm/base/digest.py",),
+    ("spm/base/shards.py",),
+    ("envs/audio.yaml",),
+    ("train.promote", "code: comments, docstrings, blank lines", "code: a moved checkout"),
 )
 INTRODUCTION = """\
 # What reruns after a change
@@ -85,14 +87,16 @@ def test_a_change_reruns_the_jobs_that_depend_on_it_and_no_others(matrix, name):
     )
 
 
-@pytest.mark.parametrize("name", SAMPLE)
-def test_the_command_line_of_snakemake_makes_the_same_plan(matrix, name):
-    assert matrix.real_plan(name) == matrix.plan(name).stale
-
-
-def test_the_command_line_of_snakemake_lists_the_same_jobs(matrix):
-    name = "runs (a new run)"
-    assert matrix.real_plan(name, "--forceall") == matrix.plan(name).jobs
+@pytest.mark.parametrize("names", SAMPLE, ids=" and ".join)
+def test_the_command_line_of_snakemake_makes_the_same_plan(matrix, names):
+    changes = [CHANGES[name] for name in names]
+    plan = matrix.plan_of(changes)
+    assert matrix.real_plan(changes) == plan.stale
+    assert (plan.stale == plan.jobs) == (names == EVERYTHING)
+    due = {name: flow.expected(plan.jobs, entered(CHANGES[name])) for name in names}
+    for name, own in due.items():  # no change hides another
+        others = frozenset().union(*(more for other, more in due.items() if other != name))
+        assert not own or own - others, name
 
 
 def test_every_rule_has_its_place_in_the_data_flow():

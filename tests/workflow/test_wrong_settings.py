@@ -17,7 +17,6 @@ import pytest
 from tests.support.planner import planner_of
 from tests.support.project import ROOT, Project
 from tests.support.wrong_settings import (
-    COMBINATIONS,
     FILES,
     HARMLESS,
     VALUES,
@@ -108,9 +107,8 @@ def test_a_wrong_setting_or_file_is_one_line_and_keeps_every_result(wrong, proje
     check(wrong, project, finished, planner_of(ROOT).run)
 
 
-@pytest.mark.parametrize(
-    "wrong", [YAML[0], VALUES[0], COMBINATIONS[0], FILES[0]], ids=lambda wrong: wrong.line
-)
+# One of each way to stop: Snakemake reads the config, the Snakefile checks it, and the files.
+@pytest.mark.parametrize("wrong", [YAML[0], VALUES[0], FILES[0]], ids=lambda wrong: wrong.line)
 def test_the_command_line_of_snakemake_keeps_every_result_too(wrong, project, finished):
     check(wrong, project, finished, command_line)
 
