@@ -105,9 +105,10 @@ def _count_decoded(trainer: "Trainer") -> dict[str, Any]:
     counter, decode_jpeg = multiprocessing.Value("q"), simplejpeg.decode_jpeg
 
     def counted(*arguments: object, **keys: object) -> object:
+        image = decode_jpeg(*arguments, **keys)
         with counter:
             counter.value += 1
-        return decode_jpeg(*arguments, **keys)
+        return image
 
     with patch.object(simplejpeg, "decode_jpeg", counted):  # in the worker too, which is a fork
         batches = trainer.batches(trainer.clips, trainer.generator(0))

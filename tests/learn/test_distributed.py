@@ -1,8 +1,6 @@
 """Two processes, on the CPU with gloo, train as one process does with the whole batch."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 
@@ -10,9 +8,6 @@ import pytest
 import torch
 
 from spm.base import tables
-from spm.learn import distributed
-from tests.support import steps as two_steps
-from tests.support.forked import FORK
 from tests.support.project import ROOT
 
 pytestmark = pytest.mark.slow
@@ -41,34 +36,12 @@ def flatten(gradients, prefix):
     return torch.cat([torch.zeros(0), *[part.flatten() for part in parts]])
 
 
-def take_steps(folder, environment):
-    """Write the losses and gradients of one process."""
-    os.environ.update(environment)
-    with distributed.process_group():
-        two_steps.main(folder, *METHODS)
-
-
-def fork(folder, **environment):
-    """Start such a process, with the environment that torchrun gives it."""
-    process = FORK.Process(target=take_steps, args=(folder, environment))
-    process.start()
-    return process
-
-
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
-    """Folder with the losses and gradients of one process, and of two.
-
-    They are forks, because torchrun would import torch three times; the last test starts it.
-    """
+    """Folder with the losses and gradients of one process, and of two."""
     folder = tmp_path_factory.mktemp("steps")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    two = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [fork(folder), *(fork(folder, RANK=rank, LOCAL_RANK=rank, **two) for rank in "01")]
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
+    python("-m", "tests.support.steps", folder, *METHODS)
+    python(*TORCHRUN, "-m", "tests.support.steps", folder, *METHODS)
     return folder
 
 

@@ -4,7 +4,6 @@ The fork has what the tests have imported, which takes a new Python seconds. `pr
 other stages: it forks from a process that has imported nothing of spm.
 """
 
-import atexit
 import multiprocessing
 import os
 import sys
@@ -40,9 +39,7 @@ class Stage(FORK.Process):
         self.start()
 
     def run(self) -> None:
-        """Run the stage in the fork, and what it does at the end of Python."""
-        atexit._clear()  # what the tests do at their end
-        loader._end_workers_at_exit.cache_clear()
+        """Run the stage in the fork. It ends without what the tests do at the end of Python."""
         with self.log.open("w") as log:
             os.dup2(log.fileno(), sys.__stderr__.fileno())
         sys.stderr = os.fdopen(sys.__stderr__.fileno(), "w", buffering=1, closefd=False)
@@ -52,7 +49,7 @@ class Stage(FORK.Process):
         try:
             stage.main(import_module(self.module).run)
         finally:
-            atexit._run_exitfuncs()
+            loader._end_workers()  # as at the end of Python
 
     def finish(self) -> tuple[int | None, str]:
         """Wait for its end: its status, negative for a signal, and its standard error."""
