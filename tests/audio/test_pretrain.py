@@ -80,6 +80,7 @@ def assert_same(files, others):
         assert files[name].read_bytes() == others[name].read_bytes()
 
 
+@pytest.mark.slow
 def test_worker_processes_and_mapped_files_do_not_change_the_weights(few, tmp_path, monkeypatch):
     corpus, labels, expected = few
     for threads in ("1", "3"):  # one of them computes, the others read
@@ -88,6 +89,7 @@ def test_worker_processes_and_mapped_files_do_not_change_the_weights(few, tmp_pa
         assert_same(train(corpus, labels, folder, mapped=tmp_path / "mapped", **SHORT), expected)
 
 
+@pytest.mark.slow
 def test_a_training_stopped_inside_an_epoch_continues_to_the_same_weights(
     few, tmp_path, monkeypatch, capsys
 ):

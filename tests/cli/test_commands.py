@@ -167,6 +167,7 @@ def test_a_manifest_is_written_from_a_folder_and_then_checked_with_its_boxes(fol
     assert checked.stderr.count("spm: warning: ") == 2
 
 
+@pytest.mark.slow
 def test_new_videos_are_added_to_a_manifest_and_vanished_and_other_files_are_named(folder):
     spm("manifest", folder, "--quiet")
     path = folder / "manifest.csv"

@@ -530,6 +530,7 @@ def test_a_reason_contains_no_path_and_no_memory_address(media, monkeypatch):
     assert outcome(media) == ("unreadable", "input: moov atom not found")
 
 
+@pytest.mark.slow
 def test_the_command_line_is_run(tmp_path, media):
     tables.write_rows(tmp_path / "ledger.parquet", schemas.LEDGER, [ledger_row(media)])
     files = [f"--{name}={tmp_path / name}.parquet" for name in ("ledger", "clips", "videos")]

@@ -140,6 +140,7 @@ OTHER_FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OTHER_FILES)
 def test_a_left_over_part_is_never_joined_to_another_file(site, corpus, case, monkeypatch):
     monkeypatch.setattr(attempt, "check_media", lambda *_: None)  # the files are not all films
@@ -348,6 +349,7 @@ def test_a_list_of_videos_is_not_a_video(site, corpus):
     assert site.counts() == {}
 
 
+@pytest.mark.slow
 def test_a_download_of_a_killed_run_is_continued_by_the_next(site, corpus, media):
     site.answers["/a.mp4"] = ["media", "slow", "media"]
     corpus.of({"a": f"{site.root}/a.mp4"})
@@ -468,6 +470,7 @@ def test_every_video_is_in_one_shard(corpus):
     assert sorted(seen) == sorted(f"v{i}" for i in range(40))
 
 
+@pytest.mark.slow
 def test_the_same_answers_in_another_order_give_the_same_bytes(site, tmp_path, monkeypatch):
     site.answers |= {
         "/a.mp4": ["media"],

@@ -239,6 +239,7 @@ def test_stage_two_keeps_the_frozen_copy_and_the_dictionary(trained):
 ONE_EPOCH = {"epochs": 1, "first_epochs": 0, "duet_epochs": 1}
 
 
+@pytest.mark.slow
 def test_stage_two_uses_duets_after_the_mosaics(four, mosaic_folder, tmp_path):
     rows = tables.read(four.index).to_pylist()
     for row in rows:
@@ -268,6 +269,7 @@ def test_the_history_has_the_values_of_both_stages(trained):
     assert names[2] == {"mixed loss", "mixed accuracy"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice_resumes_to_the_same_bytes(
     four, mosaic_folder, trained, tmp_path, monkeypatch, capsys
 ):

@@ -140,6 +140,7 @@ def compute(few, listed, network, folder):
     return tables.read(folder / "negatives.parquet").to_pandas()
 
 
+@pytest.mark.slow
 def test_maps_with_other_sounds_leave_the_maps_of_own_sounds_as_they_are(
     few, listed, network, tmp_path
 ):
@@ -154,6 +155,7 @@ def test_maps_with_other_sounds_leave_the_maps_of_own_sounds_as_they_are(
     assert PlayedSound.OWN not in set(thresholds["sound"])
 
 
+@pytest.mark.slow
 def test_maps_that_a_method_scales_one_by_one_have_one_scale_here(few, listed, network, tmp_path):
     table = compute(few, listed, network("ez_vsl"), tmp_path)
     own = tables.read(tmp_path / "maps.parquet").to_pandas()

@@ -1,18 +1,24 @@
 """What the page of `spm app` does with a video, without its browser."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from spm.base.errors import UserError
 from spm.cli import app as command
-from spm.inference import app
 from spm.inference.localize import MAX_S
 
 
+def app() -> ModuleType:
+    """The module of the page; its import takes seconds."""
+    return import_module("spm.inference.app")
+
+
 def results(network, video, max_s=MAX_S, threshold=0.25, on_share=lambda share: None):
-    return app.localize(str(network), "cpu", str(video), max_s, threshold, on_share)
+    return app().localize(str(network), "cpu", str(video), max_s, threshold, on_share)
 
 
 def test_the_files_exist_until_the_page_has_copied_them(network, video):
@@ -43,7 +49,7 @@ def test_the_reason_why_a_video_cannot_be_used_has_no_path_of_the_server(network
     ((text, *shown),) = results(network, broken)
     assert text.startswith("Error: broken.mp4: unreadable: ")
     assert shown == [None] * 4
-    ((text, *_),) = app.localize(str(network), "cpu", None, 1, 0.5, lambda share: None)
+    ((text, *_),) = app().localize(str(network), "cpu", None, 1, 0.5, lambda share: None)
     assert text == "Error: there is no video: upload or record one"
 
 
@@ -52,9 +58,9 @@ def test_the_networks_of_the_results_can_be_chosen_and_the_given_one_is_the_firs
         (tmp_path / "fusion/train" / name).mkdir(parents=True)
         (tmp_path / "fusion/train" / name / "network.safetensors").touch()
     dsol, spm = (str(tmp_path / "fusion/train" / name) for name in ("dsol", "spm"))
-    assert list(app.find_networks(tmp_path, None).values()) == [None, dsol, spm]
-    assert list(app.find_networks(tmp_path, spm).values()) == [spm, None, dsol]
-    assert list(app.find_networks(tmp_path / "none", "me/mine").values()) == ["me/mine", None]
+    assert list(app().find_networks(tmp_path, None).values()) == [None, dsol, spm]
+    assert list(app().find_networks(tmp_path, spm).values()) == [spm, None, dsol]
+    assert list(app().find_networks(tmp_path / "none", "me/mine").values()) == ["me/mine", None]
 
 
 def test_without_gradio_the_error_says_how_to_install_it(monkeypatch):

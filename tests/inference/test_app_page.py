@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,8 +17,9 @@ import requests
 from spm.demo import scenario
 from tests.support.project import ROOT
 
+if find_spec("gradio") is None:
+    pytest.skip("pip install 'sound-promotion[app]'", allow_module_level=True)
 pytestmark = pytest.mark.slow
-pytest.importorskip("gradio", reason="pip install 'sound-promotion[app]'")
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 WAIT_MS = 120_000
 SUFFIXES = {".mp4", ".png", ".parquet", ".json"}

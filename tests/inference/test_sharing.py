@@ -97,6 +97,7 @@ def start(folder: Path, address: str, *words: str, token: str) -> subprocess.Com
     )
 
 
+@pytest.mark.slow
 def test_a_network_comes_back_with_its_card_and_its_scores_in_the_file(served, run, tmp_path):
     printed = spm(tmp_path, served[0], "push", str(run), "me/localizer")
     assert printed.strip().endswith(f"commit/{hub.COMMIT}")
@@ -115,6 +116,7 @@ def test_a_network_comes_back_with_its_card_and_its_scores_in_the_file(served, r
     assert (tmp_path / "localizer" / "README.md").read_text() == CARD
 
 
+@pytest.mark.slow
 def test_a_data_set_has_no_pictures_or_sound_unless_asked(served, results, tmp_path):
     spm(tmp_path, served[0], "push", str(results), "me/tables")
     spm(tmp_path, served[0], "pull", "me/tables", "--data", "--out", "first")
@@ -131,6 +133,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

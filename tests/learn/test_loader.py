@@ -59,6 +59,7 @@ raise ValueError("the training failed")
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_while_its_workers_wait_ends():
     failed = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, timeout=120)
     assert failed.stderr.endswith(b"ValueError: the training failed\n")

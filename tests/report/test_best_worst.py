@@ -43,6 +43,7 @@ def test_without_boxes_the_sheet_shows_why_there_are_no_scores(files, tmp_path):
     assert "no scores: corpus.boxes is empty" in (tmp_path / "spm.svg").read_text()
 
 
+@pytest.mark.slow
 def test_maps_of_categories_are_not_shown(files, tmp_path):
     """The maps of categories come first in this table, and are zero everywhere."""
     table = tables.read(files["maps"][1]).to_pylist()

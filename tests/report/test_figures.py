@@ -52,6 +52,7 @@ def drawn(project, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_figures_are_svg_and_png_with_the_same_bytes_when_drawn_again(project, drawn, tmp_path):
     run(Figures(examples=3), **project, out=tmp_path)
     files = sorted(path.name for path in drawn.iterdir())

@@ -32,6 +32,7 @@ def lines(figure):
     return found
 
 
+@pytest.mark.slow
 def test_each_figure_has_the_same_bytes_when_it_is_drawn_again(project, tmp_path):
     names = ("index", "clips", "histories", "maps", "annotations")
     files = {name: project[name] for name in names}

@@ -442,6 +442,7 @@ def test_the_clusters_of_dsol_follow_the_21_categories_of_music21_unless_they_ar
     )
 
 
+@pytest.mark.slow
 def test_a_manifest_of_100_000_rows_takes_about_a_second(project):
     rows = [f"v{n},https://e.org/{n}.mp4,solo,{CATEGORIES[n % 5]},\n" for n in range(100_000)]
     (project / "manifest.csv").write_text(HEADER + "".join(rows))

@@ -137,6 +137,7 @@ def test_a_file_that_is_not_coco_is_an_error_of_one_line(tmp_path):
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_they_wrote(squares, tmp_path):
     out, frames = tmp_path / "b.json", tmp_path / "frames"
     folders = ["--index", squares.index, "--clips", squares.clips, "--frames", frames]

@@ -20,6 +20,7 @@ def videos(tmp_path_factory) -> dict[str, bytes]:
     return mutations.make_videos(tmp_path_factory.mktemp("videos"))
 
 
+@pytest.mark.slow
 def test_every_damaged_file_ends_as_a_row_with_its_reason_and_leaves_no_process(videos, tmp_path):
     sent = list(mutations.mutants(videos, 40, seed=1))
     outcome = mutations.send(sent, tmp_path / "sent")
@@ -31,6 +32,7 @@ def test_every_damaged_file_ends_as_a_row_with_its_reason_and_leaves_no_process(
     assert not outcome.left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1, 10, 1_000, 10_000])
 def test_a_file_of_any_number_of_tracks_is_read_or_refused_within_bounds(videos, tmp_path, number):
     (tmp_path / "many.mp4").write_bytes(mutations.with_tracks(videos[".mp4"], number))
@@ -41,6 +43,7 @@ def test_a_file_of_any_number_of_tracks_is_read_or_refused_within_bounds(videos,
             probe_in_subprocess(tmp_path / "many.mp4", Bounds(1000, 30))
 
 
+@pytest.mark.slow
 def test_a_file_that_exceeds_the_memory_limit_is_a_row(tmp_path):
     source = ["-f", "lavfi", "-i", "color=s=8000x8000:r=1:d=2", "-f", "lavfi", "-i", "sine=d=2"]
     ffmpeg(*source, "-c:v", "mjpeg", "-pix_fmt", "yuvj444p", tmp_path / "large.mkv")
