@@ -10,20 +10,16 @@ SLURM ends the program that asks, not the forked process: tests that end jobs do
 Run as a script, this module is the server.
 """
 
-import atexit
 import gc
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from tests.support import planner, preloaded
 
@@ -77,58 +73,17 @@ def _prepare(folder: Path) -> None:
     gc.disable()  # a collection in a forked process copies the memory that it shares
 
 
-def _serve(folder: Path) -> None:
-    """Answer each connection in a process of its own."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(folder / "socket"))
-    listener.listen(16)
-    signal.signal(signal.SIGCHLD, preloaded._reap)
-    print("ready", flush=True)
-    while True:
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(connection, folder)
-        connection.close()
-
-
-def _answer(connection: socket.socket, folder: Path) -> NoReturn:
-    """Run the command in another process; send its status, negative for a signal."""
-    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
-    request = json.loads(connection.makefile().read(int.from_bytes(size)))
-    child = os.fork()
-    if child == 0:
-        connection.close()
-        _run(request, streams, folder)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    connection.sendall(str(status).encode())
-    os._exit(0)
-
-
-def _run(request: Mapping[str, Any], streams: Sequence[int], folder: Path) -> NoReturn:
-    """Run Snakemake as Python does, and end this process."""
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
+def _run_snakemake(request: Mapping[str, Any]) -> int:
+    """Run Snakemake; its status."""
     sys.argv[:] = ["snakemake", *request["words"]]
-    sys.executable = str(folder / "python")  # of the jobs that this process starts or submits
     planner._forget((), everything=False)
-    status = 1
     try:
-        status = planner._snakemake(request["words"])
-        threading._shutdown()
-        atexit._run_exitfuncs()
+        return planner._snakemake(request["words"])
     except BaseException:  # noqa: BLE001 (a forked process must not return)
         traceback.print_exc()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(status)
+        return 1
 
 
 if __name__ == "__main__":
     _prepare(Path(sys.argv[1]))
-    _serve(Path(sys.argv[1]))
+    preloaded.serve(Path(sys.argv[1]) / "socket", _run_snakemake)

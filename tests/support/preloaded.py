@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -114,20 +114,20 @@ def run(words: Sequence[object], **options: Any) -> subprocess.CompletedProcess[
 # The server.
 
 
-def _serve(path: str) -> None:
-    """Answer each connection in a process of its own."""
+def serve(path: Path, run_command: Callable[[Mapping[str, Any]], int]) -> None:
+    """Answer each connection in a process of its own; another one returns the command's status."""
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(str(path))
     listener.listen(16)
     signal.signal(signal.SIGCHLD, _reap)
-    sys.executable = str(Path(path).with_name("python"))
+    sys.executable = str(path.with_name("python"))  # of what the commands start
     print("ready", flush=True)
     while True:
         connection, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(connection)
+            _answer(connection, run_command)
         connection.close()
 
 
@@ -138,20 +138,24 @@ def _reap(*_: object) -> None:
             pass
 
 
-def _answer(connection: socket.socket) -> NoReturn:
+def _answer(connection: socket.socket, run_command: Callable[[Mapping[str, Any]], int]) -> NoReturn:
     """Run the command in another process; send its status, negative for a signal."""
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     request = json.loads(connection.makefile().read(int.from_bytes(size)))
     child = os.fork()
     if child == 0:
         connection.close()
-        _run(request, streams)
+        _run(request, streams, run_command)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     connection.sendall(str(status).encode())
     os._exit(0)
 
 
-def _run(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
+def _run(
+    request: Mapping[str, Any],
+    streams: Sequence[int],
+    run_command: Callable[[Mapping[str, Any]], int],
+) -> NoReturn:
     """Run the command as Python does, and end this process."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -159,12 +163,7 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    own = [] if os.environ.get("PYTHONSAFEPATH") else [request["folder"]]
-    added = os.environ.get("PYTHONPATH", "")
-    sys.path[:0] = [*own, *filter(None, added.split(os.pathsep))]
-    sys.argv[1:] = request["words"]
-    _limit_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
-    status = _status_of(request["module"])
+    status = run_command(request)
     # Python's own end would free every object, which takes two seconds: each page of the memory
     # that the server shares is copied first. These are the other parts of it.
     threading._shutdown()
@@ -172,6 +171,16 @@ def _run(request: Mapping[str, Any], streams: Sequence[int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(status)
+
+
+def _run_module(request: Mapping[str, Any]) -> int:
+    """Run the module with the search path that Python would give it; its status."""
+    own = [] if os.environ.get("PYTHONSAFEPATH") else [request["folder"]]
+    added = os.environ.get("PYTHONPATH", "")
+    sys.path[:0] = [*own, *filter(None, added.split(os.pathsep))]
+    sys.argv[1:] = request["words"]
+    _limit_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    return _status_of(request["module"])
 
 
 def _status_of(module: str) -> int:
@@ -201,4 +210,4 @@ def _limit_threads(count: int) -> None:
 if __name__ == "__main__":
     for package in PACKAGES:
         importlib.import_module(package)
-    _serve(sys.argv[1])
+    serve(Path(sys.argv[1]), _run_module)
