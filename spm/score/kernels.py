@@ -61,6 +61,13 @@ class Taps(NamedTuple):
     share: NDArray[np.float32]  # (px,): weight of the second cell
 
 
+class CubicTaps(NamedTuple):
+    """The four cells of which each pixel is the weighted sum."""
+
+    cells: NDArray[np.int64]  # (px, 4)
+    weights: NDArray[np.float64]  # (px, 4)
+
+
 @njit(cache=True)
 def _widen(cells: Any, columns: Any, wide: Any) -> None:
     """(h, w) → (h, px).
@@ -98,6 +105,29 @@ def resized(maps: Any, rows: Any, columns: Any) -> NDArray[np.float32]:
     wide, images = np.empty((maps.shape[1], px), np.float32), np.empty((n, px, px), np.float32)
     for i in range(n):
         _enlarge(maps[i], rows, columns, wide, images[i])
+    return images
+
+
+@njit(cache=True)
+def _weighted_rows(cells: Any, taps: Any, out: Any) -> None:
+    """(h, w) → (px, w), in double precision."""
+    for i in range(len(taps.cells)):
+        a, b, c, d = taps.cells[i]
+        p, q, r, s = taps.weights[i]
+        for j in range(cells.shape[1]):
+            out[i, j] = (p * cells[a, j] + q * cells[b, j]) + (r * cells[c, j] + s * cells[d, j])
+
+
+@njit(cache=True)
+def resized_cubic(maps: Any, rows: Any, columns: Any) -> NDArray[np.float32]:
+    """(n, h, w) → (n, px, px), rounded once."""
+    n, px, height = len(maps), len(rows.cells), maps.shape[1]
+    columns_first, wide = np.empty((px, height)), np.empty((height, px))
+    images = np.empty((n, px, px), np.float32)
+    for i in range(n):
+        _weighted_rows(maps[i].T, columns, columns_first)
+        wide[:] = columns_first.T
+        _weighted_rows(wide, rows, images[i])
     return images
 
 

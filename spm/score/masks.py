@@ -49,29 +49,31 @@ def resize(maps: Floats, px: int) -> Maps:
     return np.asarray(kernels.resized(flat, rows, columns).reshape(*maps.shape[:-2], px, px))
 
 
-def _cubic_weights(cells: int, px: int) -> Maps:
-    """Weights (px, cells) of bicubic interpolation with aligned corners, as torch's and OpenCV's.
+def _cubic_taps(cells: int, px: int) -> kernels.CubicTaps:
+    """The four cells around each pixel, clamped at the border, with aligned corners.
 
-    Keys' kernel with a = -0.75: cubic in the distance, one polynomial up to 1 and another up to 2.
+    Keys' kernel with a = -0.75, as torch's and OpenCV's: cubic in the distance, one polynomial up
+    to 1 and another up to 2.
     """
-    position = np.linspace(0, cells - 1, px)
-    weights = np.zeros((px, cells))
-    for tap in range(-1, 3):
-        cell = np.floor(position) + tap
-        distance = np.abs(position - cell)
-        near = (1.25 * distance - 2.25) * distance**2 + 1
-        far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
-        weight = np.where(distance <= 1, near, far)
-        np.add.at(weights, (np.arange(px), np.clip(cell, 0, cells - 1).astype(np.intp)), weight)
-    return weights.astype(np.float32)
+    position = np.linspace(0, cells - 1, px)[:, None]
+    cell = np.floor(position) + np.arange(-1, 3)
+    distance = np.abs(position - cell)
+    near = (1.25 * distance - 2.25) * distance**2 + 1
+    far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
+    weight = np.where(distance <= 1, near, far)
+    return kernels.CubicTaps(np.clip(cell, 0, cells - 1).astype(np.int64), weight)
 
 
 def resize_cubic(maps: Floats, px: int) -> Maps:
-    """Resize maps (…, h, w) to (…, px, px) by bicubic interpolation with aligned corners."""
-    rows, columns = _cubic_weights(maps.shape[-2], px), _cubic_weights(maps.shape[-1], px)
-    return np.asarray(
-        np.einsum("ih,...hw,jw->...ij", rows, maps.astype(np.float32), columns, optimize=True)
-    )
+    """Resize maps (…, h, w) to (…, px, px) by bicubic interpolation with aligned corners.
+
+    The same on each processor, whatever the number of maps: no matrix product, whose order of
+    summation depends on both.
+    """
+    rows, columns = (_cubic_taps(cells, px) for cells in maps.shape[-2:])
+    flat = np.asarray(maps, np.float32).reshape(-1, *maps.shape[-2:])
+    images = kernels.resized_cubic(flat, rows, columns)
+    return np.asarray(images.reshape(*maps.shape[:-2], px, px))
 
 
 def resized(protocol: Protocol, maps: Floats) -> Maps:

@@ -183,6 +183,17 @@ def test_resize_cubic_equals_torchs_with_aligned_corners():
     np.testing.assert_allclose(masks.resize_cubic(maps, 50), expected[:, 0].numpy(), atol=2e-6)
 
 
+def test_resize_cubic_of_a_map_depends_neither_on_its_neighbours_nor_on_its_direction():
+    """A matrix product does, on some processors: another pixel of a plateau is the hottest."""
+    maps = np.zeros((3, 8, 8), np.float32)
+    maps[0, 2:6, 2:6] = maps[1, 2:6, :4] = maps[2, 2:6, 4:] = 1
+    images = masks.resize_cubic(maps, 224)
+    for each in range(3):
+        assert (masks.resize_cubic(maps[each : each + 1], 224)[0] == images[each]).all()
+    assert (images[1] == images[2, :, ::-1]).all()
+    assert (images[0] == images[0].T).all()
+
+
 def test_resize_equals_opencvs_to_the_bit():
     maps = np.random.default_rng(3).random((20, 14, 14), np.float32)
     assert (

@@ -3,11 +3,12 @@
 A server process imports the packages that spm uses, and nothing of spm; then it forks for every
 command. The forked process runs the command as Python does: with its arguments, folder,
 environment and standard streams, and with the modules of the checkout that PYTHONPATH names. Its
-`sys.executable` forks too, as the program that was started.
+`sys.executable` forks too, as the program that was started. That program hands SIGINT and SIGTERM
+to the forked process, which ends with it.
 
-Which tests do not use it: those that kill processes or measure them, and one test each of a
-cluster, of conda with the whole workflow, and of a command line, which run the commands as users
-do. test_preloaded.py compares both.
+Which tests do not use it: those that kill groups of processes or measure processes, and one test
+each of a cluster, of conda with the whole workflow, and of a command line, which run the commands
+as users do. test_preloaded.py compares both.
 
 Run as a script, this module is the server.
 """
@@ -53,7 +54,7 @@ PACKAGES = (
 # The program `python`: it starts fast, because it imports neither `site` nor any package.
 CLIENT = """\
 #!{python} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
 if sys.argv[1:2] != ["-m"] or not sys.argv[2].startswith("spm."):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 connection = socket.socket(socket.AF_UNIX)
@@ -62,8 +63,16 @@ request = {{"module": sys.argv[2], "words": sys.argv[3:], "folder": os.getcwd()}
 text = json.dumps({{**request, "environment": dict(os.environ)}}).encode()
 socket.send_fds(connection, [len(text).to_bytes(8)], [0, 1, 2])
 connection.sendall(text)
-status = int(connection.makefile().read() or -9)
-sys.exit(status if status >= 0 else 128 - status)
+answer = connection.makefile()
+process = int(answer.readline())
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(process, number))
+status = int(answer.readline())
+if status < 0:
+    if -status != signal.SIGKILL:
+        signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
 """
 
 
@@ -139,16 +148,26 @@ def _reap(*_: object) -> None:
 
 
 def _answer(connection: socket.socket, run_command: Callable[[Mapping[str, Any]], int]) -> NoReturn:
-    """Run the command in another process; send its status, negative for a signal."""
+    """Run the command in another process; send its id and its status, negative for a signal."""
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     request = json.loads(connection.makefile().read(int.from_bytes(size)))
     child = os.fork()
     if child == 0:
         connection.close()
         _run(request, streams, run_command)
+    for stream in streams:
+        os.close(stream)
+    connection.sendall(b"%d\n" % child)
+    threading.Thread(target=_kill_with, args=(connection, child), daemon=True).start()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    connection.sendall(str(status).encode())
+    connection.sendall(b"%d\n" % status)
     os._exit(0)
+
+
+def _kill_with(connection: socket.socket, child: int) -> None:
+    """Kill the command when the program is killed that was started for it."""
+    connection.recv(1)
+    os.kill(child, signal.SIGKILL)
 
 
 def _run(

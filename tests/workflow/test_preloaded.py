@@ -1,6 +1,7 @@
 """A command that is forked (tests/support/preloaded.py) does what a new Python does."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -23,6 +24,14 @@ ENDS = {
     "a signal": "sys.stdout.flush(); os.kill(os.getpid(), 9)",
     "work at the end": "atexit.register(print, 'exit'); Timer(0.1, print, ['later']).start()",
 }
+ENDLESS = """\
+import signal, sys
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: (print(int(number)), sys.exit(7)))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
 
 
 @pytest.mark.parametrize(("end", "safe_path"), [*((end, "") for end in ENDS), ("a status", "1")])
@@ -48,6 +57,25 @@ def test_a_forked_command_has_the_output_and_status_of_a_new_python(tmp_path, en
     assert "text" in expected.stdout
     assert (actual.returncode, actual.stdout) == (expected.returncode, expected.stdout)
     assert end == "a signal" or actual.stderr.splitlines()[-1:] == expected.stderr.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_reaches_the_forked_process(tmp_path, number):
+    package = tmp_path / "spm"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "module.py").write_text(ENDLESS)
+    forked = preloaded.folder() / "python"
+    with subprocess.Popen(
+        [forked, "-m", "spm.module"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        rest = process.stdout.read()  # ends when the forked process has ended
+    if number == signal.SIGKILL:
+        assert (process.returncode, rest) == (-signal.SIGKILL, "")
+    else:
+        assert (process.returncode, rest) == (7, f"{number:d}\n")
 
 
 def test_other_commands_of_python_are_not_forked():
