@@ -29,7 +29,7 @@ demo: setup ## The whole workflow on the embedded corpus, offline: scores, figur
 test: setup ## All tests
 	$(IN) python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
-quick: setup ## The tests without Snakemake, services and trainings that take seconds
+quick: setup ## The tests that take less than half a second each
 	$(IN) python -m pytest -n 2 --dist worksteal -m 'not slow'
 
 check: setup ## Style, types, workflow lint, spelling, and the pages of docs/ with their links: site/

@@ -163,6 +163,7 @@ def test_a_page_with_a_test_of_its_own_is_named_in_that_test():
             assert page in (ROOT / test).read_text()
 
 
+@pytest.mark.slow
 def test_listing_a_folder_of_videos_prints_the_next_command_of_the_pages(folder, listed):
     assert len((folder / "videos/manifest.csv").read_text().splitlines()) == 1 + 5
     [command] = re.findall(r"^ *(snakemake all .*)$", listed, re.M)
@@ -181,6 +182,7 @@ def test_every_command_of_snakemake_has_a_plan(folder, listed, tmp_path):
         assert planner_of(ROOT).plan(arguments, folder, environment).stale, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", commands_with(*OURS))
 def test_every_option_of_our_own_commands_is_in_their_help(command, folder):
     words = shlex.split(command)

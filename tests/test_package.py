@@ -13,6 +13,7 @@ assert localize.__name__ == "spm.inference.localize"
 """
 
 
+@pytest.mark.slow
 def test_localize_is_imported_from_the_package_at_its_first_use():
     subprocess.run([sys.executable, "-c", SCRIPT], check=True)
 

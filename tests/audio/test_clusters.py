@@ -52,6 +52,7 @@ def test_two_tones_are_two_clusters_with_all_features(features, size, tmp_path, 
     assert min(table["similarity"].to_pylist()) > 0
 
 
+@pytest.mark.slow
 def test_clusters_from_mapped_files_are_those_from_memory(squares, tmp_path):
     mapped = tmp_path / "mapped"
     tables_of_labels = [
@@ -71,6 +72,7 @@ def test_centroids_of_a_sample_cluster_all_clips(few_squares, tmp_path, features
     assert about["mean_similarity"] == pytest.approx(np.mean(table["similarity"]))
 
 
+@pytest.mark.slow
 def test_embeddings_of_yamnet_are_clustered_and_named_as_pretrained(squares, tmp_path):
     table, about = cluster(squares, tmp_path, clips=squares.clips, features="yamnet")
     assert about["purity"] == about["nmi"] == pytest.approx(1)

@@ -123,6 +123,7 @@ def test_features_of_the_saved_network_separate_the_pseudo_labels(squares, label
     assert (nearest == pseudo_labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_yamnet_is_kept_as_published_or_trained_on_the_pseudo_labels(squares, labels, tmp_path):
     yamnet = {"network": "yamnet", "clips": squares.clips}
     published = train(squares, labels, tmp_path / "published", epochs=0, **yamnet)
@@ -140,6 +141,7 @@ def test_yamnet_is_kept_as_published_or_trained_on_the_pseudo_labels(squares, la
     assert about["last_epoch"]["val accuracy"] > 0.9
 
 
+@pytest.mark.slow
 def test_features_of_yamnet_are_its_embeddings(squares):
     rows = clip_reader.select(squares.index, split="train").slice(0, 3)
     network, yamnet = AudioNetwork("yamnet"), load("yamnet")

@@ -242,6 +242,7 @@ def test_an_unknown_section_and_a_missing_key_are_named(config):
         validate(config, SCHEMA)
 
 
+@pytest.mark.slow
 def test_modules_that_the_snakefile_imports_do_not_import_torch():
     modules = [
         *("spm.base.validation", "spm.base.shards", "spm.base.digest", "spm.base.tables"),

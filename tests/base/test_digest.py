@@ -86,6 +86,7 @@ def test_a_relative_import_is_an_error_and_so_is_an_unknown_module(package):
         digest_of("nothing")
 
 
+@pytest.mark.slow
 def test_the_stages_of_this_package_have_digests_that_follow_their_imports():
     for module in ("spm.corpus.clips", "spm.fusion.train", "spm.report.figures"):
         digest._source.cache_clear()

@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STAGE = '''
 """A stage."""
 from pathlib import Path
@@ -33,6 +35,7 @@ def call(tmp_path, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_the_signature_is_the_command_line(tmp_path):
     full = [
         "--config",
@@ -54,6 +57,7 @@ def test_the_signature_is_the_command_line(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_an_error_on_a_wrong_key_or_value_is_one_line_that_names_the_key(tmp_path):
     rest = ["--out-file", "o", "--count", "1"]
     wrong = call(tmp_path, "--config", '{"sise_px": 5}', *rest)

@@ -211,6 +211,7 @@ def test_a_data_set_is_downloaded_once_and_its_digest_is_checked(site, tmp_path)
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_writes_boxes_that_the_workflow_reads(tmp_path):
     content = {
         "vid_0_1000/frame_001/00037.jpg": {

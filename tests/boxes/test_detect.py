@@ -33,6 +33,7 @@ def rewrite(path, **changed):
     path.with_suffix(".json").write_text(json.dumps(about))
 
 
+@pytest.mark.slow
 def test_weights_are_loaded_with_their_classes(saved):
     assert load(saved)[1] == ["cello", "flute"]
     rewrite(saved, backend=None)  # as those of the first version were
@@ -61,6 +62,7 @@ def test_a_description_without_classes_is_named(saved):
         load(saved)
 
 
+@pytest.mark.slow
 def test_every_frame_is_processed_with_any_batch_size(squares, saved, tmp_path):
     """An untrained detector has detections on every frame, so a skipped frame would be noticed."""
     clips = tables.read(table_of(squares.clips, 0)).slice(0, 5)

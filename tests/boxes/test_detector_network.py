@@ -16,6 +16,7 @@ def test_every_small_trunk_has_a_test_below():
     assert STARTS.keys() == FROZEN_LAYERS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", STARTS)
 def test_a_pretrained_trunk_keeps_its_normalization_and_its_first_layers_in_training(model):
     start, part = STARTS[model]

@@ -62,6 +62,7 @@ def first(bucket, subset="train"):
     return sorted((bucket.folder / subset).iterdir())[0].stem
 
 
+@pytest.mark.slow
 def test_tables_and_images_are_downloaded_and_boxes_of_other_classes_are_ignored(bucket, get):
     pictures, boxes, counts = get(bucket.root)
     assert (pictures["status"] == "ok").all()
@@ -244,6 +245,7 @@ def test_a_subset_without_usable_images_stops_the_run(bucket, get):
         get(bucket.root)
 
 
+@pytest.mark.slow
 def test_a_detector_is_trained_on_train_and_measured_on_test(published, get, tmp_path):
     get(published)
     files = {"images": tmp_path / "i.parquet", "boxes": tmp_path / "b.parquet"}

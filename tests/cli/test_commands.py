@@ -82,6 +82,7 @@ def test_the_file_of_a_review_is_beside_the_manifest_of_the_results(tmp_path):
     assert review.beside_manifest(results, "boxes.csv") == tmp_path / "videos/boxes.csv"
 
 
+@pytest.mark.slow
 def test_help_imports_no_slow_package():
     code = ["import sys", "from spm.cli import commands"]
     for name in ["", *NAMES]:
@@ -96,6 +97,7 @@ def test_help_imports_no_slow_package():
     assert loaded & SLOW_IMPORTS == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "completion"), [("spm fet", "fetch-status"), ("spm localize --we", "--weights")]
 )
@@ -108,11 +110,13 @@ def test_the_shell_completes_commands_and_options(typed, completion):
     assert completion in spm(**words).stdout.split()
 
 
+@pytest.mark.slow
 def test_a_wrong_command_line_has_status_2():
     done = spm("score", "maps.npz")
     assert (done.returncode, done.stderr.count("--boxes")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_an_error_that_the_user_can_correct_is_one_line_and_status_1(tmp_path):
     done = spm("fetch-status", "--results", tmp_path)
     assert done.returncode == 1
@@ -120,6 +124,7 @@ def test_an_error_that_the_user_can_correct_is_one_line_and_status_1(tmp_path):
     assert re.fullmatch(line, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["--debug", "fetch-status"], ["fetch-status", "--debug"]])
 def test_debug_shows_where_an_error_occurred_at_any_place_of_the_line(words, tmp_path):
     done = spm(*words, "--results", tmp_path)
@@ -127,6 +132,7 @@ def test_debug_shows_where_an_error_occurred_at_any_place_of_the_line(words, tmp
     assert "corpus/fetch_status.py" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_has_status_130(tmp_path):
     os.mkfifo(tmp_path / "endless.csv")
     command = [sys.executable, "-m", "spm.cli", "manifest", str(tmp_path / "endless.csv")]
@@ -152,6 +158,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_manifest_is_written_from_a_folder_and_then_checked_with_its_boxes(folder):
     written = spm("manifest", folder)
     assert "manifest.csv: 2 videos, 2 solos\n  categories: cello 1, violin 1" in written.stdout
@@ -191,6 +198,7 @@ def test_new_videos_are_added_to_a_manifest_and_vanished_and_other_files_are_nam
     assert list(result["skipped"].values()) == [["violin/2020", "violin/notes.txt"]]
 
 
+@pytest.mark.slow
 def test_videos_with_a_wrong_id_or_address_are_warned_about(folder):
     rows = "../a,a.mp4,solo,violin\nb,ftp://x/b.mp4,solo,violin\nc,violin/a.mp4,solo,violin\n"
     (folder / "manifest.csv").write_text("video_id,url,kind,categories\n" + rows)
@@ -201,6 +209,7 @@ def test_videos_with_a_wrong_id_or_address_are_warned_about(folder):
     assert warning in done.stderr
 
 
+@pytest.mark.slow
 def test_an_error_in_a_manifest_names_the_line(folder):
     (folder / "manifest.csv").write_text("video_id,url,kind,categories\na,a.mp4,band,violin\n")
     done = spm("manifest", folder / "manifest.csv", "--quiet")
@@ -208,11 +217,13 @@ def test_an_error_in_a_manifest_names_the_line(folder):
     assert "manifest.csv, line 2: kind 'band': expected solo, duet or ensemble" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_manifest_that_does_not_exist_is_an_error(folder):
     done = spm("manifest", folder / "none")
     assert "no such file or folder: expected a manifest" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_lists_of_music_are_written_from_its_clone(tmp_path):
     lists = {
         "MUSIC_solo": {"flute": ["aaaaaaaaaaa"]},
@@ -245,6 +256,7 @@ def results(tmp_path):
     return tmp_path / "results"
 
 
+@pytest.mark.slow
 def test_fetch_status_counts_videos_by_status_and_reason_with_advice(results):
     text = spm("fetch-status", "--results", results).stdout
     assert text.startswith("5 videos: 1 ok, 2 retry, 2 gone\n")
@@ -255,11 +267,13 @@ def test_fetch_status_counts_videos_by_status_and_reason_with_advice(results):
     assert "\nok: " not in spm("fetch-status", "--results", results, "--quiet").stdout
 
 
+@pytest.mark.slow
 def test_the_json_of_fetch_status_has_the_ids_of_all_videos(results):
     groups = json.loads(spm("fetch-status", "--results", results, "--json").stdout)
     assert [group["videos"] for group in groups if group["status"] == "retry"] == [["b", "c"]]
 
 
+@pytest.mark.slow
 def test_fetch_status_says_what_decoding_found(results):
     rows = [
         {"video_id": "a", "status": "partial", "reason": "ends early", "clips": 3, "width": 64,
@@ -278,6 +292,7 @@ def test_fetch_status_says_what_decoding_found(results):
     assert listed[2] == "c  retry  -  HTTP Error 503: busy"
 
 
+@pytest.mark.slow
 def test_fetch_status_leaves_out_videos_and_shards_that_the_last_run_does_not_have(results):
     from spm.workflow import last_run
 

@@ -295,6 +295,7 @@ def texts_of_the_code() -> str:
     return "\n".join(found)
 
 
+@pytest.mark.slow
 def test_every_message_of_spm_in_the_docs_is_one_that_it_prints():
     page = (ROOT / "docs/troubleshooting.md").read_text()
     section = page.split("## Messages of spm")[1].split("\n## ")[0]

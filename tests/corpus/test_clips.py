@@ -112,6 +112,7 @@ def on_screen(
 # ---- Pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", ["24000/1001", "24", "25", "30000/1001", "30", "60"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_each_frame_is_the_picture_on_screen_at_its_time(tmp_path, fps, suffix):
@@ -304,6 +305,7 @@ def test_a_clip_is_made_where_both_tracks_are_complete(tmp_path, seconds, sound_
     assert abs(shift(sound_of(found), chirps(clips, SAMPLE_RATE_HZ))) <= 1
 
 
+@pytest.mark.slow
 def test_only_the_first_seconds_are_used_when_configured(tmp_path):
     found, facts = cut_one(make_video(tmp_path / "video.mp4", seconds=5), Clips(max_s=2))
     assert numbers_of(found) == on_screen("30", 2)
@@ -371,6 +373,7 @@ def test_an_mp4_without_its_index_is_unreadable(tmp_path, media):
     assert facts_of(tmp_path / "head.mp4")["status"] == "unreadable"
 
 
+@pytest.mark.slow
 def test_a_truncated_video_keeps_its_clips_and_is_partial(tmp_path, media):
     ffmpeg("-i", media, "-c", "copy", "-movflags", "+faststart", tmp_path / "whole.mp4")
     whole = (tmp_path / "whole.mp4").read_bytes()
@@ -382,6 +385,7 @@ def test_a_truncated_video_keeps_its_clips_and_is_partial(tmp_path, media):
     assert numbers_of(found)[:-4] == on_screen("30", len(found) - 1)
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_does_not_move_other_clips(tmp_path, media):
     data = bytearray(media.read_bytes())
     middle = len(data) // 2
@@ -401,18 +405,21 @@ def test_damage_in_the_middle_does_not_move_other_clips(tmp_path, media):
     )
 
 
+@pytest.mark.slow
 def test_pictures_without_sound_are_no_audio(tmp_path, media):
     ffmpeg("-i", media, "-an", "-c", "copy", tmp_path / "mute.mp4")
     facts = facts_of(tmp_path / "mute.mp4")
     assert (facts["status"], facts["width"], facts["rate_hz"]) == ("no-audio", 192, None)
 
 
+@pytest.mark.slow
 def test_sound_without_pictures_is_no_video(tmp_path, media):
     ffmpeg("-i", media, "-vn", "-c", "copy", tmp_path / "blind.m4a")
     facts = facts_of(tmp_path / "blind.m4a")
     assert (facts["status"], facts["width"], facts["rate_hz"]) == ("no-video", None, 44100)
 
 
+@pytest.mark.slow
 def test_an_album_cover_is_not_a_video_track(tmp_path, media):
     Image.fromarray(numbered(5)).save(tmp_path / "cover.png")
     inputs = ["-i", media, "-i", tmp_path / "cover.png", "-map", "0:a", "-map", "1:v"]
@@ -441,6 +448,7 @@ def test_an_error_midway_keeps_the_clips_and_the_reason():
     assert judge(facts | {"clips": 0}, lengths, 69, "decoding failed")["status"] == "unreadable"
 
 
+@pytest.mark.slow
 def test_the_tables_are_in_the_order_of_the_ids_and_every_row_of_the_ledger_is_in_one(tmp_path):
     names = ["-b", "a", "c d", "B"]
     rows = [ledger_row(make_video(tmp_path / f"{name}.mp4", seconds=2)) for name in names]
@@ -454,6 +462,7 @@ def test_the_tables_are_in_the_order_of_the_ids_and_every_row_of_the_ledger_is_i
 # ---- The job
 
 
+@pytest.mark.slow
 def test_the_bytes_depend_neither_on_the_threads_nor_on_the_run(tmp_path):
     rows = [ledger_row(make_video(tmp_path / f"{name}.mp4", seconds=2 + name)) for name in range(3)]
     written = []
@@ -465,6 +474,7 @@ def test_the_bytes_depend_neither_on_the_threads_nor_on_the_run(tmp_path):
     assert written[0] == written[1] == written[2]
 
 
+@pytest.mark.slow
 def test_no_temporary_files_are_left(tmp_path, media):
     # As left by a killed run.
     (tmp_path / "clips.parquet.0a1b2c3d.decoded" / "0").mkdir(parents=True)
@@ -473,6 +483,7 @@ def test_no_temporary_files_are_left(tmp_path, media):
     assert left == {"ledger.parquet", "clips.parquet", "videos.parquet"}
 
 
+@pytest.mark.slow
 def test_groups_of_rows_span_videos(tmp_path, monkeypatch):
     monkeypatch.setattr(stage_module, "GROUP_ROWS", 4)
     cut_all(tmp_path, [ledger_row(make_video(tmp_path / f"{n}.mp4", seconds=3)) for n in range(3)])
@@ -484,6 +495,7 @@ def test_an_empty_shard_has_empty_tables(tmp_path):
     assert cut_all(tmp_path, []) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_missing_ffmpeg_is_an_error_of_the_job(tmp_path, media, monkeypatch):
     monkeypatch.setattr(decode_module, "binary", lambda: "/nowhere/ffmpeg")
     with pytest.raises(UserError, match="/nowhere/ffmpeg does not start"):
@@ -497,6 +509,7 @@ def stand_in(path: Path, script: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "message"),
     [
@@ -512,6 +525,7 @@ def test_a_fault_of_the_machine_is_an_error_of_the_job(media, monkeypatch, scrip
         cut_one(media)
 
 
+@pytest.mark.slow
 def test_a_failure_with_the_exit_status_of_a_signal_is_the_videos(media, monkeypatch):
     program = stand_in(
         media.with_name("ffmpeg"),
@@ -521,6 +535,7 @@ def test_a_failure_with_the_exit_status_of_a_signal_is_the_videos(media, monkeyp
     assert outcome(media) == ("unreadable", "Error opening decoder: Operation not permitted")
 
 
+@pytest.mark.slow
 def test_a_reason_contains_no_path_and_no_memory_address(media, monkeypatch):
     script = (
         f"echo '[in#0 @ 0x55d0] [mov @ 0x77ab] file:{media}: moov atom not found' >&2; exit 183"
@@ -541,6 +556,7 @@ def test_the_command_line_is_run(tmp_path, media):
     assert [clip["frame_time_s"] for clip in found] == [[k] for k in range(6)]
 
 
+@pytest.mark.slow
 def test_the_video_is_one_input_with_two_outputs(media):
     part, files = decode_module.Extent(0.0, None), Files(media.parent)
     job = decode_module.Job(media, probe(media), Clips().frames, part, files)

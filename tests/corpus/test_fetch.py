@@ -370,6 +370,7 @@ def test_a_download_of_a_killed_run_is_continued_by_the_next(site, corpus, media
     assert site.asked[-1][1] not in (None, "bytes=0-")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_of_the_job(site, corpus):
     site.answers["/a.mp4"] = ["media"]
     corpus.of({"a": f"{site.root}/a.mp4"})

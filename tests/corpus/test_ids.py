@@ -10,6 +10,7 @@ from spm.corpus.manifest import write
 FILE_NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
 
 
+@pytest.mark.slow
 @given(st.lists(FILE_NAMES, min_size=1))
 def test_every_file_gets_a_valid_id_of_its_own(tmp_path_factory, names):
     files = [Path("violin" if n % 2 else "cello", f"{name}.mp4") for n, name in enumerate(names)]

@@ -294,6 +294,7 @@ def test_a_folder_without_categories_gives_no_manifest(tmp_path, name, expected)
     assert not list(tmp_path.glob("manifest.csv*"))
 
 
+@pytest.mark.slow
 def test_an_error_of_the_command_line_is_one_line(tmp_path):
     command = [sys.executable, "-m", "spm.cli", "manifest", str(tmp_path)]
     job = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -57,6 +57,7 @@ def test_many_clips_are_each_as_alone(preset):
     torch.testing.assert_close(log_mel(pcm, preset), alone, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [1.0, 0.1, 1e-3])
 def test_dsol_equals_the_published_preparation_to_a_thousandth_of_a_decibel(level):
     for seed in range(5):
@@ -134,6 +135,7 @@ def test_a_shard_keeps_its_rows_and_rewrites_to_the_same_bytes(tmp_path, dtype):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_shard_of_several_batches_has_the_spectrogram_of_each_clip(tmp_path):
     pcm = [(noise(seed) * 32767).astype("<i2") for seed in range(7)]
     numbers = np.random.default_rng(0).integers(0, 7, 4 * tables.BATCH_ROWS + 3)

@@ -160,6 +160,7 @@ def test_instruments_are_anywhere_and_seldom_in_the_middle():
 # Sound
 
 
+@pytest.mark.slow
 def test_every_two_categories_differ_more_than_two_melodies_of_one():
     mean, spread = {}, {}
     for category in VOICES:
@@ -171,6 +172,7 @@ def test_every_two_categories_differ_more_than_two_melodies_of_one():
         assert distance > 0.6 * spread[first], (first, second)
 
 
+@pytest.mark.slow
 def test_the_nearest_mean_spectrum_identifies_the_instrument_of_new_melodies():
     names = sorted(VOICES)
     means = []
@@ -260,6 +262,7 @@ def corpora(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_the_manifest_lists_every_file_category_after_category(corpora):
     rows = corpora[0].rows("manifest.csv")
     assert [row["video_id"] for row in rows[:2]] == ["demo-accordion-01", "demo-acoustic_guitar-01"]
@@ -317,6 +320,7 @@ def test_the_decoded_file_has_the_filmed_frames_and_the_recorded_sound(corpora):
     assert 10 * np.log10((sound**2).mean()) == pytest.approx(-20, abs=8)
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(corpora):
     single, parallel = corpora
     for name in ("manifest.csv", "boxes.csv"):

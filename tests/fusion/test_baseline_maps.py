@@ -38,6 +38,7 @@ def solo(few, tmp_path_factory):
     return maps(few, tmp_path_factory.mktemp("maps"), NAMES)
 
 
+@pytest.mark.slow
 def test_every_frame_has_a_map_of_each_network_and_zero_shot_one_per_category(few, solo):
     clips = clip_reader.select(few.index, split="test", audible=False)["clip_id"].to_pylist()
     frames = {(clip, frame) for clip in clips for frame in (0, 1)}
@@ -51,6 +52,7 @@ def test_every_frame_has_a_map_of_each_network_and_zero_shot_one_per_category(fe
         assert np.stack(table["map"]).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_network_gives_the_same_maps_alone_and_beside_another_one(few, solo, tmp_path):
     """They share the image trunk, whose features are computed once."""
     for name in NAMES:

@@ -36,6 +36,7 @@ def equal(one, two) -> bool:
     return all(torch.equal(*pair) for pair in pairs)
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_the_number_of_workers(clips):
     expected = read(clips, workers=0)
     assert len(expected) == 5
@@ -56,6 +57,7 @@ def test_a_resumed_epoch_reads_only_the_batches_that_are_left(clips, monkeypatch
     assert len(cropped) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_read_their_own_rows_of_each_view(clips, monkeypatch):
     whole, parts = read(clips, workers=0), []
     for own in (slice(0, 11), slice(11, 20)):

@@ -85,6 +85,7 @@ def test_maps_of_a_network_with_yamnet_read_the_sound_of_the_clips(squares, trai
     assert set(tables.read(out)["clip_id"].to_pylist()) == set(rows["clip_id"].to_pylist())
 
 
+@pytest.mark.slow
 def test_stored_features_are_those_of_the_frames(squares, yamnet, tmp_path):
     settings = Settings(**SETTINGS, audio_network="yamnet")
     network = train.build(settings, yamnet).eval()

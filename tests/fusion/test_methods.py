@@ -313,6 +313,7 @@ def test_it_matches_sounds_and_frames_more_often_than_chance(features, trained, 
     assert accuracy(trained(method), features[1]) > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", WEIGHT_NAMES)
 def test_the_names_of_the_weights_are_fixed(method):
     names = {name.split(".")[0] for name in build(method, **SETTINGS.get(method, {})).state_dict()}
@@ -338,6 +339,7 @@ def inputs(count: int = 2) -> tuple[Tensor, Tensor]:
     return images, torch.randn(count, 201, 64, generator=generator)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("method", NOT_CLASS_AWARE)
 def test_it_has_a_finite_loss_and_a_map_in_0_to_1_for_every_frame(method):
@@ -355,6 +357,7 @@ def test_it_has_a_finite_loss_and_a_map_in_0_to_1_for_every_frame(method):
     torch.testing.assert_close(heat[:, 0], alone, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_object_that_sound_multiplies_vectors_without_normalization():
     network, (images, mels) = build("object_that_sound", standardize=False).eval(), inputs()
@@ -378,6 +381,7 @@ def test_attention_weights_positions_by_their_cosine_with_the_query():
     torch.testing.assert_close(network.distances(visual, audio)[1, 0], expected)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_dmc_shares_each_position_between_two_centers_that_are_means():
     network, (images, mels) = build("dmc", standardize=False, iterations=50).eval(), inputs()
@@ -428,6 +432,7 @@ def test_lcbm_learns_the_categories_of_the_corpus_and_of_nothing_else():
         settings.with_categories([])
 
 
+@pytest.mark.slow
 def test_the_pseudo_labels_of_an_iteration_are_maps_and_sounds_of_the_one_before():
     network, (images, mels) = build("iterative_contrastive").eval(), inputs(3)
     assert not any(part.requires_grad for part in network.previous.parameters())
@@ -443,6 +448,7 @@ def test_the_pseudo_labels_of_an_iteration_are_maps_and_sounds_of_the_one_before
     torch.testing.assert_close(again, heat)
 
 
+@pytest.mark.slow
 def test_positives_are_sounding_positions_of_the_own_frame_and_of_related_videos():
     network = build("iterative_contrastive", temperature=0.5)
     scores, background = torch.rand(4, 3), torch.rand(3)  # the last sound is silence
@@ -461,6 +467,7 @@ def test_positives_are_sounding_positions_of_the_own_frame_and_of_related_videos
     torch.testing.assert_close(step.loss, torch.stack(losses).mean())
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_ez_vsl_is_infonce_on_maxima_in_both_directions():
     network, (images, mels) = build("ez_vsl", standardize=False).eval(), inputs(3)

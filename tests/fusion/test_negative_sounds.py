@@ -140,6 +140,7 @@ def loss_of(network, images, features, negative):
     return network.loss(images, features, negative).loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_method_learns_from_negative_sounds_where_no_frame_shows_them(method):
     torch.manual_seed(0)

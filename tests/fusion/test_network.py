@@ -18,6 +18,7 @@ def inputs(count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     return images, torch.randn(count, 201, 64, generator=generator)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_equation_3_is_a_cosine_at_each_of_14_by_14_positions(network):
     images, log_mels = inputs()
@@ -29,6 +30,7 @@ def test_equation_3_is_a_cosine_at_each_of_14_by_14_positions(network):
     torch.testing.assert_close(cosine[1, 0, 3, 9], expected)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_equation_4_has_the_constants_of_the_paper(network):
     images, log_mels = inputs()
@@ -50,6 +52,7 @@ def test_equation_5_averages_masked_features_over_all_positions():
     )
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_sound_has_the_same_cosines_with_a_frame_in_a_batch_and_alone(network):
     images, log_mels = inputs(3)
@@ -67,6 +70,7 @@ def test_learned_scales_start_at_the_constants_and_have_gradients():
     assert network.epsilon.grad.item() == pytest.approx(-5)
 
 
+@pytest.mark.slow
 def test_standardized_sounds_differ_before_any_training():
     torch.manual_seed(0)
     # As maxima of rectified features are: far from 0, and close to each other.
@@ -81,6 +85,7 @@ def test_standardized_sounds_differ_before_any_training():
     assert mean_cosine[True] < 0.5
 
 
+@pytest.mark.slow
 def test_features_of_equal_width_can_be_compared_without_projections():
     network = FusionNetwork(FusionConfig(projection=0))
     assert network.embed_image(torch.zeros(1, 3, 64, 64)).shape == (1, 512, 4, 4)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from spm.fusion import methods
@@ -34,6 +35,7 @@ def loss(trainer: Trainer, seed: int) -> torch.Tensor:
     return trainer.network.loss(visual, audio, NEGATIVE).loss
 
 
+@pytest.mark.slow
 def test_the_weights_change_by_the_mean_gradient_of_a_group_of_batches():
     alone = []
     for seed in (0, 1):

@@ -63,6 +63,7 @@ def test_the_names_of_the_weights_are_fixed(method):
     assert {name.split(".")[0] for name in state} == WEIGHT_NAMES[method]
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_the_object_prior_does_not_depend_on_the_sound(parts, frames):
     network = object_prior.Network(settings("object_prior")).eval()
@@ -72,6 +73,7 @@ def test_the_object_prior_does_not_depend_on_the_sound(parts, frames):
     assert torch.equal(heat, network.heat_maps(frames, torch.rand(3, 201, 64)).sounding)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_every_frame_has_its_own_map_whatever_the_batch_is(network, frames):
     assert frames[:, :, 0, 0, 0].numel() > FRAMES

@@ -21,6 +21,7 @@ def results(network, video, max_s=MAX_S, threshold=0.25, on_share=lambda share: 
     return app().localize(str(network), "cpu", str(video), max_s, threshold, on_share)
 
 
+@pytest.mark.slow
 def test_the_files_exist_until_the_page_has_copied_them(network, video):
     shares = []
     found = results(network, video, on_share=shares.append)

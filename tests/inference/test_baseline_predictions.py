@@ -43,6 +43,7 @@ def test_videos_are_found_by_their_names_or_by_the_manifest(folder):
     assert find_videos(folder) == find_videos(folder / "manifest.csv") == expected
 
 
+@pytest.mark.slow
 def test_each_frame_has_a_map_of_each_network_in_the_order_of_the_keys(found):
     assert set(found) == {"object-prior", "zero-shot"}
     for maps in found.values():
@@ -54,12 +55,14 @@ def test_each_frame_has_a_map_of_each_network_in_the_order_of_the_keys(found):
     assert found["zero-shot"].class_maps.shape == (2, 2, 14, 14)
 
 
+@pytest.mark.slow
 def test_a_frame_has_the_same_map_beside_others_and_alone(found, folder):
     alone = predict(find_videos(folder), {"x": FramePlace("c", 0.3)}, ["cello"], "cpu")
     for name, maps in alone.items():
         np.testing.assert_allclose(maps.frame_maps[0], found[name].frame_maps[1], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "message"),
     [
@@ -80,6 +83,7 @@ def write_maps(path: Path, keys: list[str]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_scores_the_networks_next_to_the_maps(folder, tmp_path):
     boxes, out = tmp_path / "boxes.csv", tmp_path / "scores.csv"
     with boxes.open("w", newline="") as file:

@@ -47,6 +47,7 @@ def test_a_missing_picture_and_two_of_one_name_are_one_line(folder):
         benchmark_pictures.find("nowhere")
 
 
+@pytest.mark.slow
 def test_the_object_prior_of_pictures_is_a_row_beside_the_maps(folder, tmp_path, monkeypatch):
     boxes = (Box("cat", (0.05, 0.3, 0.35, 0.7)),)
     frames = {key: Frame(boxes, video) for key, video in zip(KEYS[:2], VIDEOS, strict=False)}

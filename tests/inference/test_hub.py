@@ -62,6 +62,7 @@ def run(code: str, folder: Path, endpoint: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 def test_a_network_is_downloaded_once_and_then_read_from_the_cache(endpoint, tmp_path):
     path = Path(download("someone/localizer", tmp_path, endpoint).stdout.strip())
     assert path.read_bytes() == b"tensors of main"
@@ -70,6 +71,7 @@ def test_a_network_is_downloaded_once_and_then_read_from_the_cache(endpoint, tmp
     assert Path(again.stdout.strip()) == path, again.stderr
 
 
+@pytest.mark.slow
 def test_pictures_of_a_set_are_downloaded_and_its_masks_are_not_taken_for_them(endpoint, tmp_path):
     code = (
         "from spm.inference import benchmark_pictures as pictures\n"
@@ -82,6 +84,7 @@ def test_pictures_of_a_set_are_downloaded_and_its_masks_are_not_taken_for_them(e
     assert Image.open(picture).getpixel((0, 0)) == (255, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_revision_can_be_named(endpoint, tmp_path):
     path = Path(download("someone/localizer@v2", tmp_path, endpoint).stdout.strip())
     assert path.read_bytes() == b"tensors of v2"
@@ -91,6 +94,7 @@ MISSING = "someone/none: .*Error: .*expected a file, or a repository of the hub 
 NO_CLIENT = "import sys; sys.modules['huggingface_hub'] = None"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "prelude", "message"),
     [

@@ -30,6 +30,7 @@ def test_a_second_hot_place_does_not_enlarge_the_box():
     assert box(heat) == {"x": 6 / 8, "y": 1 / 4, "w": 1 / 8, "h": 1 / 4}
 
 
+@pytest.mark.slow
 def test_a_second_has_the_peak_and_the_box_of_its_strongest_frame(localization):
     seconds = replace(localization, threshold=0).seconds()
     assert seconds["start_s"].tolist() == [0, 1, 2]

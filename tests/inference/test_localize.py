@@ -36,6 +36,7 @@ def test_a_video_has_four_maps_per_second_with_their_times(localization):
     assert len(localization.frames) == 12
 
 
+@pytest.mark.slow
 def test_the_maps_are_those_of_the_workflow(localization, network, video, tmp_path):
     """The stages clips, spectrograms and maps, one after the other, give the same numbers."""
     from spm.corpus import clips, spectrograms
@@ -66,6 +67,7 @@ def test_the_maps_are_those_of_the_workflow(localization, network, video, tmp_pa
     np.testing.assert_allclose(localization.maps, expected.reshape(-1, 4, 4), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_batchnorm_layers_are_merged_into_convolutions(network):
     layers = {type(part).__name__ for part in Localizer(network, "cpu").network.modules()}
     assert "Conv2d" in layers
@@ -108,6 +110,7 @@ def test_a_network_is_called_as_its_run_its_file_or_its_repository(network):
     assert run_name("someone/localizer@v2") == "someone/localizer@v2"
 
 
+@pytest.mark.slow
 def test_no_network_is_used_that_nobody_named(network, video, tmp_path, monkeypatch):
     """A network of a workflow in this folder is not the default."""
     run = tmp_path / "results/fusion/train/spm"
@@ -118,6 +121,7 @@ def test_no_network_is_used_that_nobody_named(network, video, tmp_path, monkeypa
     assert Localizer(device_name="cpu").info.name == "zero-shot"
 
 
+@pytest.mark.slow
 def test_the_default_network_is_the_one_that_a_run_of_zero_shot_writes(tmp_path):
     settings = methods.settings_of(RunConfig(method="zero_shot"))
     about = {"config": settings.model_dump(), "categories": {}}
@@ -129,6 +133,7 @@ def test_the_default_network_is_the_one_that_a_run_of_zero_shot_writes(tmp_path)
 NOT_TRAINED = r"other\.safetensors: not a network trained by spm \(.+\): expected network\.safeten"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("about", "message"),
     [

@@ -4,11 +4,13 @@ import json
 
 import matplotlib as mpl
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.support.project import ROOT
 
 
+@pytest.mark.slow
 def test_its_cells_run_in_order_and_draw_a_figure(media, tmp_path, monkeypatch):
     mpl.use("agg")
     (tmp_path / "concert.mp4").write_bytes(media.read_bytes())

@@ -20,6 +20,7 @@ def read_video(path):
         return pictures.codec.name, sound.codec.name, frames, length_s
 
 
+@pytest.mark.slow
 def test_the_video_has_h264_aac_and_heat_at_the_place_of_the_map(localization, tmp_path):
     corner = np.zeros_like(localization.maps)
     corner[:, 0, 0] = 0.9
@@ -41,6 +42,7 @@ def test_the_video_has_h264_aac_and_heat_at_the_place_of_the_map(localization, t
     assert upper_left > 20 * lower_right
 
 
+@pytest.mark.slow
 def test_the_film_has_the_box_where_the_score_reaches_the_threshold(network, tmp_path):
     path = make_video(tmp_path / "video.mp4", seconds=2)
     localization = Localizer(network, "cpu").localize(path)
@@ -59,6 +61,7 @@ def test_the_film_has_the_box_where_the_score_reaches_the_threshold(network, tmp
     assert rows.max() == pytest.approx(72, abs=3)
 
 
+@pytest.mark.slow
 def test_a_phones_video_stays_upright_and_has_a_strip_below_it(network, tmp_path):
     path = turn(make_video(tmp_path / "phone.mp4"), 90)
     localization = Localizer(network, "cpu").localize(path, max_s=2)
@@ -70,6 +73,7 @@ def test_a_phones_video_stays_upright_and_has_a_strip_below_it(network, tmp_path
     assert length_s == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "max_s", "frames"), [(2, None, 60), (2.5, None, 75), (3, 2, 60)]
 )

@@ -57,6 +57,7 @@ def test_a_box_is_drawn_only_where_the_score_reaches_the_threshold(localization,
     assert rows[-1] == pytest.approx(3 * HEIGHT / 4, abs=3)
 
 
+@pytest.mark.slow
 def test_frames_of_a_phones_video_have_its_proportions(network, tmp_path):
     path = turn(make_video(tmp_path / "phone.mp4"), 90)
     localization = Localizer(network, "cpu").localize(path, max_s=1)
@@ -66,6 +67,7 @@ def test_frames_of_a_phones_video_have_its_proportions(network, tmp_path):
     assert pixels.shape[0] == TOP + 240 + 2 * sheet.LINE + sheet.GAP
 
 
+@pytest.mark.slow
 def test_pixels_that_are_not_square_are_stretched(network, tmp_path):
     path = make_video(tmp_path / "dv.mp4", options=["-vf", "setsar=4/3"])
     assert Localizer(network, "cpu").localize(path, max_s=1).size == (256, 96)

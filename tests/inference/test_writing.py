@@ -78,6 +78,7 @@ def test_the_score_of_methods_with_relative_maps_is_explained(method, meaning, l
     assert meaning in writing.document(replace(localization, network=network))["units"]["score"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", methods.METHODS)
 @torch.inference_mode()
 def test_methods_with_relative_maps_are_those_that_scale_each_map(method):

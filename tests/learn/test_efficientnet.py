@@ -29,6 +29,7 @@ def test_the_logits_are_those_of_the_weights_own_implementation(images):
     assert logits.numpy() == pytest.approx(np.load(FILE)["logits"], abs=1e-4)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize("size", [(224, 224), (224, 160)])
 def test_at_stride_16_every_second_position_has_the_published_features(size):
@@ -47,6 +48,7 @@ def test_the_trunk_is_a_visual_network_of_the_methods(images):
     assert trunk[1].weight.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.slow
 def test_a_step_of_training_changes_every_layer_of_the_trunk(images):
     trunk = visual_trunk("efficientnet_lite0", "imagenet").train()
     trunk(images.repeat(2, 1, 1, 1)).square().mean().backward()

@@ -97,6 +97,7 @@ def test_every_class_of_a_sound_with_a_source_is_in_the_table():
     assert not left_out & {"Speech", "Bark", "Door", "Violin, fiddle", "Music"}
 
 
+@pytest.mark.slow
 def test_pairs_of_names_with_a_common_word_are_candidates():
     pairs = candidates()
     assert ("Sewing machine", "sewing machine") in pairs

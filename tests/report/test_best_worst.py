@@ -28,6 +28,7 @@ def files(project):
     }
 
 
+@pytest.mark.slow
 def test_the_sheet_of_each_run_shows_the_iou_of_its_frames(files, tmp_path):
     run(BestWorst(frames=2), **files, out=tmp_path)
     for path in files["scores"]:

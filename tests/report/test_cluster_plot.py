@@ -36,6 +36,7 @@ def test_two_tones_are_two_separate_clouds(squares):
     assert flute.min() > cello.max() or cello.min() > flute.max()
 
 
+@pytest.mark.slow
 def test_the_figure_shows_purity_and_counts_each_class_in_each_cluster(squares, tmp_path):
     rows = clip_reader.select(squares.index, split="train")
     high = [int(names == ["flute"]) for names in rows["categories"].to_pylist()]

@@ -82,6 +82,7 @@ def test_the_costs_are_written_as_a_table_and_a_page(logs, tmp_path):
     assert "<td" in page.read_text()
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_the_table(logs):
     command = [sys.executable, "-m", "spm.report.costs", "--config", "{}", "--logs", str(logs)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)

@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from spm.report.curves import BEST, MOST_TOGETHER, curves
 
@@ -34,6 +35,7 @@ def test_dashes_are_explained_only_where_there_are_validation_clips():
     assert legend(train, -1) == ["spm"]
 
 
+@pytest.mark.slow
 def test_many_runs_have_a_panel_each():
     names = [f"run-{number}" for number in range(MOST_TOGETHER + 1)]
     drawn = curves({name: history(["train"]) for name in names})

@@ -62,6 +62,7 @@ def test_figures_are_svg_and_png_with_the_same_bytes_when_drawn_again(project, d
     assert contrast(drawn / "heatmaps.png") > 20
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_the_papers_protocol(drawn):
     text = text_of(drawn / "scores.svg")
     assert "protocol spm-paper" in text
@@ -83,6 +84,7 @@ NO_SCORES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "messages"),
     [
@@ -97,6 +99,7 @@ def test_a_figure_without_data_shows_why_and_the_others_are_drawn(
     assert_only_these_lack_data(tmp_path, messages)
 
 
+@pytest.mark.slow
 def test_tables_without_rows_count_as_no_data(project, tmp_path):
     empty = tmp_path / "maps/spm/solo.parquet"
     tables.write_rows(empty, schemas.MAPS, [])

@@ -37,6 +37,7 @@ def test_a_box_is_drawn_in_white():
     assert drawn[30, 40].max() == 0
 
 
+@pytest.mark.slow
 def test_the_page_plays_a_video_with_sound_for_each_run_and_network(project, tmp_path):
     names = ("index", "clips", "annotations", "maps", "baseline_maps")
     files = {name: project[name] for name in names}

@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from spm.corpus import clip_reader
@@ -22,6 +23,7 @@ def test_a_high_tone_has_its_maximum_in_a_higher_mel_band(squares):
     assert cello < flute
 
 
+@pytest.mark.slow
 def test_the_sheet_has_the_same_bytes_when_it_is_drawn_again(squares, tmp_path):
     files = {"index": squares.index, "clips": squares.clips, "spectrograms": squares.spectrograms}
     for name in ("one", "two"):

@@ -263,6 +263,7 @@ def test_runs_are_compared_on_the_frames_that_both_have(gather, tmp_path):
     assert (pairs["difference"] == 0).all()
 
 
+@pytest.mark.slow
 def test_of_many_runs_only_those_of_one_name_are_compared_in_the_markdown(gather, tmp_path):
     names = ["spm", "spm-silence", "spmx", *"abcdef"]
     _, text = gather({f"{name}/solo/given/p": scored(0.2, 0.4) for name in names})

@@ -32,6 +32,7 @@ def oracle_ious(name, boxes, cells):
     return baselines.oracle_ious([PROTOCOLS[name]], boxes, cells, cells)[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -45,6 +46,7 @@ def test_regions_score_the_reference_figures_on_dsols_solo_boxes(solo, name, exp
     assert percent(baselines.regions(np.empty((0, 4)), 224)[name], solo) == expected
 
 
+@pytest.mark.slow
 def test_the_prior_of_the_test_boxes_themselves_scores_the_reference_figure(solo):
     assert percent(baselines.prior(np.concatenate(solo), 224) > 0.4, solo) == [42.2, 45.3, 86.3]
 
@@ -112,6 +114,7 @@ def test_coverage_is_the_share_of_each_cell():
     assert baselines.coverage(truth, 2, 2).tolist() == [[[1, 0.5], [0, 0]]]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(AS_DRAWN), arrays(np.float64, (4, 2), elements=st.floats(0.0, 0.6)))
 def test_a_map_of_the_cells_that_are_mostly_truth_never_beats_the_oracle(name, corners):

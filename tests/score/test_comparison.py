@@ -112,6 +112,7 @@ def files(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_prints_writes_and_draws_the_differences(files):
     done = run_command(
         "compare-maps", files / "good.npz", files / "poor.npz", "--boxes", files / "boxes.csv",

@@ -357,6 +357,7 @@ def test_with_a_manifest_the_command_counts_the_boxes_that_do_not_count(tmp_path
     json.loads(without.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("testset", ["solo", "duet", "synthetic"])
 def test_the_command_gives_golden_maps_the_scores_of_the_reference_evaluators(testset, tmp_path):
     arrays, protocol = golden.maps(), f"dsol-{testset}"

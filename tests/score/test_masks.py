@@ -85,6 +85,7 @@ def test_a_fraction_of_the_maximum_is_not_a_fraction_of_the_range():
     assert 0 < foreground(PROTOCOLS["sspl"], halves, truth).mean() < 0.6
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(MAPS, st.sampled_from(sorted(PROTOCOLS)), st.randoms())
 def test_scores_lie_in_0_1_and_follow_their_frames(maps, name, generator):
@@ -99,6 +100,7 @@ def test_scores_lie_in_0_1_and_follow_their_frames(maps, name, generator):
     ).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(MAPS, st.sampled_from(BILINEAR), st.lists(st.integers(0, 15), min_size=2, max_size=2))
 def test_mirroring_map_and_box_does_not_change_the_score(maps, name, corner):

@@ -25,6 +25,7 @@ def test_iou_is_one_for_equal_masks_and_zero_for_disjoint_ones(pair):
     assert (metrics.iou(~truth, truth) == 0).all()
 
 
+@pytest.mark.slow
 @given(mask_pairs())
 def test_iou_equals_a_count_pixel_by_pixel(pair):
     predictions, truths = pair
@@ -36,6 +37,7 @@ def test_iou_equals_a_count_pixel_by_pixel(pair):
         assert score == both / either
 
 
+@pytest.mark.slow
 @given(mask_pairs(), st.randoms())
 def test_iou_follows_its_frame_and_does_not_change_in_a_mirror(pair, generator):
     prediction, truth = pair
@@ -46,6 +48,7 @@ def test_iou_follows_its_frame_and_does_not_change_in_a_mirror(pair, generator):
     assert (metrics.iou(prediction[:, :, ::-1], truth[:, :, ::-1]) == scores).all()
 
 
+@pytest.mark.slow
 @given(mask_pairs(), mask_pairs())
 def test_more_truth_outside_the_prediction_lowers_the_iou(pair, other):
     prediction, truth = pair[0][:1], pair[1][:1]
@@ -54,6 +57,7 @@ def test_more_truth_outside_the_prediction_lowers_the_iou(pair, other):
     assert (after < before) if (grown.sum() > truth.sum() and before > 0) else (after == before)
 
 
+@pytest.mark.slow
 @given(mask_pairs(), mask_pairs())
 def test_more_truth_inside_the_prediction_raises_the_iou(pair, other):
     prediction, truth = pair[0][:1], pair[1][:1]
@@ -107,6 +111,7 @@ def test_an_iou_of_exactly_0_3_misses_ciou_at_0_3_and_0_5_reaches_iou_at_0_5():
     assert metrics.ciou_at([0.5], 0.5) == 1
 
 
+@pytest.mark.slow
 @given(SCORES)
 def test_auc_equals_scikit_learns(ious):
     rates = [np.mean(ious >= 0.05 * i) for i in range(21)]
@@ -163,6 +168,7 @@ def test_nsa_counts_only_silent_classes_and_a_pixel_at_the_level_is_inactive():
 HEAT = arrays(np.float64, (2, 3, 4), elements=st.integers(0, 5).map(float))  # with ties
 
 
+@pytest.mark.slow
 @given(HEAT, arrays(np.bool_, (2, 3, 4)))
 def test_pixel_ap_equals_scikit_learns(heat, truth):
     truth[:, 0, 0] = True

@@ -46,6 +46,7 @@ def detections() -> tuple[NDArray[Any], ...]:
     return ious, confidences, np.tile([True, False], len(own_ious()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["slavc", "sslalignment", "acl-ssl"])
 def test_detection_figures_equal_those_of_the_authors_own_code(source):
     expected, (ious, confidences, sounding) = authors()[source], detections()

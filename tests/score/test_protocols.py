@@ -139,6 +139,7 @@ def boxed_duets():
     return [golden.by_class(boxes) for boxes in frames]
 
 
+@pytest.mark.slow
 def test_uniform_maps_score_what_dsols_script_printed_over_all_boxed_duets(boxed_duets):
     """The script prints six digits."""
     uniform = np.full((len(boxed_duets), 11, 14, 14), 1 / 11, np.float32)
@@ -147,6 +148,7 @@ def test_uniform_maps_score_what_dsols_script_printed_over_all_boxed_duets(boxed
     assert figures_of(scores) == pytest.approx({**printed, "frames": 10_284}, abs=5e-7)
 
 
+@pytest.mark.slow
 def test_oracle_maps_score_what_dsols_script_printed_over_all_boxed_duets(boxed_duets):
     """Cells whose centre is in a box have the logit 9, all others -6, before the softmax."""
     classes = golden.maps()["classes"].tolist()

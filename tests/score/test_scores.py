@@ -129,6 +129,7 @@ def test_every_baseline_has_the_same_figures_as_the_run(score):
     assert summary["baselines"]["oracle"]["auc"] >= summary["run"]["auc"]
 
 
+@pytest.mark.slow
 def test_maps_of_a_network_are_scored_like_those_of_the_run(score):
     maps, boxes = [map_row("a_0"), map_row("b_0", box=LEFT)], [box_row("a_0"), box_row("b_0")]
     score.write(maps, boxes)
@@ -365,6 +366,7 @@ def test_the_order_of_the_input_rows_changes_no_byte(score):
     assert score.result_bytes() == first
 
 
+@pytest.mark.slow
 def test_every_protocol_gives_the_same_files_alone_and_with_others(score):
     """Left-out frames and frames without a map are counted for each protocol separately."""
     maps = [map_row("a_0"), map_row("b_0"), map_row("d_0", box=LEFT)]
@@ -402,6 +404,7 @@ def test_maps_that_cannot_be_scored_raise_an_error_with_their_frame(score, maps,
     assert not any(path.exists() for path in score.results())
 
 
+@pytest.mark.slow
 def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(score):
     with pytest.raises(ValidationError, match="unknown protocol 'dsol'"):
         Scores.model_validate({"protocols": ["spm-paper", "dsol"]})
@@ -410,6 +413,7 @@ def test_an_unknown_protocol_is_an_error_in_the_section_and_on_the_command_line(
     assert "unknown protocol 'dsol': expected one of spm-paper" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_the_same_bytes_as_run(score):
     score.write([map_row("a_0")], [box_row("a_0")])
     assert command(score, '{"bootstrap": 50, "protocols": ["spm-paper"]}').returncode == 0
@@ -418,6 +422,7 @@ def test_the_command_line_writes_the_same_bytes_as_run(score):
     assert score.result_bytes() == printed
 
 
+@pytest.mark.slow
 def test_scoring_needs_no_torch():
     code = "import sys, spm.score.scores; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -72,6 +72,7 @@ def test_the_figures_are_those_of_the_authors_own_functions(found):
         assert values[name] == pytest.approx(expected, abs=1e-7), name  # theirs: single precision
 
 
+@pytest.mark.slow
 def test_figures_of_the_set_count_the_pixels_of_all_frames(frames, found):
     maps, truth = frames
     foreground = maps > 0.5

@@ -59,6 +59,7 @@ def test_the_difference_of_a_run_from_itself_is_zero():
     assert uncertainty.difference(values, values, ["a"] * 3, resamples=10, seed=0) == (0, None)
 
 
+@pytest.mark.slow
 def test_many_mosaics_of_a_few_videos_give_the_interval_of_the_videos():
     """A mosaic's value is the mean of its two videos' values: ten videos decide."""
     rng = np.random.default_rng(0)

@@ -500,6 +500,7 @@ MISSION = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_plain_command_does_the_whole_mission(tmp_path):
     """`snakemake --cores 8 all` with config.yaml as it is, on MUSIC."""
     command = ["snakemake", "--cores", "8", "all", "--dry-run", "--quiet", "rules", "--directory"]

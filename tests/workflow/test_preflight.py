@@ -453,6 +453,7 @@ def test_a_manifest_of_100_000_rows_takes_about_a_second(project):
     assert time.process_time() - start < 5  # 1.2 s on an idle processor
 
 
+@pytest.mark.slow
 def test_the_checks_do_not_wait_for_torch():
     script = "import sys, spm.workflow.preflight; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

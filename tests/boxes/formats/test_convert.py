@@ -128,6 +128,7 @@ def run_convert(*options):
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_coco_is_an_error_of_one_line(tmp_path):
     (tmp_path / "c.json").write_text("{}")
     done = run_convert("import", "--coco", tmp_path / "c.json", "--out", tmp_path / "o.csv")

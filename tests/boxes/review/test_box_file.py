@@ -182,6 +182,7 @@ def _draw_many(path, video_id):
         file.replace(lambda contents, cells=cells: Edit({}, [contents.row(cells)]))
 
 
+@pytest.mark.slow
 def test_several_servers_can_write_at_the_same_time(tmp_path):
     path = tmp_path / "boxes.csv"
     context = multiprocessing.get_context("fork")

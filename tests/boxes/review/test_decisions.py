@@ -51,6 +51,7 @@ def _append_many(path, reviewer):
         append(path, replace(ACCEPT, frame=frame, reviewer=reviewer))
 
 
+@pytest.mark.slow
 def test_several_reviewers_can_write_at_the_same_time(tmp_path):
     path = tmp_path / "reviews.csv"
     context = multiprocessing.get_context("fork")

@@ -51,6 +51,7 @@ def test_a_file_that_ends_the_process_has_a_reason_unless_somebody_stopped_it(
     check_media(media)
 
 
+@pytest.mark.slow
 def test_a_helper_that_somebody_stopped_is_started_again(media):
     with forks.helper(media_check.HELPER) as helper:
         helper.process.kill()

@@ -48,6 +48,7 @@ def test_a_clock_that_starts_at_an_hour_is_no_fault(tmp_path, suffix):
     assert (facts["status"], facts["reason"], len(found)) == ("ok", "", 3)
 
 
+@pytest.mark.slow
 def test_a_gap_of_more_than_a_second_in_the_sound_is_partial(tmp_path):
     parts = []
     for number, start_s in enumerate((1, 6)):
@@ -59,6 +60,7 @@ def test_a_gap_of_more_than_a_second_in_the_sound_is_partial(tmp_path):
     assert "s in its sound at 4" in facts["reason"]
 
 
+@pytest.mark.slow
 def test_each_piece_of_an_edit_list_is_cut_by_its_own_times(tmp_path):
     codecs = ("-c:v", "libx264", "-bf", "2", "-c:a", "aac", "-movie_timescale", "1000")
     film = make_video(tmp_path / "film.mp4", seconds=6, rate_hz=48000, codecs=codecs)
@@ -97,6 +99,7 @@ def test_the_pieces_of_an_edit_list_are_read():
 # ---- Tracks
 
 
+@pytest.mark.slow
 def test_the_sound_is_that_of_the_pictures_program(tmp_path):
     film = make_video(tmp_path / "film.mkv", codecs=("-c:v", "libx264", "-c:a", "aac"))
     inputs = ["-f", "lavfi", "-i", "anoisesrc=d=3", "-i", film]

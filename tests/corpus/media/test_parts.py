@@ -44,6 +44,7 @@ def check(found, parts=2, seconds=2):
         assert abs(pictures_late_s - late_s) < 1 / 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "suffix"), [*((name, ".ts") for name in CODECS), ("H.264, MPEG-2", ".m2ts")]
 )
@@ -53,6 +54,7 @@ def test_a_track_that_changes_its_codec_is_decoded_part_by_part(tmp_path, name, 
     check(found)
 
 
+@pytest.mark.slow
 def test_a_programme_whose_table_moves_is_followed(tmp_path):
     moved = [["-mpegts_pmt_start_pid", pid] for pid in ("0x1000", "0x1010", "0x1000")]
     found, facts = cut_one(join(tmp_path, [("libx264", "aac")] * 3, options=moved))
@@ -60,6 +62,7 @@ def test_a_programme_whose_table_moves_is_followed(tmp_path):
     check(found, parts=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "codecs"),
     [
@@ -74,6 +77,7 @@ def test_joined_files_of_flv_and_ogg_are_played_one_after_the_other(tmp_path, su
     check(found, parts=3)
 
 
+@pytest.mark.slow
 def test_joined_films_of_one_codec_change_nothing(tmp_path):
     film = join(tmp_path, [("libx264", "aac")] * 3)
     assert not list(changes(film))
@@ -92,6 +96,7 @@ def test_tables_are_found_after_bytes_that_are_no_packets(tmp_path):
         assert not list(changes(tmp_path / "text.ts"))
 
 
+@pytest.mark.slow
 def test_dolby_vision_without_a_base_layer_is_partial(tmp_path):
     """Its pictures are coded as other colors (IPT), which only its metadata say."""
     film = make_video(tmp_path / "film.mkv", codecs=("-c:v", "libx265", "-c:a", "aac"))
