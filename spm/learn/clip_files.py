@@ -2,15 +2,16 @@
 
 The Parquet tables of the stages are compressed, so that a clip can't be read alone. Each column
 that a training reads is therefore written once to another folder, uncompressed, as one Arrow file
-per table. All trainings and all processes share these files. Memory does not grow with them: the
-operating system reads the parts that are used.
+per table. All trainings and all processes share these files. Their lists of places are mapped into
+memory; what a clip needs is read from there when it is asked for, so that memory does not grow.
 
 The name of a file contains a digest of its Parquet table. A changed table gets a new file, and the
 old one is deleted. The whole folder may be deleted at any time; it is then written again.
 """
 
-import mmap
+import os
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -28,12 +28,12 @@ from spm.base import tables
 from spm.base.constants import FRAMES, N_MELS, PCM_SCALE, SAMPLE_RATE_HZ
 from spm.base.progress import progress
 from spm.corpus import clip_reader
-from spm.learn import checkpoints, distributed
+from spm.learn import checkpoints, distributed, slots
 
 Indices = Sequence[int] | np.ndarray | Tensor
 Column = Literal["frames", "pcm", "log_mel"]
+DTYPES = {"int16": torch.int16, "float16": torch.float16, "float32": torch.float32}
 SHAPES = {"pcm": (SAMPLE_RATE_HZ,), "log_mel": (FRAMES, N_MELS)}
-RELEASE_BYTES = 2**24  # read between two releases of the mapped pages
 LEFTOVER_S = 3600  # age of an unfinished file that no process writes any more
 
 
@@ -49,6 +49,53 @@ class Sounds(Protocol):
         ...
 
 
+class _Chunk:
+    """Values of clips that lie one after the other: in a file, or in memory.
+
+    The map of a file is read only to find them. A mapped page counts as memory of the process, and
+    costs it more time than a copy.
+    """
+
+    def __init__(self, array: pa.Array, file: pa.MemoryMappedFile | None) -> None:
+        """Take the place of each value from Arrow's buffers."""
+        self._file, self._lists, self._start = file, None, 0
+        if pa.types.is_list(array.type):
+            self._lists = _bounds(array)
+            array = array.values
+        self._bounds = _bounds(array)
+        self._data = array.buffers()[-1]
+        if file is not None and self._data is not None:
+            file.seek(0)
+            self._start = self._data.address - file.read_buffer(1).address
+
+    def values(self, row: int) -> range:
+        """Numbers of the values of a clip: one, or those of its list."""
+        if self._lists is None:
+            return range(row, row + 1)
+        return range(self._lists[row], self._lists[row + 1])
+
+    def counts(self) -> np.ndarray:
+        """Number of values in the list of each clip."""
+        return np.diff(self._lists)  # type: ignore[arg-type]
+
+    def read(self, number: int) -> bytes:
+        """A value."""
+        start, end = self._bounds[number : number + 2].tolist()
+        if self._file is None:
+            return bytes(self._data[start:end])
+        return os.pread(self._file.fileno(), end - start, self._start + start)
+
+
+def _bounds(array: pa.Array) -> np.ndarray:
+    """Where each value of an array begins, in bytes or in values of its list, and the last ends."""
+    first, end = array.offset, array.offset + len(array) + 1
+    if pa.types.is_fixed_size_binary(array.type):
+        width: int = array.type.byte_width
+        return width * np.arange(first, end)
+    bounds: np.ndarray = np.frombuffer(array.buffers()[1], np.int32)
+    return bounds[first:end]
+
+
 class ClipColumn(Sequence[Any]):
     """One column of the clips in the rows of an index, in their order; see `open_column`."""
 
@@ -56,46 +103,39 @@ class ClipColumn(Sequence[Any]):
         rows = rows.select(["shard", "row", "clip_id"])
         self._source = (rows, folder, column, mapped)
         self._column: Column = column
-        self._memories: list[mmap.mmap] = []
-        self._bytes_read = 0
-        if mapped is None or not rows.num_rows:
-            self._places = np.arange(rows.num_rows)
-            self._values = clip_reader.take_column(rows, folder, column) if len(rows) else []
-        else:
-            self._places, self._values = self._map(_mapped_files(rows, folder, column, mapped))
+        self._chunks: list[_Chunk] = []
+        self._ends: list[int] = []  # place after the last clip of each chunk
+        self._places = np.arange(rows.num_rows)
+        if rows.num_rows and mapped is not None:
+            self._map(_mapped_files(rows, folder, column, mapped))
+        elif rows.num_rows:
+            self._add(clip_reader.take_column(rows, folder, column), None)
 
-    def _map(self, files: dict[int, Path]) -> tuple[np.ndarray, pa.ChunkedArray]:
-        """Map the files of the shards: the place of each clip, and the values of all clips."""
-        parts, starts, start = [], np.zeros(max(files) + 1, int), 0
+    def _add(self, column: pa.ChunkedArray, file: pa.MemoryMappedFile | None) -> None:
+        for array in filter(len, column.chunks):
+            self._chunks.append(_Chunk(array, file))
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(array))
+
+    def _map(self, files: dict[int, Path]) -> None:
+        """Find the values of all clips in the files of the shards."""
+        ids, starts, start = [], np.zeros(max(files) + 1, int), 0
         rows, folder, _, _ = self._source
         for shard, path in files.items():
-            part = self._open(path)
-            parts.append(part)
-            starts[shard], start = start, start + part.num_rows
-        table = pa.concat_tables(parts)
-        places = starts[rows["shard"].to_numpy()] + rows["row"].to_numpy()
-        clip_ids = table["clip_id"].take(np.minimum(places, start - 1))
+            file = pa.memory_map(str(path))
+            table = pa.ipc.open_file(file).read_all()
+            self._add(table[self._column], file)
+            ids += table["clip_id"].chunks
+            starts[shard], start = start, start + table.num_rows
+        self._places = starts[rows["shard"].to_numpy()] + rows["row"].to_numpy()
+        clip_ids = pa.chunked_array(ids).take(np.minimum(self._places, start - 1))
         clip_reader.require_clips(clip_ids, rows, folder)
-        self._release()
-        return places, table[self._column]
 
-    def _open(self, path: Path) -> pa.Table:
-        with path.open("rb") as file:
-            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._memories.append(memory)
-        return pa.ipc.open_file(pa.py_buffer(memory)).read_all()
-
-    def _release(self) -> None:
-        """Take the mapped pages out of the process; the operating system may keep them cached."""
-        for memory in self._memories:
-            memory.madvise(mmap.MADV_DONTNEED)
-        self._bytes_read = 0
-
-    def _read(self, index: int) -> Any:
-        """Arrow's value of a clip, which is not copied."""
-        if self._bytes_read > RELEASE_BYTES:
-            self._release()
-        return self._values[int(self._places[index])]
+    def _find(self, index: int) -> tuple[_Chunk, range]:
+        """The chunk of a clip, and the numbers of its values there."""
+        place = int(self._places[index])
+        number = bisect(self._ends, place)
+        chunk = self._chunks[number]
+        return chunk, chunk.values(place - (self._ends[number - 1] if number else 0))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ClipColumn, self._source
@@ -105,46 +145,38 @@ class ClipColumn(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         """A clip's frames (list of JPEG), sound (16000,) int16, or log-mel (201, 64)."""
-        value = self._read(index)
+        chunk, numbers = self._find(index)
         if self._column == "frames":
-            frames = value.as_py()
-            self._bytes_read += sum(map(len, frames))
-            return frames
+            return [chunk.read(number) for number in numbers]
+        data = chunk.read(numbers[0])
         if self._column == "pcm":
-            array = np.frombuffer(value.as_buffer(), "<i2")
-        else:
-            number_bytes = value.type.byte_width // (FRAMES * N_MELS)
-            array = np.frombuffer(value.as_buffer(), f"<f{number_bytes}").reshape(FRAMES, N_MELS)
-        self._bytes_read += array.nbytes
-        return array
+            return np.frombuffer(data, "<i2")
+        number_bytes = len(data) // (FRAMES * N_MELS)
+        return np.frombuffer(data, f"<f{number_bytes}").reshape(FRAMES, N_MELS)
 
     def frame(self, index: int, number: int) -> bytes:
         """The JPEG of one of a clip's frames."""
-        return self._jpeg(self._read(index).values[number])
+        chunk, numbers = self._find(index)
+        return chunk.read(numbers[number])
 
     def drawn_frame(self, index: int, draw: float) -> bytes:
         """One of a clip's frames; a draw in [0, 1) chooses it."""
-        frames = self._read(index).values
-        return self._jpeg(frames[int(draw * len(frames))])
-
-    def _jpeg(self, value: pa.BinaryScalar) -> bytes:
-        jpeg: bytes = value.as_py()
-        self._bytes_read += len(jpeg)
-        return jpeg
+        chunk, numbers = self._find(index)
+        return chunk.read(numbers[int(draw * len(numbers))])
 
     def frame_counts(self) -> np.ndarray:
         """Number of frames of each clip, (clips,)."""
-        if not len(self):
-            return np.zeros(0, int)
-        counts: np.ndarray = pc.list_value_length(self._values).to_numpy()[self._places]
-        return counts
+        counts = [np.zeros(0, int), *(chunk.counts() for chunk in self._chunks)]
+        return np.concatenate(counts)[self._places]
 
     def sounds(self, indices: Indices) -> Tensor:
         """Log-mels of some clips, (n, 201, 64) in dB, or their sound, (n, 16000) int16."""
         arrays = [self[index] for index in indices]
         if not arrays:
             return torch.empty(0, *SHAPES[self._column])
-        return torch.from_numpy(np.stack(arrays))
+        values = slots.empty((len(arrays), *arrays[0].shape), DTYPES[arrays[0].dtype.name])
+        np.stack(arrays, out=values.numpy())
+        return values
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from spm.base.errors import UserError
 from spm.base.sizes import check_pixels
-from spm.learn import loader
+from spm.learn import slots
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])  # of ImageNet's pixels, in [0, 1]
 STD = torch.tensor([0.229, 0.224, 0.225])
@@ -80,7 +80,7 @@ def _decode_first(jpeg: bytes) -> np.ndarray:
 
 def decode(jpegs: Sequence[bytes]) -> Tensor:
     """Decode images of one size: (B, 3, H, W), uint8; the memory has the order (B, H, W, 3)."""
-    images = loader.empty((len(jpegs), *size(jpegs[0]), 3), torch.uint8)
+    images = slots.empty((len(jpegs), *size(jpegs[0]), 3), torch.uint8)
     for out, image in zip(images.numpy(), decoded(jpegs), strict=True):
         out[:] = image
     return images.permute(0, 3, 1, 2)
@@ -122,7 +122,7 @@ def crop_batch(
         Crops of each image.
     """
     corners = list(zip(params.top.tolist(), params.left.tolist(), strict=True))
-    crops = loader.empty((len(corners), crop, crop, 3), torch.uint8)
+    crops = slots.empty((len(corners), crop, crop, 3), torch.uint8)
     arrays = crops.numpy()
     for number, image in enumerate(images):
         for place in range(number, len(corners), len(corners) // views):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spm.base.errors import UserError
-from spm.learn import loader
+from spm.learn import loader, slots
 
 CPU = torch.device("cpu")
 
@@ -74,7 +74,7 @@ def test_plans_are_drawn_a_few_items_ahead():
             yield number
 
     next(loader.load(plans(), abs, device=CPU, workers=2))
-    assert len(drawn) <= 2 * loader.AHEAD + 2 + loader.GROUP
+    assert len(drawn) <= 2 * loader.AHEAD + 2 + slots.GROUP
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ class Named(NamedTuple):
 
 def make_named(plan):
     """Tensors of all kinds: in the order of images, in shared memory, empty, not in one piece."""
-    images = loader.empty((2, 3, 5, 4), torch.uint8).fill_(plan).permute(0, 3, 1, 2)
+    images = slots.empty((2, 3, 5, 4), torch.uint8).fill_(plan).permute(0, 3, 1, 2)
     images[0, 1, 2, 3] = 99
     sound = torch.full((3, 2), plan / 2).half()
     column = torch.arange(12.0).view(3, 4)[:, 1] + plan
@@ -130,10 +130,10 @@ def equal(one, two) -> bool:
     return one == two
 
 
-@pytest.mark.parametrize("slot_bytes", [loader.SLOT_BYTES, 200])
+@pytest.mark.parametrize("slot_bytes", [slots.SLOT_BYTES, 200])
 def test_items_keep_their_values_after_the_workers_have_made_others(monkeypatch, slot_bytes):
     """Also tensors that do not fit in the shared memory of a worker."""
-    monkeypatch.setattr(loader, "SLOT_BYTES", slot_bytes)
+    monkeypatch.setattr(slots, "SLOT_BYTES", slot_bytes)
     items = list(loader.load(range(20), make_named, device=CPU, workers=2))
     assert all(equal(item, make_named(plan)) for plan, item in enumerate(items))
     assert items[3].images.is_contiguous(memory_format=torch.channels_last)
@@ -141,8 +141,8 @@ def test_items_keep_their_values_after_the_workers_have_made_others(monkeypatch,
 
 def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(monkeypatch):
     """Also that of an item of which only a view is left."""
-    made, new = [], loader._Slots
-    monkeypatch.setattr(loader, "_Slots", lambda count: made.append(new(count)) or made[0])
+    made, new = [], loader.Slots
+    monkeypatch.setattr(loader, "Slots", lambda count: made.append(new(count)) or made[0])
     items = loader.load(range(40), lambda plan: torch.full((50,), plan), device=CPU, workers=2)
     kept = next(items)[3:4]
     for plan, item in enumerate(items, 1):
