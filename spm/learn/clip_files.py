@@ -32,7 +32,6 @@ from spm.learn import checkpoints, distributed, slots
 
 Indices = Sequence[int] | np.ndarray | Tensor
 Column = Literal["frames", "pcm", "log_mel"]
-DTYPES = {"int16": torch.int16, "float16": torch.float16, "float32": torch.float32}
 SHAPES = {"pcm": (SAMPLE_RATE_HZ,), "log_mel": (FRAMES, N_MELS)}
 LEFTOVER_S = 3600  # age of an unfinished file that no process writes any more
 
@@ -52,8 +51,7 @@ class Sounds(Protocol):
 class _Chunk:
     """Values of clips that lie one after the other: in a file, or in memory.
 
-    The map of a file is read only to find them. A mapped page counts as memory of the process, and
-    costs it more time than a copy.
+    The map of a file is read only to find them: mapped pages would count as memory of the process.
     """
 
     def __init__(self, array: pa.Array, file: pa.MemoryMappedFile | None) -> None:
@@ -64,8 +62,10 @@ class _Chunk:
             array = array.values
         self._bounds = _bounds(array)
         self._data = array.buffers()[-1]
+        self.width = int(np.diff(self._bounds[:2]).sum())  # bytes of the first value
         if file is not None and self._data is not None:
             file.seek(0)
+            self._descriptor = file.fileno()
             self._start = self._data.address - file.read_buffer(1).address
 
     def values(self, row: int) -> range:
@@ -83,7 +83,16 @@ class _Chunk:
         start, end = self._bounds[number : number + 2].tolist()
         if self._file is None:
             return bytes(self._data[start:end])
-        return os.pread(self._file.fileno(), end - start, self._start + start)
+        return os.pread(self._descriptor, end - start, self._start + start)
+
+    def read_into(self, out: np.ndarray, number: int) -> None:
+        """Copy a value into an array of its size."""
+        start, end = self._bounds[number : number + 2].tolist()
+        data = out.reshape(-1).view(np.uint8).data
+        if self._file is None:
+            data[:] = memoryview(self._data).cast("B")[start:end]
+        else:
+            os.preadv(self._descriptor, [data], self._start + start)
 
 
 def _bounds(array: pa.Array) -> np.ndarray:
@@ -145,14 +154,10 @@ class ClipColumn(Sequence[Any]):
 
     def __getitem__(self, index: Any) -> Any:
         """A clip's frames (list of JPEG), sound (16000,) int16, or log-mel (201, 64)."""
+        if self._column != "frames":
+            return self.sounds([index])[0].numpy()
         chunk, numbers = self._find(index)
-        if self._column == "frames":
-            return [chunk.read(number) for number in numbers]
-        data = chunk.read(numbers[0])
-        if self._column == "pcm":
-            return np.frombuffer(data, "<i2")
-        number_bytes = len(data) // (FRAMES * N_MELS)
-        return np.frombuffer(data, f"<f{number_bytes}").reshape(FRAMES, N_MELS)
+        return [chunk.read(number) for number in numbers]
 
     def frame(self, index: int, number: int) -> bytes:
         """The JPEG of one of a clip's frames."""
@@ -171,12 +176,18 @@ class ClipColumn(Sequence[Any]):
 
     def sounds(self, indices: Indices) -> Tensor:
         """Log-mels of some clips, (n, 201, 64) in dB, or their sound, (n, 16000) int16."""
-        arrays = [self[index] for index in indices]
-        if not arrays:
-            return torch.empty(0, *SHAPES[self._column])
-        values = slots.empty((len(arrays), *arrays[0].shape), DTYPES[arrays[0].dtype.name])
-        np.stack(arrays, out=values.numpy())
+        values = slots.empty((len(indices), *SHAPES[self._column]), self._dtype())
+        for out, index in zip(values.numpy(), indices, strict=True):
+            chunk, numbers = self._find(index)
+            chunk.read_into(out, numbers[0])
         return values
+
+    def _dtype(self) -> torch.dtype:
+        """Type of a sound's numbers."""
+        if self._column == "pcm":
+            return torch.int16
+        is_half = self._chunks and self._chunks[0].width == 2 * FRAMES * N_MELS
+        return torch.float16 if is_half else torch.float32
 
 
 @dataclass(frozen=True)
