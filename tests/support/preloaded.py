@@ -157,16 +157,19 @@ def _answer(connection: socket.socket, run_command: Callable[[Mapping[str, Any]]
         _run(request, streams, run_command)
     for stream in streams:
         os.close(stream)
-    connection.sendall(b"%d\n" % child)
     threading.Thread(target=_kill_with, args=(connection, child), daemon=True).start()
+    with suppress(OSError):  # the program was killed
+        connection.sendall(b"%d\n" % child)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    connection.sendall(b"%d\n" % status)
+    with suppress(OSError):
+        connection.sendall(b"%d\n" % status)
     os._exit(0)
 
 
 def _kill_with(connection: socket.socket, child: int) -> None:
     """Kill the command when the program is killed that was started for it."""
-    connection.recv(1)
+    with suppress(OSError):
+        connection.recv(1)
     os.kill(child, signal.SIGKILL)
 
 
