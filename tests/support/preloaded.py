@@ -85,7 +85,9 @@ def folder() -> Path:
     program.write_text(CLIENT.format(python=sys.executable, socket=str(place / "socket")))
     program.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, "-P", __file__, str(place / "socket")], stdout=subprocess.PIPE
+        [sys.executable, "-P", __file__, str(place / "socket")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ""},  # each command brings its own
     )
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
