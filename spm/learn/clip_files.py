@@ -2,8 +2,9 @@
 
 The Parquet tables of the stages are compressed, so that a clip can't be read alone. Each column
 that a training reads is therefore written once to another folder, uncompressed, as one Arrow file
-per table. All trainings and all processes share these files. Their lists of places are mapped into
-memory; what a clip needs is read from there when it is asked for, so that memory does not grow.
+per table. All trainings and all processes share these files. Only the places of the values are
+mapped into memory. A value is read from its file when it is asked for, so that memory does not
+grow.
 
 The name of a file contains a digest of its Parquet table. A changed table gets a new file, and the
 old one is deleted. The whole folder may be deleted at any time; it is then written again.
@@ -84,15 +85,6 @@ class _Chunk:
         if self._file is None:
             return bytes(self._data[start:end])
         return os.pread(self._descriptor, end - start, self._start + start)
-
-    def read_into(self, out: np.ndarray, number: int) -> None:
-        """Copy a value into an array of its size."""
-        start, end = self._bounds[number : number + 2].tolist()
-        data = out.reshape(-1).view(np.uint8).data
-        if self._file is None:
-            data[:] = memoryview(self._data).cast("B")[start:end]
-        else:
-            os.preadv(self._descriptor, [data], self._start + start)
 
 
 def _bounds(array: pa.Array) -> np.ndarray:
@@ -179,7 +171,7 @@ class ClipColumn(Sequence[Any]):
         values = slots.empty((len(indices), *SHAPES[self._column]), self._dtype())
         for out, index in zip(values.numpy(), indices, strict=True):
             chunk, numbers = self._find(index)
-            chunk.read_into(out, numbers[0])
+            out.reshape(-1)[:] = np.frombuffer(chunk.read(numbers[0]), out.dtype)
         return values
 
     def _dtype(self) -> torch.dtype:

@@ -73,6 +73,18 @@ def test_what_is_read_does_not_stay_in_the_memory_of_the_process(squares, tmp_pa
     assert mapped_mb() < before + 8
 
 
+def test_a_sound_of_another_length_is_an_error_and_not_filled_from_the_next(squares, tmp_path):
+    folder = tmp_path / "corpus/clips"
+    rows = tables.read(squares.index)
+    rows = rows.filter(pc.equal(rows["shard"], 0))
+    clips = tables.read(table_of(squares.clips, 0)).to_pylist()
+    clips[0]["pcm"] = clips[0]["pcm"][:-2]
+    tables.write_rows(table_of(folder, 0), schemas.CLIPS, clips)
+    for mapped in (tmp_path / "mapped", None):
+        with pytest.raises(ValueError, match="15999"):
+            open_column(rows, folder, "pcm", mapped).sounds(range(len(rows)))
+
+
 def test_a_frame_is_chosen_by_a_draw(squares, tmp_path):
     frames = open_squares(squares, "frames", tmp_path)
     assert frames.frame_counts().tolist() == [2] * len(frames)

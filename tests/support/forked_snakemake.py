@@ -5,7 +5,8 @@ Snakemake, reads the rules and forks for every command, as that of planner.py, b
 the same time. The forked process runs the command with its arguments, folder, environment and
 standard streams, and asks SLURM as often as impatient.py.
 
-SLURM ends the program that asks, not the forked process: tests that end jobs do not use it.
+When SLURM kills the program that asks, the forked process ends too, but not what it has started:
+tests that end jobs do not use it.
 
 Run as a script, this module is the server.
 """
