@@ -26,6 +26,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -91,8 +92,9 @@ def our_epoch(folder: Path, inputs: list[Inputs], crop: int, compiled: bool) -> 
     config = trainings.settings(method="dsol", negatives="one", crop=crop, compile=compiled)
     trainer = trainings.make_trainer(clips, config, None)
     size, device = len(inputs[0].sounds), trainer.device
-    mask = negative_mask(torch.arange(size))
-    negative = sample_one_negative(mask, dataloading.make_generator(0)).to(device)
+    mask = negative_mask(np.arange(size))
+    one = sample_one_negative(mask, dataloading.make_generator(0))
+    negative = torch.from_numpy(one).to(device)
     batches = []
     for batch in inputs:
         images, sounds = batch.images.to(device), batch.sounds.to(device)

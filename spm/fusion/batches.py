@@ -1,10 +1,10 @@
 """Batches of clips: drawn in the training process, decoded and cropped by worker processes."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from spm.learn import distributed, loader, transforms
 from spm.learn.clip_files import ClipColumn
 from spm.learn.dataloading import shuffled_batches
 from spm.learn.transforms import Augmentation
+
+Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
@@ -42,25 +44,28 @@ class WholeFrames(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """All that is random in a batch of B clips."""
+    """All that is random in a batch of B clips.
 
-    indices: Tensor  # (B,)
-    frames: Tensor  # (B,) clips that give the frames
-    draws: Tensor  # (B,) in [0, 1): which frame of the clip
-    sounds: Tensor  # (A,) clips that give the sounds, and negative sounds
+    It has arrays of NumPy: a function of torch takes several times as long for so few numbers.
+    """
+
+    indices: np.ndarray  # (B,)
+    frames: np.ndarray  # (B,) clips that give the frames
+    draws: np.ndarray  # (B,) in [0, 1): which frame of the clip
+    sounds: np.ndarray  # (A,) clips that give the sounds, and negative sounds
     part: slice  # frames that this process reads
     sound_part: slice  # sounds that it reads
     params: Augmentation | None = None  # (views · b,) each; None: whole frames
-    negative: Tensor | None = None  # (A, B)
+    negative: np.ndarray | None = None  # (A, B)
 
 
 class _Request(NamedTuple):
-    """What a worker reads for a batch; arrays of NumPy, because they reach it faster."""
+    """What a worker reads for a batch."""
 
     frames: np.ndarray  # (b,) clips that give the frames
     draws: np.ndarray  # (b,)
     sounds: np.ndarray  # (a,) clips that give the sounds, and negative sounds
-    params: tuple[np.ndarray, ...]  # of an `Augmentation`, (views · b,) each; (): whole frames
+    params: Augmentation | None  # (views · b,) each; None: whole frames
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,10 @@ class _Reader:
     def _images(self, request: _Request) -> Tensor:
         chosen = zip(request.frames.tolist(), request.draws.tolist(), strict=True)
         jpegs = [self.clips.jpegs.drawn_frame(clip, draw) for clip, draw in chosen]
-        if not request.params:
+        if request.params is None:
             return transforms.decode(jpegs)
-        params = Augmentation(*map(torch.from_numpy, request.params))
-        views = len(params.top) // max(len(jpegs), 1)
-        return transforms.crop_batch(transforms.decoded(jpegs), self.crop, params, views)
+        views = len(request.params.top) // max(len(jpegs), 1)
+        return transforms.crop_batch(transforms.decoded(jpegs), self.crop, request.params, views)
 
 
 def batches(
@@ -119,15 +123,18 @@ def batches(
     workers : int, optional
         As in `loader.load`.
     """
-    plans = islice(_plans(clips, config, views, generator), skip, None)
-    for plan, images, sounds in _read(plans, clips, config.crop, device, workers):
+
+    def batch(plan: _Plan, images: Tensor, sounds: Tensor) -> Batch:
         assert plan.negative is not None
         if plan.params is not None:
             images = transforms.color_normalize(images, plan.params)
         elif views > 1:
             images = images.repeat(views, 1, 1, 1)
-        negative = plan.negative.to(device, non_blocking=True)
-        yield Batch(plan.indices, images, sounds, negative)
+        negative = torch.from_numpy(plan.negative).to(device, non_blocking=True)
+        return Batch(torch.from_numpy(plan.indices), images, sounds, negative)
+
+    plans = islice(_plans(clips, config, views, generator), skip, None)
+    return _read(plans, batch, clips, config.crop, device=device, workers=workers)
 
 
 def whole_frames(
@@ -143,20 +150,24 @@ def whole_frames(
 
     For validation, and wherever frames are not augmented.
     """
-    plans = (_whole_plan(indices, generator) for indices in parts)
-    for plan, images, sounds in _read(plans, clips, crop, device, workers):
+
+    def batch(plan: _Plan, images: Tensor, sounds: Tensor) -> WholeFrames:
         if clips.visual_features is None:
             images = transforms.resize_normalize(images, crop)
-        yield WholeFrames(plan.indices, images, sounds)
+        return WholeFrames(torch.from_numpy(plan.indices), images, sounds)
+
+    plans = (_whole_plan(indices.numpy(), generator) for indices in parts)
+    return _read(plans, batch, clips, crop, device=device, workers=workers)
 
 
 def _plans(
     clips: ClipDataset, config: Train, views: int, generator: torch.Generator
 ) -> Iterator[_Plan]:
     """Plans of the batches of one epoch."""
-    for indices in shuffled_batches(len(clips), config.batch, generator):
+    for drawn in shuffled_batches(len(clips), config.batch, generator):
+        indices, params = drawn.numpy(), None
         frames, sounds = sample_pairs(clips, indices, config, generator)
-        draws, params = torch.rand(len(indices), generator=generator), None
+        draws = torch.rand(len(indices), generator=generator).numpy()
         part = distributed.own_part(len(indices))
         if clips.visual_features is None:
             margin = clips.frame_px - config.crop
@@ -164,47 +175,44 @@ def _plans(
                       for _ in range(views)]  # fmt: skip
             params = _own_views(copies, part)
         others = negative_sounds.sample(len(clips), len(indices), config, generator)
-        own_and_others = clips.videos_of_sounds(torch.cat([indices, others]))
-        negative = negative_mask(clips.videos[indices], own_and_others)
+        own_and_others = clips.videos_of_sounds(np.concatenate([indices, others]))
+        negative = negative_mask(own_and_others[: len(indices)], own_and_others)
         if config.negatives is Negatives.ONE:
             negative = sample_one_negative(negative, generator)
-        sounds = torch.cat([sounds, others])
+        sounds = np.concatenate([sounds, others])
         sound_part = distributed.own_part(len(sounds))
         yield _Plan(indices, frames, draws, sounds, part, sound_part, params, negative)
 
 
-def _whole_plan(indices: Tensor, generator: torch.Generator | None) -> _Plan:
-    draws = torch.zeros(len(indices))
+def _whole_plan(indices: np.ndarray, generator: torch.Generator | None) -> _Plan:
+    draws = np.zeros(len(indices), np.float32)
     if generator is not None:
-        draws = torch.rand(len(indices), generator=generator)
+        draws = torch.rand(len(indices), generator=generator).numpy()
     return _Plan(indices, indices, draws, indices, slice(None), slice(None))
 
 
 def _own_views(views: Sequence[Augmentation], part: slice) -> Augmentation:
     """The parameters of this process's part of each view: views × (B,) → (views · b,)."""
-    values = map(torch.stack, zip(*views, strict=True))  # (views, B) of each parameter
-    return Augmentation(*(value[:, part].flatten() for value in values))
+    values = zip(*views, strict=True)  # views × (B,) of each parameter
+    return Augmentation(*(np.concatenate([value[part] for value in copies]) for copies in values))
 
 
 def _request(plan: _Plan) -> _Request:
     """What this process reads of a plan."""
     part = plan.part
-    return _Request(
-        plan.frames[part].numpy(),
-        plan.draws[part].numpy(),
-        plan.sounds[plan.sound_part].numpy(),
-        tuple(value.numpy() for value in plan.params or ()),
-    )
+    return _Request(plan.frames[part], plan.draws[part], plan.sounds[plan.sound_part], plan.params)
 
 
 def _read(
     plans: Iterable[_Plan],
+    batch: Callable[[_Plan, Tensor, Tensor], Item],
     clips: ClipDataset,
     crop: int,
+    *,
     device: torch.device,
     workers: int | None,
-) -> Iterator[tuple[_Plan, Tensor, Tensor]]:
-    """Each plan with its images and its sounds, on the device."""
+) -> Iterator[Item]:
+    """`batch` of each plan, with its images and its sounds on the device."""
     if clips.visual_features is not None and isinstance(clips.sounds, ClipColumn):
         workers = 0  # nothing is decoded
     waiting = deque[_Plan]()
@@ -214,14 +222,16 @@ def _read(
             waiting.append(plan)
             yield _request(plan)
 
-    for images, sounds in loader.load(
-        requests(), _Reader(clips, crop), device=device, workers=workers
-    ):
-        plan = waiting.popleft()
+    def finish(images_and_sounds: tuple[Tensor | None, Tensor | None]) -> Item:
+        plan, (images, sounds) = waiting.popleft(), images_and_sounds
         if clips.visual_features is not None:
             images = clips.visual_features.select(plan.frames, plan.draws)
         if clips.audio_embeddings is not None:
             sounds = clips.select_embeddings(plan.sounds)
         assert images is not None
         assert sounds is not None
-        yield plan, images.to(device, non_blocking=True), sounds.to(device, non_blocking=True)
+        tensors = (tensor.to(device, non_blocking=True) for tensor in (images, sounds))
+        return batch(plan, *tensors)
+
+    reader = _Reader(clips, crop)
+    return loader.finished_items(requests(), reader, finish, device=device, workers=workers)

@@ -34,10 +34,11 @@ class FrameFeatures:
     values: Tensor  # (frames, c, h, w), float16; the frames of a clip follow each other
     starts: Tensor  # (clips + 1,) first frame of each clip, and the number of all frames
 
-    def select(self, indices: Tensor, draws: Tensor) -> Tensor:
+    def select(self, indices: np.ndarray, draws: np.ndarray) -> Tensor:
         """One frame of each clip; a draw in [0, 1) chooses it: (B, c, h, w), float32."""
-        counts = self.starts[indices + 1] - self.starts[indices]
-        return self.values[self.starts[indices] + (draws.double() * counts).long()].float()
+        starts = self.starts.numpy()
+        counts = starts[indices + 1] - starts[indices]
+        return self.values[starts[indices] + (draws * counts.astype(float)).astype(int)].float()
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,11 @@ class ClipDataset:
         return len(self.videos)
 
     @cached_property
-    def clips_of_video(self) -> list[Tensor]:
+    def clips_of_video(self) -> list[np.ndarray]:
         """Indices of the clips of each video."""
-        order = self.videos.argsort(stable=True)
-        return list(order.split(torch.bincount(self.videos).tolist()))
+        videos = self.videos.numpy()
+        ends = np.bincount(videos).cumsum()
+        return np.split(videos.argsort(stable=True), ends[:-1])
 
     def read_sounds(self, numbers: np.ndarray) -> Tensor:
         """Sounds of clips, (n, …), and after them negative sounds."""
@@ -75,7 +77,7 @@ class ClipDataset:
         others = self.negative_sounds[numbers[~is_clip] - len(self)]
         return torch.cat([sounds, others.to(sounds.dtype)])
 
-    def select_embeddings(self, numbers: Tensor) -> Tensor:
+    def select_embeddings(self, numbers: np.ndarray) -> Tensor:
         """Features of sounds by a frozen audio network: (n, …)."""
         assert self.audio_embeddings is not None
         if self.negative_embeddings is None:
@@ -84,11 +86,11 @@ class ClipDataset:
         others = self.negative_embeddings[numbers[~is_clip] - len(self)]
         return torch.cat([self.audio_embeddings[numbers[is_clip]], others])
 
-    def videos_of_sounds(self, numbers: Tensor) -> Tensor:
+    def videos_of_sounds(self, numbers: np.ndarray) -> np.ndarray:
         """Number of the video of each sound; `NO_VIDEO` of silence and noise."""
-        clips = numbers[numbers < len(self)]
-        nowhere = torch.full((len(numbers) - len(clips),), negative_sounds.NO_VIDEO)
-        return torch.cat([self.videos[clips], nowhere])
+        is_clip = numbers < len(self)
+        clips = np.where(is_clip, numbers, 0)
+        return np.where(is_clip, self.videos.numpy()[clips], negative_sounds.NO_VIDEO)
 
     @cached_property
     def frame_px(self) -> int:
@@ -213,23 +215,23 @@ def nearest_clips(features: Tensor, videos: Tensor, outside: Outside) -> Tensor:
 
 
 def sample_pairs(
-    data: ClipDataset, indices: Tensor, config: Train, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    data: ClipDataset, indices: np.ndarray, config: Train, generator: torch.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Clips that give the frames and clips that give the sounds, for each clip of `indices`.
 
     Without augmentation, both are the clip itself.
     """
     if config.augment is Augment.NONE:
         return indices, indices
-    changed = torch.rand(len(indices), generator=generator) < config.augment_share
+    changed = torch.rand(len(indices), generator=generator).numpy() < config.augment_share
     draws = torch.rand(len(indices), generator=generator).tolist()
     frame_clips = []
-    for video, draw in zip(data.videos[indices].tolist(), draws, strict=True):
+    for video, draw in zip(data.videos.numpy()[indices].tolist(), draws, strict=True):
         clips = data.clips_of_video[video]
         frame_clips.append(clips[int(draw * len(clips))])
     frames = sounds = indices
     if config.augment.changes_frames:
-        frames = torch.where(changed, torch.stack(frame_clips), indices)
+        frames = np.where(changed, frame_clips, indices)
     if config.augment.changes_sounds and data.nearest is not None:
-        sounds = torch.where(changed, data.nearest[indices], indices)
+        sounds = np.where(changed, data.nearest.numpy()[indices], indices)
     return frames, sounds

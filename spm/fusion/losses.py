@@ -1,10 +1,14 @@
 """Losses and accuracies of a batch: each sound belongs to its own frame, not to other videos'."""
 
 from enum import StrEnum
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 
 class Negatives(StrEnum):
@@ -14,27 +18,29 @@ class Negatives(StrEnum):
     ALL = "all"
 
 
-def negative_mask(frames: Tensor, sounds: Tensor | None = None) -> Tensor:
+def negative_mask(frames: Numbers, sounds: Numbers | None = None) -> Numbers:
     """Which pairs of sound and frame come from different videos.
 
     Parameters
     ----------
-    frames, sounds : Tensor, shapes (B,) and (A,)
+    frames, sounds : Tensor or ndarray, shapes (B,) and (A,)
         Number of the video of each; without `sounds`, each frame's own sound.
 
     Returns
     -------
-    Tensor, shape (A, B), bool
+    Tensor or ndarray, shape (A, B), bool
     """
-    return (frames if sounds is None else sounds)[:, None] != frames
+    pairs: Numbers = (frames if sounds is None else sounds)[:, None] != frames
+    return pairs
 
 
-def sample_one_negative(pairs: Tensor, generator: torch.Generator) -> Tensor:
+def sample_one_negative(pairs: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """Keep one random true entry of each row that has any: (A, B) bool → (A, B) bool."""
-    priority = torch.rand(pairs.shape, generator=generator) * pairs
-    kept = torch.zeros_like(pairs)
-    kept.scatter_(1, priority.argmax(1, keepdim=True), True)
-    return kept & pairs
+    priority = torch.rand(pairs.shape, generator=generator).numpy() * pairs
+    one = np.zeros_like(pairs)
+    one[np.arange(len(pairs)), priority.argmax(1)] = True
+    kept: np.ndarray = one & pairs
+    return kept
 
 
 def mean_where(values: Tensor, chosen: Tensor) -> Tensor:

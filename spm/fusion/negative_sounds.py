@@ -9,6 +9,7 @@ Source: Juanola et al., Learning from Silence and Noise for Visual Sound Source 
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,7 +51,7 @@ def prepare(config: Train, prepare_sound: Callable[[Tensor], Tensor]) -> Tensor 
     return prepare_sound(silence_and_noises(make_generator(config.seed, SEED_OF_NOISES)))
 
 
-def sample(clips: int, size: int, config: Train, generator: torch.Generator) -> Tensor:
+def sample(clips: int, size: int, config: Train, generator: torch.Generator) -> np.ndarray:
     """Numbers of the negative sounds of a batch: (N,), without any draw if there are none.
 
     Parameters
@@ -65,9 +66,9 @@ def sample(clips: int, size: int, config: Train, generator: torch.Generator) -> 
         round(share * size)
         for share in (config.offscreen_share, config.silence_share, config.noise_share)
     )
-    parts = [torch.full((silence,), clips)]
+    parts = [np.full(silence, clips)]
     if offscreen:
-        parts.insert(0, torch.randint(clips, (offscreen,), generator=generator))
+        parts.insert(0, torch.randint(clips, (offscreen,), generator=generator).numpy())
     if noise:
-        parts.append(clips + 1 + torch.randint(NOISES, (noise,), generator=generator))
-    return torch.cat(parts)
+        parts.append(clips + 1 + torch.randint(NOISES, (noise,), generator=generator).numpy())
+    return np.concatenate(parts)

@@ -19,6 +19,7 @@ from spm.learn.clip_files import Sounds
 from spm.learn.slots import Plan, Slots
 
 Item = TypeVar("Item")
+Finished = TypeVar("Finished")
 AHEAD = 2  # items that each worker makes ahead
 SWITCH_S = 0.0005  # between two offers of Python's lock to other threads of a worker
 USED = 3  # items that are in use, or wait for it, while the workers make others
@@ -56,7 +57,19 @@ def load(
     device: torch.device,
     workers: int | None = None,
 ) -> Iterator[Item]:
-    """Make an item of each plan, in the order of the plans.
+    """Make an item of each plan, in the order of the plans; parameters as in `finished_items`."""
+    return finished_items(plans, make, _unchanged, device=device, workers=workers)
+
+
+def finished_items(
+    plans: Iterable[Plan],
+    make: Callable[[Plan], Item],
+    finish: Callable[[Item], Finished],
+    *,
+    device: torch.device,
+    workers: int | None = None,
+) -> Iterator[Finished]:
+    """Make an item of each plan, in the order of the plans, and finish it.
 
     Parameters
     ----------
@@ -66,6 +79,10 @@ def load(
         NumPy reach the workers faster than tensors.
     make : callable
         Makes an item; it runs in the workers, which are forks of the calling process.
+    finish : callable
+        Finishes an item when it is asked for, in the calling thread: copies it to the GPU, for
+        instance. A caller that did this itself would compete for Python's lock with the thread that
+        gets the next item.
     device : torch.device
         Where the items will be used: for CUDA, their tensors are pinned.
     workers : int, optional
@@ -74,7 +91,8 @@ def load(
 
     Yields
     ------
-    Item
+    object
+        What `finish` returns.
 
     Raises
     ------
@@ -85,7 +103,8 @@ def load(
     slots = Slots(count * AHEAD + USED if count else 0)
     items = _Items(make, slots)
     if not count:
-        yield from _finished(map(_on_one_thread(items), slots.assign(plans)), slots, device)
+        made = map(_on_one_thread(items), slots.assign(plans))
+        yield from map(finish, _unpacked(made, slots, device))
         return
     loader = DataLoader(
         items,
@@ -99,7 +118,7 @@ def load(
         worker_init_fn=_prepare_worker,
     )
     _end_workers_at_exit()
-    yield from _one_ahead(_finished(iter(loader), slots, device))
+    yield from _one_ahead(_unpacked(iter(loader), slots, device), finish)
 
 
 def _on_one_thread(items: _Items) -> Callable[[Any], Any]:
@@ -116,7 +135,7 @@ def _on_one_thread(items: _Items) -> Callable[[Any], Any]:
     return make
 
 
-def _finished(items: Iterator[Any], slots: Slots, device: torch.device) -> Iterator[Any]:
+def _unpacked(items: Iterator[Any], slots: Slots, device: torch.device) -> Iterator[Any]:
     """The items with tensors of their own; an error of the user is raised."""
     for item in items:
         if isinstance(item, UserError):
@@ -124,14 +143,15 @@ def _finished(items: Iterator[Any], slots: Slots, device: torch.device) -> Itera
         yield slots.unpack(item, device)
 
 
-def _one_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items; a thread gets the next one while the last one is used."""
+def _one_ahead(items: Iterator[Item], finish: Callable[[Item], Finished]) -> Iterator[Finished]:
+    """The finished items; a thread gets the next item while the last one is used."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, items, end)
         while (item := future.result()) is not end:
+            finished = finish(item)  # type: ignore[arg-type]
             future = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
+            yield finished
 
 
 def _prepare_worker(_: int) -> None:

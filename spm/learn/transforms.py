@@ -26,11 +26,11 @@ JITTER = 0.3  # brightness and color factors are uniform in 1 ± JITTER (DSOL)
 class Augmentation(NamedTuple):
     """Random parameters of an augmentation, one value per image."""
 
-    top: Tensor  # (B,) first row of the crop
-    left: Tensor  # (B,) first column
-    mirror: Tensor  # (B,) bool
-    brightness: Tensor  # (B,) factor
-    color: Tensor  # (B,) factor: 0 is gray, 1 leaves the colors unchanged
+    top: np.ndarray  # (B,) first row of the crop
+    left: np.ndarray  # (B,) first column
+    mirror: np.ndarray  # (B,) bool
+    brightness: np.ndarray  # (B,) float32 factor
+    color: np.ndarray  # (B,) float32 factor: 0 is gray, 1 leaves the colors unchanged
 
 
 def sample_params(batch: int, margin: int, generator: torch.Generator) -> Augmentation:
@@ -38,8 +38,8 @@ def sample_params(batch: int, margin: int, generator: torch.Generator) -> Augmen
 
     This is DSOL's training transform.
     """
-    uniform = torch.rand(4, batch, generator=generator)
-    corner = torch.randint(0, margin + 1, (2, batch), generator=generator)
+    uniform = torch.rand(4, batch, generator=generator).numpy()
+    corner = torch.randint(0, margin + 1, (2, batch), generator=generator).numpy()
     factor = 1 + JITTER * (2 * uniform[:2] - 1)
     return Augmentation(corner[0], corner[1], uniform[2] < 0.5, factor[0], factor[1])
 
@@ -151,8 +151,10 @@ def normalize(images: Tensor) -> Tensor:
 
 def color_normalize(crops: Tensor, params: Augmentation) -> Tensor:
     """Mirror, recolor and normalize: (B, 3, H, W) uint8 → float32, on the device of the crops."""
-    matrix, offset = _color_transform(params.brightness, params.color)
-    mirror = params.mirror.to(crops.device, non_blocking=True)[:, None, None, None]
+    factors = torch.from_numpy(params.brightness), torch.from_numpy(params.color)
+    matrix, offset = _color_transform(*factors)
+    mirror = torch.from_numpy(params.mirror).to(crops.device, non_blocking=True)
+    mirror = mirror[:, None, None, None]
     mirrored = torch.where(mirror, crops.flip(3), crops)
     planes = mirrored.to(torch.float32, memory_format=torch.contiguous_format)
     return _apply(planes, matrix, offset)
