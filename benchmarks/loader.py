@@ -12,11 +12,13 @@ in one thread, the loader that spm had before (`plain.reference_batches`). DSOL:
 loader on its own files, with one worker; an item has two images (git clone
 https://github.com/DTaoo/Discriminative-Sounding-Objects-Localization dsol).
 
-All run in turn, for --seconds each; batches that workers made between two rounds are not counted.
-Printed are median items per second of wall time, and the ratios within a round with quartiles.
+All run in turn, for --seconds each; batches that workers made between two rounds are not counted,
+nor is the start of the workers, which happens once per pass: the time until the first batch of a
+pass is printed last. Printed are median items per second of wall time, and the ratios within a
+round with quartiles.
 
-Last: the share of the time that a step waits for its batch, with two workers and a simulated step
-of 10 ms. On two cores, the process that trains needs part of a core.
+Then the share of the time that a step waits for its batch, with two workers and a simulated step of
+10 ms. On two cores, the process that trains needs part of a core.
 
 Targets: one worker reaches 0.7 of its decoder's bare loop, 2.2 × Pillow's loop and 20 × DSOL's
 loader; two workers reach 1.8 × one; the share is below 5 %.
@@ -27,6 +29,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -41,14 +44,15 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from benchmarks import corpus, dsol_loader, plain, trainings
+from benchmarks import corpus, dsol_loader, plain, timing, trainings
 from benchmarks.timing import Round, Turns, in_processes, print_ratio, rate, spread
 from spm.base.constants import FRAMES, N_MELS
 from spm.corpus import clip_reader
-from spm.fusion.batches import Batch, batches
+from spm.fusion import batches as fusion_batches
+from spm.fusion.batches import Batch
 from spm.fusion.trainer import Trainer
 from spm.learn import loader, transforms
-from spm.learn.dataloading import make_generator
+from spm.learn.dataloading import make_generator, shuffled_batches
 
 ONE, TWO, REFERENCE, DSOL = "one worker", "two workers", "Pillow's loop", "DSOL's loader"
 BARE_TWO = "bare, two processes"
@@ -85,11 +89,26 @@ def decoding(decode: Callable[[bytes], object], jpegs: list[bytes], seconds: flo
     return partial(rate, step, seconds)
 
 
-def endless_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
-    """Load the batches of one epoch after the other."""
+def endless_shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Batches of one pass over the clips after the other, as if they were one."""
     while True:
-        generator = make_generator(0)
-        yield from batches(trainer.clips, trainer.config, 1, generator, device=CPU, workers=workers)
+        yield from shuffled_batches(count, batch, generator)
+
+
+@contextmanager
+def endless_without_colors() -> Iterator[None]:
+    """Let a pass never end, and leave out what the GPU computes."""
+    with (
+        patch.object(fusion_batches, "shuffled_batches", endless_shuffled),
+        patch.object(transforms, "color_normalize", lambda crops, _: crops),
+    ):
+        yield
+
+
+def load_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
+    """Load the batches of a pass."""
+    clips, config, generator = trainer.clips, trainer.config, make_generator(0)
+    return fusion_batches.batches(clips, config, 1, generator, device=CPU, workers=workers)
 
 
 def loading(crops: Iterator[Batch], workers: int, seconds: float) -> Round:
@@ -130,7 +149,13 @@ def wait_share(crops: Iterator[Batch]) -> float:
     return waits_s / (waits_s + STEP_S * STEPS)
 
 
-@patch.object(transforms, "color_normalize", lambda crops, _: crops)
+def first_batch_s(trainer: Trainer, workers: int) -> float:
+    """Time from the start of a pass to its first batch."""
+    crops = load_crops(trainer, workers)
+    return timing.seconds(lambda: next(crops))
+
+
+@endless_without_colors()
 def measure(given: argparse.Namespace, folder: Path) -> None:
     """Run all systems in turn; print speeds and ratios."""
     sources = corpus.sources(given.tables, given.clips)
@@ -141,7 +166,7 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     repeated = sources["frames"].to_pylist() * -(-given.clips // len(sources))
     jpegs = [frames[number % len(frames)] for number, frames in enumerate(repeated[: given.clips])]
     jpegs = [bytes(bytearray(jpeg)) for jpeg in jpegs]  # each in its own memory, as in the loader
-    one, two = (endless_crops(trainer, workers) for workers in (1, 2))
+    one, two = (load_crops(trainer, workers) for workers in (1, 2))
     systems: dict[str, Round] = {}
     if given.dsol and (given.dsol / "music-exp").is_dir():
         systems[DSOL] = dsol_epochs(given, sources, folder / "dsol")
@@ -157,6 +182,9 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     print_speeds(turns)
     shares = [wait_share(two) for _ in range(given.rounds)]
     print(f"share of the time that a step waits: {spread(shares)} (target: below {WAIT_TARGET})")
+    del one, two
+    starts = [1000 * first_batch_s(trainer, 2) for _ in range(given.rounds)]
+    print(f"from the start of a pass to its first batch, two workers: {spread(starts)} ms")
 
 
 def print_speeds(turns: Turns) -> None:

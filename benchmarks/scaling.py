@@ -30,7 +30,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -75,24 +75,24 @@ def load_rounds(folder: Path, rounds: int, seconds: float) -> None:
     import torch.distributed as dist
 
     from benchmarks import trainings
-    from benchmarks.loader import DECODERS, decoding, endless_crops, loading
-    from spm.learn import distributed, transforms
+    from benchmarks.loader import DECODERS, decoding, endless_without_colors, load_crops, loading
+    from spm.learn import distributed
 
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[rank % len(cores)]})  # the workers inherit it
     torch.set_num_threads(1)
     config = trainings.settings(visual="mobilenet_v2", crop=CROP, batch=BATCH, device="cpu")
-    colors = patch.object(transforms, "color_normalize", lambda crops, _: crops)
-    with distributed.process_group(), colors:
+    with distributed.process_group():
         trainer = trainings.make_trainer(Corpus(folder), config, folder / "mapped")
         jpegs = [trainer.clips.jpegs.frame(clip, 0) for clip in range(len(trainer.clips))]
         result = _count_decoded(trainer)
         bare = decoding(DECODERS["simplejpeg"], jpegs, seconds)
-        part = loading(endless_crops(trainer, 1), 1, seconds)
-        whole = torch.no_grad()(loading(endless_crops(trainer, 1), 1, seconds))  # of each batch
-        for number in range(rounds):
-            for name, alone, shared in (("loader", whole, part), ("bare", bare, bare)):
+        part = loading(load_crops(trainer, 1), 1, seconds)
+        whole = torch.no_grad()(loading(load_crops(trainer, 1), 1, seconds))  # of each batch
+        systems = (("loader", whole, part), ("bare", bare, bare))
+        with endless_without_colors():
+            for number, (name, alone, shared) in product(range(rounds), systems):
                 dist.barrier()
                 alone_rate = alone() if number % ranks == rank else 0
                 dist.barrier()

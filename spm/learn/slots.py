@@ -5,6 +5,7 @@ import mmap
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,15 +25,16 @@ class _Stored(NamedTuple):
     """Place of a tensor in a slot."""
 
     start: int  # in bytes
-    dtype: torch.dtype
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
+    dtype: str  # of NumPy
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]  # in bytes
 
-    def view(self, slot: Tensor) -> Tensor:
-        """The tensor in the slot."""
-        count = 1 + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        values = slot[self.start : self.start + count * self.dtype.itemsize].view(self.dtype)
-        return values.as_strided(self.size, self.stride)
+    def view(self, slot: np.ndarray) -> Tensor:
+        """The tensor in the slot.
+
+        Views of torch would cost more: each lets other threads take Python's lock.
+        """
+        return torch.from_numpy(np.ndarray(self.shape, self.dtype, slot, self.start, self.strides))
 
 
 class _Packed(NamedTuple):
@@ -53,6 +55,7 @@ class Slots:
     def __init__(self, count: int) -> None:
         flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         self.memories = [mmap.mmap(-1, SLOT_BYTES, flags) for _ in range(count)]
+        self.addresses = [np.frombuffer(memory, np.uint8).ctypes.data for memory in self.memories]
         self.free = deque(range(count))  # in the process that started the workers
         self.slot: int | None = None  # in a worker: where it puts its item
         self.used = 0  # bytes of it
@@ -70,15 +73,12 @@ class Slots:
 
     def allocate(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """In a worker: a tensor in the slot, or elsewhere if it does not fit."""
-        size = math.prod(shape) * dtype.itemsize
+        size, kind = math.prod(shape) * dtype.itemsize, _numpy_type(dtype)
         start = math.ceil(self.used / ALIGNMENT) * ALIGNMENT
-        if self.slot is None or not size or start + size > SLOT_BYTES:
+        if self.slot is None or kind is None or not size or start + size > SLOT_BYTES:
             return torch.empty(*shape, dtype=dtype)
         self.used = start + size
-        return self._view(self.slot)[start : self.used].view(dtype).view(*shape)
-
-    def _view(self, slot: int) -> Tensor:
-        return torch.frombuffer(self.memories[slot], dtype=torch.uint8)
+        return torch.from_numpy(np.ndarray(shape, kind, self.memories[self.slot], start))
 
     def pack(self, item: Any) -> Any:
         """In a worker: the item with its tensors in the slot, as far as they fit."""
@@ -88,17 +88,23 @@ class Slots:
 
     def _store(self, tensor: Tensor) -> Any:
         """Place of a tensor in the slot; or the tensor, if it does not fit."""
-        assert self.slot is not None
-        slot = self._view(self.slot)
-        if not _is_in(tensor, slot):
+        if not self._has(tensor):
             copy = self.allocate([tensor.numel()], tensor.dtype).as_strided(
                 tensor.shape, _strides(tensor)
             )
             tensor = copy.copy_(tensor)
-        if not _is_in(tensor, slot):
+        if not self._has(tensor):
             return tensor
-        start = tensor.data_ptr() - slot.data_ptr()
-        return _Stored(start, tensor.dtype, tuple(tensor.shape), tensor.stride())
+        array = tensor.numpy()
+        return _Stored(self._start(tensor), array.dtype.str, array.shape, array.strides)
+
+    def _start(self, tensor: Tensor) -> int:
+        """Where a tensor lies in the slot, in bytes; outside 0 … SLOT_BYTES if it is elsewhere."""
+        assert self.slot is not None
+        return tensor.data_ptr() - self.addresses[self.slot]
+
+    def _has(self, tensor: Tensor) -> bool:
+        return 0 <= self._start(tensor) < SLOT_BYTES
 
     def unpack(self, item: Any, device: torch.device) -> Any:
         """In the process that uses the item: its tensors, for CUDA in pinned memory."""
@@ -107,11 +113,11 @@ class Slots:
             item = _map_tensors(item.item, _Stored, lambda stored: stored.view(slot))
         return _map_tensors(item, Tensor, Tensor.pin_memory) if device.type == "cuda" else item
 
-    def _lend(self, slot: int) -> Tensor:
+    def _lend(self, slot: int) -> np.ndarray:
         """The memory of a slot, which is free when no view of it is left."""
         memory = np.frombuffer(self.memories[slot], np.uint8)
         weakref.finalize(memory, self.free.append, slot).atexit = False
-        return torch.from_numpy(memory)
+        return memory
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -122,8 +128,13 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return slots.allocate(shape, dtype)
 
 
-def _is_in(tensor: Tensor, slot: Tensor) -> bool:
-    return tensor.untyped_storage().data_ptr() == slot.untyped_storage().data_ptr()
+@cache
+def _numpy_type(dtype: torch.dtype) -> np.dtype[Any] | None:
+    """The same type of NumPy; None if it has none, such as bfloat16."""
+    try:
+        return torch.empty(0, dtype=dtype).numpy().dtype
+    except TypeError:
+        return None
 
 
 def _strides(tensor: Tensor) -> tuple[int, ...]:

@@ -114,6 +114,7 @@ def make_named(plan):
     images[0, 1, 2, 3] = 99
     sound = torch.full((3, 2), plan / 2).half()
     column = torch.arange(12.0).view(3, 4)[:, 1] + plan
+    column = column.bfloat16() if plan % 2 else column  # a type that NumPy does not have
     nested = {"sound": sound, "column": column.expand(2, 3), "empty": torch.empty(0, 7)}
     return Named(images, [str(plan)], {**nested, "none": None, "pair": (sound + 1, 4)})
 
