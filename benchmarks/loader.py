@@ -1,7 +1,7 @@
 """Speed of the loader of the trainings, compared with its decoder, with Pillow and with DSOL's.
 
 python -m benchmarks.loader [--tables results/corpus] [--dsol dsol] [--clips 8192] [--crop 224]
-    [--batch 32] [--rounds 12] [--seconds 0.7]
+    [--batch 32] [--rounds 12] [--seconds 1.2]
 
 The loader: `spm.fusion.batches.batches` on mapped files of drawn clips, or of the first clips of
 --tables, with one and with two workers. Mirroring, colors and normalization are left out
@@ -111,9 +111,9 @@ def load_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
     return fusion_batches.batches(clips, config, 1, generator, device=CPU, workers=workers)
 
 
-def loading(crops: Iterator[Batch], workers: int, seconds: float) -> Round:
+def loading(crops: Iterator[Batch], batch: int, workers: int, seconds: float) -> Round:
     """Take the next batches."""
-    warm = workers * (loader.AHEAD + 1)
+    warm = workers * (loader.AHEAD + 1) * fusion_batches.batches_together(batch)
     return partial(rate, lambda: len(next(crops).images), seconds, warm=warm)
 
 
@@ -173,7 +173,8 @@ def measure(given: argparse.Namespace, folder: Path) -> None:
     systems[REFERENCE] = pillow_loop(jpegs, given)
     for name, decode in DECODERS.items():
         systems[name] = decoding(decode, jpegs, given.seconds)
-    systems |= {ONE: loading(one, 1, given.seconds), TWO: loading(two, 2, given.seconds)}
+    for name, crops, workers in ((ONE, one, 1), (TWO, two, 2)):
+        systems[name] = loading(crops, given.batch, workers, given.seconds)
     with in_processes(2, systems["simplejpeg"]) as systems[BARE_TWO]:
         turns = Turns(systems, given.rounds)
     print(
@@ -215,7 +216,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=224)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=12)
-    parser.add_argument("--seconds", type=float, default=0.7)
+    parser.add_argument("--seconds", type=float, default=1.2)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch, threadpool_limits(1):

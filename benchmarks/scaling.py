@@ -88,8 +88,8 @@ def load_rounds(folder: Path, rounds: int, seconds: float) -> None:
         jpegs = [trainer.clips.jpegs.frame(clip, 0) for clip in range(len(trainer.clips))]
         result = _count_decoded(trainer)
         bare = decoding(DECODERS["simplejpeg"], jpegs, seconds)
-        part = loading(load_crops(trainer, 1), 1, seconds)
-        whole = torch.no_grad()(loading(load_crops(trainer, 1), 1, seconds))  # of each batch
+        part = loading(load_crops(trainer, 1), BATCH, 1, seconds)
+        whole = torch.no_grad()(loading(load_crops(trainer, 1), BATCH, 1, seconds))  # of each batch
         systems = (("loader", whole, part), ("bare", bare, bare))
         with endless_without_colors():
             for number, (name, alone, shared) in product(range(rounds), systems):

@@ -20,6 +20,7 @@ from spm.learn.dataloading import shuffled_batches
 from spm.learn.transforms import Augmentation
 
 Item = TypeVar("Item")
+TOGETHER = 64  # clips that a worker reads for one message, in whole batches
 
 
 class Batch(NamedTuple):
@@ -134,7 +135,15 @@ def batches(
         return Batch(torch.from_numpy(plan.indices), images, sounds, negative)
 
     plans = islice(_plans(clips, config, views, generator), skip, None)
-    return _read(plans, batch, clips, config.crop, device=device, workers=workers)
+    together = batches_together(config.batch)
+    return _read(
+        plans, batch, clips, config.crop, device=device, workers=workers, together=together
+    )
+
+
+def batches_together(size: int) -> int:
+    """Batches of `size` clips that a worker sends together."""
+    return max(TOGETHER // size, 1)
 
 
 def whole_frames(
@@ -211,6 +220,7 @@ def _read(
     *,
     device: torch.device,
     workers: int | None,
+    together: int = 1,
 ) -> Iterator[Item]:
     """`batch` of each plan, with its images and its sounds on the device."""
     if clips.visual_features is not None and isinstance(clips.sounds, ClipColumn):
@@ -233,5 +243,11 @@ def _read(
         tensors = (tensor.to(device, non_blocking=True) for tensor in (images, sounds))
         return batch(plan, *tensors)
 
-    reader = _Reader(clips, crop)
-    return loader.finished_items(requests(), reader, finish, device=device, workers=workers)
+    return loader.finished_items(
+        requests(),
+        _Reader(clips, crop),
+        finish,
+        device=device,
+        workers=workers,
+        together=together,
+    )

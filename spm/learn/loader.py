@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import chain
 from multiprocessing import active_children
 from typing import Any, TypeVar
 
@@ -20,9 +21,9 @@ from spm.learn.slots import Plan, Slots
 
 Item = TypeVar("Item")
 Finished = TypeVar("Finished")
-AHEAD = 2  # items that each worker makes ahead
+AHEAD = 2  # messages that each worker makes ahead
 SWITCH_S = 0.0005  # between two offers of Python's lock to other threads of a worker
-USED = 3  # items that are in use, or wait for it, while the workers make others
+USED = 4  # items that are in use, or wait for it, while the workers make others
 
 
 class _Items(Dataset[Any]):
@@ -68,6 +69,7 @@ def finished_items(
     *,
     device: torch.device,
     workers: int | None = None,
+    together: int = 1,
 ) -> Iterator[Finished]:
     """Make an item of each plan, in the order of the plans, and finish it.
 
@@ -88,6 +90,9 @@ def finished_items(
     workers : int, optional
         Number of worker processes; None: `worker_count()`; 0: the calling process makes each item
         when it is asked for.
+    together : int
+        Items that a worker makes for one message. A message costs the calling process as much time
+        as the rest of its work for a small item.
 
     Yields
     ------
@@ -100,7 +105,7 @@ def finished_items(
         The first that `make` raises.
     """
     count = worker_count() if workers is None else workers
-    slots = Slots(count * AHEAD + USED if count else 0)
+    slots = Slots((count * AHEAD + 1) * together + USED - 1 if count else 0)
     items = _Items(make, slots)
     if not count:
         made = map(_on_one_thread(items), slots.assign(plans))
@@ -108,7 +113,7 @@ def finished_items(
         return
     loader = DataLoader(
         items,
-        batch_size=None,
+        batch_size=together,
         sampler=slots.assign(plans),
         num_workers=count,
         collate_fn=_unchanged,
@@ -118,7 +123,7 @@ def finished_items(
         worker_init_fn=_prepare_worker,
     )
     _end_workers_at_exit()
-    yield from _one_ahead(_unpacked(iter(loader), slots, device), finish)
+    yield from _one_ahead(_unpacked(chain.from_iterable(loader), slots, device), finish)
 
 
 def _on_one_thread(items: _Items) -> Callable[[Any], Any]:

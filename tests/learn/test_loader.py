@@ -13,16 +13,21 @@ from spm.learn import loader, slots
 CPU = torch.device("cpu")
 
 
+def constant(plan):
+    return torch.full((50,), plan)
+
+
 def square(plan):
     return torch.tensor(plan**2), os.getpid()
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
-def test_items_come_in_the_order_of_the_plans_whatever_the_number_of_workers(workers):
+@pytest.mark.parametrize(("workers", "together"), [(0, 1), (1, 1), (2, 1), (2, 3), (0, 3)])
+def test_items_come_in_the_order_of_the_plans_whatever_the_number_of_workers(workers, together):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    items = list(loader.load(iter(range(40)), square, device=CPU, workers=workers))
+    options = {"device": CPU, "workers": workers, "together": together}
+    items = list(loader.finished_items(iter(range(40)), square, lambda item: item, **options))
     assert [item.item() for item, _ in items] == [n**2 for n in range(40)]
     processes = {process for _, process in items}
     assert processes == {os.getpid()} if workers == 0 else len(processes) == workers
@@ -65,7 +70,8 @@ def test_a_process_that_fails_while_its_workers_wait_ends():
     assert failed.stderr.endswith(b"ValueError: the training failed\n")
 
 
-def test_plans_are_drawn_a_few_items_ahead():
+@pytest.mark.parametrize("together", [1, 4])
+def test_plans_are_drawn_a_few_items_ahead(together):
     drawn = []
 
     def plans():
@@ -73,8 +79,8 @@ def test_plans_are_drawn_a_few_items_ahead():
             drawn.append(number)
             yield number
 
-    next(loader.load(plans(), abs, device=CPU, workers=2))
-    assert len(drawn) <= 2 * loader.AHEAD + 2 + slots.GROUP
+    next(loader.finished_items(plans(), abs, abs, device=CPU, workers=2, together=together))
+    assert len(drawn) <= (2 * loader.AHEAD + 2) * together + slots.GROUP
 
 
 @pytest.mark.parametrize(
@@ -140,14 +146,17 @@ def test_items_keep_their_values_after_the_workers_have_made_others(monkeypatch,
     assert items[3].images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(monkeypatch):
-    """Also that of an item of which only a view is left."""
+@pytest.mark.parametrize("together", [1, 4])
+def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(monkeypatch, together):
+    """Also that of an item of which only a view is left; there is always some for the next one."""
     made, new = [], loader.Slots
     monkeypatch.setattr(loader, "Slots", lambda count: made.append(new(count)) or made[0])
-    items = loader.load(range(40), lambda plan: torch.full((50,), plan), device=CPU, workers=2)
+    options = {"device": CPU, "workers": 2, "together": together}
+    items = loader.finished_items(range(40), constant, lambda item: item, **options)
     kept = next(items)[3:4]
     for plan, item in enumerate(items, 1):
         assert item.tolist() == [plan] * 50
+        assert not item.is_shared()  # no memory of torch
     assert kept.tolist() == [0]
     (slots,) = made
     del item
