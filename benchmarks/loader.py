@@ -113,7 +113,7 @@ def load_crops(trainer: Trainer, workers: int) -> Iterator[Batch]:
 
 def loading(crops: Iterator[Batch], batch: int, workers: int, seconds: float) -> Round:
     """Take the next batches."""
-    warm = workers * (loader.AHEAD + 1) * fusion_batches.batches_together(batch)
+    warm = workers * (loader.AHEAD + 1) * fusion_batches.batches_per_message(batch)
     return partial(rate, lambda: len(next(crops).images), seconds, warm=warm)
 
 

@@ -20,7 +20,7 @@ from spm.learn.dataloading import shuffled_batches
 from spm.learn.transforms import Augmentation
 
 Item = TypeVar("Item")
-TOGETHER = 64  # clips that a worker reads for one message, in whole batches
+CLIPS_PER_MESSAGE = 64  # clips that a worker reads for one message, in whole batches
 
 
 class Batch(NamedTuple):
@@ -135,15 +135,15 @@ def batches(
         return Batch(torch.from_numpy(plan.indices), images, sounds, negative)
 
     plans = islice(_plans(clips, config, views, generator), skip, None)
-    together = batches_together(config.batch)
+    per_message = batches_per_message(config.batch)
     return _read(
-        plans, batch, clips, config.crop, device=device, workers=workers, together=together
+        plans, batch, clips, config.crop, device=device, workers=workers, per_message=per_message
     )
 
 
-def batches_together(size: int) -> int:
-    """Batches of `size` clips that a worker sends together."""
-    return max(TOGETHER // size, 1)
+def batches_per_message(size: int) -> int:
+    """Number of batches of `size` clips that a worker sends with one message."""
+    return max(CLIPS_PER_MESSAGE // size, 1)
 
 
 def whole_frames(
@@ -202,8 +202,8 @@ def _whole_plan(indices: np.ndarray, generator: torch.Generator | None) -> _Plan
 
 def _own_views(views: Sequence[Augmentation], part: slice) -> Augmentation:
     """The parameters of this process's part of each view: views × (B,) → (views · b,)."""
-    values = zip(*views, strict=True)  # views × (B,) of each parameter
-    return Augmentation(*(np.concatenate([value[part] for value in copies]) for copies in values))
+    values = map(np.stack, zip(*views, strict=True))  # (views, B) of each parameter
+    return Augmentation(*(value[:, part].reshape(-1) for value in values))
 
 
 def _request(plan: _Plan) -> _Request:
@@ -220,7 +220,7 @@ def _read(
     *,
     device: torch.device,
     workers: int | None,
-    together: int = 1,
+    per_message: int = 1,
 ) -> Iterator[Item]:
     """`batch` of each plan, with its images and its sounds on the device."""
     if clips.visual_features is not None and isinstance(clips.sounds, ClipColumn):
@@ -249,5 +249,5 @@ def _read(
         finish,
         device=device,
         workers=workers,
-        together=together,
+        per_message=per_message,
     )

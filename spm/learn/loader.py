@@ -69,7 +69,7 @@ def finished_items(
     *,
     device: torch.device,
     workers: int | None = None,
-    together: int = 1,
+    per_message: int = 1,
 ) -> Iterator[Finished]:
     """Make an item of each plan, in the order of the plans, and finish it.
 
@@ -90,7 +90,7 @@ def finished_items(
     workers : int, optional
         Number of worker processes; None: `worker_count()`; 0: the calling process makes each item
         when it is asked for.
-    together : int
+    per_message : int
         Items that a worker makes for one message. A message costs the calling process as much time
         as the rest of its work for a small item.
 
@@ -105,7 +105,7 @@ def finished_items(
         The first that `make` raises.
     """
     count = worker_count() if workers is None else workers
-    slots = Slots((count * AHEAD + 1) * together + USED - 1 if count else 0)
+    slots = Slots((count * AHEAD + 1) * per_message + USED - 1 if count else 0)
     items = _Items(make, slots)
     if not count:
         made = map(_on_one_thread(items), slots.assign(plans))
@@ -113,7 +113,7 @@ def finished_items(
         return
     loader = DataLoader(
         items,
-        batch_size=together,
+        batch_size=per_message,
         sampler=slots.assign(plans),
         num_workers=count,
         collate_fn=_unchanged,

@@ -149,10 +149,18 @@ def _extremes(rows: Any, image: Any) -> Any:
 
 @njit(cache=True)
 def _fill_bins(bins: Any, bin_of_pixel: Any, pixels: Any, low: Any, high: Any) -> None:
-    """Histogram of the pixels, in bins of about equal width that follow the pixels' order."""
-    scale = np.float32(BINS - 2) / (high - low) if high > low else np.float32(0)
-    for n in range(pixels.size):
-        bin_of_pixel[n] = np.int16((pixels[n] - low) * scale)
+    """Histogram of the pixels, in bins of about equal width that follow the pixels' order.
+
+    Where the pixels are so close to each other, or so far apart, that the scale is no number of
+    single precision, one bin has them all.
+    """
+    spread = high - low
+    scale = np.float32(BINS - 2) / spread if spread > 0 else np.float32(np.inf)
+    if np.isfinite(spread) and np.isfinite(scale):
+        for n in range(pixels.size):
+            bin_of_pixel[n] = np.int16((pixels[n] - low) * scale)
+    else:
+        bin_of_pixel[:] = 0
     bins[:] = 0
     for number in bin_of_pixel:
         bins[number] += 1

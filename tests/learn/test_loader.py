@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,12 +22,12 @@ def square(plan):
     return torch.tensor(plan**2), os.getpid()
 
 
-@pytest.mark.parametrize(("workers", "together"), [(0, 1), (1, 1), (2, 1), (2, 3), (0, 3)])
-def test_items_come_in_the_order_of_the_plans_whatever_the_number_of_workers(workers, together):
+@pytest.mark.parametrize(("workers", "per_message"), [(0, 1), (1, 1), (2, 1), (2, 3), (0, 3)])
+def test_items_come_in_the_order_of_the_plans_whatever_the_number_of_workers(workers, per_message):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    options = {"device": CPU, "workers": workers, "together": together}
+    options = {"device": CPU, "workers": workers, "per_message": per_message}
     items = list(loader.finished_items(iter(range(40)), square, lambda item: item, **options))
     assert [item.item() for item, _ in items] == [n**2 for n in range(40)]
     processes = {process for _, process in items}
@@ -70,8 +71,19 @@ def test_a_process_that_fails_while_its_workers_wait_ends():
     assert failed.stderr.endswith(b"ValueError: the training failed\n")
 
 
-@pytest.mark.parametrize("together", [1, 4])
-def test_plans_are_drawn_a_few_items_ahead(together):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_items_are_made_by_the_workers_and_finished_in_the_calling_thread(workers):
+    def finish(made):
+        return made[1], os.getpid(), threading.get_ident()
+
+    here = os.getpid(), threading.get_ident()
+    items = list(loader.finished_items(range(6), square, finish, device=CPU, workers=workers))
+    assert {item[1:] for item in items} == {here}
+    assert (os.getpid() in {item[0] for item in items}) is not bool(workers)
+
+
+@pytest.mark.parametrize("per_message", [1, 4])
+def test_plans_are_drawn_a_few_items_ahead(per_message):
     drawn = []
 
     def plans():
@@ -79,8 +91,8 @@ def test_plans_are_drawn_a_few_items_ahead(together):
             drawn.append(number)
             yield number
 
-    next(loader.finished_items(plans(), abs, abs, device=CPU, workers=2, together=together))
-    assert len(drawn) <= (2 * loader.AHEAD + 2) * together + slots.GROUP
+    next(loader.finished_items(plans(), abs, abs, device=CPU, workers=2, per_message=per_message))
+    assert len(drawn) <= (2 * loader.AHEAD + 2) * per_message + slots.GROUP
 
 
 @pytest.mark.parametrize(
@@ -146,12 +158,14 @@ def test_items_keep_their_values_after_the_workers_have_made_others(monkeypatch,
     assert items[3].images.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("together", [1, 4])
-def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(monkeypatch, together):
+@pytest.mark.parametrize("per_message", [1, 4])
+def test_memory_of_an_item_is_used_again_when_the_item_is_not_used_any_more(
+    monkeypatch, per_message
+):
     """Also that of an item of which only a view is left; there is always some for the next one."""
     made, new = [], loader.Slots
     monkeypatch.setattr(loader, "Slots", lambda count: made.append(new(count)) or made[0])
-    options = {"device": CPU, "workers": 2, "together": together}
+    options = {"device": CPU, "workers": 2, "per_message": per_message}
     items = loader.finished_items(range(40), constant, lambda item: item, **options)
     kept = next(items)[3:4]
     for plan, item in enumerate(items, 1):

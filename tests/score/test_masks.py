@@ -141,6 +141,18 @@ def test_the_compiled_loops_equal_the_rules_on_whole_images_to_the_bit(maps, nam
     assert (masks.ious(protocol, maps, boxes) == expected).all()
 
 
+@pytest.mark.parametrize("range_exponent", [-45, -42, -38, -36, -34])
+@pytest.mark.parametrize("name", BILINEAR)
+def test_maps_of_a_tiny_range_are_scored_like_others(name, range_exponent):
+    """The number of bins divided by such a range is no number of single precision."""
+    rng, protocol = np.random.default_rng(0), PROTOCOLS[name]
+    maps = (rng.random((2, 5, 7)) * 10.0**range_exponent).astype(np.float32)
+    boxes = [ALIGNED] * len(maps)
+    truth = np.stack([masks.raster(sides, protocol.raster_px) for sides in boxes])
+    expected = metrics.iou(foreground(protocol, maps, truth), truth)
+    assert (masks.ious(protocol, maps, boxes) == expected).all()
+
+
 @pytest.mark.parametrize("name", ["ez-vsl", "lvs", "adaptive"])
 @pytest.mark.parametrize("shape", [(3, 14, 14), (3, 224, 230)])
 def test_ranks_are_exact_in_maps_of_any_spread(name, shape):

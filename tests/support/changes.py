@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 from jsonschema import Draft202012Validator
 
+from spm.base import digest
 from spm.base.shards import name_of, shard_of
 from tests.support import flow
 from tests.support.project import ROOT
@@ -152,6 +153,17 @@ def importers() -> dict[str, set[str]]:
             found[Path(file).relative_to(ROOT).as_posix()].add(stage)
     for module, stages in flow.LATE.items():
         found[module].update(stages)
+    return found
+
+
+@cache
+def digested() -> dict[str, set[str]]:
+    """For each module, the modules that commands start whose digest of code contains it."""
+    found: dict[str, set[str]] = {module: set() for module in MODULES}
+    for start in {start for modules in modules_of().values() for start in modules}:
+        for name in digest.imported_by(start):
+            path = name.replace(".", "/")
+            found[f"{path}.py" if f"{path}.py" in found else f"{path}/__init__.py"].add(start)
     return found
 
 

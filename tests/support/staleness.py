@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.support.changes import (
     REVIEWS,
     Change,
     Edits,
+    digested,
     entered,
     laid_over,
     row_of,
@@ -140,10 +141,18 @@ def combined(changes: Iterable[Change]) -> Change:
     )
 
 
-def without_effect(change: Change) -> bool:
-    """Whether it changes an unused module or key, and needs no options of its own."""
-    is_key = bool(change.config) and change.name != "cluster.nodes"
-    return (change.name in MODULES or is_key) and not entered(change)
+def kind_of(change: Change) -> Hashable:
+    """Changes of one kind are made for one plan.
+
+    They are modules that the same stages import, for Python and for the digest of their code; and
+    modules and keys that no stage uses.
+    """
+    is_key = bool(change.config) and change.name != "cluster.nodes"  # which needs other options
+    if (change.name in MODULES or is_key) and not entered(change):
+        return "unused"
+    if change.name in MODULES:
+        return frozenset(entered(change)), frozenset(digested()[change.name])
+    return change.name
 
 
 class Matrix:
@@ -157,7 +166,9 @@ class Matrix:
         self.plain = write_project(scratch / "plain")
         self.planner = Planner(self.checkout, self.environment)
         self._plans: dict[str, Plan] = {}
-        self._unused = [name for name, change in changes.items() if without_effect(change)]
+        self._kinds: dict[Hashable, list[str]] = {}
+        for name, change in changes.items():
+            self._kinds.setdefault(kind_of(change), []).append(name)
         write_outputs(self.plain, self._run(self.plain, "--summary"))
         self.with_conda = Path(shutil.copytree(self.plain, scratch / "with-conda"))
         self.with_weights = Path(shutil.copytree(self.plain, scratch / "with-weights"))
@@ -199,13 +210,14 @@ class Matrix:
     def plan(self, name: str) -> Plan:
         """The plan after a change.
 
-        Modules and keys that no stage uses are changed in one plan: where that reruns nothing, none
-        of them does. Else each of them has a plan of its own, so that a test names it.
+        Changes of one kind are made together. Where the expected jobs rerun, the plan is that of
+        each of them. Else each has a plan of its own, so that a test names it.
         """
-        if name in self._unused and self._plans.keys().isdisjoint(self._unused):
-            unused = self.plan_of([self.changes[name] for name in self._unused])
-            if not unused.stale:
-                self._plans |= dict.fromkeys(self._unused, unused)
+        alike = self._kinds[kind_of(self.changes[name])]
+        if self._plans.keys().isdisjoint(alike):
+            plan = self.plan_of([self.changes[other] for other in alike])
+            if plan.stale == flow.expected(plan.jobs, entered(self.changes[name])):
+                self._plans |= dict.fromkeys(alike, plan)
         if name not in self._plans:
             self._plans[name] = self.plan_of([self.changes[name]])
         return self._plans[name]

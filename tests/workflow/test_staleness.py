@@ -99,6 +99,13 @@ def test_the_command_line_of_snakemake_makes_the_same_plan(matrix, names):
         assert not own or own - others, name
 
 
+@pytest.mark.parametrize(
+    "name", ["spm/base/errors.py", "spm/learn/weights.py", "spm/corpus/media/spans.py"]
+)
+def test_a_module_alone_reruns_what_it_reruns_together_with_others_of_its_kind(matrix, name):
+    assert matrix.plan_of([CHANGES[name]]) == matrix.plan(name)
+
+
 def test_every_rule_has_its_place_in_the_data_flow():
     text = "".join((ROOT / path).read_text() for path in RULES)
     rules = re.split(r"^rule ", text, flags=re.M)[1:]
