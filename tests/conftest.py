@@ -81,6 +81,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(autouse=True)
+def process_unchanged() -> Iterator[None]:
+    """Fail a test that leaves an environment variable or another current folder to later tests."""
+    folder, variables = Path.cwd(), set(os.environ.items())
+    yield
+    changed = {name for name, _ in variables ^ set(os.environ.items())} - {"PYTEST_CURRENT_TEST"}
+    assert (Path.cwd(), changed) == (folder, set())
+
+
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory) -> corpora.Corpus:
     """Two categories, a square and a tone each."""

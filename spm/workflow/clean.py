@@ -4,11 +4,12 @@ What the rules make is asked of Snakemake itself. Of other files, only those cou
 made, by Snakemake's records: files of the user stay.
 """
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -65,6 +66,17 @@ class Planned:
     logs: tuple[re.Pattern[str], ...]
 
 
+@contextmanager
+def _unchanged_environment() -> Iterator[None]:
+    """Restore the environment variables at the end: the workflow sets some for its jobs."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def planned(config: Mapping[str, Any]) -> Planned:
     """What Snakemake would make in the current folder, whether it is there or not."""
     from snakemake.api import SnakemakeApi
@@ -78,6 +90,7 @@ def planned(config: Mapping[str, Any]) -> Planned:
 
     settings = ConfigSettings(config=config)
     with (
+        _unchanged_environment(),
         SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
         redirect_stdout(StringIO()),
     ):
