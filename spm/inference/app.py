@@ -5,7 +5,6 @@ are off, and the browser refuses requests of the page to other hosts. Videos and
 temporary files.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -16,6 +15,7 @@ from typing import Any
 import pandas as pd
 from starlette.applications import Starlette
 
+from spm.base import environment
 from spm.base.errors import UserError
 from spm.base.printable import printable
 from spm.boxes.review import web
@@ -234,8 +234,10 @@ def serve(
         When Gradio isn't installed, the network can't be loaded, or the port is not free.
     """
     access = web.Access.generate()
-    with TemporaryDirectory(prefix="spm-app-") as folder:
-        os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=folder)
+    with (
+        TemporaryDirectory(prefix="spm-app-") as folder,
+        environment.restored(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=folder),
+    ):
         try:
             import gradio as gr
         except ImportError as error:

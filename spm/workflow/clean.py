@@ -4,12 +4,11 @@ What the rules make is asked of Snakemake itself. Of other files, only those cou
 made, by Snakemake's records: files of the user stay.
 """
 
-import os
 import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from spm.base import project_files, spreadsheets
+from spm.base import environment, project_files, spreadsheets
 from spm.base.errors import UserError
 from spm.base.shards import name_of
 from spm.base.tables import atomic_write
@@ -66,17 +65,6 @@ class Planned:
     logs: tuple[re.Pattern[str], ...]
 
 
-@contextmanager
-def _unchanged_environment() -> Iterator[None]:
-    """Restore the environment variables at the end: the workflow sets some for its jobs."""
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def planned(config: Mapping[str, Any]) -> Planned:
     """What Snakemake would make in the current folder, whether it is there or not."""
     from snakemake.api import SnakemakeApi
@@ -90,7 +78,7 @@ def planned(config: Mapping[str, Any]) -> Planned:
 
     settings = ConfigSettings(config=config)
     with (
-        _unchanged_environment(),
+        environment.restored(),  # the workflow sets variables for its jobs
         SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api,
         redirect_stdout(StringIO()),
     ):
