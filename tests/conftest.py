@@ -1,40 +1,46 @@
+"""Fixtures and marks of all tests.
+
+Modules that import torch are imported where they are used: the process that starts those of the
+tests would need five seconds for them.
+"""
+
+import gc
 import os
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-# Tests of training compute on one thread on any machine, because other processes test beside them.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-import torch
-
-from spm.audio.classifier import ClassifierConfig, train_classifier
-from spm.audio.clusters import Clusters, compute_features
-from spm.audio.kmeans import spherical_kmeans
-from spm.audio.sounds import open_sounds
-from spm.corpus import clip_reader
-from spm.learn import efficientnet, pretrained, weights
-from spm.learn.clip_files import Indices, Sounds
-from tests.support import corpora
 from tests.support.sharing import make_once
 from tests.support.web import WebServer, film, handler
+
+if TYPE_CHECKING:
+    from tests.support.corpora import Corpus
+
+gc.disable()  # until all modules are imported, which takes two thirds of the time without it
+# Tests of training compute on one thread on any machine, because other processes test beside them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# No test has a limit of time but the general one: the first example of a test may compile a loop.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 ROOT = Path(__file__).parent
+# Variables that pytest and torch change by themselves.
+SET_BY_LIBRARIES = {"PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"}
 SHARED = ROOT.parents[1] / "shared" / "data"
 
 
-# Fixtures that train for seconds, run the workflow or start a browser: their tests are `slow`.
-SLOW_FIXTURES = {"audio", "browser", "features", "trained", "undisturbed"}
+# Tests with these fixtures are `slow`: they train, run the workflow, start a server or a browser.
+SLOW_FIXTURES = {"audio", "browser", "bucket", "features", "site", "trained", "undisturbed"}
 # The processes of `make test` start with these files, so that none of them is left for the end.
 LONGEST_FIRST = [
     "workflow/test_slurm.py",
@@ -63,6 +69,12 @@ LONGEST_FIRST = [
 ]
 
 
+def pytest_collection_finish() -> None:
+    """Collect garbage again, but search none of the imported modules for it."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by their fixtures, and put the longest files first."""
@@ -86,19 +98,23 @@ def process_unchanged() -> Iterator[None]:
     """Fail a test that leaves an environment variable or another current folder to later tests."""
     folder, variables = Path.cwd(), set(os.environ.items())
     yield
-    changed = {name for name, _ in variables ^ set(os.environ.items())} - {"PYTEST_CURRENT_TEST"}
+    changed = {name for name, _ in variables ^ set(os.environ.items())} - SET_BY_LIBRARIES
     assert (Path.cwd(), changed) == (folder, set())
 
 
 @pytest.fixture(scope="session")
-def squares(tmp_path_factory) -> corpora.Corpus:
+def squares(tmp_path_factory) -> "Corpus":
     """Two categories, a square and a tone each."""
+    from tests.support import corpora
+
     return corpora.Corpus.of(make_once(tmp_path_factory, "squares", corpora.write))
 
 
 @pytest.fixture(scope="session")
-def few_squares(tmp_path_factory) -> corpora.Corpus:
+def few_squares(tmp_path_factory) -> "Corpus":
     """A quarter of these training videos, for trainings that need not learn to localize."""
+    from tests.support import corpora
+
     folder = make_once(
         tmp_path_factory, "few_squares", lambda folder: corpora.write(folder, train=3)
     )
@@ -108,42 +124,19 @@ def few_squares(tmp_path_factory) -> corpora.Corpus:
 @pytest.fixture(scope="session")
 def promoted(squares, tmp_path_factory) -> Path:
     """An audio network trained on the clusters of high and low tones."""
+    from tests.support import audio_network
 
     def train(folder: Path) -> None:
-        train_audio(squares, folder / "audio.safetensors")
+        audio_network.train(squares, folder / "audio.safetensors")
 
     return make_once(tmp_path_factory, "promoted", train) / "audio.safetensors"
-
-
-@dataclass(frozen=True)
-class ShortSounds:
-    """The first quarter of a second of sounds: a tone is the same later, and this takes a quarter.
-
-    A network that has learned them takes whole sounds too.
-    """
-
-    whole: Sounds
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def sounds(self, indices: Indices) -> torch.Tensor:
-        return self.whole.sounds(indices)[:, :51]
-
-
-def train_audio(squares: corpora.Corpus, path: Path) -> None:
-    """Train an audio network on two clusters and save it."""
-    rows, cpu = clip_reader.select(squares.index, split="train"), torch.device("cpu")
-    sounds = ShortSounds(open_sounds("resnet18", rows, squares.spectrograms, None, None))
-    labels = spherical_kmeans(compute_features(sounds, Clusters(k=2), cpu), 2).labels
-    config = ClassifierConfig(epochs=4, batch=16, standardize=True)
-    network = train_classifier(sounds, labels, 2, config, cpu)
-    weights.save(path, network.state_dict(), {})
 
 
 @pytest.fixture(scope="session")
 def parts() -> None:
     """The weights of the networks that are not trained; a test without them skips."""
+    from spm.learn import efficientnet, pretrained
+
     for part in (efficientnet.PART, "yamnet"):
         if pretrained.find(part) is None:
             pytest.skip(f"{part}: {pretrained.PARTS[part].source.remedy}")

@@ -1,6 +1,7 @@
 """Imports inside the package point one way, as CONTRIBUTING.md says."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -32,10 +33,15 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, known: dict[str, Path]) -> set[str]:
     """The modules of the package that a file imports, wherever the import stands."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= submodules & known.keys() or {node.module}
@@ -44,6 +50,7 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
     return names & known.keys()
 
 
+@cache
 def graph() -> nx.DiGraph:
     """An edge from each module to each module that it imports."""
     known = modules()
@@ -90,6 +97,6 @@ def test_no_stage_imports_the_run_function_of_another_stage():
     for module, path in modules().items():
         if section(module) in {"inference", "cli", "demo", "workflow"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("spm."):
                 assert "run" not in {alias.name for alias in node.names}, module

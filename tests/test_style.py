@@ -34,11 +34,6 @@ FORMER_NAMES = {
 FOREIGN = {"random", "where", "at", "how"}
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Every function of a module, methods and inner ones included."""
-    return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
-
-
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Lines of a function, from `def` to its end, without the docstring."""
     lines = function.end_lineno - function.lineno + 1
@@ -48,16 +43,16 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return lines
 
 
-def long_functions(tree: ast.AST) -> Iterator[str]:
-    """Functions with more lines than MOST_LINES."""
-    for function in functions(tree):
-        if length(function) > MOST_LINES:
-            yield f"{function.lineno}: {function.name} has {length(function)} lines"
+def long_functions(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    """Functions with more lines than MOST_LINES, methods and inner ones included."""
+    for node in nodes:
+        if isinstance(node, FUNCTIONS) and length(node) > MOST_LINES:
+            yield f"{node.lineno}: {node.name} has {length(node)} lines"
 
 
-def nested_comprehensions(tree: ast.AST) -> Iterator[str]:
+def nested_comprehensions(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Comprehensions inside another comprehension, and comprehensions with two loops."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, COMPREHENSIONS):
             continue
         inner = [part for part in ast.walk(node) if isinstance(part, COMPREHENSIONS)]
@@ -65,9 +60,9 @@ def nested_comprehensions(tree: ast.AST) -> Iterator[str]:
             yield f"{node.lineno}: a comprehension inside a comprehension"
 
 
-def identifiers(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def identifiers(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Every name that a module defines: variables, arguments, functions, classes, attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
         elif isinstance(node, ast.arg):
@@ -78,18 +73,18 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.attr
 
 
-def former_names(tree: ast.AST) -> Iterator[str]:
+def former_names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Names of FORMER_NAMES that are still defined or used."""
-    for line, name in identifiers(tree):
+    for line, name in identifiers(nodes):
         if name in FORMER_NAMES:
             yield f"{line}: the name {name!r}"
 
 
 def faults(path: Path) -> list[str]:
     """All faults of one file, each with its place."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
     checks = (long_functions, nested_comprehensions, former_names)
-    return [f"{path.relative_to(ROOT)}:{fault}" for check in checks for fault in check(tree)]
+    return [f"{path.relative_to(ROOT)}:{fault}" for check in checks for fault in check(nodes)]
 
 
 def sources(*folders: str) -> list[Path]:

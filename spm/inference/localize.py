@@ -116,9 +116,9 @@ class Localizer:
         memory_mb: int = MEMORY_MB,
         time_s: int = TIME_S,
     ) -> None:
+        self.device = pick_device(device_name)
         self.network, self.categories, self.info = model.load(weights)
         self.is_default = weights is None
-        self.device = pick_device(device_name)
         self.network.to(self.device)
         self.threshold = threshold
         size = self.info.crop if self.is_default else round(self.info.crop * MARGIN)

@@ -83,6 +83,7 @@ def test_embeddings_of_yamnet_are_clustered_and_named_as_pretrained(squares, tmp
     assert centroids.shape == (2, 1024)
 
 
+@pytest.mark.slow
 def test_yamnet_without_the_clips_is_an_error(squares, tmp_path):
     with pytest.raises(UserError, match="yamnet reads the sound of the clips: pass their folder"):
         cluster(squares, tmp_path, features="yamnet")

@@ -51,7 +51,7 @@ def test_at_the_end_every_clip_has_its_nearest_centroid_and_every_centroid_is_a_
     assert result.history[-1] == pytest.approx(float(result.similarity.mean()))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99))
 def test_the_order_of_clips_does_not_change_a_clear_partition(seed):
     features, truth = sample_clusters(4, 10)

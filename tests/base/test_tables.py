@@ -52,7 +52,7 @@ def test_a_failed_rewrite_keeps_the_old_table(tmp_path):
     assert tables.read(out)["value"].to_pylist() == [0.5]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.text(max_size=4), st.floats(allow_nan=False)), max_size=20

@@ -45,6 +45,7 @@ def test_every_set_has_protocols_and_perhaps_the_maps_of_another_set():
         assert benchmark_set.maps_of in ("", *SETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "frames", "boxed", "videos", "pairs"),
     [
@@ -84,6 +85,7 @@ def test_every_edge_of_224_px_stays_on_its_pixel(tmp_path):
         assert edges.tolist() == [px, 0, 224, px + 1]
 
 
+@pytest.mark.slow
 def test_keys_name_the_picture_the_video_the_category_and_the_time(published):
     is3 = benchmarks.read("is3").frames["accordion_female_10438_accordion"]
     assert (is3.video_id, is3.boxes[0].category) == ("accordion_female_10438", "accordion")
@@ -96,6 +98,7 @@ def test_keys_name_the_picture_the_video_the_category_and_the_time(published):
     assert vpo.video_id == "000000062491"
 
 
+@pytest.mark.slow
 def test_two_sounds_of_one_picture_stay_apart_as_given_boxes(published):
     table = to_table(benchmarks.read("is3"))
     assert len(table) == table["video_id"].nunique() == 6_480

@@ -19,6 +19,7 @@ def manifests(shared):
     return shared / "manifests"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "frames", "boxed", "boxes", "videos"),
     [

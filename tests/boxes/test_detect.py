@@ -46,6 +46,7 @@ def test_a_truncated_file_is_named(saved):
         load(saved)
 
 
+@pytest.mark.slow
 def test_weights_of_another_class_list_are_named(saved):
     rewrite(saved, categories=["cello", "flute", "harp"])
     with pytest.raises(

@@ -123,6 +123,7 @@ def test_each_frame_is_the_picture_on_screen_at_its_time(tmp_path, fps, suffix):
     assert facts["fps"] == pytest.approx(float(Fraction(fps)), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_at_a_variable_rate_a_picture_stays_until_the_next_begins(tmp_path, suffix):
     video = make_video(tmp_path / f"video{suffix}", fps="60", options=["-vf", VARIABLE])
@@ -614,6 +615,7 @@ def test_an_unfinished_picture_is_dropped():
 # ---- Real recordings
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no recordings in {REAL.name} beside the repository")
 def test_real_recordings_are_cut_whole(tmp_path):
     videos = sorted(REAL.glob("*.mp4"))[:2] + sorted(REAL.glob("violin+*.mp4"))

@@ -73,6 +73,7 @@ def test_aves_windows_are_those_of_its_files_and_labels_of_one_window_are_joined
     assert second.endswith("-5BrRVe64w0.mp4,solo,Male_speech_man_speaking,test,1,10")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published lists are not here")
 def test_the_boxes_of_vgg_ss_lie_in_its_windows(tmp_path):
     listing = write_list(PUBLISHED / "vggss.json", tmp_path)

@@ -278,6 +278,7 @@ def test_the_manifest_lists_every_file_category_after_category(corpora):
     }
 
 
+@pytest.mark.slow
 def test_boxes_are_of_the_videos_own_categories_inside_the_frame_at_quarters_of_seconds(corpora):
     categories = {
         row["video_id"]: row["categories"].split() for row in corpora[0].rows("manifest.csv")
@@ -294,6 +295,7 @@ def test_boxes_are_of_the_videos_own_categories_inside_the_frame_at_quarters_of_
         assert y + h <= 1 + 1e-5
 
 
+@pytest.mark.slow
 def test_the_files_are_h264_and_aac_of_the_configured_length(corpora):
     kinds = set()
     for row in corpora[0].rows("manifest.csv"):
@@ -307,6 +309,7 @@ def test_the_files_are_h264_and_aac_of_the_configured_length(corpora):
     assert kinds >= {(44_100, 1), (48_000, 1)} or kinds >= {(44_100, 2), (48_000, 2)}
 
 
+@pytest.mark.slow
 def test_the_decoded_file_has_the_filmed_frames_and_the_recorded_sound(corpora):
     row = corpora[0].rows("manifest.csv")[1]
     pictures, sound = corpora[0].decoded(row["video_id"])

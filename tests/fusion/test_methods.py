@@ -528,6 +528,7 @@ def test_sspl_corrects_features_by_the_sound_and_without_corrections_ignores_it(
     torch.testing.assert_close(coding(visual, one), coding(visual, two))
 
 
+@pytest.mark.slow
 def test_sspl_predicts_each_view_from_the_other_and_gradients_flow_through_the_predictions():
     network, (images, mels) = build("sspl", width=8, projected=64).eval(), inputs()
     audio = network.audio_features(mels).detach()

@@ -101,6 +101,7 @@ def read_sounds(few, listed, network):
     return rows, {name: read(range(len(rows))) for name, read in readers.items()}
 
 
+@pytest.mark.slow
 def test_networks_hear_the_sounds_of_the_list(few, listed):
     network = methods.build(methods.settings_of(RunConfig(method="spm", start="none", crop=CROP)))
     rows, sounds = read_sounds(few, listed, network)

@@ -87,6 +87,7 @@ def test_every_frame_has_its_own_map_whatever_the_batch_is(network, frames):
                 assert torch.allclose(part[clip, frame], alone[0, 0], atol=1e-4)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_maps_are_in_0_to_1_and_the_last_one_is_the_object_prior(network, frames):
     heat = network.heat_maps(frames[:1], sounds_of(network, Dog=0.9))

@@ -37,6 +37,7 @@ def test_the_files_exist_until_the_page_has_copied_them(network, video):
     assert shares[-1] > 0.8
 
 
+@pytest.mark.slow
 def test_only_the_seconds_that_the_user_wants_are_used(network, video):
     text, _, _, seconds, _ = next(results(network, video, max_s=1, threshold=1))
     assert list(seconds["s"]) == [0]

@@ -77,6 +77,7 @@ def test_a_flood_of_messages_does_not_stop_the_film(tmp_path, status):
     assert len(seconds) == 100
 
 
+@pytest.mark.slow
 def test_a_film_that_takes_too_long_is_given_up(tmp_path):
     command, start_s = ["/bin/sh", "-c", "exec sleep 60"], time.monotonic()
     frames = iter([bytes(9000)] * 100)

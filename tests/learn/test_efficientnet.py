@@ -60,6 +60,7 @@ def test_the_trunk_needs_no_weights_to_start_at_random(images, monkeypatch, tmp_
     visual_trunk("efficientnet_lite0", "none")
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 @pytest.mark.parametrize(
     ("video", "time_s", "expected"),

@@ -107,6 +107,7 @@ def test_the_classes_have_the_names_of_audioset():
     assert (names[0], names[132], names[191]) == ("Speech", "Music", "Flute")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("video", "expected"),
     [

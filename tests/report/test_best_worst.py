@@ -39,6 +39,7 @@ def test_the_sheet_of_each_run_shows_the_iou_of_its_frames(files, tmp_path):
         assert f"IoU {best:.2f}: cello" in drawn or f"IoU {best:.2f}: flute" in drawn
 
 
+@pytest.mark.slow
 def test_without_boxes_the_sheet_shows_why_there_are_no_scores(files, tmp_path):
     run(BestWorst(), **{**files, "scores": [], "annotations": []}, out=tmp_path)
     assert "no scores: corpus.boxes is empty" in (tmp_path / "spm.svg").read_text()

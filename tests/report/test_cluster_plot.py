@@ -62,6 +62,7 @@ def test_the_figure_shows_purity_and_counts_each_class_in_each_cluster(squares, 
     assert "principal component 1" in drawn
 
 
+@pytest.mark.slow
 def test_200_classes_and_clusters_are_drawn_as_a_few_that_can_be_read():
     names = [f"class{number:03d}" for number in range(200)]
     labels = [*range(200), *([0] * 10), *range(10, 199)]

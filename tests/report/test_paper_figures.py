@@ -73,6 +73,7 @@ def test_fig3_shows_the_printed_accuracy_of_the_runs_in_the_paper(inputs):
     assert [text.get_text() for text in figure.axes[0].texts] == ["printed: dsol-promoted"]
 
 
+@pytest.mark.slow
 def test_fig4_shows_every_run_on_the_same_frames(inputs):
     figure = FIGURES["fig4"](inputs)
     rows = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]

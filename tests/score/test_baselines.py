@@ -51,6 +51,7 @@ def test_the_prior_of_the_test_boxes_themselves_scores_the_reference_figure(solo
     assert percent(baselines.prior(np.concatenate(solo), 224) > 0.4, solo) == [42.2, 45.3, 86.3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "usual_auc"), [("dsol-solo", 0.825), ("dsol-duet", 0.840), ("dsol-synthetic", 0.862)]
 )
@@ -115,7 +116,7 @@ def test_coverage_is_the_share_of_each_cell():
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(AS_DRAWN), arrays(np.float64, (4, 2), elements=st.floats(0.0, 0.6)))
 def test_a_map_of_the_cells_that_are_mostly_truth_never_beats_the_oracle(name, corners):
     boxes = [np.array([[x, y, 0.35, 0.35]]) for x, y in corners]

@@ -30,7 +30,7 @@ def score(name, predictions, boxes=BOXES, form="xywh"):
     return evaluation.score([PROTOCOLS[name]], predictions, truth)[name]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 99),
     st.permutations(range(len(CLASSES))),
@@ -45,7 +45,7 @@ def test_the_order_of_classes_changes_nothing(seed, order, name):
     assert first.nsa is second.nsa is None or first.nsa == pytest.approx(second.nsa)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.permutations(range(len(BOXES))), st.sampled_from(sorted(PROTOCOLS)))
 def test_the_scores_follow_the_order_of_the_frames(seed, order, name):
     maps = random_maps(seed)
@@ -95,7 +95,7 @@ def test_a_protocols_grid_is_the_grid_of_its_auc():
     assert aggregation.figures(scores, PROTOCOLS["sspl"])["auc"] == pytest.approx(expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.sampled_from(sorted(PROTOCOLS)))
 def test_the_figures_are_those_of_the_public_metrics(seed, name):
     """From masks to figures with `spm.score.metrics` alone, bit by bit."""

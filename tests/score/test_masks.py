@@ -16,7 +16,7 @@ BILINEAR = sorted(name for name, protocol in PROTOCOLS.items() if protocol.resiz
 MAPS = arrays(np.float32, st.tuples(st.integers(1, 3), st.just(7), st.just(7)), elements=EXACT)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(MAPS)
 def test_resize_equals_torchs_bilinear_with_half_pixel_centres(maps):
     expected = torch.nn.functional.interpolate(
@@ -86,7 +86,7 @@ def test_a_fraction_of_the_maximum_is_not_a_fraction_of_the_range():
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MAPS, st.sampled_from(sorted(PROTOCOLS)), st.randoms())
 def test_scores_lie_in_0_1_and_follow_their_frames(maps, name, generator):
     boxes = [
@@ -101,7 +101,7 @@ def test_scores_lie_in_0_1_and_follow_their_frames(maps, name, generator):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MAPS, st.sampled_from(BILINEAR), st.lists(st.integers(0, 15), min_size=2, max_size=2))
 def test_mirroring_map_and_box_does_not_change_the_score(maps, name, corner):
     x, y = np.array(corner) / 32
@@ -112,7 +112,7 @@ def test_mirroring_map_and_box_does_not_change_the_score(maps, name, corner):
     assert (again == ious).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(MAPS, st.sampled_from(["lvs", "ez-vsl", "sspl", "adaptive"]))
 def test_rules_on_the_range_ignore_a_power_of_two_as_gain(maps, name):
     boxes = [ALIGNED] * len(maps)
@@ -128,7 +128,7 @@ ANY = arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANY, st.sampled_from(BILINEAR), st.randoms(use_true_random=False))
 def test_the_compiled_loops_equal_the_rules_on_whole_images_to_the_bit(maps, name, generator):
     protocol = PROTOCOLS[name]
@@ -253,14 +253,14 @@ def test_maps_that_cannot_be_scored_raise_an_error():
         masks.ious(protocol, np.ones((2, 14, 14)), [ALIGNED])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(MAPS)
 def test_inactive_fractions_equal_a_count_on_resized_maps(maps):
     counted = (masks.resize(maps, 50) <= np.float32(0.2)).mean((1, 2))
     assert (masks.inactive_fractions(maps, 50, 0.2) == counted).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(MAPS, st.sampled_from(["spm-paper", "avgn"]), st.integers(1, 2))
 def test_hits_are_those_of_the_pointing_game(maps, name, annotators):
     """One annotator's box is enough, whatever the consensus."""

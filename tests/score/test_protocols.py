@@ -103,6 +103,7 @@ def figures_of(scores):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("testset", ["duet", "synthetic"])
 def test_each_frame_with_class_maps_scores_what_the_reference_evaluator_gives(testset):
     arrays, protocol = golden.maps(), f"dsol-{testset}"

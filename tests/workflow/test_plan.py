@@ -26,6 +26,7 @@ PAPER = {"testset": "solo", "protocol": "spm-paper"}
 TABLES: dict[str, list[str]] = {table: [] for table in PAPER_TABLES}
 
 
+@pytest.mark.slow
 def test_classes_of_a_config_file_replace_all_classes(tmp_path):
     """Snakemake merges mappings, so that a mapping could only grow."""
     rows = [f"{name},https://example.org/{name}.mp4,solo,violin\n" for name in VIDEOS]
@@ -523,6 +524,7 @@ def test_without_a_named_source_the_given_boxes_count_if_there_are_any(project):
     assert plan_of(corpus={"boxes": None}).box_sources == ["given"]
 
 
+@pytest.mark.slow
 def test_the_plan_imports_neither_torch_nor_snakemake():
     script = "import json, sys, spm.workflow.report_plan; print(json.dumps(list(sys.modules)))"
     done = subprocess.run(

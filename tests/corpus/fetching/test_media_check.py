@@ -19,6 +19,7 @@ def helper_pid(module: str) -> int:
         return helper.process.pid
 
 
+@pytest.mark.slow
 def test_media_have_no_fault_and_other_files_have_a_reason(media, tmp_path):
     (tmp_path / "text.mp4").write_text("no film")
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
@@ -60,6 +61,7 @@ def test_a_helper_that_somebody_stopped_is_started_again(media):
     assert helper_pid(media_check.HELPER) != helper.process.pid
 
 
+@pytest.mark.slow
 def test_a_file_that_needs_much_processor_time_is_no_media(crashing, monkeypatch):
     monkeypatch.setattr(media_check, "BOUNDS", Bounds(memory_mb=3000, time_s=60, cpu_s=1))
     (crashing / "busy.mp4").write_text("no film")
@@ -67,6 +69,7 @@ def test_a_file_that_needs_much_processor_time_is_no_media(crashing, monkeypatch
         check_media(crashing / "busy.mp4")
 
 
+@pytest.mark.slow
 def test_a_file_system_that_does_not_answer_may_answer_later(media, crashing, monkeypatch):
     """A network file system: the process waits, and needs no time of the processor."""
     monkeypatch.setattr(media_check, "BOUNDS", Bounds(memory_mb=3000, time_s=1, cpu_s=60))

@@ -54,6 +54,7 @@ def test_a_file_that_exceeds_the_memory_limit_is_a_row(tmp_path):
     assert facts["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_file_that_exceeds_the_time_limit_is_a_row_and_its_ffmpeg_has_ended(
     tmp_path, monkeypatch
 ):
@@ -92,6 +93,7 @@ def test_a_header_that_crashes_its_reader_is_a_row_and_the_next_file_is_read(cra
             crashing(f"{name}.mp4")
 
 
+@pytest.mark.slow
 def test_a_header_that_takes_too_long_is_a_row(crashing):
     with pytest.raises(Unusable, match="reading its header took more than 1 s"):
         crashing("hang.mp4")
