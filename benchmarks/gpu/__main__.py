@@ -35,6 +35,7 @@ from benchmarks import corpus
 from benchmarks.gpu import inference, training
 from benchmarks.gpu.bench import Bench, Meter, System
 from spm.audio.pretrain import Pretrain
+from spm.base import environment
 from spm.fusion.settings import Train
 
 TESTS_SHARE = 0.3  # of the time, at most
@@ -195,8 +196,15 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Run the tests, then all measurements."""
-    given, begin_s = parse_arguments(), time.perf_counter()
-    os.environ["OMP_NUM_THREADS"] = str(given.workers + 1)  # what the loader's workers follow
+    given = parse_arguments()
+    threads = str(given.workers + 1)  # what the number of the loader's workers follows
+    with environment.restored(OMP_NUM_THREADS=threads):
+        run(given)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Run the tests, then measure until the time is over; print the results."""
+    begin_s = time.perf_counter()
     device, log = torch.device(given.device), Log(given.out)
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else "CPU"

@@ -87,4 +87,4 @@ def _run_snakemake(request: Mapping[str, Any]) -> int:
 
 if __name__ == "__main__":
     _prepare(Path(sys.argv[1]))
-    preloaded.serve(Path(sys.argv[1]) / "socket", _run_snakemake)
+    preloaded.Server(Path(sys.argv[1]) / "socket", _run_snakemake).serve()

@@ -14,10 +14,12 @@ Run as a script, this module is the server.
 """
 
 import atexit
+import gc
 import importlib
 import json
 import os
 import runpy
+import selectors
 import signal
 import socket
 import subprocess
@@ -25,6 +27,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -125,54 +128,73 @@ def run(words: Sequence[object], **options: Any) -> subprocess.CompletedProcess[
 # The server.
 
 
-def serve(path: Path, run_command: Callable[[Mapping[str, Any]], int]) -> None:
-    """Answer each connection in a process of its own; another one returns the command's status."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen(16)
-    signal.signal(signal.SIGCHLD, _reap)
-    sys.executable = str(path.with_name("python"))  # of what the commands start
-    print("ready", flush=True)
-    while True:
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            listener.close()
+class Server:
+    """Runs a command for each connection, in a forked process, and answers with its status.
+
+    It has no threads, which a fork would not have.
+    """
+
+    def __init__(self, path: Path, run_command: Callable[[Mapping[str, Any]], int]) -> None:
+        self.run_command = run_command
+        self.connections: dict[int, socket.socket] = {}  # by the id of the command's process
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(16)
+        self.events = selectors.DefaultSelector()
+        self.events.register(self.listener, selectors.EVENT_READ)
+        sys.executable = str(path.with_name("python"))  # of what the commands start
+
+    def serve(self) -> NoReturn:
+        """Wait for connections, for commands that end, and for programs that are killed."""
+        signal.signal(signal.SIGCHLD, self._reap)
+        print("ready", flush=True)
+        while True:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            events = self.events.select()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+            for key, _ in events:
+                if key.fileobj is self.listener:
+                    self._start(self.listener.accept()[0])
+                elif key.data in self.connections:  # its program was killed
+                    self.events.unregister(key.fileobj)
+                    os.kill(key.data, signal.SIGKILL)
+
+    def _start(self, connection: socket.socket) -> None:
+        """Fork for a command, and answer with the id of its process."""
+        size, streams, _, _ = socket.recv_fds(connection, 8, 3)
+        text = connection.makefile().read(int.from_bytes(size))
+        process = os.fork()
+        if process == 0:
+            request = json.loads(text)  # fails if the program was killed
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _answer(connection, run_command)
-        connection.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            self.events.close()
+            for other in (self.listener, connection, *self.connections.values()):
+                other.close()
+            _run(request, streams, self.run_command)
+        for stream in streams:
+            os.close(stream)
+        self.connections[process] = connection
+        self.events.register(connection, selectors.EVENT_READ, process)
+        _send(connection, process)
+
+    def _reap(self, *_: object) -> None:
+        """Answer with the status of each process that has ended, negative for a signal.
+
+        The processes are waited for: their CPU time counts as that of the tests.
+        """
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                connection = self.connections.pop(ended[0])
+                with suppress(KeyError):  # its program was killed
+                    self.events.unregister(connection)
+                _send(connection, os.waitstatus_to_exitcode(ended[1]))
+                connection.close()
 
 
-def _reap(*_: object) -> None:
-    """Wait for the processes that have answered: their CPU time counts as that of the tests."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def _answer(connection: socket.socket, run_command: Callable[[Mapping[str, Any]], int]) -> NoReturn:
-    """Run the command in another process; send its id and its status, negative for a signal."""
-    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
-    request = json.loads(connection.makefile().read(int.from_bytes(size)))
-    child = os.fork()
-    if child == 0:
-        connection.close()
-        _run(request, streams, run_command)
-    for stream in streams:
-        os.close(stream)
-    threading.Thread(target=_kill_with, args=(connection, child), daemon=True).start()
+def _send(connection: socket.socket, number: int) -> None:
     with suppress(OSError):  # the program was killed
-        connection.sendall(b"%d\n" % child)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with suppress(OSError):
-        connection.sendall(b"%d\n" % status)
-    os._exit(0)
-
-
-def _kill_with(connection: socket.socket, child: int) -> None:
-    """Kill the command when the program is killed that was started for it."""
-    with suppress(OSError):
-        connection.recv(1)
-    os.kill(child, signal.SIGKILL)
+        connection.sendall(b"%d\n" % number)
 
 
 def _run(
@@ -225,13 +247,33 @@ def _status_of(module: str) -> int:
 def _limit_threads(count: int) -> None:
     """Threads that a process has which is started with this OMP_NUM_THREADS."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(count)
-    threadpool_limits(count)
+    _thread_pools().limit(limits=count)
+
+
+@cache
+def _thread_pools() -> Any:
+    """The thread pools of all packages; to find them takes 50 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _import_packages() -> None:
+    """Import what most commands need, and leave out what would make each fork slow."""
+    gc.disable()
+    for package in PACKAGES:
+        importlib.import_module(package)
+    gc.freeze()  # a collection in a forked process would copy the memory that it shares
+    gc.enable()
+    _thread_pools()
+    # The work of these packages at the end of a process copies most of that memory too.
+    atexit.unregister(sys.modules["torch._dynamo.utils"].dump_compile_times)
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
 
 
 if __name__ == "__main__":
-    for package in PACKAGES:
-        importlib.import_module(package)
-    serve(Path(sys.argv[1]), _run_module)
+    _import_packages()
+    Server(Path(sys.argv[1]), _run_module).serve()
