@@ -41,7 +41,7 @@ def trained(squares, tmp_path_factory):
     folder = tmp_path_factory.mktemp("detector")
     files = {name: folder / f"{name}.x" for name in ("precision", "history", "state")}
     files["out"] = folder / "weights.safetensors"
-    config = Detector(**SMALL, epochs=8)
+    config = Detector(**SMALL, epochs=6)
     detector.run(
         config, index=squares.index, clips=squares.clips, images=None, boxes=squares.boxes, **files
     )
