@@ -1,5 +1,6 @@
 """What the page of `spm app` does with a video, without its browser."""
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -69,3 +70,4 @@ def test_without_gradio_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(UserError, match=r"needs Gradio: pip install 'sound-promotion\[app\]'"):
         command.app(browse=False)
+    assert "GRADIO_TEMP_DIR" not in os.environ
