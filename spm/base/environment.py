@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def restored(**variables: str) -> Iterator[None]:
-    """Set variables; at the end, all variables are as they were before, others' changes too."""
+    """Set variables. At the end, restore all variables, also those that other code has changed."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:
